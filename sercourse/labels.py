@@ -1,0 +1,138 @@
+"""The emotion vocabulary, its one order, its aliases, and the codes that corpora use for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+EMOTIONS: tuple[str, ...] = (
+    "neutral",
+    "calm",
+    "happy",
+    "sad",
+    "angry",
+    "fearful",
+    "disgust",
+    "surprised",
+    "bored",
+)
+"""The canonical emotions. Every table, model and plot of the project keeps this order."""
+
+ALIASES: dict[str, str] = {
+    "anger": "angry",
+    "boredom": "bored",
+    "bore": "bored",
+    "calmness": "calm",
+    "disgusted": "disgust",
+    "fear": "fearful",
+    "afraid": "fearful",
+    "anxiety": "fearful",
+    "happiness": "happy",
+    "joy": "happy",
+    "sadness": "sad",
+    "surprise": "surprised",
+    "ps": "surprised",
+    "pleasant_surprise": "surprised",
+    "pleasant_surprised": "surprised",
+}
+
+# RAVDESS numbers neutral and calm apart; mixing them up loses a class without an error.
+RAVDESS_EMOTIONS: dict[str, str] = {
+    "01": "neutral",
+    "02": "calm",
+    "03": "happy",
+    "04": "sad",
+    "05": "angry",
+    "06": "fearful",
+    "07": "disgust",
+    "08": "surprised",
+}
+
+AESDD_EMOTIONS: dict[str, str] = {
+    "a": "angry",
+    "d": "disgust",
+    "f": "fearful",
+    "h": "happy",
+    "s": "sad",
+}
+
+EMODB_EMOTIONS: dict[str, str] = {  # first letters of the German words
+    "W": "angry",
+    "L": "bored",
+    "E": "disgust",
+    "A": "fearful",
+    "F": "happy",
+    "T": "sad",
+    "N": "neutral",
+}
+
+SAVEE_EMOTIONS: dict[str, str] = {
+    "a": "angry",
+    "d": "disgust",
+    "f": "fearful",
+    "h": "happy",
+    "n": "neutral",
+    "sa": "sad",
+    "su": "surprised",
+}
+
+
+def canonical(name: str) -> str:
+    """Return the canonical spelling of an emotion.
+
+    Parameters
+    ----------
+    name : str
+        Any common spelling; case, surrounding blanks, and the choice among blank, hyphen and
+        underscore do not matter.
+
+    Returns
+    -------
+    str
+        A member of `EMOTIONS`.
+
+    Raises
+    ------
+    ValueError
+        If the spelling is not known.
+
+    Examples
+    --------
+    >>> canonical("Fear"), canonical("pleasant surprise"), canonical("sad")
+    ('fearful', 'surprised', 'sad')
+    """
+    key = name.strip().lower().replace("-", "_").replace(" ", "_")
+    key = ALIASES.get(key, key)
+    if key not in EMOTIONS:
+        raise ValueError(f"unknown emotion {name!r}: use one of {', '.join(EMOTIONS)}")
+    return key
+
+
+def in_order(emotions: Iterable[str]) -> tuple[str, ...]:
+    """Return the distinct emotions, canonical and in the one order.
+
+    Examples
+    --------
+    >>> in_order(["sad", "anger", "neutral", "sad"])
+    ('neutral', 'sad', 'angry')
+    """
+    present = {canonical(name) for name in emotions}
+    return tuple(emotion for emotion in EMOTIONS if emotion in present)
+
+
+def parse_emotions(text: str) -> tuple[str, ...]:
+    """Read a comma-separated list of emotions, as a command line takes it.
+
+    Raises
+    ------
+    ValueError
+        If a spelling is not known or fewer than two emotions are left.
+
+    Examples
+    --------
+    >>> parse_emotions("ps, happy,fear")
+    ('happy', 'fearful', 'surprised')
+    """
+    emotions = in_order(part for part in text.split(",") if part.strip())
+    if len(emotions) < 2:
+        raise ValueError(f"{text!r} names {len(emotions)} emotion(s): give at least two")
+    return emotions

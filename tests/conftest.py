@@ -1,0 +1,56 @@
+"""Fixtures that several test files share."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def _real_corpus(name: str) -> Path:
+    """Return the folder of a real corpus, or skip the test that asked for it."""
+    places = [os.environ.get("SERCOURSE_DATA"), ROOT / "data", ROOT.parent / "shared" / "corpora"]
+    for place in places:
+        if place and (Path(place) / name).is_dir():
+            return Path(place) / name
+    pytest.skip(f"the real {name} corpus is not here: set SERCOURSE_DATA to the folder that holds it")
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """Folder of the repository."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def ravdess_root() -> Path:
+    """Folder of the real RAVDESS."""
+    return _real_corpus("ravdess")
+
+
+@pytest.fixture(scope="session")
+def aesdd_root() -> Path:
+    """Folder of the real AESDD."""
+    return _real_corpus("aesdd")
+
+
+@pytest.fixture(scope="session")
+def sample_ravdess(root: Path) -> Path:
+    """Folder of the synthetic, RAVDESS-shaped sample corpus."""
+    return root / "data" / "sample" / "ravdess"
+
+
+@pytest.fixture(scope="session")
+def sample_aesdd(root: Path) -> Path:
+    """Folder of the synthetic, AESDD-shaped sample corpus."""
+    return root / "data" / "sample" / "aesdd"
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep each run's cache apart from the user's, shared by the tests of one process."""
+    base = tmp_path_factory.getbasetemp() / "cache"
+    monkeypatch.setenv("SERCOURSE_CACHE", str(base))
