@@ -1,0 +1,410 @@
+"""Sound files and waveforms: the only reader of the project, and the first steps after it.
+
+Every waveform `y` is a one-dimensional float array; its rate `sr` [Hz] is always stated.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import soundfile as sf
+import soxr
+
+SUFFIXES = frozenset(
+    [
+        ".wav",
+        ".wave",
+        ".flac",
+        ".ogg",
+        ".oga",
+        ".opus",
+        ".mp3",
+        ".aif",
+        ".aiff",
+        ".aifc",
+        ".au",
+        ".snd",
+        ".caf",
+        ".w64",
+        ".rf64",
+        ".sph",
+    ]
+)
+"""Suffixes of the files that libsndfile reads, in lower case."""
+
+FFMPEG_SUFFIXES = frozenset(
+    [
+        ".m4a",
+        ".m4b",
+        ".mp4",
+        ".m4v",
+        ".mov",
+        ".aac",
+        ".webm",
+        ".mkv",
+        ".mka",
+        ".wma",
+        ".amr",
+        ".3gp",
+        ".ac3",
+    ]
+)
+"""Suffixes of the files that are read through ffmpeg, where it is installed."""
+
+MIN_SECONDS = 0.3
+"""A clip shorter than this [s] says nothing about an emotion."""
+
+SILENCE_DB = -60.0
+"""A clip whose peak stays below this [dB of full scale] counts as silence."""
+
+CLIPPED_LEVEL = 0.99
+"""Samples at or beyond this share of full scale count as clipped."""
+
+CLIPPED_SHARE = 0.001
+"""A clip with more than this share of clipped samples is reported."""
+
+# First bytes of the containers that libsndfile knows, and of the two that phones and browsers
+# write and users rename to .wav.
+_SNDFILE_MAGIC = tuple(b"RIFF RIFX RF64 riff FORM fLaC OggS ID3 .snd dns. caff NIST".split())
+_EBML_MAGIC = b"\x1a\x45\xdf\xa3"
+_HEADER_BYTES = 4096  # a file that ends within these has no more than a header
+
+
+@dataclass(frozen=True)
+class Info:
+    """What the header of a sound file says.
+
+    Attributes
+    ----------
+    duration : float
+        Length [s].
+    sample_rate : int
+        Samples per second [Hz].
+    channels : int
+        1 is mono, 2 stereo.
+    """
+
+    duration: float
+    sample_rate: int
+    channels: int
+
+
+def read(path: str | Path, *, sr: int) -> np.ndarray:
+    """Read any sound file as mono at the rate asked for.
+
+    Channels are averaged and the rate is converted with soxr's HQ setting. Files that libsndfile
+    cannot decode (m4a, mp4, webm, aac ...) go through ffmpeg where it is installed.
+
+    Parameters
+    ----------
+    path : str or Path
+        A sound file of any rate, number of channels and bit depth.
+    sr : int
+        Rate wanted [Hz].
+
+    Returns
+    -------
+    np.ndarray, shape (n_samples,), float32
+        Integers are scaled to [-1, 1]; a float file that goes beyond is left as it is.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If it cannot be read: the message is ``PATH: reason``.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "stereo.wav"
+    ...     sf.write(path, np.full((48_000, 2), 0.5), 48_000)
+    ...     y = read(path, sr=16_000)
+    >>> y.shape, y.dtype.name
+    ((16000,), 'float32')
+    """
+    if sr <= 0:
+        raise ValueError(f"sr is {sr}: a sample rate in Hz, above 0, is wanted")
+    samples, native = _decode(Path(path))
+    y = samples.mean(axis=1) if samples.shape[1] > 1 else samples[:, 0]
+    if not np.isfinite(y).all():
+        raise ValueError(f"{path}: {'NaN' if np.isnan(y).any() else 'infinite'} samples")
+    if native != sr:
+        y = soxr.resample(y, native, sr, quality="HQ")
+    if y.size == 0:
+        raise ValueError(f"{path}: no samples")
+    return np.ascontiguousarray(y, dtype=np.float32)
+
+
+def info(path: str | Path) -> Info:
+    """Return duration, rate and channels of a sound file without decoding it.
+
+    What libsndfile cannot read is decoded by ffmpeg: headers of such files often lack the
+    duration.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If it is not a sound file or has no samples: the message is ``PATH: reason``.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     sf.write(Path(folder) / "a.wav", np.zeros(4_000), 8_000)
+    ...     info(Path(folder) / "a.wav")
+    Info(duration=0.5, sample_rate=8000, channels=1)
+    """
+    path = Path(path)
+    if _needs_ffmpeg(path):
+        samples, rate = _decode(path)
+        return Info(len(samples) / rate, rate, samples.shape[1])
+    with _open(path) as file:
+        if file.frames == 0:
+            raise ValueError(f"{path}: no samples")
+        return Info(file.frames / file.samplerate, file.samplerate, file.channels)
+
+
+def reason(error: Exception, *, path: str | Path) -> str:
+    """Return why a file could not be read, without the path that tables hold beside it.
+
+    Examples
+    --------
+    >>> reason(ValueError("a.wav: empty file"), path="a.wav")
+    'empty file'
+    """
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror.lower()
+    return str(error).removeprefix(f"{path}: ")
+
+
+def pre_emphasis(y: np.ndarray, *, coefficient: float = 0.97) -> np.ndarray:
+    """Return ``y[t] - coefficient * y[t - 1]``, which lifts the high frequencies.
+
+    The first sample is kept as it is.
+
+    Examples
+    --------
+    >>> pre_emphasis(np.array([1.0, 1.0, 0.0]), coefficient=0.5)
+    array([ 1. ,  0.5, -0.5])
+    """
+    emphasised = y.copy()
+    emphasised[1:] -= coefficient * y[:-1]
+    return emphasised
+
+
+def trim(y: np.ndarray, *, sr: int, top_db: float = 30.0) -> np.ndarray:
+    """Cut leading and trailing frames that are `top_db` or more below the loudest frame.
+
+    Frames are 64 ms long every 16 ms, centred; the rule is that of `librosa.effects.trim`
+    (McFee et al. 2015, doi 10.25080/Majora-7b98e3ed-003). Digital silence is returned whole.
+
+    Parameters
+    ----------
+    y : np.ndarray, shape (n_samples,)
+    sr : int
+        Its rate [Hz].
+    top_db : float
+        Threshold below the loudest frame [dB].
+
+    Returns
+    -------
+    np.ndarray, shape (at most n_samples,)
+        A view of `y`.
+
+    Examples
+    --------
+    >>> y = np.concatenate([np.zeros(16_000), np.ones(8_000), np.zeros(16_000)])
+    >>> trim(y, sr=16_000).size / 16_000 < 0.6
+    True
+    """
+    if y.size == 0:
+        return y
+    frame_length, hop_length = round(0.064 * sr), round(0.016 * sr)
+    power = _frame_power(y, frame_length=frame_length, hop_length=hop_length)
+    decibel = 10.0 * np.log10(np.maximum(power, 1e-10) / max(power.max(), 1e-10))
+    loud = np.flatnonzero(decibel > -top_db)
+    return y[loud[0] * hop_length : min(y.size, (loud[-1] + 1) * hop_length)]
+
+
+def normalize_peak(y: np.ndarray, *, peak: float = 1.0) -> np.ndarray:
+    """Scale `y` so that its largest magnitude is `peak`; silence stays silence.
+
+    Examples
+    --------
+    >>> normalize_peak(np.array([0.0, -0.25, 0.125]))
+    array([ 0. , -1. ,  0.5])
+    """
+    loudest = float(np.abs(y).max(initial=0.0))
+    # Dividing by a subnormal peak would overflow; a wave so faint is silence.
+    return y.copy() if loudest < np.finfo(np.float32).tiny else y * (peak / loudest)
+
+
+def pad(y: np.ndarray, *, length: int) -> np.ndarray:
+    """Cut `y`, or add zeros at its end, to `length` samples.
+
+    Examples
+    --------
+    >>> pad(np.array([1, 2, 3]), length=5), pad(np.array([1, 2, 3]), length=2)
+    (array([1, 2, 3, 0, 0]), array([1, 2]))
+    """
+    return np.pad(y[:length], (0, max(0, length - y.size)))
+
+
+def segments(y: np.ndarray, *, sr: int, seconds: float) -> np.ndarray:
+    """Cut a clip into equal segments that overlap evenly and end with the clip.
+
+    Parameters
+    ----------
+    y : np.ndarray, shape (n_samples,)
+    sr : int
+        Its rate [Hz].
+    seconds : float
+        Length of a segment [s].
+
+    Returns
+    -------
+    np.ndarray, shape (ceil(duration / seconds), round(seconds * sr))
+        A clip that is shorter than one segment is padded with zeros.
+
+    Raises
+    ------
+    ValueError
+        If a segment would be shorter than one sample.
+
+    Examples
+    --------
+    >>> segments(np.arange(5), sr=1, seconds=2)
+    array([[0, 1],
+           [1, 2],
+           [3, 4]])
+    """
+    length = round(seconds * sr)
+    if length < 1:
+        raise ValueError(f"seconds is {seconds}: at least one sample ({1 / sr:.6f} s) is wanted")
+    if y.size <= length:
+        return pad(y, length=length)[np.newaxis]
+    n_segments = math.ceil(y.size / length)
+    starts = np.arange(n_segments) * (y.size - length) // (n_segments - 1)
+    return y[starts[:, np.newaxis] + np.arange(length)]
+
+
+def problems(y: np.ndarray, *, sr: int) -> list[str]:
+    """Say what makes a clip unfit to be judged: silence, too few samples, clipping.
+
+    Parameters
+    ----------
+    y : np.ndarray, shape (n_samples,)
+        In [-1, 1].
+    sr : int
+        Its rate [Hz].
+
+    Returns
+    -------
+    list of str
+        One phrase for each problem; empty for a sound clip.
+
+    Examples
+    --------
+    >>> problems(np.zeros(1_600), sr=16_000)
+    ['silence: its peak is below -60 dB of full scale',
+     'too short: 0.10 s, at least 0.3 s is needed']
+    """
+    magnitude = np.abs(y)
+    clipped = float(np.mean(magnitude >= CLIPPED_LEVEL)) if y.size else 0.0
+    found = []
+    if magnitude.max(initial=0.0) < 10 ** (SILENCE_DB / 20):
+        found.append(f"silence: its peak is below {SILENCE_DB:.0f} dB of full scale")
+    if y.size < MIN_SECONDS * sr:
+        found.append(f"too short: {y.size / sr:.2f} s, at least {MIN_SECONDS} s is needed")
+    if clipped > CLIPPED_SHARE:
+        found.append(f"clipped: {100 * clipped:.1f} % of samples at full scale")
+    return found
+
+
+def _frame_power(y: np.ndarray, *, frame_length: int, hop_length: int) -> np.ndarray:
+    """Return the mean square of centred frames, shape (1 + n_samples // hop_length,)."""
+    half = frame_length // 2
+    energy = np.concatenate([[0.0], np.cumsum(np.square(y, dtype=np.float64))])
+    starts = np.arange(1 + (y.size + 2 * half - frame_length) // hop_length) * hop_length - half
+    first, last = np.clip(starts, 0, y.size), np.clip(starts + frame_length, 0, y.size)
+    return (energy[last] - energy[first]) / frame_length
+
+
+def _head(path: Path) -> bytes:
+    """Return the first bytes of a file that must exist and hold something."""
+    if path.is_dir():
+        raise ValueError(f"{path}: a folder, not a sound file")
+    try:
+        with path.open("rb") as file:
+            head = file.read(16)
+    except FileNotFoundError:
+        raise FileNotFoundError(f"{path}: no such file") from None
+    if not head:
+        raise ValueError(f"{path}: empty file")
+    return head
+
+
+def _needs_ffmpeg(path: Path) -> bool:
+    """Tell by suffix, then by content, because phones' m4a files are often renamed to .wav."""
+    head = _head(path)
+    if path.suffix.lower() in FFMPEG_SUFFIXES:
+        return True
+    return head[4:8] == b"ftyp" or head.startswith(_EBML_MAGIC)
+
+
+def _open(path: Path) -> sf.SoundFile:
+    try:
+        file = sf.SoundFile(path)
+    except sf.LibsndfileError:
+        raise ValueError(f"{path}: {_fault(path)}") from None
+    if file.format == "RAW":  # a guess from the suffix .au or .snd: any text would pass for sound
+        file.close()
+        raise ValueError(f"{path}: not a sound file")
+    return file
+
+
+def _fault(path: Path) -> str:
+    """Say why libsndfile refused a file: its own messages are about its internals."""
+    if not _head(path).startswith(_SNDFILE_MAGIC):
+        return "not a sound file"
+    return "truncated header" if path.stat().st_size < _HEADER_BYTES else "damaged sound file"
+
+
+def _decode(path: Path) -> tuple[np.ndarray, int]:
+    """Return samples, shape (n_samples, n_channels), float32, and their rate [Hz]."""
+    source = io.BytesIO(_through_ffmpeg(path)) if _needs_ffmpeg(path) else None
+    with sf.SoundFile(source) if source else _open(path) as file:
+        try:
+            samples = file.read(dtype="float32", always_2d=True)
+        except sf.LibsndfileError:
+            raise ValueError(f"{path}: damaged sound file") from None
+        if len(samples) == 0:
+            raise ValueError(f"{path}: no samples")
+        return samples, file.samplerate
+
+
+def _through_ffmpeg(path: Path) -> bytes:
+    """Return the sound of a file as an AU stream: its header may leave the length open."""
+    ffmpeg = shutil.which("ffmpeg")
+    if ffmpeg is None:
+        raise ValueError(
+            f"{path}: {path.suffix} files are read through ffmpeg, which is not installed: "
+            "install it, or convert the clip to .wav or .flac"
+        )
+    # "file:" keeps ffmpeg from taking a name such as "concat:..." for one of its protocols.
+    command = [ffmpeg, "-v", "error", "-nostdin", "-i", f"file:{path}", "-map", "0:a:0"]
+    command += ["-c:a", "pcm_f32be", "-f", "au", "pipe:1"]
+    done = subprocess.run(command, capture_output=True, check=False)
+    if done.returncode != 0 or not done.stdout:
+        raise ValueError(f"{path}: not a sound file that ffmpeg can read")
+    return done.stdout

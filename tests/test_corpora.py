@@ -1,0 +1,546 @@
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+import pandas as pd
+import pytest
+import soundfile as sf
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sercourse import corpora, labels
+from sercourse.corpora import naming
+from sercourse.corpora.scanning import _groups
+
+COLUMNS = [
+    "clip_id",
+    "path",
+    "corpus",
+    "emotion",
+    "speaker",
+    "gender",
+    "intensity",
+    "statement",
+    "take",
+    "duration",
+    "sample_rate",
+    "channels",
+    "group",
+    "split",
+    "content",
+]
+
+
+def clip(path: Path, *, seed: int | None = None, sr: int = 8_000, channels: int = 1) -> Path:
+    """Write 50 ms of noise; two clips are identical only where they share a seed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    own_seed = int.from_bytes(str(path).encode()[-16:], "big") if seed is None else seed
+    rng = np.random.default_rng(own_seed)
+    sf.write(path, rng.uniform(-0.5, 0.5, (sr // 20, channels)), sr)
+    return path
+
+
+def clips(folder: Path, *names: str) -> Path:
+    for name in names:
+        clip(folder / name)
+    return folder
+
+
+def reasons(scan: corpora.Scan, folder: Path) -> dict[str, str]:
+    """Map relative POSIX path to reason."""
+    return {
+        Path(path).relative_to(folder).as_posix(): reason
+        for path, reason in scan.rejects.itertuples(index=False)
+    }
+
+
+def column(scan: corpora.Scan, name: str) -> list[object]:
+    return [None if pd.isna(value) else value for value in scan.clips[name]]
+
+
+# --- the table ------------------------------------------------------------------------------
+
+
+def test_columns_dtypes_and_order(tmp_path: Path) -> None:
+    clip(tmp_path / "b" / "two_sad.wav", sr=16_000, channels=2)
+    clip(tmp_path / "one_happy.wav")
+    found = corpora.scan(tmp_path, corpus="custom").clips
+    assert list(found.columns) == COLUMNS
+    assert found["clip_id"].tolist() == ["b/two_sad", "one_happy"]
+    assert found["path"].tolist() == [
+        str(tmp_path / "b" / "two_sad.wav"),
+        str(tmp_path / "one_happy.wav"),
+    ]
+    assert found.loc[0, ["sample_rate", "channels", "duration"]].tolist() == [16_000, 2, 0.05]
+    text = found.columns.difference(["duration", "sample_rate", "channels"])
+    assert all(found[name].dtype == "string" for name in text)
+    assert found.loc[0, "speaker"] is pd.NA
+
+
+def test_what_is_unknown_is_missing_never_a_guess(tmp_path: Path) -> None:
+    scan = corpora.scan(clips(tmp_path, "one_happy.wav"), corpus="custom")
+    unknown = ["speaker", "gender", "intensity", "statement", "take", "split"]
+    assert scan.clips[unknown].isna().all(axis=None)
+
+
+@pytest.mark.parametrize("suffix", [".wav", ".WAV", ".flac", ".ogg", ".mp3"])
+def test_any_suffix(tmp_path: Path, suffix: str) -> None:
+    scan = corpora.scan(clips(tmp_path, f"x/a01 (1){suffix}"), corpus="aesdd")
+    assert scan.clips["clip_id"].tolist() == ["x/a01 (1)"]
+
+
+def test_other_files_are_no_clips(tmp_path: Path) -> None:
+    clips(tmp_path, "a01 (1).wav")
+    (tmp_path / "readme.txt").write_text("not a clip")
+    assert corpora.scan(tmp_path, corpus="aesdd").rejects.empty
+
+
+def test_a_bad_file_is_rejected_with_its_reason_and_stops_nothing(tmp_path: Path) -> None:
+    whole = clip(tmp_path / "a01 (1).wav")
+    (tmp_path / "a02 (1).wav").touch()
+    (tmp_path / "a03 (1).wav").write_bytes(whole.read_bytes()[:36])
+    (tmp_path / "a04 (1).wav").write_text("text" * 99)
+    sf.write(tmp_path / "a05 (1).wav", np.zeros(0), 8_000)
+    clip(tmp_path / "anger.wav")
+    scan = corpora.scan(tmp_path, corpus="aesdd")
+    assert scan.clips["clip_id"].tolist() == ["a01 (1)"]
+    assert reasons(scan, tmp_path) == {
+        "a02 (1).wav": "empty file",
+        "a03 (1).wav": "truncated header",
+        "a04 (1).wav": "not a sound file",
+        "a05 (1).wav": "no samples",
+        "anger.wav": "name does not follow the AESDD rule",
+    }
+
+
+def test_a_corpus_of_broken_files_only_still_says_why(tmp_path: Path) -> None:
+    (tmp_path / "a02 (1).wav").touch()
+    scan = corpora.scan(tmp_path, corpus="aesdd")
+    assert (len(scan.clips), len(scan.rejects)) == (0, 1)
+    assert list(scan.clips.columns) == COLUMNS
+    assert scan.identical.empty
+
+
+# --- duplicates and groups ------------------------------------------------------------------
+
+
+def test_same_content_same_stem_is_a_duplicate_of_the_shallowest(tmp_path: Path) -> None:
+    clip(tmp_path / "a_mirror" / "x" / "03-01-03-01-02-01-07.wav", seed=1)
+    clip(tmp_path / "x" / "03-01-03-01-02-01-07.wav", seed=1)
+    scan = corpora.scan(tmp_path, corpus="ravdess")
+    assert scan.clips["clip_id"].tolist() == ["x/03-01-03-01-02-01-07"]
+    assert reasons(scan, tmp_path) == {
+        "a_mirror/x/03-01-03-01-02-01-07.wav": "duplicate of x/03-01-03-01-02-01-07.wav"
+    }
+
+
+def test_same_content_other_stem_is_kept_reported_and_grouped(tmp_path: Path) -> None:
+    clip(tmp_path / "03-01-03-01-02-01-07.wav", seed=1)
+    clip(tmp_path / "03-01-03-01-02-02-07.wav", seed=1)
+    clip(tmp_path / "03-01-03-01-01-01-07.wav", seed=2)
+    scan = corpora.scan(tmp_path, corpus="ravdess")
+    assert scan.rejects.empty
+    assert scan.clips["group"].nunique() == 2
+    assert scan.identical["clip_id"].tolist() == ["03-01-03-01-02-01-07", "03-01-03-01-02-02-07"]
+    assert scan.identical["group"].nunique() == 1
+
+
+def test_same_stem_other_content_shares_a_group(tmp_path: Path) -> None:
+    clip(tmp_path / "flac" / "03-01-03-01-02-01-07.flac", seed=1)
+    clip(tmp_path / "wav" / "03-01-03-01-02-01-07.wav", seed=1)
+    scan = corpora.scan(tmp_path, corpus="ravdess")
+    assert len(scan.clips) == 2
+    assert scan.clips["group"].nunique() == 1
+
+
+def test_clip_id_is_unique_when_two_suffixes_share_a_name(tmp_path: Path) -> None:
+    clips(tmp_path, "one_happy.flac", "one_happy.wav")
+    scan = corpora.scan(tmp_path, corpus="custom")
+    assert scan.clips["clip_id"].tolist() == ["one_happy"]
+    assert reasons(scan, tmp_path) == {
+        "one_happy.wav": "same name as one_happy.flac, which is kept"
+    }
+
+
+def test_repetitions_of_ravdess_do_not_share_a_group(tmp_path: Path) -> None:
+    clips(tmp_path, "03-01-03-01-02-01-07.wav", "03-01-03-01-02-02-07.wav")
+    assert corpora.scan(tmp_path, corpus="ravdess").clips["group"].nunique() == 2
+
+
+def test_double_takes_of_aesdd_share_a_group(tmp_path: Path) -> None:
+    names = ["s01 (5).wav", "s01 (5)a.wav", "s01 (5)b.wav", "s02 (5).wav", "s01 (4).wav"]
+    scan = corpora.scan(clips(tmp_path, *names), corpus="aesdd")
+    by_group = scan.clips.groupby("group")["clip_id"].apply(list)
+    assert by_group["aesdd:s01-5"] == ["s01 (5)", "s01 (5)a", "s01 (5)b"]
+    assert len(by_group) == 3
+
+
+@given(st.lists(st.tuples(st.sampled_from("abcdef"), st.sampled_from("123456")), max_size=12))
+def test_groups_are_the_connected_parts(pairs: list[tuple[str, str]]) -> None:
+    groups = _groups([pair[0] for pair in pairs], [pair[1] for pair in pairs])
+    for (recording, content), group in zip(pairs, groups, strict=True):
+        assert group <= recording
+        for (other, same), theirs in zip(pairs, groups, strict=True):
+            assert group == theirs or (recording != other and content != same)
+
+
+def test_a_link_back_up_does_not_hang(tmp_path: Path) -> None:
+    clips(tmp_path, "x/one_happy.wav")
+    (tmp_path / "x" / "loop").symlink_to(tmp_path, target_is_directory=True)
+    assert len(corpora.scan(tmp_path, corpus="custom").clips) == 1
+
+
+def test_linked_folders_are_followed(tmp_path: Path) -> None:
+    clips(tmp_path / "elsewhere", "one_happy.wav")
+    (tmp_path / "root").mkdir()
+    (tmp_path / "root" / "linked").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
+    scan = corpora.scan(tmp_path / "root", corpus="custom")
+    assert scan.clips["clip_id"].tolist() == ["linked/one_happy"]
+
+
+def test_fingerprint_changes_with_content_and_label_only(tmp_path: Path) -> None:
+    table = corpora.scan(clips(tmp_path, "a_sad.wav", "b_happy.wav"), corpus="custom").clips
+    mark = corpora.fingerprint(table)
+    assert corpora.fingerprint(table[::-1].assign(path="elsewhere", clip_id="x")) == mark
+    assert corpora.fingerprint(table.assign(emotion="sad")) != mark
+    assert corpora.fingerprint(table[:1]) != mark
+
+
+# --- rules ----------------------------------------------------------------------------------
+
+
+def test_neutral_and_calm_of_ravdess_are_not_mixed_up(tmp_path: Path) -> None:
+    names = [f"03-01-{code:02d}-01-01-01-01.wav" for code in range(1, 9)]
+    scan = corpora.scan(clips(tmp_path, *names), corpus="ravdess")
+    assert scan.clips["emotion"].tolist() == list(labels.EMOTIONS[:8])
+
+
+def test_ravdess_reads_every_field(tmp_path: Path) -> None:
+    clips(tmp_path, "Actor_01/03-01-06-02-02-01-12.wav")  # the stem counts, not the folder
+    row = corpora.scan(tmp_path, corpus="ravdess").clips.iloc[0]
+    fields = ["corpus", "emotion", "speaker", "gender", "intensity", "statement", "take"]
+    expected = ["ravdess", "fearful", "ravdess-12", "female", "strong", "02", "01"]
+    assert row[fields].tolist() == expected
+
+
+@pytest.mark.parametrize(
+    ("stem", "why"),
+    [
+        ("03-02-01-01-01-01-01", "song: it belongs to ravdess-song"),
+        ("02-01-01-01-01-01-01", "modality 02 is a video without sound"),
+        ("03-01-09-01-01-01-01", "emotion code 09 is not one of 01-08"),
+        ("03-01-03-03-01-01-01", "intensity code 03 is not one of 01-02"),
+        ("03-01-03-01-01-01-25", "actor 25 is not one of 01-24"),
+        ("03-01-03-01-01-01", "name does not follow the RAVDESS rule"),
+        ("._03-01-03-01-01-01-01", "name does not follow the RAVDESS rule"),
+    ],
+)
+def test_ravdess_refuses(tmp_path: Path, stem: str, why: str) -> None:
+    clips(tmp_path, f"{stem}.wav", "03-01-03-01-01-01-02.wav")
+    assert reasons(corpora.scan(tmp_path, corpus="ravdess"), tmp_path) == {f"{stem}.wav": why}
+
+
+def test_song_shares_its_actors_with_speech(tmp_path: Path) -> None:
+    clips(tmp_path, "03-02-05-02-02-01-12.wav", "03-01-05-02-02-01-12.wav")
+    scan = corpora.scan(tmp_path, corpus="ravdess-song")
+    assert column(scan, "speaker") == ["ravdess-12"]
+    assert column(scan, "corpus") == ["ravdess-song"]
+    assert scan.rejects["reason"].tolist() == ["speech: it belongs to ravdess"]
+
+
+@pytest.mark.parametrize(
+    ("stem", "emotion", "speaker", "take"),
+    [
+        ("a01 (1)", "angry", "aesdd-1", None),
+        ("d03 (01)", "disgust", "aesdd-1", None),
+        ("f11 (01)", "fearful", "aesdd-1", None),
+        ("h20 (6)", "happy", "aesdd-6", None),
+        ("s01 (5)a", "sad", "aesdd-5", "a"),
+        ("s01 (5)b", "sad", "aesdd-5", "b"),
+    ],
+)
+def test_aesdd_names(
+    tmp_path: Path, stem: str, emotion: str, speaker: str, take: str | None
+) -> None:
+    scan = corpora.scan(clips(tmp_path, f"{stem}.wav"), corpus="aesdd")
+    fields = ["emotion", "speaker", "statement", "take"]
+    assert [column(scan, name)[0] for name in fields] == [emotion, speaker, stem[1:3], take]
+
+
+def test_emodb(tmp_path: Path) -> None:
+    names = ["03a01Wa", "08b09La", "09a02Ea", "10a04Ab", "11b01Fc", "12a05Ta", "13a07Na"]
+    clips(tmp_path / "wav", *(f"{name}.wav" for name in names), "99x.wav")
+    scan = corpora.scan(tmp_path, corpus="emo-db")
+    assert column(scan, "emotion") == [
+        "angry",
+        "bored",
+        "disgust",
+        "fearful",
+        "happy",
+        "sad",
+        "neutral",
+    ]
+    assert column(scan, "gender") == [
+        "male",
+        "female",
+        "female",
+        "male",
+        "male",
+        "male",
+        "female",
+    ]
+    assert column(scan, "speaker")[0] == "emodb-03"
+    assert column(scan, "statement")[1] == "b09"
+    assert column(scan, "take")[3] == "b"
+    assert scan.rejects["reason"].tolist() == ["name does not follow the EMO-DB rule"]
+
+
+def test_gender_of_an_emodb_speaker_we_do_not_know_is_missing(tmp_path: Path) -> None:
+    scan = corpora.scan(clips(tmp_path, "42a01Wa.wav"), corpus="emodb")
+    assert column(scan, "gender") == [None]
+
+
+def test_tess_whatever_its_folders_are_called(tmp_path: Path) -> None:
+    clips(
+        tmp_path,
+        "OAF_Pleasant_surprise/OAF_back_ps.wav",
+        "YAF_pleasant_surprised/YAF_back_ps.wav",
+        "OAF_Fear/OAF_bite_fear.wav",
+        "OAF_neutral/OA_bite_neutral.wav",
+        "YAF_disgust/YAF_bar_excited.wav",
+    )
+    scan = corpora.scan(tmp_path, corpus="tess")
+    by_id = scan.clips.set_index("clip_id")
+    assert by_id.loc["YAF_pleasant_surprised/YAF_back_ps", "emotion"] == "surprised"
+    assert by_id.loc["OAF_Fear/OAF_bite_fear", "emotion"] == "fearful"
+    assert by_id.loc["OAF_neutral/OA_bite_neutral", "speaker"] == "tess-OAF"
+    assert set(by_id["gender"]) == {"female"}
+    assert scan.rejects["reason"].tolist()[0].startswith("unknown emotion 'excited'")
+
+
+def test_savee_by_name_and_by_folder(tmp_path: Path) -> None:
+    clips(tmp_path, "DC_a01.wav", "AudioData/JK/su03.wav", "AudioData/KL/sa03.wav", "n01.wav")
+    scan = corpora.scan(tmp_path, corpus="savee")
+    assert column(scan, "emotion") == ["surprised", "sad", "angry"]
+    assert column(scan, "speaker") == ["savee-JK", "savee-KL", "savee-DC"]
+    assert set(column(scan, "gender")) == {"male"}
+    assert "no speaker in name or folder" in scan.rejects["reason"].tolist()[0]
+
+
+def test_the_same_savee_sentence_of_two_men_is_two_groups(tmp_path: Path) -> None:
+    clips(tmp_path, "DC/a01.wav", "JE/a01.wav")
+    assert corpora.scan(tmp_path, corpus="savee").clips["group"].nunique() == 2
+
+
+# --- custom ---------------------------------------------------------------------------------
+
+
+def test_custom_folders(tmp_path: Path) -> None:
+    clips(
+        tmp_path,
+        "train/20190616_125714_happy.wav",
+        "train-custom/deep/1_pleasant_surprise.wav",
+        "test/2_ps.wav",
+        "3-Anger.wav",
+        "4_excited.wav",
+    )
+    scan = corpora.scan(tmp_path, corpus="custom")
+    assert column(scan, "clip_id") == [
+        "3-Anger",
+        "test/2_ps",
+        "train-custom/deep/1_pleasant_surprise",
+        "train/20190616_125714_happy",
+    ]
+    assert column(scan, "emotion") == ["angry", "surprised", "surprised", "happy"]
+    assert column(scan, "split") == [None, "test", "train", "train"]
+    assert reasons(scan, tmp_path) == {
+        "4_excited.wav": "name does not end in a known emotion: 'excited'"
+    }
+
+
+def test_csv_with_every_column(tmp_path: Path) -> None:
+    clips(tmp_path / "sounds", "a.wav", "b.wav")
+    clips(tmp_path / "lists", "c.wav")
+    table = tmp_path / "lists" / "mine.csv"
+    table.write_text(
+        "Path, Emotion ,speaker,gender,split\n"
+        "a.wav,Fear,anna,F,train\n"
+        "b.wav,sad,,,\n"
+        "c.wav,pleasant surprise,bob,m,test\n"
+    )
+    scan = corpora.scan(tmp_path / "sounds", corpus=None, csv=table)
+    assert column(scan, "clip_id") == ["../lists/c", "a", "b"]
+    assert column(scan, "emotion") == ["surprised", "fearful", "sad"]
+    assert column(scan, "speaker") == ["custom-bob", "custom-anna", None]
+    assert column(scan, "gender") == ["male", "female", None]
+    assert column(scan, "split") == ["test", "train", None]
+
+
+def test_csv_rejects_are_reported(tmp_path: Path) -> None:
+    clips(tmp_path, "a.wav", "b.wav", "c.wav")
+    table = tmp_path / "mine.csv"
+    table.write_text(
+        "\ufeffpath;emotion;split\na.wav;sad;\na.wav;sad;\nb.wav;excited;\nnone.wav;sad;\nc.wav;sad;dev\n",
+        "utf-8",
+    )
+    scan = corpora.scan(tmp_path, corpus="custom", csv=table)
+    assert column(scan, "clip_id") == ["a"]
+    found = scan.rejects["reason"].tolist()
+    assert found[0] == "duplicate of a.wav"
+    assert found[1].startswith("unknown emotion 'excited'")
+    assert found[2:] == ["split 'dev' is neither train nor test", "no such file"]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"file,emotion\na.wav,sad\n", "has no column 'path'"),
+        (b"", "has no column 'path'"),
+        (b"path,emotion\n", "lists no clip"),
+        (b"\xff\xfe\x00", "is not UTF-8 text"),
+    ],
+)
+def test_csv_that_is_none(tmp_path: Path, content: bytes, message: str) -> None:
+    table = tmp_path / "mine.csv"
+    table.write_bytes(content)
+    with pytest.raises(ValueError, match=message):
+        corpora.scan(tmp_path, corpus="custom", csv=table)
+
+
+def test_missing_csv(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="no such CSV"):
+        corpora.scan(tmp_path, corpus="custom", csv=tmp_path / "none.csv")
+
+
+def test_csv_is_for_custom_corpora(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="ravdess is labelled by its file names"):
+        corpora.scan(tmp_path, corpus="ravdess", csv=tmp_path / "any.csv")
+
+
+# --- wrong roots ----------------------------------------------------------------------------
+
+
+def test_wrong_folder_is_one_sentence(tmp_path: Path) -> None:
+    clips(tmp_path, "a01 (1).wav", "a02 (1).wav")
+    with pytest.raises(ValueError, match="none of its 2 sound files follows the RAVDESS rule") as e:
+        corpora.scan(tmp_path, corpus="ravdess")
+    assert str(tmp_path) in str(e.value)
+    assert "'03-01-06-02-01-02-12.wav'" in str(e.value)
+    assert "'a01 (1).wav'" in str(e.value)
+
+
+def test_empty_folder(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="holds no sound file"):
+        corpora.scan(tmp_path, corpus="tess")
+
+
+def test_missing_folder(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="no such folder"):
+        corpora.scan(tmp_path / "none", corpus="tess")
+
+
+def test_file_for_a_folder(tmp_path: Path) -> None:
+    with pytest.raises(NotADirectoryError, match="is a file"):
+        corpora.scan(clip(tmp_path / "a_sad.wav"), corpus="custom")
+
+
+@pytest.mark.parametrize("name", ["iemocap", None])
+def test_unknown_corpus_names_the_known(tmp_path: Path, name: str | None) -> None:
+    with pytest.raises(ValueError, match="use one of ravdess, ravdess-song, aesdd"):
+        corpora.scan(tmp_path, corpus=name)
+
+
+@given(st.text(alphabet="0123456789-_() abdfhsAF", max_size=24))
+def test_a_rule_answers_or_refuses_but_never_fails(stem: str) -> None:
+    path = PurePosixPath(f"folder/x{stem}.wav").with_stem(stem or "x")
+    for rule in naming.RULES.values():
+        try:
+            label = rule(path)
+        except ValueError:
+            continue  # any other error fails this test
+        assert label.emotion in labels.EMOTIONS
+
+
+def test_expected_counts_add_up() -> None:
+    totals = {name: sum(counts.values()) for name, counts in corpora.EXPECTED.items()}
+    assert totals == {
+        "ravdess": 1440,
+        "ravdess-song": 1012,
+        "aesdd": 602,
+        "emodb": 535,
+        "tess": 2800,
+        "savee": 480,
+    }
+
+
+# --- the real corpora -----------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def ravdess(ravdess_root: Path) -> corpora.Scan:
+    return corpora.scan(ravdess_root, corpus="ravdess")
+
+
+@pytest.fixture(scope="module")
+def aesdd(aesdd_root: Path) -> corpora.Scan:
+    return corpora.scan(aesdd_root, corpus="aesdd")
+
+
+def test_ravdess_is_complete(ravdess: corpora.Scan) -> None:
+    counts = ravdess.clips["emotion"].value_counts()
+    assert counts.pop("neutral") == 96
+    assert set(counts) == {192}
+    assert ravdess.clips["speaker"].nunique() == 24
+    assert ravdess.clips.groupby("gender")["speaker"].nunique().tolist() == [12, 12]
+    assert ravdess.rejects.empty
+    assert corpora.missing(ravdess.clips, corpus="ravdess") == []
+
+
+def test_ravdess_identical_pair(ravdess: corpora.Scan) -> None:
+    assert ravdess.identical["clip_id"].tolist() == [
+        "Actor_07/03-01-03-01-02-01-07",
+        "Actor_07/03-01-03-01-02-02-07",
+    ]
+    assert ravdess.clips["group"].nunique() == 1439
+
+
+def test_ravdess_oddities_come_from_the_headers(ravdess: corpora.Scan) -> None:
+    assert ravdess.clips["channels"].eq(2).sum() == 5
+    assert ravdess.clips["sample_rate"].eq(22_050).sum() == 8
+    assert ravdess.clips["duration"].mean() == pytest.approx(3.70, abs=0.005)
+
+
+def test_nested_mirror_of_ravdess(tmp_path: Path, ravdess_root: Path) -> None:
+    mirror = tmp_path / "archive"
+    shutil.copytree(ravdess_root, mirror, copy_function=os.symlink)
+    (mirror / "audio_speech_actors_01-24").symlink_to(ravdess_root, target_is_directory=True)
+    scan = corpora.scan(mirror, corpus="ravdess")
+    assert len(scan.clips) == 1440
+    assert not scan.clips["clip_id"].str.contains("audio_speech").any()
+    assert len(scan.rejects) == 1440
+    assert scan.rejects["reason"].str.startswith("duplicate of Actor_").all()
+
+
+def test_aesdd_is_complete(aesdd: corpora.Scan) -> None:
+    assert corpora.missing(aesdd.clips, corpus="aesdd") == []
+    assert len(aesdd.clips) == 602
+    assert sorted(aesdd.clips["speaker"].unique()) == [f"aesdd-{n}" for n in range(1, 7)]
+    assert aesdd.clips["duration"].mean() == pytest.approx(4.09, abs=0.005)
+
+
+def test_aesdd_rejects(aesdd: corpora.Scan, aesdd_root: Path) -> None:
+    assert reasons(aesdd, aesdd_root) == {
+        "anger/a20 (5).wav": "empty file",
+        "sadness/s05 (3).wav": "truncated header",
+    }
+
+
+def test_aesdd_double_takes(aesdd: corpora.Scan) -> None:
+    takes = aesdd.clips[aesdd.clips["take"].notna()]
+    assert takes["take"].value_counts().to_dict() == {"b": 8, "a": 1}
+    sizes = aesdd.clips.groupby("group").size()
+    assert (sizes == 2).sum() == 8
+    assert sizes.max() == 2

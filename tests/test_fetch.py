@@ -1,0 +1,283 @@
+from __future__ import annotations
+
+import hashlib
+import io
+import threading
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from sercourse import __version__, fetch, files
+
+
+def archive(members: dict[str, bytes]) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as file:
+        for name, content in members.items():
+            file.writestr(name, content)
+    return buffer.getvalue()
+
+
+BODY = archive({"Actor_01/a.wav": bytes(range(256)) * 4_000, "readme.txt": b"hello"})
+
+
+@dataclass
+class Server:
+    """A local server that can ignore ranges, break off, and remembers what it was asked."""
+
+    body: bytes = BODY
+    knows_ranges: bool = True
+    break_after: int | None = None
+    requests: list[dict[str, str]] = field(default_factory=list)
+    sent: int = 0
+    url: str = ""
+
+    def answer(self, handler: BaseHTTPRequestHandler) -> None:
+        self.requests.append(dict(handler.headers))
+        start = 0
+        asked = handler.headers.get("Range")
+        if asked and self.knows_ranges:
+            start = int(asked.removeprefix("bytes=").split("-")[0])
+        if handler.path != "/corpus.zip":
+            handler.send_error(404)
+        elif start >= len(self.body):
+            handler.send_error(416)
+        else:
+            self._send(handler, start)
+
+    def _send(self, handler: BaseHTTPRequestHandler, start: int) -> None:
+        handler.send_response(206 if start else 200)
+        handler.send_header("Content-Length", str(len(self.body) - start))
+        if start:
+            last = len(self.body) - 1
+            handler.send_header("Content-Range", f"bytes {start}-{last}/{len(self.body)}")
+        handler.end_headers()
+        part = self.body[start:][: self.break_after]
+        self.sent += len(part)
+        handler.wfile.write(part)
+        handler.close_connection = True
+
+
+@pytest.fixture
+def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    monkeypatch.setenv("SERCOURSE_CACHE", str(tmp_path / "cache"))
+    state = Server()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            state.answer(self)
+
+        def log_message(self, *args: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http:
+        state.url = f"http://127.0.0.1:{http.server_port}/corpus.zip"
+        thread = threading.Thread(target=http.serve_forever, args=(0.01,), daemon=True)
+        thread.start()
+        yield state
+        http.shutdown()
+        thread.join()
+
+
+def registry(server: Server, **changes: object) -> dict[str, fetch.Download]:
+    settings = {
+        "name": "mini",
+        "licence": "MIT",
+        "cite": "us",
+        "url": server.url,
+        "size": len(BODY),
+        "checksum": "sha256:" + hashlib.sha256(BODY).hexdigest(),
+    } | changes
+    return {"mini": fetch.Download(**settings)}  # type: ignore[arg-type]
+
+
+def downloads() -> list[str]:
+    folder = files.cache_dir() / "downloads"
+    return sorted(path.name for path in folder.iterdir()) if folder.exists() else []
+
+
+def visible(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir() if path.name != "cache")
+
+
+def test_fetch_unpacks_and_names_itself(server: Server, tmp_path: Path) -> None:
+    to = tmp_path / "data" / "mini"
+    assert fetch.fetch("mini", to=to, registry=registry(server)) == to
+    assert (to / "Actor_01" / "a.wav").read_bytes() == bytes(range(256)) * 4_000
+    assert server.requests[0]["User-Agent"] == f"sercourse/{__version__}"
+    assert visible(to.parent) == ["mini"]
+    assert downloads() == ["mini.zip"]
+
+
+def test_a_second_call_does_nothing(server: Server, tmp_path: Path) -> None:
+    fetch.fetch("mini", to=tmp_path / "mini", registry=registry(server))
+    (tmp_path / "mini" / "readme.txt").write_text("mine")
+    fetch.fetch("mini", to=tmp_path / "mini", registry=registry(server))
+    assert len(server.requests) == 1
+    assert (tmp_path / "mini" / "readme.txt").read_text() == "mine"
+
+
+def test_another_folder_needs_no_second_download(server: Server, tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        fetch.fetch("mini", to=tmp_path / name, registry=registry(server))
+    assert len(server.requests) == 1
+
+
+def test_md5_is_understood(server: Server, tmp_path: Path) -> None:
+    changed = registry(server, checksum="md5:" + hashlib.md5(BODY).hexdigest())
+    assert fetch.fetch("mini", to=tmp_path / "mini", registry=changed).is_dir()
+
+
+def test_an_interrupted_download_continues(server: Server, tmp_path: Path) -> None:
+    to = tmp_path / "mini"
+    server.break_after = 300_000
+    with pytest.raises(ConnectionError, match="bytes are kept and the next attempt goes on"):
+        fetch.fetch("mini", to=to, registry=registry(server))
+    assert not to.exists()
+    assert downloads() == ["mini.zip.part"]
+    kept = (files.cache_dir() / "downloads" / "mini.zip.part").stat().st_size
+    assert 200_000 < kept <= 300_000
+    server.break_after, server.sent = None, 0
+    fetch.fetch("mini", to=to, registry=registry(server))
+    assert server.requests[1]["Range"] == f"bytes={kept}-"
+    assert server.sent == len(BODY) - kept
+    assert downloads() == ["mini.zip"]
+
+
+def test_a_server_without_ranges_sends_everything_again(server: Server, tmp_path: Path) -> None:
+    _leave_partial(BODY[:1_000])
+    server.knows_ranges = False
+    fetch.fetch("mini", to=tmp_path / "mini", registry=registry(server))
+    assert server.sent == len(BODY)
+
+
+def test_a_whole_partial_file_is_not_fetched_again(server: Server, tmp_path: Path) -> None:
+    _leave_partial(BODY)
+    fetch.fetch("mini", to=tmp_path / "mini", registry=registry(server))
+    assert server.requests == []
+
+
+@pytest.mark.parametrize("changes", [{}, {"checksum": None, "size": None}])
+def test_a_partial_file_that_is_too_long_is_dropped(
+    server: Server, tmp_path: Path, changes: dict[str, None]
+) -> None:
+    _leave_partial(BODY + b"more")
+    fetch.fetch("mini", to=tmp_path / "mini", registry=registry(server, **changes))
+    assert (tmp_path / "mini" / "readme.txt").read_text() == "hello"
+
+
+def test_a_partial_file_of_something_else_costs_one_attempt(server: Server, tmp_path: Path) -> None:
+    _leave_partial(bytes(1_000))
+    with pytest.raises(ValueError, match="does not have the checksum"):
+        fetch.fetch("mini", to=tmp_path / "mini", registry=registry(server))
+    assert fetch.fetch("mini", to=tmp_path / "mini", registry=registry(server)).is_dir()
+
+
+def _leave_partial(content: bytes) -> None:
+    folder = files.cache_dir() / "downloads"
+    folder.mkdir(parents=True)
+    (folder / "mini.zip.part").write_bytes(content)
+
+
+def test_a_wrong_checksum_leaves_nothing_behind(server: Server, tmp_path: Path) -> None:
+    wrong = registry(server, checksum="sha256:" + "0" * 64)
+    with pytest.raises(ValueError, match=r"corpus\.zip: what came does not have the checksum"):
+        fetch.fetch("mini", to=tmp_path / "mini", registry=wrong)
+    assert downloads() == []
+    assert visible(tmp_path) == []
+
+
+def test_a_server_that_refuses(server: Server, tmp_path: Path) -> None:
+    gone = registry(server, url=server.url.replace("corpus", "gone"))
+    with pytest.raises(ConnectionError, match=r"gone\.zip: the server answers 404 Not Found"):
+        fetch.fetch("mini", to=tmp_path / "mini", registry=gone)
+    assert visible(tmp_path) == []
+
+
+def test_no_server(tmp_path: Path, server: Server) -> None:
+    nowhere = registry(server, url="http://127.0.0.1:1/corpus.zip")
+    with pytest.raises(ConnectionError, match="the connection could not be made"):
+        fetch.fetch("mini", to=tmp_path / "mini", registry=nowhere)
+
+
+@pytest.mark.parametrize("member", ["../evil.wav", "/evil.wav", "a/../../evil.wav", "C:/evil.wav"])
+def test_members_outside_the_folder_are_refused(
+    server: Server, tmp_path: Path, member: str
+) -> None:
+    server.body = archive({"good.wav": b"good", member: b"evil"})
+    bad = registry(server, checksum="sha256:" + hashlib.sha256(server.body).hexdigest())
+    with pytest.raises(ValueError, match=r"evil\.wav' would land outside the folder"):
+        fetch.fetch("mini", to=tmp_path / "deep" / "mini", registry=bad)
+    assert list(tmp_path.rglob("*.wav")) == []
+    assert visible(tmp_path / "deep") == []
+
+
+def test_a_damaged_archive_without_checksum(server: Server, tmp_path: Path) -> None:
+    server.body = BODY[:-100]
+    unchecked = registry(server, checksum=None, size=None)
+    with pytest.raises(ValueError, match="is no sound zip archive"):
+        fetch.fetch("mini", to=tmp_path / "mini", registry=unchecked)
+    assert visible(tmp_path) == []
+    server.body = BODY
+    assert fetch.fetch("mini", to=tmp_path / "mini", registry=unchecked).is_dir()
+
+
+def test_only_the_members_wanted(server: Server, tmp_path: Path) -> None:
+    fetch.fetch("mini", to=tmp_path / "mini", registry=registry(server, members="Actor_*"))
+    assert sorted(path.name for path in (tmp_path / "mini").iterdir()) == [
+        ".sercourse-fetch.json",
+        "Actor_01",
+    ]
+
+
+def test_an_empty_folder_is_filled(server: Server, tmp_path: Path) -> None:
+    (tmp_path / "mini").mkdir()
+    fetch.fetch("mini", to=tmp_path / "mini", registry=registry(server))
+    assert (tmp_path / "mini" / "readme.txt").exists()
+
+
+def test_a_folder_with_files_is_left_alone(server: Server, tmp_path: Path) -> None:
+    (tmp_path / "mini").mkdir()
+    (tmp_path / "mini" / "mine.txt").write_text("mine")
+    with pytest.raises(FileExistsError, match="give another folder"):
+        fetch.fetch("mini", to=tmp_path / "mini", registry=registry(server))
+    assert server.requests == []
+
+
+def test_a_file_in_the_way(server: Server, tmp_path: Path) -> None:
+    (tmp_path / "mini").write_text("mine")
+    with pytest.raises(NotADirectoryError, match="is a file"):
+        fetch.fetch("mini", to=tmp_path / "mini", registry=registry(server))
+
+
+def test_a_corpus_is_not_taken_for_another(server: Server, tmp_path: Path) -> None:
+    both = registry(server) | {"other": registry(server, name="other")["mini"]}
+    fetch.fetch("mini", to=tmp_path / "mini", registry=both)
+    with pytest.raises(FileExistsError):
+        fetch.fetch("other", to=tmp_path / "mini", registry=both)
+
+
+def test_a_corpus_that_cannot_be_downloaded_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(LookupError, match=r"aesdd cannot be downloaded .* file locker"):
+        fetch.fetch("aesdd", to=tmp_path / "aesdd")
+    assert f"into {tmp_path}" in fetch.instructions("aesdd", to=tmp_path)
+    assert "sercourse fetch ravdess --to data/ravdess" in fetch.instructions("ravdess")
+
+
+def test_unknown_name(tmp_path: Path) -> None:
+    with pytest.raises(LookupError, match="use one of ravdess, ravdess-song, emodb, aesdd"):
+        fetch.fetch("iemocap", to=tmp_path)
+
+
+def test_the_registry_says_what_is_needed() -> None:
+    for name, download in fetch.REGISTRY.items():
+        assert download.name == name
+        assert download.licence
+        assert download.cite
+        assert (download.url is None) == bool(download.how)
+        kind, _, digits = (download.checksum or "sha256:" + "0" * 64).partition(":")
+        assert len(digits) == 2 * hashlib.new(kind).digest_size
