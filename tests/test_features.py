@@ -1,0 +1,334 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import reference_short_term as reference
+import scipy.stats
+import soundfile as sf
+
+from sercourse import audio, files
+from sercourse.features import (
+    SETS,
+    FeatureSet,
+    extract,
+    feature_table,
+    named,
+    short_term,
+    statistics,
+    with_pre_emphasis,
+)
+
+SR = 16_000
+N = 20_000
+T = np.arange(N) / SR
+DESCRIPTORS = [
+    *["zcr", "energy", "energy_entropy", "spectral_centroid", "spectral_spread"],
+    *["spectral_entropy", "spectral_flux", "spectral_rolloff"],
+    *["mfcc_1", "mfcc_2", "mfcc_3", "mfcc_4", "mfcc_5", "mfcc_6"],
+    *["mfcc_7", "mfcc_8", "mfcc_9", "mfcc_10", "mfcc_11", "mfcc_12"],
+]
+STATISTICS = ["mean", "median", "std", "kurtosis", "skewness", "p01", "p99", "min", "max", "range"]
+
+
+def noise(scale: float = 0.3, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).uniform(-scale, scale, N)
+
+
+def speech_like(seed: int) -> np.ndarray:
+    """Gliding harmonics and breath, in syllables with pauses between them."""
+    rng = np.random.default_rng(seed)
+    pitch = 120 * (1 + seed) + 40 * np.sin(2 * np.pi * 1.3 * T)
+    phase = 2 * np.pi * np.cumsum(pitch) / SR
+    voice = sum(np.sin(k * phase) / k for k in range(1, 20))
+    syllables = np.clip(np.sin(2 * np.pi * 3 * T + seed), 0, None)
+    return 0.2 * syllables * (voice + 0.2 * rng.standard_normal(N))
+
+
+SIGNALS = {
+    "noise": noise(),
+    "near silence": noise(scale=1e-6),
+    "chirp": 0.8 * np.sin(2 * np.pi * (100 * T + 2500 * T**2)),
+    "voice": speech_like(0),
+    "high voice": speech_like(1).astype(np.float32),
+    "silence": np.zeros(N),
+    "partly silent": np.concatenate([np.zeros(7000), noise()[:6000], np.zeros(7000)]),
+    "a single click": np.eye(1, N, 9000)[0],
+    "constant": np.full(N, 0.3),
+    "one frame and a bit": noise()[:559],
+}
+
+
+@pytest.mark.parametrize("name", SIGNALS)
+def test_descriptors_equal_the_plain_reading(name: str) -> None:
+    ours = short_term.short_term(SIGNALS[name], sr=SR)
+    plain = reference.short_term(SIGNALS[name])
+    np.testing.assert_allclose(ours, plain, rtol=1e-8, atol=1e-11)
+
+
+@pytest.mark.parametrize("name", SIGNALS)
+def test_statistics_equal_the_plain_reading(name: str) -> None:
+    ours = extract(SIGNALS[name], sr=SR, feature_set=named("statistics"))
+    plain = reference.statistics(reference.short_term(SIGNALS[name]))
+    np.testing.assert_allclose(ours, plain, rtol=1e-7, atol=1e-11)
+
+
+@pytest.mark.parametrize("name", [name for name in SIGNALS if name != "one frame and a bit"])
+def test_derivatives_equal_the_plain_reading(name: str) -> None:
+    ours = extract(SIGNALS[name], sr=SR, feature_set=named("statistics+delta"))
+    table = reference.short_term(SIGNALS[name])
+    plain = [reference.statistics(table), reference.statistics(np.diff(table, axis=0))]
+    np.testing.assert_allclose(ours, np.concatenate(plain), rtol=1e-7, atol=1e-11)
+
+
+@pytest.mark.parametrize("actor", ["Actor_01", "Actor_12", "Actor_20"])
+def test_real_speech_equals_the_plain_reading(ravdess_root: Path, actor: str) -> None:
+    path = sorted((ravdess_root / actor).iterdir())[17]
+    y = audio.read(path, sr=SR)
+    ours = extract(y, sr=SR, feature_set=named("statistics+delta"))
+    table = reference.short_term(y)
+    plain = [reference.statistics(table), reference.statistics(np.diff(table, axis=0))]
+    np.testing.assert_allclose(ours, np.concatenate(plain), rtol=1e-8, atol=1e-12)
+
+
+@pytest.mark.parametrize("n_frames", [95, 96, 97, 192, 193])
+def test_blocks_leave_no_seam(n_frames: int) -> None:
+    y = np.random.default_rng(1).standard_normal(400 + 160 * (n_frames - 1)) / 10
+    ours = short_term.short_term(y, sr=SR)
+    assert ours.shape == (n_frames, 20)
+    np.testing.assert_allclose(ours, reference.short_term(y), rtol=1e-9, atol=1e-12)
+
+
+def test_names_and_their_order() -> None:
+    names = [f"{descriptor}_{kind}" for descriptor in DESCRIPTORS for kind in STATISTICS]
+    assert list(named("statistics").names) == names
+    both = names + [f"delta_{name}" for name in names]
+    assert list(named("statistics+delta").names) == both
+    assert len(both) == 400
+    assert [SETS[name].sr for name in ("statistics", "statistics+delta")] == [SR, SR]
+
+
+def test_names_belong_to_their_numbers() -> None:
+    row = extract(SIGNALS["noise"], sr=SR, feature_set=named("statistics+delta"))
+    value = dict(zip(named("statistics+delta").names, row, strict=True))
+    table = short_term.short_term(SIGNALS["noise"], sr=SR)
+    third = table[:, 9]  # mfcc_2
+    assert value["mfcc_2_kurtosis"] == pytest.approx(scipy.stats.kurtosis(third))
+    assert value["energy_max"] == table[:, 1].max()
+    assert value["delta_zcr_p99"] == pytest.approx(np.percentile(np.diff(table[:, 0]), 99))
+
+
+def test_each_descriptor_alone_is_its_column() -> None:
+    y = SIGNALS["voice"]
+    framed = short_term.frames(y, frame_length=400, hop_length=160) * np.hamming(400)
+    magnitudes = short_term.magnitude_spectrum(framed)
+    columns = [
+        short_term.zero_crossing_rate(framed),
+        short_term.energy(framed),
+        short_term.energy_entropy(framed),
+        *short_term.spectral_centroid_spread(magnitudes),
+        short_term.spectral_entropy(magnitudes),
+        short_term.spectral_flux(magnitudes),
+        short_term.spectral_rolloff(magnitudes),
+        *short_term.mfcc(framed, sr=SR).T,
+    ]
+    table = short_term.short_term(y, sr=SR)
+    np.testing.assert_allclose(np.stack(columns, axis=1), table, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("sr", [4_000, 8_000, 22_050, 48_000])
+def test_other_rates_give_finite_descriptors_that_mean_the_same(sr: int) -> None:
+    t = np.arange(sr) / sr
+    tone = 0.5 * np.sin(2 * np.pi * 1000 * t)
+    table = short_term.short_term(tone, sr=sr)
+    assert np.isfinite(table).all()
+    assert table[:, 0].mean() * sr / 2 == pytest.approx(1000, rel=0.03)  # zero crossings
+    assert table[:, 7].mean() * sr / 2 == pytest.approx(1000, abs=60)  # roll-off, bins of 40 Hz
+
+
+def test_undefined_moments_are_zero_and_the_rest_is_not_touched() -> None:
+    constant = statistics.statistics(np.full((50, 1), 0.1))
+    assert dict(zip(STATISTICS, constant, strict=True)) == pytest.approx(
+        {
+            name: 0.1 if name in {"mean", "median", "p01", "p99", "min", "max"} else 0.0
+            for name in STATISTICS
+        }
+    )
+    tiny = 1 + 1e-9 * np.random.default_rng(0).standard_normal((50, 1))
+    assert statistics.statistics(tiny)[3] == pytest.approx(scipy.stats.kurtosis(tiny)[0], rel=1e-4)
+
+
+def test_moments_of_very_small_numbers_do_not_underflow() -> None:
+    series = np.random.default_rng(0).exponential(size=(50, 1))
+    usual, small = statistics.statistics(series), statistics.statistics(series * 1e-90)
+    np.testing.assert_allclose(small[3:5], usual[3:5], rtol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("y", "sentence"),
+    [
+        (np.zeros(399), "399 samples, fewer than one frame of 400"),
+        (np.zeros(0), "0 samples"),
+        (np.zeros((2, 800)), r"shape \(2, 800\)"),
+        (np.array([0.0, np.nan] * 400), "sample 1 of the signal is nan"),
+        (np.array([np.inf] * 800), "sample 0 of the signal is inf"),
+    ],
+)
+def test_a_signal_without_descriptors_is_refused(y: np.ndarray, sentence: str) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        extract(y, sr=SR, feature_set=named("statistics"))
+
+
+def test_one_frame_has_no_derivative() -> None:
+    with pytest.raises(ValueError, match="1 frame"):
+        extract(noise()[:400], sr=SR, feature_set=named("statistics+delta"))
+
+
+def test_another_rate_or_name_is_refused() -> None:
+    with pytest.raises(ValueError, match="sampled at 8000 Hz and 'statistics' needs 16000 Hz"):
+        extract(noise(), sr=8_000, feature_set=named("statistics"))
+    with pytest.raises(ValueError, match=r"'stats'.*statistics, statistics\+delta"):
+        named("stats")
+
+
+def test_pre_emphasis_comes_before_the_descriptors() -> None:
+    y = SIGNALS["voice"]
+    emphasised = np.concatenate([y[:1], y[1:] - 0.97 * y[:-1]])
+    plain = named("statistics")
+    row = extract(y, sr=SR, feature_set=with_pre_emphasis(plain, 0.97))
+    np.testing.assert_allclose(row, extract(emphasised, sr=SR, feature_set=plain), rtol=1e-9)
+    assert with_pre_emphasis(plain, 0) == plain
+    with pytest.raises(ValueError, match="pre-emphasis is 97"):
+        with_pre_emphasis(plain, 97)
+
+
+def test_a_feature_that_is_not_finite_is_named() -> None:
+    broken = FeatureSet("broken", SR, ("good", "bad"), lambda y, *, sr: np.array([0.0, np.nan]))
+    with pytest.raises(ValueError, match="feature bad of this signal is not finite"):
+        extract(noise(), sr=SR, feature_set=broken)
+
+
+@pytest.fixture
+def clips(tmp_path: Path) -> pd.DataFrame:
+    """Three good clips, and one that is text, second in the table."""
+    names = ["a", "broken", "c", "d"]
+    for seed, name in enumerate(names):
+        sf.write(tmp_path / f"{name}.wav", noise(seed=seed)[:8000], SR, subtype="FLOAT")
+    (tmp_path / "broken.wav").write_text("not a sound")
+    paths = [tmp_path / f"{name}.wav" for name in names]
+    return pd.DataFrame(
+        {
+            "clip_id": pd.array(names, dtype="string"),
+            "path": [str(path) for path in paths],
+            "content": [files.content_hash(path) for path in paths],
+        }
+    )
+
+
+@pytest.fixture
+def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Names of the files read from here on."""
+    log: list[str] = []
+    read = audio.read
+
+    def logged(path: str, *, sr: int) -> np.ndarray:
+        log.append(Path(path).stem)
+        return read(path, sr=sr)
+
+    monkeypatch.setattr(audio, "read", logged)
+    return log
+
+
+def test_table_rejects_a_broken_clip_and_goes_on(clips: pd.DataFrame, tmp_path: Path) -> None:
+    table = feature_table(clips, feature_set=named("statistics"), cache=tmp_path / "cache")
+    assert table.clip_id.tolist() == ["a", "c", "d"]
+    assert table.names == named("statistics").names
+    row = extract(noise(seed=2)[:8000].astype(np.float32), sr=SR, feature_set=named("statistics"))
+    np.testing.assert_array_equal(table.X[1], row)
+    assert table.rejects["path"].tolist() == [str(tmp_path / "broken.wav")]
+    assert table.rejects["reason"].tolist() == ["not a sound file"]
+
+
+def test_table_in_two_processes_is_the_same(clips: pd.DataFrame, tmp_path: Path) -> None:
+    one = feature_table(clips, feature_set=named("statistics"), cache=tmp_path / "1")
+    two = feature_table(clips, feature_set=named("statistics"), n_jobs=2, cache=tmp_path / "2")
+    np.testing.assert_array_equal(one.X, two.X)
+    pd.testing.assert_frame_equal(one.rejects, two.rejects)
+
+
+def test_second_table_reads_only_what_was_rejected(
+    clips: pd.DataFrame, reads: list[str], tmp_path: Path
+) -> None:
+    first = feature_table(clips, feature_set=named("statistics"), cache=tmp_path / "cache")
+    assert reads == ["a", "broken", "c", "d"]
+    reads.clear()
+    renamed = clips.assign(clip_id=["w", "x", "y", "z"])
+    second = feature_table(renamed, feature_set=named("statistics"), cache=tmp_path / "cache")
+    assert reads == ["broken"]
+    np.testing.assert_array_equal(first.X, second.X)
+    assert second.clip_id.tolist() == ["w", "y", "z"]
+    pd.testing.assert_frame_equal(first.rejects, second.rejects)
+
+
+def test_another_setting_content_or_order_is_computed_anew(
+    clips: pd.DataFrame, reads: list[str], tmp_path: Path
+) -> None:
+    plain, good = named("statistics"), clips.drop(index=1)
+
+    def count(table: pd.DataFrame, feature_set: FeatureSet) -> int:
+        reads.clear()
+        feature_table(table, feature_set=feature_set, cache=tmp_path / "cache")
+        return len(reads)
+
+    assert count(good, plain) == 3
+    assert count(good, plain) == 0
+    assert count(good, with_pre_emphasis(plain, 0.97)) == 3
+    assert count(good, with_pre_emphasis(plain, 0.95)) == 3
+    assert count(good, replace(plain, version=2)) == 3
+    assert count(good.assign(content=["x", "y", "z"]), plain) == 3
+    assert count(good.iloc[::-1], plain) == 3
+    assert count(good, plain) == 0
+    assert count(good.drop(columns="content"), plain) == 3
+    assert count(good.drop(columns="content"), plain) == 3
+
+
+def test_a_damaged_cache_is_made_anew(clips: pd.DataFrame, tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    first = feature_table(clips, feature_set=named("statistics"), cache=cache)
+    (file,) = cache.iterdir()
+    file.write_bytes(file.read_bytes()[:5000])
+    again = feature_table(clips, feature_set=named("statistics"), cache=cache)
+    np.testing.assert_array_equal(first.X, again.X)
+    with np.load(file, allow_pickle=False) as stored:
+        assert stored["known"].tolist() == [True, False, True, True]
+
+
+def test_default_cache_is_in_the_cache_folder(clips: pd.DataFrame) -> None:
+    feature_table(clips, feature_set=named("statistics"))
+    assert list((files.cache_dir() / "features").glob("statistics-*.npz"))
+
+
+def test_a_table_without_clips_is_empty(clips: pd.DataFrame) -> None:
+    table = feature_table(clips.iloc[:0], feature_set=named("statistics+delta"))
+    assert table.X.shape == (0, 400)
+    assert len(table.rejects) == len(table.clip_id) == 0
+
+
+def test_a_table_that_is_no_clip_table_is_refused(clips: pd.DataFrame) -> None:
+    with pytest.raises(ValueError, match="no column 'path'"):
+        feature_table(clips.drop(columns="path"), feature_set=named("statistics"))
+
+
+def test_extraction_loads_no_heavy_library() -> None:
+    code = (
+        "import sys, numpy as np; from sercourse.features import extract, named;"
+        "extract(np.zeros(16000), sr=16000, feature_set=named('statistics'));"
+        "print(sorted({'scipy', 'pandas', 'librosa', 'sklearn', 'joblib'} & set(sys.modules)))"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == "[]"
