@@ -1,0 +1,1 @@
+"""Parts of `make_sample_corpora.py`: who speaks, how, and how that becomes sound."""
