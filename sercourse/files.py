@@ -76,3 +76,26 @@ def cache_dir() -> Path:
 
     chosen = os.environ.get("SERCOURSE_CACHE")
     return Path(chosen) if chosen else Path(platformdirs.user_cache_dir("sercourse"))
+
+
+def home() -> Path:
+    """Return the folder of the project, which holds `notebooks/`, `data/` and `models/`.
+
+    It is `$SERCOURSE_HOME` where that is set, else the checkout that this package is imported from,
+    else the nearest folder above the working one.
+
+    Raises
+    ------
+    FileNotFoundError
+        If none of them holds the sample corpora.
+    """
+    chosen = os.environ.get("SERCOURSE_HOME")
+    here = Path.cwd()
+    places = [Path(chosen)] if chosen else [Path(__file__).parents[1], here, *here.parents]
+    for place in places:
+        if (place / "data" / "sample").is_dir():
+            return place
+    raise FileNotFoundError(
+        f"no folder data/sample in {places[0]}: clone the project and install it with "
+        "'pip install -e .', or set SERCOURSE_HOME to its folder"
+    )

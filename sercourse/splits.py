@@ -1,0 +1,273 @@
+"""Protocols: which recordings train a model and which test it, and so what its score means."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Indices = NDArray[np.intp]
+
+PROTOCOLS: dict[str, str] = {
+    "random": "80/20 over recordings, stratified, repeated by seed; the same voices on both sides",
+    "recording": "5 folds over recordings; the same voices on both sides",
+    "speaker": "test voices that training never heard",
+    "speaker+norm": "unheard voices; every voice's features normalised with its own clips",
+    "speaker+enrol": "unheard voices, each normalised with 8 of its clips that are not scored",
+    "given": "the train and test parts that the corpus itself names",
+}
+
+RAVDESS_FOLDS: tuple[tuple[int, ...], ...] = (
+    (1, 11, 20, 21),
+    (4, 10, 12, 14),
+    (8, 9, 19, 23),
+    (3, 5, 7, 24),
+    (2, 15, 16, 18),
+    (6, 13, 17, 22),
+)
+"""Test actors of the six folds that EmoBox publishes (Ma et al., 2024), so that results compare."""
+
+ENROLMENT_CLIPS = 8
+MOST_SINGLE_SPEAKER_FOLDS = 10
+NO_CLIPS: Indices = np.empty(0, dtype=np.intp)
+
+
+@dataclass(frozen=True)
+class Fold:
+    """One division of the clips into a training and a test side.
+
+    Attributes
+    ----------
+    name : str
+        What the fold is called in results.
+    train, test : ndarray of int
+        Positions of the clips in the table.
+    enrol : ndarray of int
+        Clips of the test speakers that are set aside, unlabelled and unscored, to learn the voice.
+    seed : int or None
+        Seed of a random split.
+    test_speakers : tuple of str
+        The speakers of the test side where the split is by speaker, else empty.
+    """
+
+    name: str
+    train: Indices
+    test: Indices
+    enrol: Indices = field(default_factory=lambda: NO_CLIPS)
+    seed: int | None = None
+    test_speakers: tuple[str, ...] = ()
+
+
+def make_folds(
+    protocol: str,
+    *,
+    y: Sequence[str] | NDArray[Any],
+    speakers: Sequence[Any] | NDArray[Any],
+    groups: Sequence[Any] | NDArray[Any],
+    corpus: str,
+    seeds: Sequence[int] = range(10),
+    split: Sequence[Any] | NDArray[Any] | None = None,
+) -> list[Fold]:
+    """Divide clips by a named protocol.
+
+    Parameters
+    ----------
+    protocol : str
+        A key of `PROTOCOLS`.
+    y : sequence of str, length n
+        Emotion of each clip; splits over recordings are stratified by it.
+    speakers : sequence of str, length n
+        Speaker of each clip, such as ``ravdess-07``; missing values are refused where the
+        protocol needs speakers.
+    groups : sequence of str, length n
+        Clips of one group stay on one side.
+    corpus : str
+        ``"ravdess"`` gets its six published folds; other corpora leave one speaker out, or six
+        groups of speakers where there are more than ten.
+    seeds : sequence of int
+        One split of protocol ``random`` for each.
+    split : sequence of str, length n, optional
+        ``train`` or ``test``, for protocol ``given``.
+
+    Returns
+    -------
+    list of Fold
+
+    Raises
+    ------
+    ValueError
+        If the protocol is unknown or the clips cannot be divided by it.
+
+    Examples
+    --------
+    >>> y = ["sad", "happy"] * 6
+    >>> speakers = ["x-1"] * 4 + ["x-2"] * 4 + ["x-3"] * 4
+    >>> folds = make_folds("speaker", y=y, speakers=speakers, groups=range(12), corpus="x")
+    >>> [fold.test_speakers for fold in folds]
+    [('x-1',), ('x-2',), ('x-3',)]
+    """
+    y, groups = np.asarray(y), np.asarray(groups)
+    if protocol not in PROTOCOLS:
+        raise ValueError(f"unknown protocol {protocol!r}: use one of {', '.join(PROTOCOLS)}")
+    if len(np.unique(y)) < 2:
+        raise ValueError(
+            f"the clips show {len(np.unique(y))} emotion(s): at least two are needed to classify"
+        )
+    if protocol == "random":
+        return [random_fold(y, groups, seed=seed) for seed in seeds]
+    if protocol == "recording":
+        return recording_folds(y, groups)
+    if protocol == "given":
+        return [given_fold(split)]
+    folds = speaker_folds(speakers, groups, corpus=corpus)
+    if protocol == "speaker+enrol":
+        return [set_aside(fold, speakers) for fold in folds]
+    return folds
+
+
+def random_fold(y: NDArray[Any], groups: NDArray[Any], *, seed: int) -> Fold:
+    """Draw 20 % of the groups as the test side, stratified by emotion.
+
+    Raises
+    ------
+    ValueError
+        If an emotion has fewer than two groups of clips.
+    """
+    from sklearn.model_selection import train_test_split
+
+    names, first = np.unique(groups, return_index=True)
+    _refuse_rare_emotions(y[first], least=2)
+    _, test_groups = train_test_split(names, test_size=0.2, stratify=y[first], random_state=seed)
+    is_test = np.isin(groups, test_groups)
+    return Fold(f"seed {seed}", np.flatnonzero(~is_test), np.flatnonzero(is_test), seed=seed)
+
+
+def recording_folds(y: NDArray[Any], groups: NDArray[Any], *, n_folds: int = 5) -> list[Fold]:
+    """Deal the recordings into folds, stratified by emotion, groups together.
+
+    Raises
+    ------
+    ValueError
+        If an emotion has fewer groups of clips than there are folds.
+    """
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    _refuse_rare_emotions(y[np.unique(groups, return_index=True)[1]], least=n_folds)
+    splitter = StratifiedGroupKFold(n_folds, shuffle=True, random_state=0)
+    parts = splitter.split(y, y, groups)
+    return [Fold(f"fold {k}", train, test) for k, (train, test) in enumerate(parts, start=1)]
+
+
+def given_fold(split: Sequence[Any] | NDArray[Any] | None) -> Fold:
+    """Use the train and test parts that the clip table names.
+
+    Raises
+    ------
+    ValueError
+        If either part is empty.
+    """
+    parts = np.asarray([] if split is None else split, dtype=object).astype(str)
+    train, test = np.flatnonzero(parts == "train"), np.flatnonzero(parts == "test")
+    if not len(train) or not len(test):
+        raise ValueError(
+            f"the clip table names {len(train)} training and {len(test)} test clips: protocol "
+            "'given' needs both, from folders train/ and test/ or a CSV column 'split'"
+        )
+    return Fold("given", train, test)
+
+
+def speaker_folds(
+    speakers: Sequence[Any] | NDArray[Any], groups: NDArray[Any], *, corpus: str
+) -> list[Fold]:
+    """Divide by speaker, so that no test voice is heard in training.
+
+    Raises
+    ------
+    ValueError
+        If a speaker is unknown, there is only one, or a group spans two speakers.
+    """
+    speakers = known_speakers(speakers)
+    folds = []
+    for number, members in enumerate(_test_speakers(speakers, corpus), start=1):
+        is_test = np.isin(speakers, members)
+        if shared := set(groups[is_test]) & set(groups[~is_test]):
+            raise ValueError(f"group {str(min(shared))!r} spans two speakers: give each its own group")
+        train, test = np.flatnonzero(~is_test), np.flatnonzero(is_test)
+        folds.append(Fold(f"fold {number}", train, test, test_speakers=tuple(members)))
+    return folds
+
+
+def known_speakers(speakers: Sequence[Any] | NDArray[Any]) -> NDArray[np.str_]:
+    """Return the speakers as strings.
+
+    Raises
+    ------
+    ValueError
+        If any is missing or all are the same.
+    """
+    import pandas as pd
+
+    values = pd.Series(list(speakers), dtype="string")
+    if missing := int(values.isna().sum()):
+        raise ValueError(
+            f"the speaker of {missing} of {len(values)} clips is unknown: a split by speaker needs "
+            "them all; name them in a CSV column 'speaker', or use protocol 'random'"
+        )
+    if values.nunique() < 2:
+        raise ValueError(
+            f"all clips are by one speaker ({values.iloc[0]}): a split by speaker needs at least "
+            "two; use protocol 'random' or 'recording'"
+        )
+    return values.to_numpy(dtype=str)
+
+
+def set_aside(fold: Fold, speakers: Sequence[Any] | NDArray[Any], *, seed: int = 0) -> Fold:
+    """Move `ENROLMENT_CLIPS` random clips of each test speaker from the test side to `enrol`.
+
+    The draw looks at no label: a new user's half a minute of speech has none either.
+
+    Raises
+    ------
+    ValueError
+        If a test speaker has no clip left to be scored.
+    """
+    speakers, rng = known_speakers(speakers), np.random.default_rng(seed)
+    chosen = []
+    for speaker in fold.test_speakers:
+        clips = fold.test[speakers[fold.test] == speaker]
+        if len(clips) <= ENROLMENT_CLIPS:
+            raise ValueError(
+                f"speaker {speaker} has {len(clips)} clips: enrolment sets {ENROLMENT_CLIPS} aside "
+                "and must leave some to score"
+            )
+        chosen.append(rng.choice(clips, ENROLMENT_CLIPS, replace=False))
+    enrol = np.sort(np.concatenate(chosen))
+    test = np.setdiff1d(fold.test, enrol)
+    return Fold(fold.name, fold.train, test, enrol, fold.seed, fold.test_speakers)
+
+
+def _test_speakers(speakers: NDArray[np.str_], corpus: str) -> list[list[str]]:
+    """Return the test speakers of each fold."""
+    present: list[str] = np.unique(speakers).tolist()
+    if corpus == "ravdess":
+        published = [[f"ravdess-{actor:02d}" for actor in fold] for fold in RAVDESS_FOLDS]
+        folds = [[name for name in fold if name in present] for fold in published]
+        folds = [fold for fold in folds if fold]
+        if len(folds) > 1 and sum(map(len, folds)) == len(present):
+            return folds
+    if len(present) <= MOST_SINGLE_SPEAKER_FOLDS:
+        return [[speaker] for speaker in present]
+    return [present[start::6] for start in range(6)]
+
+
+def _refuse_rare_emotions(y: NDArray[Any], *, least: int) -> None:
+    emotions, counts = np.unique(y, return_counts=True)
+    if counts.min() < least:
+        rare = str(emotions[counts.argmin()])
+        raise ValueError(
+            f"emotion {rare!r} has {counts.min()} recording(s): this split needs at least {least} "
+            "of each; leave the emotion out or add recordings"
+        )

@@ -1,0 +1,115 @@
+"""Splits: who may be on which side."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sercourse import splits
+
+ACTORS = [f"ravdess-{actor:02d}" for actor in range(1, 25)]
+
+
+def table(speakers: list[str], *, per_speaker: int = 16) -> dict[str, np.ndarray]:
+    n = len(speakers) * per_speaker
+    return {
+        "y": np.tile(["sad", "happy"], n // 2),
+        "speakers": np.repeat(speakers, per_speaker),
+        "groups": np.array([f"clip {k}" for k in range(n)]),
+    }
+
+
+def test_ravdess_gets_the_published_folds() -> None:
+    folds = splits.make_folds("speaker", corpus="ravdess", **table(ACTORS))
+    actors = [tuple(int(name[-2:]) for name in fold.test_speakers) for fold in folds]
+    assert actors == list(splits.RAVDESS_FOLDS)
+
+
+def test_published_folds_cover_each_actor_once() -> None:
+    assert sorted(actor for fold in splits.RAVDESS_FOLDS for actor in fold) == list(range(1, 25))
+
+
+@pytest.mark.parametrize("protocol", ["recording", "speaker", "speaker+norm"])
+def test_every_clip_is_tested_once(protocol: str) -> None:
+    folds = splits.make_folds(protocol, corpus="ravdess", **table(ACTORS))
+    tested = np.concatenate([fold.test for fold in folds])
+    assert sorted(tested) == list(range(24 * 16))
+
+
+@pytest.mark.parametrize("protocol", ["speaker", "speaker+norm", "speaker+enrol"])
+@pytest.mark.parametrize("n_speakers", [2, 6, 10, 13])
+def test_no_voice_is_on_both_sides(protocol: str, n_speakers: int) -> None:
+    data = table([f"x-{k}" for k in range(n_speakers)])
+    for fold in splits.make_folds(protocol, corpus="x", **data):
+        heard = set(data["speakers"][fold.train])
+        assert heard.isdisjoint(data["speakers"][fold.test])
+        assert heard.isdisjoint(data["speakers"][fold.enrol])
+        assert heard | set(fold.test_speakers) == set(data["speakers"])
+
+
+def test_enrolment_sets_eight_clips_of_each_test_speaker_aside() -> None:
+    data = table(ACTORS)
+    for fold in splits.make_folds("speaker+enrol", corpus="ravdess", **data):
+        assert not set(fold.enrol) & set(fold.test)
+        speakers, counts = np.unique(data["speakers"][fold.enrol], return_counts=True)
+        assert set(speakers) == set(fold.test_speakers)
+        assert set(counts) == {8}
+
+
+def test_random_tests_a_fifth_of_each_emotion() -> None:
+    data = table(ACTORS)
+    fold = splits.make_folds("random", corpus="ravdess", seeds=[3], **data)[0]
+    _, counts = np.unique(data["y"][fold.test], return_counts=True)
+    assert fold.seed == 3
+    assert abs(counts - 0.2 * 192).max() <= 1
+    assert sorted(np.concatenate([fold.train, fold.test])) == list(range(384))
+
+
+def test_random_seeds_differ_and_repeat() -> None:
+    data = table(ACTORS)
+    first, other = splits.make_folds("random", corpus="x", seeds=[0, 1], **data)
+    again = splits.make_folds("random", corpus="x", seeds=[0], **data)[0]
+    assert np.array_equal(first.test, again.test)
+    assert not np.array_equal(first.test, other.test)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 1000))
+def test_groups_stay_together(seed: int) -> None:
+    data = table(ACTORS[:6], per_speaker=20)
+    # Two takes of one utterance, both of the same emotion, as in AESDD.
+    pairs = np.random.default_rng(seed).permutation(len(data["y"]) // 4)[:8] * 4
+    data["groups"][pairs + 2] = data["groups"][pairs]
+    for protocol in ("random", "recording"):
+        for fold in splits.make_folds(protocol, corpus="x", seeds=[seed], **data):
+            assert set(data["groups"][fold.train]).isdisjoint(data["groups"][fold.test])
+
+
+def test_given_follows_the_table() -> None:
+    data = table(["x-1"], per_speaker=4)
+    fold = splits.make_folds("given", corpus="x", split=["train", "test", "train", None], **data)[0]
+    assert (list(fold.train), list(fold.test)) == ([0, 2], [1])
+
+
+@pytest.mark.parametrize(
+    ("protocol", "change", "message"),
+    [
+        ("speakers", {}, "unknown protocol 'speakers': use one of random"),
+        ("random", {"y": ["sad"] * 48}, "show 1 emotion"),
+        ("random", {"y": ["sad"] * 47 + ["happy"]}, "'happy' has 1 recording"),
+        ("recording", {"y": ["sad"] * 44 + ["happy"] * 4}, "at least 5"),
+        ("speaker", {"speakers": ["a"] * 48}, "all clips are by one speaker"),
+        ("speaker", {"speakers": [None] * 2 + ["a", "b"] * 23}, "speaker of 2 of 48 clips"),
+        ("speaker", {"groups": ["g"] * 48}, "'g' spans two speakers"),
+        ("speaker+enrol", {"speakers": ["a"] * 40 + ["b"] * 8}, "speaker b has 8 clips"),
+        ("given", {}, "0 training and 0 test clips"),
+    ],
+)
+def test_impossible_splits_are_refused_in_a_sentence(
+    protocol: str, change: dict[str, list], message: str
+) -> None:
+    data = {**table(["x-1", "x-2", "x-3"]), **change}
+    with pytest.raises(ValueError, match=message):
+        splits.make_folds(protocol, corpus="x", **data)
