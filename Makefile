@@ -1,0 +1,39 @@
+# Two commands: `make course` and `make test`. Each makes .venv itself, from python3 and pip.
+# Written for GNU make 3.81 (macOS) and later; the path of the repository must hold no spaces.
+
+PYTHON  ?= python3
+OUT     ?= build/course
+VENV    := .venv
+BIN     := $(VENV)/bin
+STAMP   := $(VENV)/.installed
+
+.PHONY: help course test lab publish stale bench clean
+
+help:                       ## say what there is to make
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1	/' | expand -t 16
+
+course: $(STAMP)            ## run every lesson on the sample corpora; pages in build/course
+	@$(BIN)/python -m sercourse run --out $(OUT)
+
+test: $(STAMP)              ## lint, types, spelling, unit tests, lessons, README recipes
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+lab: $(STAMP)               ## open JupyterLab at the first lesson
+	@$(BIN)/python -m jupyter lab $(firstword $(sort $(wildcard notebooks/[0-9][0-9]_*.ipynb)))
+
+publish: $(STAMP)           ## store outputs from the real corpora: make publish CORPORA=DIR
+	@test -n "$(CORPORA)" || { echo "make publish: say where ravdess/ and aesdd/ are: make publish CORPORA=DIR" >&2; exit 2; }
+	@$(BIN)/python -m sercourse publish --corpora "$(CORPORA)" $(LESSONS)
+
+stale: $(STAMP)             ## list lessons whose outputs are older than their code
+	@$(BIN)/python -m sercourse stale
+
+bench: $(STAMP)             ## speed and memory, as ratios against stated references
+	@set -e; for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python "$$script"; done
+
+clean:                      ## remove .venv and everything that can be made again
+	rm -rf $(VENV) build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache *.egg-info
+
+$(STAMP): pyproject.toml constraints.txt tools/bootstrap.sh
+	@bash tools/bootstrap.sh "$(PYTHON)" $(VENV)
+	@touch $@

@@ -1,0 +1,340 @@
+"""The runner of lessons, on notebooks of a few cells."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+
+from sercourse import course
+from sercourse.cli import lessons as cli
+from sercourse.course import published
+from sercourse.course.lesson import assign, code_hash, describe, parameter_names, read
+
+FIRST = """# 01 · A *small* lesson
+
+[![Open in Colab](badge.svg)](https://colab.example)
+
+Shows `one` thing
+and only that.
+
+**Needs:** nothing · **Produces:** `a.npz` · **Time:** 1 s; 2 min
+"""
+PARAMETERS = "seed = 0  # any integer\ndata_dir = None  # None: the sample corpora"
+
+Make = Callable[..., Path]
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Make:
+    """Return a maker of notebooks: a title, a cell of parameters, and the given code."""
+
+    def _make(*sources: str, name: str = "01_small.ipynb", parameters: str = PARAMETERS) -> Path:
+        cells = [
+            new_markdown_cell(FIRST),
+            new_code_cell(parameters, metadata={"tags": ["parameters"]}),
+            *map(new_code_cell, sources),
+        ]
+        path = tmp_path / "lessons" / name
+        path.parent.mkdir(exist_ok=True)
+        nbformat.write(new_notebook(cells=cells), path)
+        return path
+
+    return _make
+
+
+@pytest.fixture
+def corpora(tmp_path: Path) -> Path:
+    """Return a folder that is laid out as the one with the real corpora."""
+    folder = tmp_path / "corpora"
+    (folder / "ravdess" / "Actor_01").mkdir(parents=True)
+    (folder / "aesdd").mkdir()
+    return folder
+
+
+def run_cli(*argv: str) -> int:
+    parser = argparse.ArgumentParser()
+    cli.add_parsers(parser.add_subparsers())
+    args = parser.parse_args(argv)
+    return args.run(args)
+
+
+def printed(path: Path) -> str:
+    outputs = [out for cell in read(path).cells for out in cell.get("outputs", [])]
+    return "".join(out.get("text", "") for out in outputs)
+
+
+def test_first_cell_is_described(make: Make) -> None:
+    lesson = describe(make())
+    assert lesson.title == "01 · A *small* lesson"
+    assert lesson.promise == "Shows `one` thing and only that."
+    assert (lesson.needs, lesson.produces, lesson.time) == ("nothing", "`a.npz`", "1 s; 2 min")
+
+
+def test_lessons_are_found_by_number_stem_and_path(make: Make) -> None:
+    second, first = make(name="02_b.ipynb"), make(name="01_a.ipynb")
+    make(name="scratch.ipynb")
+    folder = first.parent
+    assert course.lessons(folder) == [first, second]
+    assert course.find(["2", "02", "02_b", str(second)], folder=folder) == [second]
+    with pytest.raises(LookupError, match=r"no lesson '07'.*01_a, 02_b"):
+        course.find(["07"], folder=folder)
+    with pytest.raises(FileNotFoundError, match=r"no notebook nowhere.ipynb"):
+        course.find(["nowhere.ipynb"], folder=folder)
+    with pytest.raises(FileNotFoundError, match="from a clone"):
+        course.lessons(folder.parent)
+
+
+def test_a_file_that_is_no_notebook_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "01_text.ipynb"
+    path.write_text("not JSON")
+    with pytest.raises(ValueError, match=r"01_text.ipynb is not a notebook"):
+        read(path)
+
+
+def test_parameter_names_come_from_the_tagged_cell_only(make: Make) -> None:
+    path = make("other = 1", parameters="a: int = 1\nb = [\n    2,\n]  # two lines")
+    assert parameter_names(read(path)) == ["a", "b"]
+
+
+def test_unknown_parameter_is_refused_before_anything_runs(make: Make, tmp_path: Path) -> None:
+    path = make("print(seed)")
+    with pytest.raises(ValueError, match=r"'sede' for 01_small: known are seed, data_dir"):
+        course.run([path], parameters={"sede": 1}, out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_each_notebook_gets_the_parameters_that_it_knows(make: Make) -> None:
+    one, two = make(name="01_a.ipynb"), make(name="02_b.ipynb", parameters="epochs = 3")
+    given = assign([one, two], parameters={"seed": 7, "epochs": 1})
+    assert given == {one: {"seed": 7}, two: {"epochs": 1}}
+
+
+def test_relative_folders_are_meant_from_the_caller(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = make()
+    assert assign([path], parameters={"data_dir": "data"})[path] == {
+        "data_dir": str(tmp_path / "data")
+    }
+    assert assign([path], parameters={"data_dir": None})[path] == {"data_dir": None}
+
+
+def test_run_writes_notebook_page_and_index(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = "import os, sys\nfrom pathlib import Path\nprint(repr(seed), sys.executable, Path.cwd())"
+    path, out = make(code), tmp_path / "out"
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MPLBACKEND", "agg")
+    assert run_cli("run", str(path), "-p", "seed", "5", "--out", "out") == 0
+    executed = out / "01_small.ipynb"
+    assert printed(executed).split() == ["5", sys.executable, str(path.parent)]
+    assert all(cell.metadata.get("tags") != [] for cell in read(executed).cells)
+    assert sys.executable in executed.with_suffix(".html").read_text("utf-8")
+    index = (out / "index.html").read_text("utf-8")
+    assert '<a href="01_small.html">01 · A <em>small</em> lesson</a>' in index
+    assert "Shows <code>one</code> thing and only that." in index
+    assert "ran to its end" in index
+
+
+def test_pictures_beside_a_lesson_are_put_into_its_page(make: Make, tmp_path: Path) -> None:
+    path = make()
+    notebook = read(path)
+    notebook.cells.append(new_markdown_cell("![dot](dot.png)"))
+    nbformat.write(notebook, path)
+    (path.parent / "dot.png").write_bytes(b"\x89PNG")
+    (result,) = course.run([path], out=tmp_path / "out")
+    assert 'src="data:image/png;base64,iVBORw==' in result.executed.with_suffix(".html").read_text(
+        "utf-8"
+    )
+
+
+def test_a_failing_cell_is_told_and_the_others_run(
+    make: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bad = make("print('before')", "1 / 0", "print('after')", name="01_bad.ipynb")
+    good = make("print('fine')", name="02_good.ipynb")
+    out = tmp_path / "out"
+    assert run_cli("run", str(bad), str(good), "--out", str(out), "-p", "seed", "1") == 1
+    told = capsys.readouterr().out
+    # The cell that papermill adds does not count: this is the author's third code cell.
+    assert "01_bad.ipynb, code cell 3 (1 / 0): ZeroDivisionError: division by zero" in told
+    assert str(out / "01_bad.ipynb") in told
+    assert "2/2 02_good" in told
+    assert "before" in printed(out / "01_bad.ipynb")
+    assert "after" not in printed(out / "01_bad.ipynb")
+    assert "fine" in printed(out / "02_good.ipynb")
+    index = (out / "index.html").read_text("utf-8")
+    assert '<span class="failed">failed</span>' in index
+    assert "01 · A <em>small</em> lesson" in index  # not papermill's red note
+
+
+def test_a_dead_kernel_is_a_failure(make: Make, tmp_path: Path) -> None:
+    path = make("import os\nos._exit(1)")
+    (result,) = course.run([path], out=tmp_path / "out")
+    assert result.failure == "01_small.ipynb: the kernel died, most often for lack of memory"
+    index = (tmp_path / "out" / "index.html").read_text("utf-8")
+    assert "ran to its end" not in index
+
+
+def test_running_into_the_folder_of_the_lessons_is_refused(make: Make) -> None:
+    path = make("print(1)")
+    before = path.read_bytes()
+    with pytest.raises(ValueError, match="holds the notebooks themselves"):
+        course.run([path], out=path.parent)
+    assert path.read_bytes() == before
+
+
+def test_published_outputs_are_clean(make: Make, corpora: Path, tmp_path: Path) -> None:
+    code = [
+        "import sys\nfrom pathlib import Path\nprint('oh', file=sys.stderr)\n"
+        "Path(data_dir, 'ravdess', 'Actor_01')",
+        "from IPython.display import Audio, HTML\nimport numpy as np\n"
+        "Audio(np.zeros(800), rate=8000)",
+        "HTML(f'<b>{data_dir}</b><audio src=\"data:audio/wav;base64,AAAA\"></audio>')",
+        "",
+    ]
+    path = make(*code)
+    sources = [cell.source for cell in read(path).cells]
+    assert run_cli("publish", str(path), "--corpora", str(corpora), "--out", f"{tmp_path}/p") == 0
+
+    notebook = read(path)
+    assert [cell.source for cell in notebook.cells] == sources
+    text = path.read_text("utf-8")
+    assert str(tmp_path) not in text
+    assert "papermill" not in text
+    outputs = json.dumps([cell.get("outputs") for cell in notebook.cells])
+    assert "stderr" not in outputs
+    assert "data:audio" not in outputs
+    cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert [cell.execution_count for cell in cells] == [1, 2, 3, 4, None]
+    (shown,) = cells[1].outputs
+    assert shown.data["text/plain"] == "PosixPath('data/ravdess/Actor_01')"
+    assert shown.execution_count == 2
+    assert cells[2].outputs[0].data == {"text/plain": published.LISTEN}
+    assert cells[3].outputs[0].data["text/html"] == f"<b>data</b>{published.LISTEN}"
+
+
+def test_published_notebook_says_where_its_outputs_come_from(
+    make: Make, corpora: Path, tmp_path: Path
+) -> None:
+    path = make("corpus = 'ravdess'")
+    course.publish([path], corpora_dir=corpora, out=tmp_path / "p")
+    notebook = read(path)
+    mark = notebook.metadata["sercourse"]
+    assert mark["corpus"] == ["ravdess"]
+    assert mark["parameters"] == {"data_dir": "data"}
+    assert mark["version"]
+    assert mark["seconds"] > 0
+    assert mark["code_sha256"] == code_hash(notebook)
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ("from pathlib import Path\nprint(Path.home() / 'secret')", "a path of this machine"),
+        ("import tempfile\nprint(tempfile.gettempdir() + '/x')", "a path of this machine"),
+        ("print('/home/someone/file.wav')", "a path of this machine"),
+        ("print('x' * 500_000)", r"501 kB with its outputs.*code cell 2 alone"),
+        ("raise ValueError('no')", "code cell 2 .*ValueError: no"),
+    ],
+)
+def test_what_must_not_be_published_leaves_the_lesson_as_it_was(
+    make: Make, corpora: Path, tmp_path: Path, code: str, message: str
+) -> None:
+    path = make(code)
+    before = path.read_bytes()
+    (result,) = course.publish([path], corpora_dir=corpora, out=tmp_path / "p")
+    assert re.search(message, result.failure or "")
+    assert path.read_bytes() == before
+
+
+def test_publishing_without_corpora_is_refused(make: Make, tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="the folder that holds ravdess/ and aesdd/"):
+        course.publish([make()], corpora_dir=tmp_path / "none", out=tmp_path / "p")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["a ratio m/s, and/or", "https://zenodo.org/home/x", "</tmp>", "../data/home/x", "~/var/x"],
+)
+def test_innocent_text_is_no_machine_path(text: str) -> None:
+    assert published._machine_path().search(text) is None
+
+
+def test_links_to_corpora_are_replaced_at_both_ends(tmp_path: Path) -> None:
+    (tmp_path / "disk" / "r").mkdir(parents=True)
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "ravdess").symlink_to(tmp_path / "disk" / "r")
+    text = f"{tmp_path}/disk/r/a.wav {tmp_path}/data/ravdess/b.wav {tmp_path}/disk/rest"
+    for pattern, placeholder in published._placeholders(tmp_path / "data"):
+        text = pattern.sub(placeholder, text)
+    assert text == f"data/ravdess/a.wav data/ravdess/b.wav {tmp_path}/disk/rest"
+
+
+def test_stale_tells_edits_from_outputs(
+    make: Make, corpora: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = make("print(1)")
+    assert run_cli("stale", str(path)) == 1
+    assert "01_small.ipynb has never been published" in capsys.readouterr().out
+    course.publish([path], corpora_dir=corpora, out=tmp_path / "p")
+    assert run_cli("stale", str(path)) == 0
+
+    notebook = read(path)
+    notebook.cells[0].source += "\nMore prose does not age an output."
+    nbformat.write(notebook, path)
+    assert course.stale([path]) == []
+    notebook.cells[2].source = "print(2)"
+    nbformat.write(notebook, path)
+    assert run_cli("stale", str(path)) == 1
+    assert "01_small.ipynb has outputs older than its code" in capsys.readouterr().out
+
+
+def test_widgets_and_timings_are_not_kept() -> None:
+    widget = {"application/vnd.jupyter.widget-view+json": {"model_id": "1"}, "text/plain": "bar"}
+    cell = new_code_cell("1", metadata={"execution": {"iopub.execute_input": "2026"}, "tags": []})
+    cell.outputs = [
+        new_output("display_data", data=widget),
+        new_output("stream", name="stdout", text="kept"),
+    ]
+    notebook = new_notebook(cells=[cell], metadata={"widgets": {"state": {}}})
+    published.clean(notebook, name="x", placeholders=[])
+    assert [output.get("text") for output in notebook.cells[0].outputs] == ["kept"]
+    assert notebook.cells[0].metadata == {}
+    assert "widgets" not in notebook.metadata
+
+
+def test_paths_inside_pictures_are_no_concern() -> None:
+    cell = new_code_cell("1")
+    picture = {"image/png": "aGk+/home/x", "application/json": {"deep": ["fine"]}}
+    cell.outputs = [new_output("display_data", data=picture)]
+    notebook = new_notebook(cells=[cell])
+    published.clean(notebook, name="x", placeholders=[])
+    assert json.loads(json.dumps(notebook.cells[0].outputs[0].data)) == picture
+    cell.outputs[0].data["application/json"] = {"deep": ["/home/x/y"]}
+    with pytest.raises(ValueError, match="code cell 1 shows '/home/x/y'"):
+        published.clean(new_notebook(cells=[cell]), name="x", placeholders=[])
+
+
+def test_progress_comes_while_a_notebook_runs(make: Make, tmp_path: Path) -> None:
+    said: list[tuple[float, str]] = []
+    course.run(
+        [make("import time\ntime.sleep(0.5)")],
+        out=tmp_path / "out",
+        report=lambda text: said.append((time.monotonic(), text)),
+    )
+    (started, name), (ended, outcome) = said
+    assert name.startswith("1/1 01_small")
+    assert outcome.endswith("s  ok\n")
+    assert ended - started > 0.5

@@ -1,0 +1,110 @@
+"""The README does what it says: its recipes run as printed, its tables and links hold."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+README = (ROOT / "README.md").read_text("utf-8")
+RECIPES = {
+    name: (language, code)
+    for name, language, code in re.findall(
+        r"<!-- recipe: ([\w-]+) -->\s*```(bash|python)\n(.*?)```", README, re.DOTALL
+    )
+}
+
+
+@pytest.fixture(scope="module")
+def tool() -> ModuleType:
+    """Return the script that writes the tables, as a module."""
+    spec = importlib.util.spec_from_file_location("readme", ROOT / "tools" / "readme.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def clone(tmp_path: Path) -> Path:
+    """Return a copy of what a reader has in a clone; recipes may write into it."""
+    for name in ("notebooks", "models", "images", "data/sample"):
+        if (ROOT / name).is_dir():
+            shutil.copytree(ROOT / name, tmp_path / name)
+    return tmp_path
+
+
+def test_every_recipe_is_found() -> None:
+    assert README.count("<!-- recipe:") == len(RECIPES) >= 5
+
+
+@pytest.mark.notebook
+@pytest.mark.parametrize("name", RECIPES)
+def test_recipe_runs_as_printed(name: str, clone: Path) -> None:
+    language, code = RECIPES[name]
+    shell = ["bash", "-euo", "pipefail", "-c", code]
+    command = shell if language == "bash" else [sys.executable, "-c", code]
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(
+        command,
+        cwd=clone,
+        env=os.environ | {"PATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_two_commands_exist() -> None:
+    targets = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    printed = set(re.findall(r"^make ([a-z]+)", README, re.MULTILINE))
+    assert {"course", "test"} <= printed <= set(targets)
+
+
+def test_links_inside_the_repository_lead_somewhere() -> None:
+    links = re.findall(r"\]\(([^)#]+)\)", README) + re.findall(r'src="([^"]+)"', README)
+    local = [link for link in links if "://" not in link]
+    assert local
+    assert not [link for link in local if not (ROOT / link).exists()]
+
+
+def test_tables_are_current(tool: ModuleType) -> None:
+    assert tool.updated(README, root=ROOT) == README, "run python tools/readme.py"
+
+
+def test_results_table_shows_protocols_with_their_spread(tool: ModuleType, tmp_path: Path) -> None:
+    entry = {"emotions": list("abc"), "uar": 0.5, "macro_f1": 0.49, "chance": 0.4}
+    metrics = {
+        "recipe": "svm",
+        "corpus": "ravdess",
+        "protocols": [
+            {**entry, "protocol": "random", "accuracy": 0.8123, "accuracy_sd": 0.0161},
+            {**entry, "protocol": "speaker", "accuracy": 0.6, "accuracy_interval": [0.55, 0.65]},
+        ],
+    }
+    (tmp_path / "ravdess-svm").mkdir()
+    (tmp_path / "ravdess-svm" / "metrics.json").write_text(json.dumps(metrics))
+    link = "[ravdess-svm](models/ravdess-svm)"
+    assert tool.results_table(tmp_path).splitlines()[2:] == [
+        f"| {link} | ravdess | 3 | random | 81.2 ± 1.6 | 50.0 | 49.0 | 40.0 |",
+        f"| {link} | ravdess | 3 | speaker | 60.0 (55.0 to 65.0) | 50.0 | 49.0 | 40.0 |",
+    ]
+
+
+def test_a_block_is_replaced_and_a_missing_one_is_named(tool: ModuleType) -> None:
+    text = "a\n<!-- results:begin -->\nold\n<!-- results:end -->\nb"
+    new = tool.replace_block(text, name="results", content=r"new \1")
+    assert new == "a\n<!-- results:begin -->\nnew \\1\n<!-- results:end -->\nb"
+    with pytest.raises(ValueError, match="lessons:begin"):
+        tool.replace_block(text, name="lessons", content="")
