@@ -236,6 +236,42 @@ def trim(y: np.ndarray, *, sr: int, top_db: float = 30.0) -> np.ndarray:
     return y[loud[0] * hop_length : min(y.size, (loud[-1] + 1) * hop_length)]
 
 
+def change_speed(y: np.ndarray, *, sr: int, factor: float) -> np.ndarray:
+    """Play a signal faster or slower: tempo, pitch and formants change together.
+
+    It makes another voice of the same performance, as a shorter or longer vocal tract would sound.
+
+    Parameters
+    ----------
+    y : np.ndarray, shape (n_samples,)
+    sr : int
+        Its rate [Hz].
+    factor : float
+        Above 1 is faster and higher.
+
+    Returns
+    -------
+    np.ndarray, shape (about n_samples / factor,)
+
+    Raises
+    ------
+    ValueError
+        If the factor is outside 0.5 to 2.
+
+    References
+    ----------
+    Ko et al., "Audio augmentation for speech recognition", 2015, doi:10.21437/Interspeech.2015-711.
+
+    Examples
+    --------
+    >>> change_speed(np.zeros(16_000, dtype=np.float32), sr=16_000, factor=1.25).size
+    12800
+    """
+    if not 0.5 <= factor <= 2:
+        raise ValueError(f"the speed factor is {factor}: give a number from 0.5 to 2")
+    return soxr.resample(y, sr * factor, sr, quality="HQ")
+
+
 def normalize_peak(y: np.ndarray, *, peak: float = 1.0) -> np.ndarray:
     """Scale `y` so that its largest magnitude is `peak`; silence stays silence.
 

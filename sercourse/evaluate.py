@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Labels = Sequence[str] | NDArray[Any]
 
@@ -43,7 +46,7 @@ def accuracy(counts: NDArray[np.int64]) -> float:
 
 
 def unweighted_average_recall(counts: NDArray[np.int64]) -> float:
-    """Mean recall over the emotions that occur: UAR, blind to how frequent each is.
+    """Return the mean recall over the emotions that occur: UAR, blind to how frequent each is.
 
     References
     ----------
@@ -56,21 +59,21 @@ def unweighted_average_recall(counts: NDArray[np.int64]) -> float:
 
 
 def macro_f1(counts: NDArray[np.int64]) -> float:
-    """Mean F1 over the emotions that occur, in truth or in prediction."""
+    """Return the mean F1 over the emotions that occur, in truth or in prediction."""
     found = 2 * np.diag(counts)
     total = counts.sum(axis=0) + counts.sum(axis=1)
     return float(np.mean(found[total > 0] / total[total > 0]))
 
 
 def chance(truth: Labels) -> float:
-    """Accuracy of always naming the most frequent emotion."""
+    """Return the accuracy of always naming the most frequent emotion."""
     return float(np.unique(np.asarray(truth), return_counts=True)[1].max() / len(truth))
 
 
 def calibration_error(
     probabilities: NDArray[np.floating], correct: NDArray[np.bool_], *, n_bins: int = 15
 ) -> float:
-    """Expected calibration error: how far confidence and accuracy lie apart.
+    """Return the expected calibration error: how far confidence and accuracy lie apart.
 
     Parameters
     ----------
@@ -169,3 +172,93 @@ def scores(
         "ece": calibration_error(probabilities, predicted == truth),
         "chance": chance(truth),
     }
+
+
+def summarize(predictions: pd.DataFrame, *, emotions: Sequence[str]) -> dict[str, Any]:
+    """Return every figure that follows from the out-of-fold predictions of one protocol.
+
+    Parameters
+    ----------
+    predictions : pandas.DataFrame
+        Columns `protocol` (one value), `fold`, `truth`, `speaker`, `gender`, and `p_<emotion>`.
+    emotions : sequence of str
+        The label set.
+
+    Returns
+    -------
+    dict
+        `accuracy`, `uar`, `macro_f1`, `ece`, `chance`: the mean over the seeds of protocol
+        ``random``, over all clips at once of others; `accuracy_interval` (over speakers) or, where
+        the same voices are on both sides, `accuracy_sd` (over folds); `confusion`, `by_gender`
+        and `folds`.
+
+    Raises
+    ------
+    ValueError
+        If there is no prediction.
+    """
+    if predictions.empty:
+        raise ValueError("there are no predictions to score: evaluate the recipe first")
+    protocol = str(predictions["protocol"].iloc[0])
+    folds = [
+        _fold_scores(str(name), rows, emotions=emotions)
+        for name, rows in predictions.groupby("fold", sort=False)
+    ]
+    names = ("accuracy", "uar", "macro_f1", "ece", "chance")
+    if protocol == "random":
+        overall = {name: float(np.mean([fold[name] for fold in folds])) for name in names}
+    else:
+        overall = _frame_scores(predictions, emotions=emotions)
+    return {
+        "n_clips": int(predictions["clip_id"].nunique()),
+        **overall,
+        **_spread(predictions, protocol=protocol, emotions=emotions, folds=folds),
+        "confusion": _frame_confusion(predictions, emotions=emotions).tolist(),
+        "by_gender": {
+            str(gender): {"n_clips": len(rows), **_frame_scores(rows, emotions=emotions)}
+            for gender, rows in predictions.dropna(subset=["gender"]).groupby("gender")
+        },
+        "folds": folds,
+    }
+
+
+def _fold_scores(name: str, rows: pd.DataFrame, *, emotions: Sequence[str]) -> dict[str, Any]:
+    kind, _, number = name.partition(" ")
+    told: dict[str, Any] = {"fold": name}
+    if kind == "seed":
+        told["seed"] = int(number)
+    else:
+        told["test_speakers"] = sorted(map(str, rows["speaker"].dropna().unique()))
+    return {**told, "n_clips": len(rows), **_frame_scores(rows, emotions=emotions)}
+
+
+def _spread(
+    predictions: pd.DataFrame,
+    *,
+    protocol: str,
+    emotions: Sequence[str],
+    folds: Sequence[dict[str, Any]],
+) -> dict[str, Any]:
+    """Return an interval over speakers where voices are new, else a deviation over folds."""
+    if protocol in ("random", "recording"):
+        accuracies = [fold["accuracy"] for fold in folds]
+        return {"accuracy_sd": float(np.std(accuracies, ddof=1)) if len(folds) > 1 else None}
+    predicted = np.asarray(emotions)[_probabilities(predictions, emotions).argmax(axis=1)]
+    # A clip by an unknown speaker can only stand for itself.
+    voices = predictions["speaker"].fillna(predictions["clip_id"]).to_numpy(dtype=str)
+    correct = predicted == predictions["truth"].to_numpy(dtype=str)
+    return {"accuracy_interval": list(speaker_interval(correct, voices))}
+
+
+def _probabilities(rows: pd.DataFrame, emotions: Sequence[str]) -> NDArray[np.float64]:
+    return rows[[f"p_{emotion}" for emotion in emotions]].to_numpy(dtype=np.float64)
+
+
+def _frame_scores(rows: pd.DataFrame, *, emotions: Sequence[str]) -> dict[str, float]:
+    truth = rows["truth"].to_numpy(dtype=str)
+    return scores(truth, _probabilities(rows, emotions), labels=emotions)
+
+
+def _frame_confusion(rows: pd.DataFrame, *, emotions: Sequence[str]) -> NDArray[np.int64]:
+    predicted = np.asarray(emotions)[_probabilities(rows, emotions).argmax(axis=1)]
+    return confusion(rows["truth"].to_numpy(dtype=str), predicted, labels=emotions)

@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -44,6 +45,58 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def atomic_folder(folder: str | Path, *, replaces: str) -> Iterator[Path]:
+    """Yield a temporary sibling folder that takes the name only if the block succeeds.
+
+    Parameters
+    ----------
+    folder : path
+    replaces : str
+        Name of the file that marks an earlier folder of the same kind, which may be replaced.
+
+    Raises
+    ------
+    FileExistsError
+        If the folder exists and holds something else.
+    OSError
+        If the place cannot be written to.
+    """
+    folder = Path(folder)
+    refuse_unwritable(folder, replaces=replaces)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    try:
+        yield temporary
+        temporary.chmod(0o755)  # mkdtemp makes folders that only their owner can open
+        if folder.exists():
+            shutil.rmtree(folder)
+        temporary.replace(folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def refuse_unwritable(folder: str | Path, *, replaces: str) -> None:
+    """Say before long work, rather than after it, that its result cannot be stored.
+
+    Raises
+    ------
+    FileExistsError
+        If the folder exists, is not empty and lacks the file `replaces`.
+    OSError
+        If the place cannot be written to.
+    """
+    folder = Path(folder)
+    ours = (folder / replaces).is_file()
+    if folder.exists() and not ours and not (folder.is_dir() and not any(folder.iterdir())):
+        raise FileExistsError(
+            f"{folder} exists and holds no {replaces}: nothing is overwritten; name another folder"
+        )
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=folder.parent):
+        pass
 
 
 def write_json(path: str | Path, content: Any) -> None:

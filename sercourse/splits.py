@@ -110,8 +110,7 @@ def make_folds(
     [('x-1',), ('x-2',), ('x-3',)]
     """
     y, groups = np.asarray(y), np.asarray(groups)
-    if protocol not in PROTOCOLS:
-        raise ValueError(f"unknown protocol {protocol!r}: use one of {', '.join(PROTOCOLS)}")
+    refuse_unknown(protocol)
     if len(np.unique(y)) < 2:
         raise ValueError(
             f"the clips show {len(np.unique(y))} emotion(s): at least two are needed to classify"
@@ -126,6 +125,12 @@ def make_folds(
     if protocol == "speaker+enrol":
         return [set_aside(fold, speakers) for fold in folds]
     return folds
+
+
+def refuse_unknown(protocol: str) -> None:
+    """Raise ValueError, naming the protocols, if this is none of them."""
+    if protocol not in PROTOCOLS:
+        raise ValueError(f"unknown protocol {protocol!r}: use one of {', '.join(PROTOCOLS)}")
 
 
 def random_fold(y: NDArray[Any], groups: NDArray[Any], *, seed: int) -> Fold:
@@ -194,7 +199,8 @@ def speaker_folds(
     for number, members in enumerate(_test_speakers(speakers, corpus), start=1):
         is_test = np.isin(speakers, members)
         if shared := set(groups[is_test]) & set(groups[~is_test]):
-            raise ValueError(f"group {str(min(shared))!r} spans two speakers: give each its own group")
+            group = str(min(shared))
+            raise ValueError(f"group {group!r} spans two speakers: give each its own group")
         train, test = np.flatnonzero(~is_test), np.flatnonzero(is_test)
         folds.append(Fold(f"fold {number}", train, test, test_speakers=tuple(members)))
     return folds

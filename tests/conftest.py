@@ -16,7 +16,9 @@ def _real_corpus(name: str) -> Path:
     for place in places:
         if place and (Path(place) / name).is_dir():
             return Path(place) / name
-    pytest.skip(f"the real {name} corpus is not here: set SERCOURSE_DATA to the folder that holds it")
+    pytest.skip(
+        f"the real {name} corpus is not here: set SERCOURSE_DATA to the folder that holds it"
+    )
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""The command `sercourse`: thin wrappers around the package, one file for each group of commands."""
+"""The command `sercourse`: thin wrappers around the package, a file for each group of commands."""
 
 from __future__ import annotations
 
@@ -31,6 +31,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("\nsercourse: interrupted; what was finished is kept", file=sys.stderr)
         return 130
+    except BrokenPipeError:
+        # The reader, such as `head`, has had enough; Python must not complain at exit either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except (ValueError, OSError, LookupError) as error:
         # These are what a user can cause; SERCOURSE_DEBUG shows where they come from.
         if os.environ.get("SERCOURSE_DEBUG"):

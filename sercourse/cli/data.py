@@ -108,25 +108,18 @@ def _fetch(args: argparse.Namespace) -> int:
 
 
 def _features(args: argparse.Namespace) -> int:
-    import numpy as np
-
-    from sercourse import corpora, features, files
+    from sercourse import corpora, features
 
     _require_file_name(args.out)
     chosen = features.with_pre_emphasis(features.named(args.set), args.pre_emphasis)
     found = corpora.scan(args.root, corpus=args.corpus, csv=args.csv)
     table = features.feature_table(found.clips, feature_set=chosen, n_jobs=args.jobs)
-    with files.atomic_path(args.out.with_suffix(".npz")) as temporary:
-        np.savez(
-            temporary,
-            X=table.X,
-            feature_names=np.array(table.names, dtype=np.str_),
-            clip_id=np.array(table.clip_id, dtype=np.str_),
-        )
+    fingerprint = corpora.fingerprint(found.clips)
+    out = features.save_features(table, args.out, feature_set=chosen, fingerprint=fingerprint)
     for rejects in (found.rejects, table.rejects):
         for reject in rejects.itertuples():
             print(f"{reject.path}: {reject.reason}", file=sys.stderr)
-    print(f"{args.out.with_suffix('.npz')}: {len(table.X)} clips x {len(table.names)} features")
+    print(f"{out}: {len(table.X)} clips x {len(table.names)} features")
     return int(len(table.rejects) > 0)
 
 

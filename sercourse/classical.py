@@ -1,0 +1,229 @@
+"""Classical models: scikit-learn pipelines, how they are chosen, calibrated and exported."""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import scipy.linalg
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.decomposition import PCA
+from sklearn.feature_selection import SelectFpr, f_classif
+from sklearn.model_selection import GridSearchCV, StratifiedGroupKFold
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC, LinearSVC
+from sklearn.utils.validation import check_is_fitted
+
+Array = NDArray[np.float64]
+Split = tuple[NDArray[np.intp], NDArray[np.intp]]
+
+INNER_FOLDS = 4
+
+
+class CappedPCA(TransformerMixin, BaseEstimator):
+    """Principal components, at most as many as the training data have.
+
+    Parameters
+    ----------
+    n_components : int
+        Components wanted; fewer are kept where there are fewer clips or features.
+    """
+
+    def __init__(self, n_components: int = 140) -> None:
+        self.n_components = n_components
+
+    def fit(self, X: Array, y: ArrayLike | None = None) -> CappedPCA:
+        """Find the components of `X`, shape (n_clips, n_features)."""
+        self.pca_ = PCA(min(self.n_components, *X.shape), random_state=0).fit(X)
+        return self
+
+    def transform(self, X: Array) -> Array:
+        """Return the clips' coordinates, shape (n_clips, n_components)."""
+        check_is_fitted(self)
+        return self.pca_.transform(X)
+
+
+class WithinClassWhitening(TransformerMixin, BaseEstimator):
+    """Turn and stretch the features so that clips of one emotion spread alike in all directions.
+
+    Directions in which clips of one emotion differ much, as from voice to voice, lose weight.
+
+    Parameters
+    ----------
+    shrinkage : float
+        From 0, the covariance as measured, to 1, a multiple of the identity.
+
+    References
+    ----------
+    Hatch, Kajarekar and Stolcke, "Within-class covariance normalization for SVM-based speaker
+    recognition", 2006, doi:10.21437/Interspeech.2006-183.
+    """
+
+    def __init__(self, shrinkage: float = 0.8) -> None:
+        self.shrinkage = shrinkage
+
+    def fit(self, X: Array, y: ArrayLike) -> WithinClassWhitening:
+        """Estimate the covariance within the classes `y`, shape (n_clips,), of `X`."""
+        _, codes = np.unique(y, return_inverse=True)
+        means = np.stack([X[codes == k].mean(axis=0) for k in range(codes.max() + 1)])
+        residuals = X - means[codes]
+        covariance = residuals.T @ residuals / len(X)
+        level = np.trace(covariance) / len(covariance)
+        covariance *= 1 - self.shrinkage
+        covariance[np.diag_indices_from(covariance)] += self.shrinkage * level
+        # Any square root of the inverse whitens; that of Cholesky costs a tenth of the symmetric
+        # one, and a linear SVM does not see the rotation between them.
+        root = scipy.linalg.cholesky(covariance, lower=True)
+        projection = scipy.linalg.solve_triangular(root, np.eye(len(root)), lower=True).T
+        # The common factor makes the mean squared length of a clip one, whatever the features.
+        self.projection_ = projection / np.sqrt(np.mean(np.sum((X @ projection) ** 2, axis=1)))
+        return self
+
+    def transform(self, X: Array) -> Array:
+        """Return the whitened clips, shape (n_clips, n_features)."""
+        check_is_fitted(self)
+        return X @ self.projection_
+
+
+def svm_classic() -> Pipeline:
+    """Return the ancestor's SVM: F-test, principal components, radial basis functions."""
+    return Pipeline(
+        [
+            ("scale", StandardScaler()),
+            ("select", SelectFpr(f_classif, alpha=0.01)),
+            ("pca", CappedPCA(140)),
+            ("svm", SVC(C=3, gamma=0.005)),
+        ]
+    )
+
+
+def svm_whitened() -> Pipeline:
+    """Return a linear SVM on features whitened within the emotions."""
+    return Pipeline(
+        [
+            ("scale", StandardScaler()),
+            ("whiten", WithinClassWhitening()),
+            ("svm", LinearSVC(C=0.3, dual=False, tol=1e-3)),
+        ]
+    )
+
+
+def inner_splits(
+    y: NDArray[Any], groups: Sequence[Any] | NDArray[Any], *, n_folds: int = INNER_FOLDS
+) -> list[Split]:
+    """Divide the training side for choices and calibration, with groups kept together.
+
+    Parameters
+    ----------
+    y : ndarray of str, shape (n,)
+    groups : sequence, length n
+        Speakers where the outer split is by speaker, else groups of recordings.
+    n_folds : int
+        Fewer are made where an emotion has fewer groups.
+
+    Returns
+    -------
+    list of (train, test)
+        Positions.
+
+    Raises
+    ------
+    ValueError
+        If an emotion occurs in one group only, so that no split has it on both sides.
+    """
+    groups = np.asarray(groups)
+    occurrences = {emotion: len(np.unique(groups[y == emotion])) for emotion in np.unique(y)}
+    rarest = min(occurrences, key=lambda emotion: occurrences[emotion])
+    if occurrences[rarest] < 2:
+        raise ValueError(
+            f"emotion {str(rarest)!r} occurs in one group of the training side only: calibration "
+            "needs two at least; add recordings or leave the emotion out"
+        )
+    splitter = StratifiedGroupKFold(min(n_folds, occurrences[rarest]), shuffle=True, random_state=0)
+    return list(splitter.split(y, y, groups))
+
+
+def fit(
+    make: Callable[[], Pipeline],
+    X: Array,
+    y: NDArray[Any],
+    *,
+    groups: Sequence[Any] | NDArray[Any],
+    grid: Mapping[str, Sequence[Any]] | None = None,
+) -> CalibratedClassifierCV:
+    """Choose settings by inner validation, then fit and calibrate on the whole training side.
+
+    Parameters
+    ----------
+    make : callable
+        Returns an unfitted pipeline.
+    X : ndarray, shape (n_clips, n_features)
+    y : ndarray of str, shape (n_clips,)
+    groups : sequence, length n_clips
+        What must not be on both sides of an inner split: speakers or groups of recordings.
+    grid : mapping, optional
+        Settings to choose among, as scikit-learn's grid search takes them.
+
+    Returns
+    -------
+    CalibratedClassifierCV
+        Its probabilities are calibrated on predictions for clips that the model had not seen.
+
+    References
+    ----------
+    Platt, "Probabilistic outputs for support vector machines", 1999.
+    """
+    splits = inner_splits(y, groups)
+    model = make()
+    if grid:
+        model = GridSearchCV(model, dict(grid), cv=splits, refit=False).fit(X, y).best_params_
+        model = make().set_params(**model)
+    return CalibratedClassifierCV(model, method="sigmoid", cv=splits, ensemble=False).fit(X, y)
+
+
+def exportable(model: CalibratedClassifierCV) -> Pipeline:
+    """Return an equal pipeline of steps that ONNX converters know, as small as it gets.
+
+    Calibration moves to the end, behind the steps that it wraps. Whitening is folded into the
+    weights of the linear SVM behind it: a matrix of all features by all features vanishes.
+    """
+    calibration = copy.deepcopy(model)
+    (calibrated,) = calibration.calibrated_classifiers_
+    *steps, (_, classifier) = calibrated.estimator.steps
+    plain: list[tuple[str, Any]] = []
+    for name, step in steps:
+        if isinstance(step, WithinClassWhitening):
+            classifier.coef_ = classifier.coef_ @ step.projection_.T
+        else:
+            plain.append((name, step.pca_ if isinstance(step, CappedPCA) else step))
+    calibrated.estimator = classifier
+    return Pipeline([*plain, ("calibrated", calibration)])
+
+
+def to_onnx(model: CalibratedClassifierCV, *, n_features: int) -> bytes:
+    """Return the model as ONNX: input `X` (n, n_features) float32, output `probabilities` (n, k).
+
+    Parameters
+    ----------
+    model : CalibratedClassifierCV
+    n_features : int
+    """
+    from skl2onnx import convert_sklearn
+    from skl2onnx.common.data_types import FloatTensorType
+
+    pipeline = exportable(model)
+    with warnings.catch_warnings():
+        # The converter still reads attributes of SVC that scikit-learn 1.9 deprecates.
+        warnings.simplefilter("ignore", FutureWarning)
+        graph = convert_sklearn(
+            pipeline,
+            initial_types=[("X", FloatTensorType([None, n_features]))],
+            options={id(pipeline): {"zipmap": False}},
+        )
+    return graph.SerializeToString()

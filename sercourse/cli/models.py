@@ -1,0 +1,270 @@
+"""Commands on models: evaluate a recipe, train a bundle, predict, list the bundles."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from sercourse.bundles import Bundle, Prediction
+
+BAR_WIDTH = 20
+
+
+def add_parsers(subparsers: argparse._SubParsersAction) -> None:
+    """Register `evaluate`, `train`, `predict` and `models`."""
+    evaluate = subparsers.add_parser(
+        "evaluate",
+        help="measure a recipe under a protocol",
+        description="Measure a recipe under a protocol. Each fold is stored as it ends: after an "
+        "interruption the same command goes on from there.",
+    )
+    _add_recipe(evaluate)
+    evaluate.add_argument(
+        "--protocol",
+        required=True,
+        metavar="NAME",
+        help="random, recording, speaker, speaker+norm, speaker+enrol or given",
+    )
+    evaluate.add_argument(
+        "--seeds", type=int, default=10, metavar="N", help="for random; default: 10"
+    )
+    evaluate.add_argument("--json", metavar="FILE", type=Path, help="also write the result there")
+    evaluate.set_defaults(run=_evaluate)
+
+    train = subparsers.add_parser(
+        "train",
+        help="train a recipe on a corpus and save the bundle",
+        description="Train a recipe on all clips of a corpus and save the bundle, with the figures "
+        "of each protocol that --measure names (stored folds are used again).",
+    )
+    _add_recipe(train)
+    train.add_argument(
+        "--out", required=True, metavar="DIR", type=Path, help="folder of the bundle"
+    )
+    train.add_argument(
+        "--measure",
+        action="append",
+        metavar="PROTOCOL[:EMOTIONS]",
+        help="such as speaker or random:happy,sad; may be repeated; default: speaker, or random "
+        "where speakers are unknown",
+    )
+    train.set_defaults(run=_train)
+
+    predict = subparsers.add_parser(
+        "predict",
+        help="name the emotion in sound files",
+        description="Name the emotion in sound files of any format, rate and length. Exit status 1 "
+        "if a file could not be judged; the others are done all the same.",
+    )
+    predict.add_argument("files", nargs="+", metavar="FILE", type=Path, help="files or folders")
+    predict.add_argument("--model", metavar="NAME", help="a bundle; default: ravdess-svm")
+    predict.add_argument(
+        "--enrol", metavar="DIR", type=Path, help="folder with a few clips of the same speaker"
+    )
+    predict.add_argument("--json", action="store_true", help="print one JSON list")
+    predict.set_defaults(run=_predict)
+
+    models = subparsers.add_parser("models", help="list the trained models and how good they are")
+    models.set_defaults(run=_models)
+
+
+def _add_recipe(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("recipe", metavar="RECIPE", help="such as svm or svm-classic")
+    parser.add_argument("root", metavar="ROOT", type=Path, help="folder of the corpus")
+    parser.add_argument("--corpus", metavar="NAME", help="ravdess, aesdd, emodb, custom ...")
+    parser.add_argument("--csv", metavar="FILE", type=Path, help="for custom: path, emotion, ...")
+    parser.add_argument("--emotions", metavar="A,B,C", help="only these; default: all")
+    parser.add_argument(
+        "--jobs", type=int, default=os.cpu_count() or 1, metavar="N", help="processes for features"
+    )
+
+
+def _evaluate(args: argparse.Namespace) -> int:
+    from sercourse import experiment, files, labels, recipes, splits
+
+    recipe = recipes.recipe(args.recipe)
+    splits.refuse_unknown(args.protocol)
+    emotions = labels.parse_emotions(args.emotions) if args.emotions else None
+    clips = _clips(args)
+    data = experiment.prepare(recipe, clips, emotions=emotions, n_jobs=args.jobs, report=_say)
+    evaluation = experiment.evaluate_recipe(
+        recipe, data, protocol=args.protocol, seeds=range(args.seeds), report=_say
+    )
+    print(_summary(evaluation.metrics))
+    if args.json:
+        files.write_json(args.json, evaluation.metrics)
+    return 0
+
+
+def _train(args: argparse.Namespace) -> int:
+    from sercourse import bundles, experiment, files, labels, recipes, splits
+
+    recipe = recipes.recipe(args.recipe)
+    files.refuse_unwritable(args.out, replaces=bundles.INDEX)
+    emotions = labels.parse_emotions(args.emotions) if args.emotions else None
+    wanted = [_measurement(text) for text in args.measure or []]
+    for protocol, _ in wanted:
+        splits.refuse_unknown(protocol)
+    clips = _clips(args)
+    data = experiment.prepare(recipe, clips, emotions=emotions, n_jobs=args.jobs, report=_say)
+    evaluations = []
+    for protocol, subset in wanted or [(_default_protocol(data.clips), None)]:
+        part = data if subset is None else experiment.prepare(recipe, clips, emotions=subset)
+        _say(f"{protocol}, {len(part.emotions)} emotions")
+        evaluations.append(experiment.evaluate_recipe(recipe, part, protocol=protocol, report=_say))
+    licence = _licence(args.root, data.corpus)
+    folder = experiment.train(
+        recipe, data, folder=args.out, evaluations=evaluations, licence=licence, report=_say
+    )
+    for evaluation in evaluations:
+        print(_summary(evaluation.metrics))
+    print(f"saved {folder}: sercourse predict FILE --model {folder}")
+    return 0
+
+
+def _predict(args: argparse.Namespace) -> int:
+    from sercourse import bundles
+
+    bundle = bundles.load(args.model or bundles.DEFAULT_MODEL)
+    if args.enrol:
+        bundle = bundle.enrol(_sound_files([args.enrol]))
+    predictions, failed = [], False
+    for path in _sound_files(args.files):
+        try:
+            prediction = bundle.predict_file(path)
+        except (OSError, ValueError) as error:
+            failed = True
+            print(f"sercourse: {_reason(path, error)}", file=sys.stderr)
+            continue
+        for warning in prediction.warnings:
+            print(f"sercourse: {path}: {warning}", file=sys.stderr)
+        predictions.append(prediction)
+        if not args.json:
+            print(_answer(prediction))
+    if args.json:
+        print(json.dumps([_as_json(each) for each in predictions], indent=1, ensure_ascii=False))
+    return int(failed)
+
+
+def _models(args: argparse.Namespace) -> int:
+    from sercourse import bundles
+
+    folders = bundles.available()
+    for folder in folders:
+        print(_description(bundles.load(folder)))
+    if not folders:
+        print("no trained model is here yet: make one with sercourse train")
+    return 0
+
+
+def _clips(args: argparse.Namespace) -> pd.DataFrame:
+    from sercourse import corpora
+
+    scan = corpora.scan(args.root, corpus=args.corpus, csv=args.csv)
+    for path, reason in scan.rejects[["path", "reason"]].itertuples(index=False):
+        _say(f"left out: {path}: {reason}")
+    return scan.clips
+
+
+def _measurement(text: str) -> tuple[str, tuple[str, ...] | None]:
+    """Read PROTOCOL[:EMOTIONS]."""
+    from sercourse import labels
+
+    protocol, _, emotions = text.partition(":")
+    return protocol, labels.parse_emotions(emotions) if emotions else None
+
+
+def _licence(root: Path, corpus: str) -> str:
+    """Return the terms of a corpus, for the model card."""
+    from sercourse import fetch, files
+
+    if root.resolve().is_relative_to((files.home() / "data" / "sample").resolve()):
+        return "These are the synthetic clips of the sample: its scores are not results."
+    known = fetch.REGISTRY.get(corpus)
+    return f"Its terms: {known.licence}. Cite {known.cite}." if known else ""
+
+
+def _default_protocol(clips: pd.DataFrame) -> str:
+    known = clips["speaker"].notna().all() and clips["speaker"].nunique() > 1
+    return "speaker" if known else "random"
+
+
+def _sound_files(paths: list[Path]) -> Iterator[Path]:
+    """Yield files as given, and the sound files of folders, sorted."""
+    from sercourse import audio
+
+    for path in paths:
+        if not path.is_dir():
+            yield path
+            continue
+        known = audio.SUFFIXES | audio.FFMPEG_SUFFIXES
+        found = sorted(file for file in path.rglob("*") if file.suffix.lower() in known)
+        if not found:
+            raise ValueError(f"{path}: there is no sound file in this folder")
+        yield from found
+
+
+def _reason(path: Path, error: Exception) -> str:
+    from sercourse import audio
+
+    return f"{path}: {audio.reason(error, path=path)}"
+
+
+def _answer(prediction: Prediction) -> str:
+    """Return the emotion and its probabilities as bars."""
+    lines = [f"{prediction.path}  {prediction.duration:.1f} s  {prediction.emotion}"]
+    ranked = sorted(prediction.probabilities.items(), key=lambda item: -item[1])
+    for emotion, probability in ranked:
+        bar = "█" * round(BAR_WIDTH * probability)
+        lines.append(f"  {emotion:<10}{probability:6.1%}  {bar}".rstrip())
+    return "\n".join(lines)
+
+
+def _as_json(prediction: Prediction) -> dict[str, Any]:
+    known = asdict(prediction)
+    known.pop("warnings")
+    return known
+
+
+def _summary(metrics: dict[str, Any]) -> str:
+    figures = "  ".join(
+        f"{title} {metrics[name]:.1%}"
+        for title, name in (("UAR", "uar"), ("F1", "macro_f1"), ("chance", "chance"))
+    )
+    return (
+        f"{metrics['recipe']} on {metrics['corpus']}, {metrics['protocol']}, "
+        f"{len(metrics['emotions'])} emotions ({metrics['labels']}), {metrics['n_clips']} clips: "
+        f"accuracy {metrics['accuracy']:.1%}{_spread(metrics)}  {figures}  "
+        f"calibration error {metrics['ece']:.3f}"
+    )
+
+
+def _spread(metrics: dict[str, Any]) -> str:
+    if metrics.get("accuracy_interval"):
+        low, high = metrics["accuracy_interval"]
+        return f" (95 % interval over speakers {low:.1%} to {high:.1%})"
+    return f" (sd {metrics['accuracy_sd']:.1%})" if metrics.get("accuracy_sd") else ""
+
+
+def _description(bundle: Bundle) -> str:
+    lines = [f"{bundle.name}: {bundle.info['title']}"]
+    corpus = bundle.info["corpus"]
+    lines.append(f"  knows {', '.join(bundle.labels)}")
+    lines.append(
+        f"  from {corpus['name']}, {corpus['n_clips']} clips by {corpus['n_speakers']} speakers"
+    )
+    lines += [f"  {_summary(entry)}" for entry in bundle.metrics["protocols"]]
+    return "\n".join(lines)
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)

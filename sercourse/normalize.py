@@ -1,0 +1,135 @@
+"""Taking the voice out of the features: each speaker normalised with that speaker's own clips.
+
+A voice shifts and stretches every feature, whatever the emotion. A few unlabelled clips tell by how
+much; what they cannot tell yet is borrowed from a typical voice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+PRIOR_CLIPS = 8.0
+"""How many clips of its own outweigh the typical voice: the relevance factor of the adaptation."""
+
+SMALLEST_DEVIATION = 1e-6
+
+
+@dataclass(frozen=True, eq=False)
+class Voice:
+    """Where a speaker's features lie and how far they spread over the speaker's clips.
+
+    Attributes
+    ----------
+    mean, std : ndarray, shape (n_features,)
+    """
+
+    mean: Array
+    std: Array
+
+
+def typical_voice(X: Array, speakers: Sequence[Any] | NDArray[Any]) -> Voice:
+    """Return the average voice of several speakers.
+
+    Parameters
+    ----------
+    X : ndarray, shape (n_clips, n_features)
+    speakers : sequence of str, length n_clips
+
+    Returns
+    -------
+    Voice
+        The mean of the speakers' means, and the root mean square of their standard deviations.
+    """
+    speakers = np.asarray(speakers)
+    members = [X[speakers == speaker] for speaker in np.unique(speakers)]
+    mean = np.mean([each.mean(axis=0) for each in members], axis=0)
+    variance = np.mean([each.var(axis=0) for each in members], axis=0)
+    return Voice(mean, np.maximum(np.sqrt(variance), SMALLEST_DEVIATION))
+
+
+def adapt(typical: Voice, X: Array, *, prior_clips: float = PRIOR_CLIPS) -> Voice:
+    """Move a typical voice towards the one that is heard in some clips.
+
+    Parameters
+    ----------
+    typical : Voice
+    X : ndarray, shape (n_clips, n_features)
+        Unlabelled clips of one speaker.
+    prior_clips : float
+        The typical voice counts as much as so many clips; 0 trusts the clips alone.
+
+    Returns
+    -------
+    Voice
+
+    References
+    ----------
+    Reynolds, Quatieri and Dunn, "Speaker verification using adapted Gaussian mixture models",
+    2000, doi:10.1006/dspr.1999.0361, equations 11-14 for a single Gaussian.
+
+    Examples
+    --------
+    >>> voice = adapt(Voice(np.zeros(1), np.ones(1)), np.full((4, 1), 2.0), prior_clips=4)
+    >>> float(voice.mean[0])
+    1.0
+    """
+    weight = len(X) / (len(X) + prior_clips)
+    mean = weight * X.mean(axis=0) + (1 - weight) * typical.mean
+    variance = weight * X.var(axis=0) + (1 - weight) * typical.std**2
+    return Voice(mean, np.maximum(np.sqrt(variance), SMALLEST_DEVIATION))
+
+
+def normalize(X: Array, voice: Voice) -> Array:
+    """Return the features as distances from a voice's mean, in its standard deviations.
+
+    Parameters
+    ----------
+    X : ndarray, shape (..., n_features)
+    voice : Voice
+
+    Returns
+    -------
+    ndarray, shape (..., n_features)
+    """
+    return (X - voice.mean) / voice.std
+
+
+def normalize_speakers(
+    X: Array,
+    speakers: Sequence[Any] | NDArray[Any],
+    *,
+    typical: Voice,
+    enrolment: Mapping[str, Array] | None = None,
+    prior_clips: float = PRIOR_CLIPS,
+) -> Array:
+    """Normalise every clip with the voice of its speaker.
+
+    Parameters
+    ----------
+    X : ndarray, shape (n_clips, n_features)
+    speakers : sequence of str, length n_clips
+    typical : Voice
+        Of the training speakers.
+    enrolment : mapping from speaker to ndarray of shape (n, n_features), optional
+        The clips that tell each voice; by default the speaker's own clips in `X`.
+    prior_clips : float
+        As in `adapt`.
+
+    Returns
+    -------
+    ndarray, shape (n_clips, n_features)
+    """
+    speakers = np.asarray(speakers)
+    normalized = np.empty_like(X, dtype=np.float64)
+    for speaker in np.unique(speakers):
+        own = speakers == speaker
+        clips = X[own] if enrolment is None else enrolment[str(speaker)]
+        normalized[own] = normalize(X[own], adapt(typical, clips, prior_clips=prior_clips))
+    return normalized
