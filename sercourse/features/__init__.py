@@ -6,6 +6,7 @@ parallel and remembered between runs. Extraction needs NumPy alone: it is what i
 
 from __future__ import annotations
 
+import sys
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -316,6 +317,8 @@ def _rows(
         desc=feature_set.name,
         unit="clip",
         delay=1,
+        # A log keeps every state of the bar: there, one in ten seconds will do.
+        mininterval=0.1 if sys.stderr.isatty() else 10,
         disable=not progress,
     )
     return list(bar)

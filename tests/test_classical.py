@@ -1,0 +1,105 @@
+"""Classical models: what is inside the pipelines, and that what leaves them is the same."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnxruntime
+import pytest
+from sklearn.decomposition import PCA
+from sklearn.feature_selection import SelectFpr, f_classif
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC
+
+from sercourse import classical
+
+N_CLASSES, PER_CLASS, N_FEATURES = 4, 60, 220
+
+
+@pytest.fixture(scope="module")
+def clouds() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Overlapping classes of features on very different scales, by eight speakers."""
+    rng = np.random.default_rng(0)
+    y = np.repeat(np.arange(N_CLASSES), PER_CLASS)
+    means = rng.normal(scale=0.5, size=(N_CLASSES, N_FEATURES))
+    X = means[y] + rng.normal(size=(len(y), N_FEATURES))
+    scale = rng.uniform(0.01, 100, N_FEATURES)
+    return X * scale + 50 * scale, y, np.tile(np.arange(8), len(y) // 8)
+
+
+@pytest.mark.parametrize("make", [classical.svm_classic, classical.svm_whitened])
+def test_onnx_equals_scikit_learn(make, clouds) -> None:
+    X, y, speakers = clouds
+    model = classical.fit(make, X[::2], y[::2], groups=speakers[::2])
+    session = onnxruntime.InferenceSession(classical.to_onnx(model, n_features=N_FEATURES))
+    (ours,) = session.run(["probabilities"], {"X": X.astype(np.float32)})
+    theirs = model.predict_proba(X)
+    assert np.abs(ours - theirs).max() < 1e-5
+    assert (ours.argmax(axis=1) == theirs.argmax(axis=1)).all()
+
+
+def test_whitening_vanishes_from_the_exported_model(clouds) -> None:
+    X, y, speakers = clouds
+    model = classical.fit(classical.svm_whitened, X, y, groups=speakers)
+    weights = 4 * (N_CLASSES * N_FEATURES + 2 * N_FEATURES)
+    assert len(classical.to_onnx(model, n_features=N_FEATURES)) < 3 * weights
+
+
+def test_classic_is_the_ancestors_pipeline(clouds) -> None:
+    X, y, _ = clouds
+    plain = make_pipeline(
+        StandardScaler(), SelectFpr(f_classif, alpha=0.01), PCA(140), SVC(C=3, gamma=0.005)
+    )
+    n_selected = plain[:2].fit(X, y).transform(X).shape[1]
+    plain.set_params(pca__n_components=min(140, n_selected), pca__random_state=0)
+    assert (classical.svm_classic().fit(X, y).predict(X) == plain.fit(X, y).predict(X)).all()
+
+
+def test_components_are_capped_by_the_data() -> None:
+    X = np.random.default_rng(0).normal(size=(30, 12))
+    assert classical.CappedPCA(140).fit(X).transform(X).shape == (30, 12)
+
+
+def test_whitened_classes_spread_alike(clouds) -> None:
+    X, y, _ = clouds
+    X = StandardScaler().fit_transform(X)[:, :20]
+    Z = classical.WithinClassWhitening(shrinkage=0).fit(X, y).transform(X)
+    residuals = np.concatenate([Z[y == k] - Z[y == k].mean(axis=0) for k in range(N_CLASSES)])
+    covariance = residuals.T @ residuals
+    covariance /= np.trace(covariance) / len(covariance)
+    assert np.allclose(covariance, np.eye(20), atol=1e-8)
+    assert np.mean(np.sum(Z**2, axis=1)) == pytest.approx(1)
+
+
+def test_inner_splits_keep_speakers_together(clouds) -> None:
+    _, y, speakers = clouds
+    splits = classical.inner_splits(y, speakers)
+    assert len(splits) == classical.INNER_FOLDS
+    for train, test in splits:
+        assert set(speakers[train]).isdisjoint(speakers[test])
+
+
+def test_inner_splits_shrink_with_the_data() -> None:
+    y, speakers = np.array([0, 1, 0, 1]), np.array(["a", "a", "b", "b"])
+    assert len(classical.inner_splits(y, speakers)) == 2
+
+
+def test_one_speaker_for_an_emotion_is_refused() -> None:
+    y, speakers = np.array(["sad", "happy", "sad"]), np.array(["a", "a", "b"])
+    with pytest.raises(ValueError, match="'happy' occurs in one group"):
+        classical.inner_splits(y, speakers)
+
+
+def test_grid_is_searched_on_the_training_side(clouds) -> None:
+    X, y, speakers = clouds
+    grid = {"svm__gamma": (1e3, 0.005)}  # the first tells any two clips apart
+    model = classical.fit(classical.svm_classic, X, y, groups=speakers, grid=grid)
+    assert model.calibrated_classifiers_[0].estimator["svm"].gamma == 0.005
+
+
+def test_probabilities_are_calibrated_on_unseen_clips() -> None:
+    rng = np.random.default_rng(2)
+    y = rng.integers(0, 2, 400)
+    X = rng.normal(size=(400, 300))  # no signal, and enough features to learn the noise by heart
+    model = classical.fit(classical.svm_whitened, X[:200], y[:200], groups=np.arange(200))
+    assert model.predict_proba(X[200:]).max() < 0.75

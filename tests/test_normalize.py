@@ -1,0 +1,59 @@
+"""Taking the voice out of features."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from sercourse import normalize
+
+SPEAKERS = np.repeat(["a", "b", "c"], 40)
+
+
+@pytest.fixture(name="X")
+def voices() -> np.ndarray:
+    """Features of three voices that differ in place and spread."""
+    rng = np.random.default_rng(0)
+    place, spread = rng.normal(scale=5, size=(3, 6)), rng.uniform(0.5, 3, size=(3, 6))
+    return np.repeat(place, 40, axis=0) + np.repeat(spread, 40, axis=0) * rng.normal(size=(120, 6))
+
+
+def test_without_a_prior_every_voice_is_standardised(X: np.ndarray) -> None:
+    typical = normalize.typical_voice(X, SPEAKERS)
+    Z = normalize.normalize_speakers(X, SPEAKERS, typical=typical, prior_clips=0)
+    for speaker in "abc":
+        own = Z[speaker == SPEAKERS]
+        assert np.allclose(own.mean(axis=0), 0)
+        assert np.allclose(own.std(axis=0), 1)
+
+
+def test_typical_voice_is_the_mean_of_voices_not_of_clips(X: np.ndarray) -> None:
+    more_of_a = np.concatenate([X, X[:40]])
+    speakers = np.concatenate([SPEAKERS, SPEAKERS[:40]])
+    once, twice = (
+        normalize.typical_voice(*each) for each in ((X, SPEAKERS), (more_of_a, speakers))
+    )
+    assert np.allclose(once.mean, twice.mean)
+    assert np.allclose(once.std, twice.std)
+
+
+def test_adaptation_lies_between_the_typical_voice_and_the_clips(X: np.ndarray) -> None:
+    typical = normalize.typical_voice(X, SPEAKERS)
+    few, many = normalize.adapt(typical, X[:4]), normalize.adapt(typical, X[:40])
+    own = X[:40].mean(axis=0)
+    assert (np.abs(many.mean - own) < np.abs(typical.mean - own)).all()
+    assert np.abs(few.mean - typical.mean).sum() < np.abs(X[:4].mean(axis=0) - typical.mean).sum()
+
+
+def test_enrolment_uses_only_the_enrolled_clips(X: np.ndarray) -> None:
+    typical = normalize.typical_voice(X, SPEAKERS)
+    enrolment = {"a": X[:8]}
+    Z = normalize.normalize_speakers(X[8:40], SPEAKERS[8:40], typical=typical, enrolment=enrolment)
+    alone = normalize.normalize(X[20], normalize.adapt(typical, X[:8]))
+    assert np.allclose(Z[12], alone)
+
+
+def test_a_constant_feature_stays_finite() -> None:
+    X = np.ones((10, 2))
+    typical = normalize.typical_voice(X, ["a"] * 5 + ["b"] * 5)
+    assert np.isfinite(normalize.normalize(X, normalize.adapt(typical, X))).all()
