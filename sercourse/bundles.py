@@ -281,7 +281,11 @@ def save(
 
 
 def _verify(folder: Path, info: Mapping[str, Any]) -> None:
+    if not isinstance(info.get("files"), dict):
+        raise ValueError(f"{folder / INDEX} names no files: get the model again")
     for name, wanted in info["files"].items():
+        if Path(name).name != name:
+            raise ValueError(f"{folder / INDEX} names a file outside the bundle, {name!r}")
         if not (folder / name).is_file():
             raise FileNotFoundError(
                 f"{folder / name} is missing from the bundle: get the model again"

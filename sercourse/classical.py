@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.decomposition import PCA
-from sklearn.feature_selection import SelectFpr, f_classif
+from sklearn.feature_selection import SelectFpr, VarianceThreshold, f_classif
 from sklearn.model_selection import GridSearchCV, StratifiedGroupKFold
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
@@ -95,6 +95,7 @@ def svm_classic() -> Pipeline:
     """Return the ancestor's SVM: F-test, principal components, radial basis functions."""
     return Pipeline(
         [
+            ("varying", VarianceThreshold()),  # the F-test of a constant is undefined
             ("scale", StandardScaler()),
             ("select", SelectFpr(f_classif, alpha=0.01)),
             ("pca", CappedPCA(140)),

@@ -156,15 +156,15 @@ def prepare(
     """
     chosen = choose(clips, emotions=emotions)
     sets = [recipe.features, *(features.with_speed(recipe.features, s) for s in recipe.speeds)]
+    # All clips are computed, and cached together: other choices of emotions then cost nothing.
     tables = [
-        features.feature_table(chosen, feature_set=each, n_jobs=n_jobs, progress=progress)
+        features.feature_table(clips, feature_set=each, n_jobs=n_jobs, progress=progress)
         for each in sets
     ]
     for path, reason in tables[0].rejects.itertuples(index=False):
         report(f"left out: {path}: {reason}")
-    usable = set(tables[0].clip_id).intersection(*(table.clip_id for table in tables[1:]))
-    keep = chosen["clip_id"].isin(usable)
-    used = chosen[keep].reset_index(drop=True)
+    usable = set(chosen["clip_id"]).intersection(*(table.clip_id for table in tables))
+    used = chosen[chosen["clip_id"].isin(usable)].reset_index(drop=True)
     used.attrs = chosen.attrs
     X, *copies = [table.X[np.isin(table.clip_id, list(usable))] for table in tables]
     return Dataset(used, X, tuple(copies), labels.in_order(used["emotion"]))

@@ -420,6 +420,27 @@ def test_csv_is_for_custom_corpora(tmp_path: Path) -> None:
         corpora.scan(tmp_path, corpus="ravdess", csv=tmp_path / "any.csv")
 
 
+# --- where corpora are ----------------------------------------------------------------------
+
+
+def test_folder_of_a_sample_corpus(root: Path) -> None:
+    assert corpora.folder("ravdess") == root / "data" / "sample" / "ravdess"
+
+
+def test_folder_below_the_readers_own(tmp_path: Path) -> None:
+    (tmp_path / "tess").mkdir()
+    assert corpora.folder("tess", tmp_path) == tmp_path / "tess"
+    assert corpora.folder("tess", data_dir=str(tmp_path)) == tmp_path / "tess"
+
+
+def test_missing_folder_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="the sample has aesdd and ravdess"):
+        corpora.folder("tess")
+    with pytest.raises(FileNotFoundError, match="give the folder that holds ravdess/") as error:
+        corpora.folder("ravdess", tmp_path)
+    assert str(tmp_path / "ravdess") in str(error.value)
+
+
 # --- wrong roots ----------------------------------------------------------------------------
 
 

@@ -4,6 +4,16 @@ from __future__ import annotations
 
 from sercourse.corpora.expected import EXPECTED, missing
 from sercourse.corpora.naming import RAVDESS_STATEMENTS
+from sercourse.corpora.places import folder
 from sercourse.corpora.scanning import NAMES, Scan, fingerprint, scan
 
-__all__ = ["EXPECTED", "NAMES", "RAVDESS_STATEMENTS", "Scan", "fingerprint", "missing", "scan"]
+__all__ = [
+    "EXPECTED",
+    "NAMES",
+    "RAVDESS_STATEMENTS",
+    "Scan",
+    "fingerprint",
+    "folder",
+    "missing",
+    "scan",
+]

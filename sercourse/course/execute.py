@@ -131,6 +131,7 @@ def execute(path: Path, *, parameters: Mapping[str, Any], out: Path) -> Result:
             language="python",
             kernel_manager_class=_ThisPython,
             progress_bar=False,
+            coalesce_streams=True,  # the states of a bar overwrite each other, as on a screen
             cwd=str(path.parent),
         )
     except papermill.PapermillExecutionError:

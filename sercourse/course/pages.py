@@ -7,6 +7,8 @@ import re
 from pathlib import Path
 from string import Template
 
+from nbformat import NotebookNode
+
 from sercourse.course.lesson import describe, read
 from sercourse.files import atomic_path
 
@@ -57,7 +59,9 @@ def write_page(executed: Path, *, pictures: Path) -> Path:
 
     exporter = HTMLExporter(template_name="lab", embed_images=True)
     metadata = {"name": executed.stem, "path": str(pictures)}
-    body, _ = exporter.from_notebook_node(read(executed), resources={"metadata": metadata})
+    notebook = _hide_folds(read(executed))
+    body, _ = exporter.from_notebook_node(notebook, resources={"metadata": metadata})
+    body = re.sub(r"<!--(/?)details-->", r"<\1details>", body)
     page = executed.with_suffix(".html")
     with atomic_path(page) as temporary:
         temporary.write_text(body, "utf-8")
@@ -73,6 +77,14 @@ def write_index(folder: Path) -> Path:
     with atomic_path(folder / "index.html") as temporary:
         temporary.write_text(_INDEX.substitute(summary=summary, items=items), "utf-8")
     return folder / "index.html"
+
+
+def _hide_folds(notebook: NotebookNode) -> NotebookNode:
+    """Turn folds into comments: embedding pictures, nbconvert would close them where they open."""
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            cell.source = re.sub(r"<(/?)details>", r"<!--\1details-->", cell.source)
+    return notebook
 
 
 def _item(executed: Path) -> str:

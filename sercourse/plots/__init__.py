@@ -1,1 +1,49 @@
 """Pictures for the lessons: every function draws on a matplotlib Axes and returns it."""
+
+from __future__ import annotations
+
+from sercourse.plots.corpora import (
+    by_emotion,
+    clip_map,
+    emotion_counts,
+    speaker_counts,
+    speaker_grid,
+)
+from sercourse.plots.signals import (
+    PITCH_CLASSES,
+    chroma,
+    colour_bar,
+    filter_bank,
+    mfcc,
+    spectrogram,
+    time_axis,
+    waveform,
+)
+from sercourse.plots.style import (
+    EMOTION_COLOURS,
+    INK,
+    colours,
+    compact_png,
+    use_style,
+)
+
+__all__ = [
+    "EMOTION_COLOURS",
+    "INK",
+    "PITCH_CLASSES",
+    "by_emotion",
+    "chroma",
+    "clip_map",
+    "colour_bar",
+    "colours",
+    "compact_png",
+    "emotion_counts",
+    "filter_bank",
+    "mfcc",
+    "speaker_counts",
+    "speaker_grid",
+    "spectrogram",
+    "time_axis",
+    "use_style",
+    "waveform",
+]

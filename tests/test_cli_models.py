@@ -1,0 +1,198 @@
+"""The commands on models, as a user types them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from sercourse.cli import main
+
+CLIP = "Actor_01/03-01-05-01-01-01-01.ogg"
+
+
+def refuse(capsys: pytest.CaptureFixture[str], *argv: object) -> str:
+    """Run a command that must be refused in one sentence, and return the sentence."""
+    assert main([str(arg) for arg in argv]) == 2
+    error = capsys.readouterr().err.strip()
+    assert error.startswith("sercourse: ")
+    assert "Traceback" not in error
+    assert len(error.splitlines()) == 1
+    return error
+
+
+def test_predict_names_the_emotion_with_bars(
+    sample_ravdess: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["predict", str(sample_ravdess / CLIP)]) == 0
+    first, *rest = capsys.readouterr().out.splitlines()
+    assert first.startswith(str(sample_ravdess / CLIP))
+    assert len(rest) == 8
+    assert "█" in rest[0]
+    assert first.endswith(rest[0].split()[0])
+
+
+def test_predict_as_json(sample_ravdess: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["predict", str(sample_ravdess / "Actor_01"), "--json"]) == 0
+    answers = json.loads(capsys.readouterr().out)
+    assert len(answers) == 30
+    for answer in answers:
+        assert set(answer) == {"path", "emotion", "probabilities", "duration"}
+        probabilities = answer["probabilities"]
+        assert answer["emotion"] == max(probabilities, key=probabilities.get)
+        assert sum(probabilities.values()) == pytest.approx(1, abs=1e-5)
+        assert 0.5 < answer["duration"] < 6
+
+
+def test_predict_with_enrolment(sample_ravdess: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    clip = str(sample_ravdess / CLIP)
+    for extra in ([], ["--enrol", str(sample_ravdess / "Actor_01")]):
+        assert main(["predict", clip, "--json", *extra]) == 0
+    plain, enrolled = capsys.readouterr().out.strip().split("]\n[")
+    assert plain.strip("[] \n") != enrolled.strip("[] \n")
+
+
+def test_predict_goes_on_after_a_bad_file(
+    sample_ravdess: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bad = {
+        "empty.wav": b"",
+        "text.wav": b"not a sound\n" * 40,
+    }
+    for name, content in bad.items():
+        (tmp_path / name).write_bytes(content)
+    soundfile.write(tmp_path / "silent.wav", np.zeros(32_000), 16_000)
+    soundfile.write(tmp_path / "short.wav", np.full(800, 0.1), 16_000)
+    soundfile.write(tmp_path / "nan.wav", np.full(32_000, np.nan), 16_000, subtype="FLOAT")
+    names = [*bad, "silent.wav", "short.wav", "nan.wav", "missing.wav"]
+    paths = [str(tmp_path / name) for name in names]
+    assert main(["predict", *paths, str(sample_ravdess / CLIP), "--json"]) == 1
+    out, err = capsys.readouterr()
+    assert [Path(answer["path"]).name for answer in json.loads(out)] == [Path(CLIP).name]
+    lines = err.strip().splitlines()
+    assert len(lines) == len(names)
+    for name, line, word in zip(
+        names,
+        lines,
+        ["empty", "not a sound", "silence", "too short", "NaN", "no such file"],
+        strict=True,
+    ):
+        assert name in line
+        assert word.lower() in line.lower()
+        assert line.count(str(tmp_path / name)) == 1
+
+
+def test_predict_any_rate_and_channels(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rng = np.random.default_rng(0)
+    for sr, channels in ((4_000, 1), (192_000, 1), (44_100, 8)):
+        t = np.arange(2 * sr) / sr
+        y = 0.2 * np.sin(2 * np.pi * 170 * t) * (1 + np.sin(2 * np.pi * 3 * t))
+        y = y[:, np.newaxis] + 0.01 * rng.normal(size=(len(t), channels))
+        soundfile.write(tmp_path / f"{sr}.wav", y, sr)
+    assert main(["predict", str(tmp_path), "--json"]) == 0
+    assert [round(each["duration"], 2) for each in json.loads(capsys.readouterr().out)] == [2.0] * 3
+
+
+def test_predict_refuses_what_a_user_can_mistype(
+    sample_ravdess: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clip = sample_ravdess / CLIP
+    assert "no model 'none'" in refuse(capsys, "predict", clip, "--model", "none")
+    assert "no sound file" in refuse(capsys, "predict", tmp_path)
+    assert "no sound file" in refuse(capsys, "predict", clip, "--enrol", tmp_path)
+
+
+def test_models_lists_what_they_know_and_how_good_they_are(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["models"]) == 0
+    out = capsys.readouterr().out
+    assert "ravdess-svm" in out
+    assert "neutral, calm, happy" in out
+    assert "speaker, 8 emotions" in out
+
+
+def test_evaluate_writes_its_json(
+    sample_ravdess: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = tmp_path / "result.json"
+    argv = ["evaluate", "svm-classic", str(sample_ravdess), "--corpus", "ravdess"]
+    argv += ["--protocol", "random", "--seeds", "2", "--emotions", "sad,anger,ps"]
+    assert main([*argv, "--json", str(target)]) == 0
+    told = json.loads(target.read_text("utf-8"))
+    assert told["emotions"] == ["sad", "angry", "surprised"]
+    assert [fold["seed"] for fold in told["folds"]] == [0, 1]
+    assert told["accuracy"] == pytest.approx(np.mean([f["accuracy"] for f in told["folds"]]))
+    assert told["accuracy"] > 2 * told["chance"]
+    assert f"accuracy {told['accuracy']:.1%}" in capsys.readouterr().out
+
+
+def test_train_makes_a_bundle_that_predicts(
+    sample_ravdess: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    argv = ["train", "svm-classic", str(sample_ravdess), "--corpus", "ravdess"]
+    argv += ["--out", str(tmp_path / "mine"), "--measure", "random:happy,sad"]
+    assert main(argv) == 0
+    assert "synthetic" in (tmp_path / "mine" / "README.md").read_text("utf-8")
+    assert main(["predict", str(sample_ravdess / CLIP), "--model", str(tmp_path / "mine")]) == 0
+    assert "saved" in capsys.readouterr().out
+
+
+def test_evaluate_and_train_refuse_before_they_work(
+    sample_ravdess: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    corpus = (sample_ravdess, "--corpus", "ravdess")
+    said = refuse(capsys, "evaluate", "svn", *corpus, "--protocol", "speaker")
+    assert "unknown recipe 'svn': use one of svm-classic, svm" in said
+    said = refuse(capsys, "evaluate", "svm", *corpus, "--protocol", "speakers")
+    assert "unknown protocol 'speakers'" in said
+    said = refuse(
+        capsys, "evaluate", "svm", *corpus, "--protocol", "random", "--emotions", "sad,merry"
+    )
+    assert "unknown emotion 'merry'" in said
+    said = refuse(
+        capsys, "evaluate", "svm", tmp_path / "nowhere", *corpus[1:], "--protocol", "random"
+    )
+    assert "nowhere" in said
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "thesis.txt").write_text("mine")
+    said = refuse(capsys, "train", "svm", *corpus, "--out", tmp_path / "full")
+    assert "nothing is overwritten" in said
+    (tmp_path / "file").write_text("mine")
+    said = refuse(capsys, "train", "svm", *corpus, "--out", tmp_path / "file" / "model")
+    assert str(tmp_path / "file") in said
+
+
+def corpus_of(folder: Path, names: list[str]) -> Path:
+    """Write a noise for each name."""
+    rng = np.random.default_rng(0)
+    folder.mkdir()
+    for name in names:
+        soundfile.write(folder / f"{name}.wav", 0.1 * rng.normal(size=16_000), 16_000)
+    return folder
+
+
+def test_a_corpus_that_cannot_be_learned_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one_emotion = corpus_of(tmp_path / "one", [f"a{k}_sad" for k in range(6)])
+    said = refuse(
+        capsys, "evaluate", "svm-classic", one_emotion, "--corpus", "custom", "--protocol", "random"
+    )
+    assert "1 emotion" in said
+    actor = [f"03-01-0{e}-01-0{s}-0{r}-01" for e in (3, 4) for s in (1, 2) for r in (1, 2)]
+    one_speaker = corpus_of(tmp_path / "voice", actor)
+    said = refuse(
+        capsys,
+        "evaluate",
+        "svm-classic",
+        one_speaker,
+        "--corpus",
+        "ravdess",
+        "--protocol",
+        "speaker",
+    )
+    assert "one speaker" in said

@@ -1,0 +1,222 @@
+"""Experiments on the sample corpus: protocols, storing and resuming folds, trained bundles."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from sercourse import bundles, corpora, evaluate, experiment, features
+from sercourse.recipes import recipe
+
+CLASSIC = recipe("svm-classic")
+
+
+@pytest.fixture(scope="module")
+def clips(sample_ravdess: Path) -> pd.DataFrame:
+    return corpora.scan(sample_ravdess, corpus="ravdess").clips
+
+
+@pytest.fixture(scope="module")
+def data(clips: pd.DataFrame) -> experiment.Dataset:
+    return experiment.prepare(CLASSIC, clips, progress=False)
+
+
+def test_the_sample_teaches_what_real_speech_does(data: experiment.Dataset, tmp_path: Path) -> None:
+    accuracy = {
+        protocol: experiment.evaluate_recipe(
+            CLASSIC, data, protocol=protocol, store=tmp_path
+        ).metrics["accuracy"]
+        for protocol in ("speaker", "random", "speaker+norm")
+    }
+    assert 0.45 < accuracy["speaker"] < 0.90
+    assert accuracy["random"] > accuracy["speaker"] + 0.10
+    assert accuracy["speaker+norm"] > accuracy["speaker"] + 0.05
+
+
+def test_metrics_say_all_that_a_reader_needs(data: experiment.Dataset, tmp_path: Path) -> None:
+    metrics = experiment.evaluate_recipe(CLASSIC, data, protocol="speaker", store=tmp_path).metrics
+    assert metrics["recipe"] == "svm-classic"
+    assert metrics["corpus"] == "ravdess"
+    assert metrics["labels"] == "all"
+    assert metrics["n_clips"] == 360
+    low, high = metrics["accuracy_interval"]
+    assert low < metrics["accuracy"] < high
+    assert metrics["chance"] == pytest.approx(48 / 360)
+    assert np.trace(metrics["confusion"]) == round(metrics["accuracy"] * 360)
+    assert set(metrics["by_gender"]) == {"female", "male"}
+    assert [len(fold["test_speakers"]) for fold in metrics["folds"]] == [2] * 6
+
+
+def test_finished_folds_are_read_back(
+    data: experiment.Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = experiment.evaluate_recipe(CLASSIC, data, protocol="speaker", store=tmp_path)
+    (tmp_path / next(tmp_path.iterdir()).name / "fold-3.json").unlink()
+    fitted = []
+    fit = experiment.fit_fold
+
+    def count(recipe, data, fold, *, protocol):
+        fitted.append(fold.name)
+        return fit(recipe, data, fold, protocol=protocol)
+
+    monkeypatch.setattr(experiment, "fit_fold", count)
+    again = experiment.evaluate_recipe(CLASSIC, data, protocol="speaker", store=tmp_path)
+    assert fitted == ["fold 3"]
+    pd.testing.assert_frame_equal(first.predictions, again.predictions)
+
+
+def test_a_damaged_fold_is_computed_again(data: experiment.Dataset, tmp_path: Path) -> None:
+    first = experiment.evaluate_recipe(CLASSIC, data, protocol="random", seeds=[0], store=tmp_path)
+    stored = next(tmp_path.rglob("seed-0.json"))
+    stored.write_text(stored.read_text()[:100])
+    again = experiment.evaluate_recipe(CLASSIC, data, protocol="random", seeds=[0], store=tmp_path)
+    pd.testing.assert_frame_equal(first.predictions, again.predictions)
+
+
+def test_stored_folds_belong_to_their_settings(data: experiment.Dataset, tmp_path: Path) -> None:
+    fewer = experiment.prepare(
+        CLASSIC, data.clips, emotions=["sad", "angry", "happy"], progress=False
+    )
+    for each in (data, fewer):
+        experiment.evaluate_recipe(CLASSIC, each, protocol="random", seeds=[0], store=tmp_path)
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_emotions_are_chosen_and_counted(clips: pd.DataFrame) -> None:
+    data = experiment.prepare(CLASSIC, clips, emotions=["fear", "calm"], progress=False)
+    assert data.emotions == ("calm", "fearful")
+    assert set(data.clips["emotion"]) == {"calm", "fearful"}
+    assert data.label_set == "calm+fearful"
+    assert list(np.asarray(data.emotions)[data.y]) == list(data.clips["emotion"])
+
+
+@pytest.mark.parametrize(
+    ("emotions", "message"),
+    [(["bored", "sad"], "no clip of bored: it has neutral, calm"), (["sad"], "shows 1 emotion")],
+)
+def test_a_choice_that_the_corpus_lacks_is_refused(
+    clips: pd.DataFrame, emotions: list[str], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        experiment.choose(clips, emotions=emotions)
+
+
+def test_enrolment_clips_are_never_scored(data: experiment.Dataset, tmp_path: Path) -> None:
+    predictions = experiment.evaluate_recipe(
+        CLASSIC, data, protocol="speaker+enrol", store=tmp_path
+    ).predictions
+    assert len(predictions) == 360 - 12 * 8
+    assert set(predictions.groupby("speaker").size()) == {22}
+
+
+def test_copies_at_other_speeds_train_but_are_not_tested(
+    clips: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    svm = recipe("svm")
+    few = clips[clips["speaker"].isin(["ravdess-01", "ravdess-02", "ravdess-03", "ravdess-04"])]
+    data = experiment.prepare(svm, few, progress=False)
+    assert [copy.shape for copy in data.copies] == [data.X.shape] * 2
+    assert not np.allclose(data.copies[0], data.X)
+    seen = {}
+
+    def spy(make, X, y, *, groups, grid):
+        seen.update(X=X, y=y, groups=groups)
+        raise StopIteration
+
+    monkeypatch.setattr(experiment.classical, "fit", spy)
+    fold = experiment.make_folds(data, protocol="speaker")[0]
+    with pytest.raises(StopIteration):
+        experiment.fit_fold(svm, data, fold, protocol="speaker")
+    assert len(seen["X"]) == 3 * len(fold.train)
+    assert set(seen["groups"]) == set(data.speakers[fold.train])
+    assert set(seen["groups"]).isdisjoint(fold.test_speakers)
+
+
+def test_normalising_sees_no_label_of_the_test_side(data: experiment.Dataset) -> None:
+    fold = experiment.make_folds(data, protocol="speaker+norm")[0]
+    _, test = experiment.fit_fold(CLASSIC, data, fold, protocol="speaker+norm")
+    shuffled = data.clips.copy()
+    shuffled.attrs = data.clips.attrs
+    emotions = shuffled["emotion"].to_numpy(dtype=object, copy=True)
+    emotions[fold.test] = emotions[fold.test][::-1]
+    shuffled["emotion"] = pd.array(emotions, dtype="string")
+    blind = experiment.Dataset(shuffled, data.X, data.copies, data.emotions)
+    _, other = experiment.fit_fold(CLASSIC, blind, fold, protocol="speaker+norm")
+    assert np.array_equal(test, other)
+
+
+def test_an_unusable_clip_is_reported_and_the_rest_go_on(
+    clips: pd.DataFrame, tmp_path: Path
+) -> None:
+    broken = tmp_path / "03-01-05-01-01-01-01.wav"
+    broken.write_bytes(b"RIFF")
+    few = clips.head(40).copy()
+    few.loc[few.index[3], ["path", "content"]] = [str(broken), "changed"]
+    lines: list[str] = []
+    data = experiment.prepare(CLASSIC, few, progress=False, report=lines.append)
+    assert len(data.clips) == len(data.X) == 39
+    assert len(lines) == 1
+    assert str(broken) in lines[0]
+
+
+@pytest.fixture(scope="module")
+def trained(data: experiment.Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("models") / "sample-svm"
+    evaluations = [
+        experiment.evaluate_recipe(CLASSIC, data, protocol="speaker", store=folder.parent / "store")
+    ]
+    return experiment.train(CLASSIC, data, folder=folder, evaluations=evaluations, licence="CC0.")
+
+
+def test_bundle_holds_what_it_promises(trained: Path) -> None:
+    names = {path.name for path in trained.iterdir()}
+    assert names == {
+        "bundle.json",
+        "model.onnx",
+        "model-enrolled.onnx",
+        "voice.npz",
+        "metrics.json",
+        "predictions.csv",
+        "README.md",
+    }
+    card = (trained / "README.md").read_text("utf-8")
+    assert "not for judging" in card
+    assert "| speaker | 8 (all) |" in card
+
+
+def test_metrics_follow_from_the_predictions(trained: Path) -> None:
+    metrics = json.loads((trained / "metrics.json").read_text("utf-8"))["protocols"][0]
+    predictions = pd.read_csv(trained / "predictions.csv")
+    again = evaluate.summarize(predictions, emotions=metrics["emotions"])
+    assert again["accuracy"] == metrics["accuracy"]
+    assert again["accuracy_interval"] == metrics["accuracy_interval"]
+    assert again["confusion"] == metrics["confusion"]
+
+
+def test_bundle_predicts_as_the_model_that_was_trained(
+    trained: Path, data: experiment.Dataset
+) -> None:
+    bundle = bundles.load(trained)
+    row = data.clips.iloc[11]
+    prediction = bundle.predict_file(row["path"])
+    assert tuple(prediction.probabilities) == data.emotions
+    by_row = bundle.predict_proba(data.X[11:12])[0]
+    assert np.allclose(list(prediction.probabilities.values()), by_row, atol=1e-6)
+    hits = bundle.predict_proba(data.X).argmax(axis=1) == data.y
+    assert hits.mean() > 0.7  # its own training clips
+
+
+def test_enrolment_changes_the_answer_towards_the_voice(
+    trained: Path, data: experiment.Dataset
+) -> None:
+    own = data.clips[data.clips["speaker"] == "ravdess-20"]
+    bundle = bundles.load(trained).enrol(own["path"].head(8))
+    X = features.feature_table(own, feature_set=CLASSIC.features, progress=False).X
+    plain = bundles.load(trained).predict_proba(X)
+    assert not np.allclose(bundle.predict_proba(X), plain, atol=0.01)
+    truth = data.y[data.clips["speaker"] == "ravdess-20"]
+    assert (bundle.predict_proba(X).argmax(axis=1) == truth).mean() > 0.6
