@@ -22,6 +22,7 @@ _SUBMODULES = (
     "fetch",
     "files",
     "labels",
+    "normalize",
     "plots",
     "recipes",
     "splits",

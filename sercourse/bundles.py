@@ -27,6 +27,9 @@ SCHEMA = 1
 INDEX = "bundle.json"
 DEFAULT_MODEL = "ravdess-svm"
 
+LONGEST_CLIP = 8.0  # [s]; corpora have clips of one sentence, and models know nothing longer
+PART_SECONDS = 4.0
+
 
 @dataclass(frozen=True)
 class Prediction:
@@ -154,6 +157,9 @@ class Bundle:
     def predict(self, y: NDArray[Any], *, sr: int) -> dict[str, float]:
         """Return the probability of each emotion in a signal.
 
+        A signal longer than 8 s is judged in parts of 4 s, whose probabilities are averaged; silent
+        parts do not count.
+
         Parameters
         ----------
         y : ndarray, shape (n_samples,)
@@ -171,7 +177,8 @@ class Bundle:
                 f"the signal is sampled at {sr} Hz and model {self.name!r} needs "
                 f"{self.sample_rate} Hz: resample it, or read it with audio.read at that rate"
             )
-        probabilities = self.predict_proba(self._row(y)[np.newaxis])[0]
+        rows = np.stack([self._row(part) for part in self._parts(y)])
+        probabilities = self.predict_proba(rows).mean(axis=0)
         return dict(zip(self.labels, probabilities.tolist(), strict=True))
 
     def predict_file(self, path: str | Path) -> Prediction:
@@ -183,14 +190,23 @@ class Bundle:
             If the file cannot be read, or holds nothing to judge.
         """
         y = audio.read(path, sr=self.sample_rate)
-        problems = audio.problems(y, sr=self.sample_rate)
-        warnings = tuple(problem for problem in problems if problem.startswith("clipped"))
-        if refusals := [problem for problem in problems if problem not in warnings]:
+        refusals = _refusals(y, sr=self.sample_rate)
+        if refusals:
             raise ValueError(f"{path}: {'; '.join(refusals)}")
+        warnings = tuple(audio.problems(y, sr=self.sample_rate))
         probabilities = self.predict(y, sr=self.sample_rate)
         emotion = max(probabilities, key=lambda label: probabilities[label])
         duration = len(y) / self.sample_rate
         return Prediction(str(path), emotion, probabilities, duration, warnings)
+
+    def _parts(self, y: NDArray[Any]) -> list[NDArray[Any]]:
+        if len(y) <= LONGEST_CLIP * self.sample_rate:
+            return [y]
+        parts = audio.segments(y, sr=self.sample_rate, seconds=PART_SECONDS)
+        heard = [part for part in parts if not _refusals(part, sr=self.sample_rate)]
+        if not heard:
+            raise ValueError("no part of the recording is loud enough to be judged")
+        return heard
 
     def _row(self, y: NDArray[Any]) -> NDArray[np.float64]:
         return features.extract(y, sr=self.sample_rate, feature_set=self.feature_set)
@@ -294,6 +310,12 @@ def _verify(folder: Path, info: Mapping[str, Any]) -> None:
             raise ValueError(
                 f"{folder / name} has changed since the bundle was made: get the model again"
             )
+
+
+def _refusals(y: NDArray[Any], *, sr: int) -> list[str]:
+    """Return why a signal cannot be judged; a clipped one can, with a warning."""
+    problems = audio.problems(y, sr=sr)
+    return [problem for problem in problems if not problem.startswith("clipped")]
 
 
 def _read_json(path: Path) -> dict[str, Any]:

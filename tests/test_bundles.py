@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 import soundfile
 
-from sercourse import bundles, evaluate, features
+from sercourse import audio, bundles, evaluate, features
 
 ROOT = Path(__file__).resolve().parent.parent
 SHIPPED = sorted(path.parent for path in (ROOT / "models").glob("*/bundle.json"))
@@ -189,6 +189,21 @@ def test_a_clipped_recording_is_judged_with_a_warning(tmp_path: Path) -> None:
     prediction = bundles.load().predict_file(tmp_path / "a.wav")
     assert prediction.warnings[0].startswith("clipped")
     assert sum(prediction.probabilities.values()) == pytest.approx(1, abs=1e-5)
+
+
+def test_a_long_recording_is_judged_in_parts(sample_ravdess: Path) -> None:
+    bundle = bundles.load()
+    clip = audio.read(sorted(sample_ravdess.rglob("*.ogg"))[40], sr=16_000)
+    clip = audio.pad(clip, length=64_000)  # 4 s, the length of a part
+    once = np.array(list(bundle.predict(clip, sr=16_000).values()))
+    silence = np.zeros(64_000, dtype=np.float32)
+    long = np.concatenate([clip, silence, clip, clip])
+    assert np.allclose(list(bundle.predict(long, sr=16_000).values()), once, atol=1e-5)
+
+
+def test_a_long_silence_is_said() -> None:
+    with pytest.raises(ValueError, match="no part of the recording is loud enough"):
+        bundles.load().predict(np.zeros(200_000, dtype=np.float32), sr=16_000)
 
 
 def test_rate_format_and_channels_change_little(tmp_path: Path, sample_ravdess: Path) -> None:
