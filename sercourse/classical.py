@@ -174,37 +174,41 @@ def fit(
     Returns
     -------
     CalibratedClassifierCV
-        Its probabilities are calibrated on predictions for clips that the model had not seen.
+        Its scores are turned into probabilities by one temperature, found on inner predictions
+        for clips that the model had not seen; the ranking of the emotions stays the SVM's.
 
     References
     ----------
-    Platt, "Probabilistic outputs for support vector machines", 1999.
+    Guo et al., "On calibration of modern neural networks", 2017, arXiv:1706.04599.
     """
     splits = inner_splits(y, groups)
-    model = make()
+    emotions, codes = np.unique(y, return_inverse=True)
+    pipeline = make()
     if grid:
-        model = GridSearchCV(model, dict(grid), cv=splits, refit=False).fit(X, y).best_params_
-        model = make().set_params(**model)
-    return CalibratedClassifierCV(model, method="sigmoid", cv=splits, ensemble=False).fit(X, y)
+        search = GridSearchCV(pipeline, dict(grid), cv=splits, refit=False).fit(X, codes)
+        pipeline.set_params(**search.best_params_)
+    model = CalibratedClassifierCV(pipeline, method="temperature", cv=splits, ensemble=False)
+    model.fit(X, codes)
+    # Temperature scaling wants labels 0, 1, 2, ...; to the outside the model speaks the caller's.
+    model.classes_ = emotions
+    return model
 
 
 def exportable(model: CalibratedClassifierCV) -> Pipeline:
-    """Return an equal pipeline of steps that ONNX converters know, as small as it gets.
+    """Return the scoring part of a model in steps that ONNX converters know.
 
-    Calibration moves to the end, behind the steps that it wraps. Whitening is folded into the
-    weights of the linear SVM behind it: a matrix of all features by all features vanishes.
+    Whitening is folded into the weights of the linear SVM behind it: a matrix of all features by
+    all features vanishes.
     """
-    calibration = copy.deepcopy(model)
-    (calibrated,) = calibration.calibrated_classifiers_
-    *steps, (_, classifier) = calibrated.estimator.steps
+    *steps, (name, classifier) = _calibrated(model).estimator.steps
+    classifier = copy.deepcopy(classifier)
     plain: list[tuple[str, Any]] = []
-    for name, step in steps:
+    for step_name, step in steps:
         if isinstance(step, WithinClassWhitening):
             classifier.coef_ = classifier.coef_ @ step.projection_.T
         else:
-            plain.append((name, step.pca_ if isinstance(step, CappedPCA) else step))
-    calibrated.estimator = classifier
-    return Pipeline([*plain, ("calibrated", calibration)])
+            plain.append((step_name, step.pca_ if isinstance(step, CappedPCA) else step))
+    return Pipeline([*plain, (name, classifier)])
 
 
 def to_onnx(model: CalibratedClassifierCV, *, n_features: int) -> bytes:
@@ -213,18 +217,52 @@ def to_onnx(model: CalibratedClassifierCV, *, n_features: int) -> bytes:
     Parameters
     ----------
     model : CalibratedClassifierCV
+        As `fit` returns it.
     n_features : int
     """
     from skl2onnx import convert_sklearn
     from skl2onnx.common.data_types import FloatTensorType
 
     pipeline = exportable(model)
+    options: dict[str, bool] = {"raw_scores": True}
+    if isinstance(pipeline[-1], SVC):
+        options["zipmap"] = False
     with warnings.catch_warnings():
         # The converter still reads attributes of SVC that scikit-learn 1.9 deprecates.
         warnings.simplefilter("ignore", FutureWarning)
-        graph = convert_sklearn(
+        onnx_model = convert_sklearn(
             pipeline,
             initial_types=[("X", FloatTensorType([None, n_features]))],
-            options={id(pipeline): {"zipmap": False}},
+            options={id(pipeline[-1]): options},
         )
-    return graph.SerializeToString()
+    _append_softmax(
+        onnx_model.graph, inverse_temperature=float(_calibrated(model).calibrators[0].beta_)
+    )
+    return onnx_model.SerializeToString()
+
+
+def _calibrated(model: CalibratedClassifierCV) -> Any:
+    """Return the one fitted pipeline of a model and its calibration."""
+    (calibrated,) = model.calibrated_classifiers_
+    return calibrated
+
+
+def _append_softmax(graph: Any, *, inverse_temperature: float) -> None:
+    """Turn the last output of an ONNX graph, scores, into `probabilities`."""
+    from onnx import TensorProto, helper
+
+    converted = graph.output[-1].name  # the converter calls scores probabilities too
+    for node in graph.node:
+        node.output[:] = ["scores" if name == converted else name for name in node.output]
+    graph.initializer.append(
+        helper.make_tensor("inverse_temperature", TensorProto.FLOAT, [], [inverse_temperature])
+    )
+    graph.node.extend(
+        [
+            helper.make_node("Mul", ["scores", "inverse_temperature"], ["logits"]),
+            helper.make_node("Softmax", ["logits"], ["probabilities"], axis=1),
+        ]
+    )
+    del graph.output[:]
+    shape = [None, None]
+    graph.output.append(helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, shape))
