@@ -210,12 +210,12 @@ def summarize(predictions: pd.DataFrame, *, emotions: Sequence[str]) -> dict[str
     else:
         overall = _frame_scores(predictions, emotions=emotions)
     return {
-        "n_clips": int(predictions["clip_id"].nunique()),
+        "n_scored": int(predictions["clip_id"].nunique()),
         **overall,
         **_spread(predictions, protocol=protocol, emotions=emotions, folds=folds),
         "confusion": _frame_confusion(predictions, emotions=emotions).tolist(),
         "by_gender": {
-            str(gender): {"n_clips": len(rows), **_frame_scores(rows, emotions=emotions)}
+            str(gender): {"n_scored": len(rows), **_frame_scores(rows, emotions=emotions)}
             for gender, rows in predictions.dropna(subset=["gender"]).groupby("gender")
         },
         "folds": folds,
@@ -229,7 +229,7 @@ def _fold_scores(name: str, rows: pd.DataFrame, *, emotions: Sequence[str]) -> d
         told["seed"] = int(number)
     else:
         told["test_speakers"] = sorted(map(str, rows["speaker"].dropna().unique()))
-    return {**told, "n_clips": len(rows), **_frame_scores(rows, emotions=emotions)}
+    return {**told, "n_scored": len(rows), **_frame_scores(rows, emotions=emotions)}
 
 
 def _spread(

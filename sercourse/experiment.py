@@ -452,6 +452,7 @@ def _metrics(
         "protocol": protocol,
         "labels": data.label_set,
         "emotions": list(data.emotions),
+        "n_clips": len(data.clips),
         **summary,
         "seconds": round(sum(result["seconds"] for result in results), 1),
     }

@@ -113,8 +113,8 @@ def confusion(
     for (row, column), value in np.ndenumerate(shown):
         if np.isfinite(value):
             colour = "white" if value > 0.6 * np.nanmax(shown) else INK
-            at = {"ha": "center", "va": "center_baseline", "size": 7}
-            ax.text(column, row, f"{value:.0f}", color=colour, **at)
+            text = ax.text(column, row, f"{value:.0f}", color=colour, size=7)
+            text.set(ha="center", va="center_baseline")
     ax.set_xticks(range(len(emotions)), emotions, rotation=90)
     ax.set_yticks(range(len(emotions)), emotions)
     ax.set(xlabel="answer", ylabel="truth", title=f"{of}\n[{unit}]")
@@ -197,11 +197,18 @@ def speaker_accuracy(
     x = np.arange(len(table))
     low, high = _wilson(table["share"].to_numpy(), table["n"].to_numpy())
     ax.vlines(x, 100 * low, 100 * high, color=GREY, lw=1)
-    for name, shade, marker in zip(sorted(table["kind"].unique()), (GREY, INK, PALE), "os^"):
+    looks = zip(sorted(table["kind"].unique()), (PALE, INK, GREY), "os^", strict=False)
+    for name, shade, marker in looks:
         inside = (table["kind"] == name).to_numpy()
-        style = {"color": shade, "edgecolor": INK, "s": 28, "marker": marker, "zorder": 3}
-        ax.scatter(x[inside], 100 * table["share"][inside], label=name, linewidth=0.8, **style)
-    ax.axhline(100 * np.mean(correct), color=INK, lw=0.8, linestyle="--", label="all clips")
+        style: dict[str, Any] = {
+            "facecolor": shade,
+            "edgecolor": INK,
+            "marker": marker,
+            "zorder": 3,
+        }
+        ax.scatter(x[inside], 100 * table["share"][inside], s=28, lw=0.8, label=name, **style)
+    overall = 100 * float(np.mean(correct))
+    ax.axhline(overall, color=INK, lw=0.8, linestyle="--", label="all clips")
     ax.set_xticks(x, [name.rpartition("-")[2] for name in table.index])
     ax.set(xlabel="speaker", ylabel="accuracy [%]", ylim=(0, 100))
     ax.legend(ncols=4, loc="lower left", bbox_to_anchor=(0, 1))
