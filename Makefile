@@ -3,6 +3,7 @@
 
 PYTHON  ?= python3
 OUT     ?= build/course
+LAB_FLAGS ?=   # for example --no-browser, or --allow-root in a container
 VENV    := .venv
 BIN     := $(VENV)/bin
 STAMP   := $(VENV)/.installed
@@ -19,7 +20,7 @@ test: $(STAMP)              ## lint, types, spelling, unit tests, lessons, READM
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 lab: $(STAMP)               ## open JupyterLab at the first lesson
-	@$(BIN)/python -m jupyter lab $(firstword $(sort $(wildcard notebooks/[0-9][0-9]_*.ipynb)))
+	@$(BIN)/python -m jupyter lab $(LAB_FLAGS) $(firstword $(sort $(wildcard notebooks/[0-9][0-9]_*.ipynb)))
 
 publish: $(STAMP)           ## store outputs from the real corpora: make publish CORPORA=DIR
 	@test -n "$(CORPORA)" || { echo "make publish: say where ravdess/ and aesdd/ are: make publish CORPORA=DIR" >&2; exit 2; }

@@ -220,3 +220,17 @@ def test_enrolment_changes_the_answer_towards_the_voice(
     assert not np.allclose(bundle.predict_proba(X), plain, atol=0.01)
     truth = data.y[data.clips["speaker"] == "ravdess-20"]
     assert (bundle.predict_proba(X).argmax(axis=1) == truth).mean() > 0.6
+
+
+@pytest.mark.study
+@pytest.mark.parametrize("name", ["svm-classic", "svm"])
+def test_a_published_fold_is_reproduced(name: str, ravdess_root: Path, tmp_path: Path) -> None:
+    clips = corpora.scan(ravdess_root, corpus="ravdess").clips
+    data = experiment.prepare(recipe(name), clips, n_jobs=2, progress=False)
+    bundle = bundles.load(f"ravdess-{name}")
+    assert bundle.info["corpus"]["fingerprint"] == corpora.fingerprint(data.clips)
+    published = next(p for p in bundle.metrics["protocols"] if p["protocol"] == "speaker")
+    fold = experiment.make_folds(data, protocol="speaker")[1]
+    model, test = experiment.fit_fold(recipe(name), data, fold, protocol="speaker")
+    accuracy = (model.predict(test) == data.y[fold.test]).mean()
+    assert accuracy == pytest.approx(published["folds"][1]["accuracy"], abs=0.01)
