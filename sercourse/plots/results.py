@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -24,13 +25,13 @@ Array = NDArray[Any]
 PALE = "#e6e9ec"  # what stands back: the training side, a bar's ground
 GREY = "#9aa1a9"
 SHADES = (GREY, INK, "#b0763a", "#5d8a94")  # of series that are no emotions
-MAP = "YlGnBu"
+MAP = plt.get_cmap("YlGnBu", 12)  # few colours, so that a compact picture keeps them
 CONFIDENCE = 1.96  # standard deviations to either side of a 95 % interval
 
 _DIVISORS: dict[str, tuple[int | None, str]] = {
     "count": (None, "clips"),
-    "recall": (1, "% of the clips that are ..."),
-    "precision": (0, "% of the answers that say ..."),
+    "recall": (1, "% of the row"),
+    "precision": (0, "% of the column"),
 }
 
 
@@ -112,12 +113,12 @@ def confusion(
     ax.imshow(shown, cmap=MAP, vmin=0, vmax=float(np.nanmax(shown)) or 1.0)
     for (row, column), value in np.ndenumerate(shown):
         if np.isfinite(value):
-            colour = "white" if value > 0.6 * np.nanmax(shown) else INK
+            colour = "white" if value > 0.5 * np.nanmax(shown) else INK
             text = ax.text(column, row, f"{value:.0f}", color=colour, size=7)
             text.set(ha="center", va="center_baseline")
     ax.set_xticks(range(len(emotions)), emotions, rotation=90)
     ax.set_yticks(range(len(emotions)), emotions)
-    ax.set(xlabel="answer", ylabel="truth", title=f"{of}\n[{unit}]")
+    ax.set(xlabel="answer", ylabel="truth", title=f"{of} [{unit}]")
     ax.tick_params(length=0)
     ax.spines[:].set_visible(False)
     return ax
@@ -200,13 +201,8 @@ def speaker_accuracy(
     looks = zip(sorted(table["kind"].unique()), (PALE, INK, GREY), "os^", strict=False)
     for name, shade, marker in looks:
         inside = (table["kind"] == name).to_numpy()
-        style: dict[str, Any] = {
-            "facecolor": shade,
-            "edgecolor": INK,
-            "marker": marker,
-            "zorder": 3,
-        }
-        ax.scatter(x[inside], 100 * table["share"][inside], s=28, lw=0.8, label=name, **style)
+        dots = ax.scatter(x[inside], 100 * table["share"][inside], s=28, marker=marker, zorder=3)
+        dots.set(facecolor=shade, edgecolor=INK, linewidth=0.8, label=name, clip_on=False)
     overall = 100 * float(np.mean(correct))
     ax.axhline(overall, color=INK, lw=0.8, linestyle="--", label="all clips")
     ax.set_xticks(x, [name.rpartition("-")[2] for name in table.index])
@@ -247,7 +243,9 @@ def reliability(
     right = 100 * np.bincount(bins, weights=correct, minlength=n_bins)[used] / sizes[used]
     ax.plot([0, 100], [0, 100], color=GREY, lw=1)
     ax.vlines(sure, np.minimum(sure, right), np.maximum(sure, right), color=GREY, lw=1)
-    ax.scatter(sure, right, s=400 * sizes[used] / sizes.max(), color=INK, alpha=0.85, lw=0)
+    ax.scatter(
+        sure, right, s=400 * sizes[used] / sizes.max(), color=INK, alpha=0.85, lw=0, clip_on=False
+    )
     ax.set(xlabel="how sure it is [%]", ylabel="how often it is right [%]", aspect="equal")
     ax.set(xlim=(0, 100), ylim=(0, 100))
     return ax
@@ -285,7 +283,7 @@ def score_grid(
     low, high = (percent.min(), percent.max()) if limits is None else 100 * np.array(limits)
     ax.imshow(percent, cmap=MAP, vmin=low, vmax=high, aspect="auto")
     for (row, column), value in np.ndenumerate(percent):
-        colour = "white" if value > low + 0.6 * (high - low) else INK
+        colour = "white" if value > low + 0.5 * (high - low) else INK
         ax.text(column, row, f"{value:.0f}", color=colour, ha="center", va="center_baseline")
     best_row, best_column = np.unravel_index(np.argmax(percent), percent.shape)
     corners = np.array([[-0.5, 0.5, 0.5, -0.5, -0.5], [-0.5, -0.5, 0.5, 0.5, -0.5]]) * 0.96
