@@ -40,7 +40,8 @@ class CappedPCA(TransformerMixin, BaseEstimator):
 
     def fit(self, X: Array, y: ArrayLike | None = None) -> CappedPCA:
         """Find the components of `X`, shape (n_clips, n_features)."""
-        self.pca_ = PCA(min(self.n_components, *X.shape), random_state=0).fit(X)
+        n_components = min(self.n_components, *X.shape)
+        self.pca_ = PCA(n_components, svd_solver="full").fit(X)  # exact, whatever the size
         return self
 
     def transform(self, X: Array) -> Array:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+import threadpoolctl
 from numpy.typing import NDArray
 
 import sercourse
@@ -263,13 +264,14 @@ def fit_fold(
         test = normalize.normalize_speakers(
             test, speakers[fold.test], typical=typical, enrolment=enrolment
         )
-    model = classical.fit(
-        recipe.make,
-        np.concatenate(versions),
-        np.tile(data.y[fold.train], len(versions)),
-        groups=np.tile(_inner_groups(data, protocol)[fold.train], len(versions)),
-        grid=recipe.grid,
-    )
+    with threadpoolctl.threadpool_limits(1):  # more wait for each other on busy cores
+        model = classical.fit(
+            recipe.make,
+            np.concatenate(versions),
+            np.tile(data.y[fold.train], len(versions)),
+            groups=np.tile(_inner_groups(data, protocol)[fold.train], len(versions)),
+            grid=recipe.grid,
+        )
     return model, test
 
 

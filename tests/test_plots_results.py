@@ -7,6 +7,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.stats
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection, PathCollection
 from matplotlib.colors import to_rgb
@@ -149,8 +150,8 @@ def test_speakers_are_drawn_from_worst_to_best_with_wilson_intervals() -> None:
     assert legend(ax) == ["female", "male", "all clips"]
     (lines,) = [c for c in ax.collections if isinstance(c, LineCollection)]
     heights = [segment[:, 1] for segment in lines.get_segments()]
-    # Newcombe, 1998, gives the interval of 1 in 4 as 4.6 to 69.9 %.
-    np.testing.assert_allclose(heights[0], [4.56, 69.94], atol=0.01)
+    expected = scipy.stats.binomtest(1, 4).proportion_ci(method="wilson")
+    np.testing.assert_allclose(heights[0], [100 * expected.low, 100 * expected.high], rtol=1e-4)
     assert ax.lines[0].get_ydata()[0] == pytest.approx(50)
     drawn(ax)
 

@@ -305,6 +305,7 @@ def _rows(
     paths: Sequence[str], *, feature_set: FeatureSet, n_jobs: int, progress: bool
 ) -> list[_Outcome]:
     from joblib import Parallel, delayed
+    from threadpoolctl import threadpool_limits
     from tqdm import tqdm
 
     job = delayed(_row)
@@ -321,7 +322,8 @@ def _rows(
         mininterval=0.1 if sys.stderr.isatty() else 10,
         disable=not progress,
     )
-    return list(bar)
+    with threadpool_limits(1):  # clips run side by side; products within one are small
+        return list(bar)
 
 
 def _rejects(paths: Sequence[str], outcomes: Sequence[_Outcome]) -> pd.DataFrame:
