@@ -244,26 +244,12 @@ def fit_fold(
 ) -> tuple[CalibratedClassifierCV, Array]:
     """Fit a recipe on the training side of a fold; return it and the test side's features.
 
-    Training copies at other speeds count as other speakers when voices are normalised, and stay on
-    the side of their clip in every inner split.
+    Training copies at other speeds stay on the side of their clip in every inner split.
     """
-    by_voice = protocol in ("speaker+norm", "speaker+enrol")
-    train, test = data.X[fold.train], data.X[fold.test]
-    versions = [train, *(copy[fold.train] for copy in data.copies)]
-    speakers = data.speakers
-    if by_voice:
-        typical = normalize.typical_voice(train, speakers[fold.train])
-        versions = [
-            normalize.normalize_speakers(each, speakers[fold.train], typical=typical)
-            for each in versions
-        ]
-        heard = fold.enrol if len(fold.enrol) else fold.test
-        enrolment = {
-            name: data.X[heard][speakers[heard] == name] for name in np.unique(speakers[fold.test])
-        }
-        test = normalize.normalize_speakers(
-            test, speakers[fold.test], typical=typical, enrolment=enrolment
-        )
+    versions = [each[fold.train] for each in (data.X, *data.copies)]
+    test = data.X[fold.test]
+    if protocol in ("speaker+norm", "speaker+enrol"):
+        versions, test = _normalize_sides(data, fold, versions)
     with threadpoolctl.threadpool_limits(1):  # more wait for each other on busy cores
         model = classical.fit(
             recipe.make,
@@ -373,6 +359,25 @@ The emotions are acted, by few speakers, in one language, with few sentences, in
 close to the microphone. Other voices, languages, rooms and feelings will give other, mostly worse,
 results. Probabilities are calibrated on unheard voices of the same corpus, and on nothing else.
 """
+
+
+def _normalize_sides(
+    data: Dataset, fold: splits.Fold, versions: Sequence[Array]
+) -> tuple[list[Array], Array]:
+    """Normalise both sides by voice: the training versions, and the test side's features.
+
+    A copy at another speed is another voice, so its mean and spread are its own. A test voice is
+    known from the clips set aside to enrol it or, where there are none, from all of its clips.
+    """
+    speakers = data.speakers
+    train, test = speakers[fold.train], speakers[fold.test]
+    typical = normalize.typical_voice(versions[0], train)
+    normalized = [normalize.normalize_speakers(each, train, typical=typical) for each in versions]
+    heard = fold.enrol if len(fold.enrol) else fold.test
+    enrolment = {name: data.X[heard][speakers[heard] == name] for name in np.unique(test)}
+    return normalized, normalize.normalize_speakers(
+        data.X[fold.test], test, typical=typical, enrolment=enrolment
+    )
 
 
 def _inner_groups(data: Dataset, protocol: str) -> NDArray[np.str_]:
