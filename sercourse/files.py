@@ -34,9 +34,12 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     'whole'
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # The suffix is kept because writers such as np.savez add one where it is missing.
-    handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
+    with _naming(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # The suffix is kept because writers such as np.savez add one where it is missing.
+        handle, name = tempfile.mkstemp(
+            prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent
+        )
     os.close(handle)
     temporary = Path(name)
     try:
@@ -78,6 +81,16 @@ def atomic_folder(folder: str | Path, *, replaces: str) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
+@contextlib.contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Let an error of the system name the file that was wanted, not a temporary one."""
+    try:
+        yield
+    except OSError as error:
+        said = os.strerror(error.errno) if error.errno else str(error)
+        raise OSError(error.errno, f"cannot be written ({said})", str(path)) from None
+
+
 def refuse_unwritable(folder: str | Path, *, replaces: str) -> None:
     """Say before long work, rather than after it, that its result cannot be stored.
 
@@ -94,9 +107,9 @@ def refuse_unwritable(folder: str | Path, *, replaces: str) -> None:
         raise FileExistsError(
             f"{folder} exists and holds no {replaces}: nothing is overwritten; name another folder"
         )
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryFile(dir=folder.parent):
-        pass
+    with _naming(folder):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder.parent).close()
 
 
 def write_json(path: str | Path, content: Any) -> None:

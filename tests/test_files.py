@@ -1,0 +1,48 @@
+"""File helpers: nothing is half written, and errors name the file that was wanted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from sercourse import files
+
+
+def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path: Path) -> None:
+    target = tmp_path / "a.txt"
+    target.write_text("old")
+    with pytest.raises(RuntimeError), files.atomic_path(target) as temporary:
+        temporary.write_text("half")
+        raise RuntimeError
+    assert target.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+@pytest.mark.parametrize(
+    "write", [files.write_json, lambda p, _: files.refuse_unwritable(p, replaces="x")]
+)
+def test_an_unwritable_place_is_named(tmp_path: Path, write) -> None:
+    (tmp_path / "file").write_text("mine")
+    wanted = tmp_path / "file" / "below"
+    with pytest.raises(NotADirectoryError, match="cannot be written") as caught:
+        write(wanted, {})
+    assert caught.value.filename == str(wanted)
+
+
+def test_digest_sees_every_change_but_not_the_order_of_keys() -> None:
+    assert files.digest({"a": 1, "b": [1, 2]}) == files.digest({"b": [1, 2], "a": 1})
+    assert files.digest({"a": 1, "b": [1, 2]}) != files.digest({"a": 1, "b": [2, 1]})
+
+
+def test_the_cache_can_be_moved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SERCOURSE_CACHE", str(tmp_path))
+    assert files.cache_dir() == tmp_path
+
+
+def test_home_without_the_project_says_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SERCOURSE_HOME", str(tmp_path))
+    with pytest.raises(FileNotFoundError, match="clone the project"):
+        files.home()
