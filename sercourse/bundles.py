@@ -113,7 +113,8 @@ class Bundle:
 
     @cached_property
     def _session(self) -> onnxruntime.InferenceSession:
-        return _session(self.folder / ("model-enrolled.onnx" if self.voice else "model.onnx"))
+        model = self.folder / ("model-enrolled.onnx" if self.voice else "model.onnx")
+        return session(model.read_bytes())
 
     def enrol(self, paths: Iterable[str | Path]) -> Bundle:
         """Return a bundle that knows the speaker of some unlabelled clips.
@@ -151,8 +152,7 @@ class Bundle:
         """
         if self.voice is not None:
             X = normalize.normalize(np.asarray(X, dtype=np.float64), self.voice)
-        (probabilities,) = self._session.run(["probabilities"], {"X": X.astype(np.float32)})
-        return probabilities.astype(np.float64)
+        return run(self._session, X)
 
     def predict(self, y: NDArray[Any], *, sr: int) -> dict[str, float]:
         """Return the probability of each emotion in a signal.
@@ -328,15 +328,20 @@ def _read_json(path: Path) -> dict[str, Any]:
     return content
 
 
-def _session(path: Path) -> onnxruntime.InferenceSession:
+def session(model: bytes) -> onnxruntime.InferenceSession:
+    """Return an ONNX model, ready to run on one core."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1  # rows are few: threads would cost more than they give
     options.log_severity_level = 3
-    return onnxruntime.InferenceSession(
-        path.read_bytes(), options, providers=["CPUExecutionProvider"]
-    )
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+
+
+def run(model: onnxruntime.InferenceSession, X: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Return the probabilities (n, k) that an ONNX model gives rows of features (n, n_features)."""
+    (probabilities,) = model.run(["probabilities"], {"X": X.astype(np.float32)})
+    return np.asarray(probabilities, dtype=np.float64)
 
 
 def label_set(emotions: Sequence[str], *, of: Sequence[str]) -> str:

@@ -76,6 +76,11 @@ class Dataset:
         return self.clips["speaker"].fillna("").to_numpy(dtype=str)
 
     @property
+    def has_voices(self) -> bool:
+        """Whether every clip's speaker is known, and there are several."""
+        return bool(self.clips["speaker"].notna().all() and self.clips["speaker"].nunique() > 1)
+
+    @property
     def corpus(self) -> str:
         """Name of the corpus, or of several joined by ``+``."""
         return "+".join(sorted(self.clips["corpus"].unique()))
@@ -209,8 +214,10 @@ def evaluate_recipe(
     folder = _store(recipe, data, protocol=protocol, store=store)
     results = []
     for fold in folds:
-        result = _stored(folder, fold) or _run_fold(recipe, data, fold, protocol=protocol)
-        files.write_json(_fold_file(folder, fold), result)
+        result = _stored(folder, fold)
+        if result is None:
+            result = _run_fold(recipe, data, fold, protocol=protocol)
+            files.write_json(_fold_file(folder, fold), result)
         results.append(result)
         report(_fold_line(fold, result, data=data))
     predictions = pd.concat(
@@ -295,12 +302,11 @@ def train(
     RuntimeError
         If the exported model does not compute the same probabilities.
     """
-    known = data.clips["speaker"].notna().all() and data.clips["speaker"].nunique() > 1
-    protocol = "speaker" if known else "random"
+    protocol = "speaker" if data.has_voices else "random"
     everything = splits.Fold("all", np.arange(len(data.y)), np.arange(len(data.y)))
     report(f"training {recipe.name} on all {len(data.y)} clips")
     contents: dict[str, bytes | str] = {"model.onnx": _export(recipe, data, everything, protocol)}
-    if known:
+    if data.has_voices:
         report("training the model for enrolled speakers")
         enrolled = _export(recipe, data, everything, "speaker+norm")
         contents |= {"model-enrolled.onnx": enrolled, "voice.npz": _voice_file(data)}
@@ -402,7 +408,10 @@ def _store(recipe: Recipe, data: Dataset, *, protocol: str, store: Path | None) 
     """Return the folder of an evaluation's folds, named by all that they depend on."""
     base = files.cache_dir() / "evaluations" if store is None else store
     fingerprint = corpora.fingerprint(data.clips)
-    key = files.digest([recipe.settings, fingerprint, protocol, list(data.emotions)])
+    # What the sides of a split are drawn from: a corrected speaker makes other folds.
+    sides = data.clips[["clip_id", "speaker", "group", "split"]].fillna("").to_numpy(dtype=str)
+    settings = [recipe.settings, fingerprint, protocol, list(data.emotions), sides.tolist()]
+    key = files.digest(settings)
     return base / f"{recipe.name}-{data.corpus}-{protocol}-{key}"
 
 
@@ -467,12 +476,9 @@ def _metrics(
 
 def _export(recipe: Recipe, data: Dataset, everything: splits.Fold, protocol: str) -> bytes:
     """Train on everything and return the model as ONNX, after checking that it is the same."""
-    import onnxruntime
-
     model, X = fit_fold(recipe, data, everything, protocol=protocol)
     exported = classical.to_onnx(model, n_features=X.shape[1])
-    session = onnxruntime.InferenceSession(exported, providers=["CPUExecutionProvider"])
-    (ours,) = session.run(["probabilities"], {"X": X.astype(np.float32)})
+    ours = bundles.run(bundles.session(exported), X)
     difference = float(np.abs(ours - model.predict_proba(X)).max())
     if difference > LARGEST_ONNX_DIFFERENCE:
         raise RuntimeError(

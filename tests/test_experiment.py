@@ -86,6 +86,24 @@ def test_stored_folds_belong_to_their_settings(data: experiment.Dataset, tmp_pat
     assert len(list(tmp_path.iterdir())) == 2
 
 
+def test_a_corrected_speaker_makes_other_folds(data: experiment.Dataset, tmp_path: Path) -> None:
+    swapped = data.clips.copy()
+    swapped.attrs = data.clips.attrs
+    swapped["speaker"] = swapped["speaker"].replace(
+        {"ravdess-01": "ravdess-03", "ravdess-03": "ravdess-01"}
+    )
+    other = experiment.Dataset(swapped, data.X, data.copies, data.emotions)
+    for each in (data, other):
+        predictions = experiment.evaluate_recipe(
+            CLASSIC, each, protocol="speaker", store=tmp_path
+        ).predictions
+        of_first = predictions[predictions["speaker"] == "ravdess-01"]
+        assert set(of_first["clip_id"]) == set(
+            each.clips.loc[each.clips["speaker"] == "ravdess-01", "clip_id"]
+        )
+    assert len(list(tmp_path.iterdir())) == 2
+
+
 def test_emotions_are_chosen_and_counted(clips: pd.DataFrame) -> None:
     data = experiment.prepare(CLASSIC, clips, emotions=["fear", "calm"], progress=False)
     assert data.emotions == ("calm", "fearful")

@@ -65,7 +65,7 @@ def spread(entry: dict[str, Any]) -> str:
     if "accuracy_interval" in entry:
         low, high = entry["accuracy_interval"]
         return f"({percent(low)} to {percent(high)})"
-    return f"± {percent(entry['accuracy_sd'])}" if "accuracy_sd" in entry else ""
+    return f"± {percent(entry['accuracy_sd'])}" if entry.get("accuracy_sd") else ""
 
 
 def percent(share: float) -> str:

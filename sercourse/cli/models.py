@@ -117,7 +117,7 @@ def _train(args: argparse.Namespace) -> int:
     clips = _clips(args)
     data = experiment.prepare(recipe, clips, emotions=emotions, n_jobs=args.jobs, report=_say)
     evaluations = []
-    for protocol, subset in wanted or [(_default_protocol(data.clips), None)]:
+    for protocol, subset in wanted or [("speaker" if data.has_voices else "random", None)]:
         part = data if subset is None else experiment.prepare(recipe, clips, emotions=subset)
         _say(f"{protocol}, {len(part.emotions)} emotions")
         evaluations.append(experiment.evaluate_recipe(recipe, part, protocol=protocol, report=_say))
@@ -191,11 +191,6 @@ def _licence(root: Path, corpus: str) -> str:
         return "These are the synthetic clips of the sample: its scores are not results."
     known = fetch.REGISTRY.get(corpus)
     return f"Its terms: {known.licence}. Cite {known.cite}." if known else ""
-
-
-def _default_protocol(clips: pd.DataFrame) -> str:
-    known = clips["speaker"].notna().all() and clips["speaker"].nunique() > 1
-    return "speaker" if known else "random"
 
 
 def _sound_files(paths: list[Path]) -> Iterator[Path]:
