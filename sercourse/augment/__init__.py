@@ -1,0 +1,49 @@
+"""Making other recordings out of those we have: for the training side of a split, and only there.
+
+Every function returns a new array, keeps the dtype and leaves its input as it is. What is drawn
+comes from the generator that is passed in, so the same seed gives the same sounds. How much to
+shift, stretch or amplify one clip is the caller's to draw, for instance
+``semitones=rng.uniform(-4, 4)``.
+
+`waveform` works on one clip before its features, `spectrogram` on a batch of spectrograms in dB.
+"""
+
+from __future__ import annotations
+
+from sercourse.augment.spectrogram import (
+    mask_bands,
+    mask_frames,
+    mix_noise,
+    mixup,
+    shift_frames,
+    tilt,
+    warp_frequency,
+)
+from sercourse.augment.waveform import (
+    COLOURS,
+    add_noise,
+    gain,
+    pitch_shift,
+    reverberate,
+    shift_time,
+    snr_db,
+    time_stretch,
+)
+
+__all__ = [
+    "COLOURS",
+    "add_noise",
+    "gain",
+    "mask_bands",
+    "mask_frames",
+    "mix_noise",
+    "mixup",
+    "pitch_shift",
+    "reverberate",
+    "shift_frames",
+    "shift_time",
+    "snr_db",
+    "tilt",
+    "time_stretch",
+    "warp_frequency",
+]

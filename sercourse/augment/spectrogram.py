@@ -1,0 +1,351 @@
+"""Augmentation of a batch of spectrograms: every clip gets its own draw, all of them at once.
+
+A batch `X` holds bands in dB, shape (n_clips, n_frames, n_bands). All functions are fast enough to
+draw anew in each epoch.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+COLOUR_DB = 24.0
+"""Noise of `mix_noise` rises or falls by up to so much from the lowest to the highest band [dB]."""
+
+
+def warp_frequency(
+    X: NDArray[Any], *, rng: np.random.Generator, largest: float = 0.1
+) -> NDArray[Any]:
+    """Lengthen or shorten each speaker's vocal tract: bands stretched by one factor a clip.
+
+    Band `b` is read, linearly between its neighbours, from ``factor * b``; beyond the highest band
+    that band is repeated.
+
+    Parameters
+    ----------
+    X : ndarray, shape (n_clips, n_frames, n_bands)
+        Bands [dB], on any scale of frequency.
+    rng : np.random.Generator
+    largest : float
+        Factors are drawn from 1 - `largest` to 1 + `largest`, below 1.
+
+    Returns
+    -------
+    ndarray, shape (n_clips, n_frames, n_bands)
+
+    Raises
+    ------
+    ValueError
+        If `largest` is not at least 0 and below 1.
+
+    References
+    ----------
+    Jaitly and Hinton, "Vocal tract length perturbation (VTLP) improves speech recognition", 2013,
+    ICML workshop on deep learning for audio, speech and language processing.
+
+    Examples
+    --------
+    >>> X = np.array([[[0.0, 10.0, 20.0, 30.0]]])
+    >>> warp_frequency(X, rng=np.random.default_rng(0), largest=0.2).round(1)
+    array([[[ 0. , 10.5, 21.1, 30. ]]])
+    """
+    work = _check_batch(X)
+    if not 0 <= largest < 1:
+        raise ValueError(f"largest is {largest}: a number at least 0 and below 1 is wanted")
+    band = np.arange(X.shape[2])
+    factors = rng.uniform(1 - largest, 1 + largest, size=(len(X), 1))
+    read_from = np.minimum(factors * band, band[-1])
+    # Hat functions: column b of a clip's matrix shares band b among the two that it is read from.
+    weights = np.maximum(0, 1 - np.abs(read_from[:, np.newaxis, :] - band[:, np.newaxis]))
+    return np.matmul(work, weights.astype(work.dtype)).astype(X.dtype, copy=False)
+
+
+def mask_bands(X: NDArray[Any], *, rng: np.random.Generator, n: int, widest: int) -> NDArray[Any]:
+    """Hide runs of bands in each clip behind the clip's mean.
+
+    Parameters
+    ----------
+    X : ndarray, shape (n_clips, n_frames, n_bands)
+    rng : np.random.Generator
+    n : int
+        Masks a clip; they may overlap.
+    widest : int
+        Widths are drawn from 0 to so many bands.
+
+    Returns
+    -------
+    ndarray, shape (n_clips, n_frames, n_bands)
+
+    Raises
+    ------
+    ValueError
+        If `n` is negative, or `widest` negative or more than there are bands.
+
+    References
+    ----------
+    Park et al., "SpecAugment: a simple data augmentation method for automatic speech recognition",
+    2019, doi:10.21437/Interspeech.2019-2680.
+
+    Examples
+    --------
+    >>> X = np.arange(8.0).reshape(1, 2, 4)
+    >>> mask_bands(X, rng=np.random.default_rng(2), n=1, widest=2)
+    array([[[3.5, 3.5, 2. , 3. ],
+            [3.5, 3.5, 6. , 7. ]]])
+    """
+    _check_batch(X)
+    hidden = _spans(len(X), X.shape[2], rng=rng, n=n, widest=widest, what="bands")
+    return np.where(hidden[:, np.newaxis, :], _clip_means(X), X)
+
+
+def mask_frames(X: NDArray[Any], *, rng: np.random.Generator, n: int, widest: int) -> NDArray[Any]:
+    """Hide runs of frames in each clip behind the clip's mean.
+
+    Parameters
+    ----------
+    X : ndarray, shape (n_clips, n_frames, n_bands)
+    rng : np.random.Generator
+    n : int
+        Masks a clip; they may overlap.
+    widest : int
+        Widths are drawn from 0 to so many frames.
+
+    Returns
+    -------
+    ndarray, shape (n_clips, n_frames, n_bands)
+
+    Raises
+    ------
+    ValueError
+        If `n` is negative, or `widest` negative or more than there are frames.
+
+    References
+    ----------
+    Park et al., 2019, doi:10.21437/Interspeech.2019-2680.
+
+    Examples
+    --------
+    >>> X = np.arange(6.0).reshape(1, 3, 2)
+    >>> mask_frames(X, rng=np.random.default_rng(1), n=1, widest=2)[0]
+    array([[0. , 1. ],
+           [2.5, 2.5],
+           [4. , 5. ]])
+    """
+    _check_batch(X)
+    hidden = _spans(len(X), X.shape[1], rng=rng, n=n, widest=widest, what="frames")
+    return np.where(hidden[:, :, np.newaxis], _clip_means(X), X)
+
+
+def mix_noise(
+    X: NDArray[Any], *, rng: np.random.Generator, share: float, level: tuple[float, float]
+) -> NDArray[Any]:
+    """Add a steady noise of a random colour to some of the clips, as power adds up.
+
+    The noise is a straight line over the bands [dB], the same in all frames.
+
+    Parameters
+    ----------
+    X : ndarray, shape (n_clips, n_frames, n_bands)
+        Power of each band [dB].
+    rng : np.random.Generator
+    share : float
+        Probability that a clip gets noise, from 0 to 1.
+    level : tuple of float
+        Lowest and highest mean power of the noise above that of the clip [dB]; ``(-30, -15)`` gives
+        signal-to-noise ratios from 15 to 30 dB.
+
+    Returns
+    -------
+    ndarray, shape (n_clips, n_frames, n_bands)
+
+    Raises
+    ------
+    ValueError
+        If `share` is outside 0 to 1, or `level` is not two finite numbers in order.
+
+    Examples
+    --------
+    >>> X = np.zeros((1, 2, 1))
+    >>> mix_noise(X, rng=np.random.default_rng(0), share=1, level=(0, 0)).round(2).ravel()
+    array([3.01, 3.01])
+    """
+    work = _check_batch(X)
+    if not 0 <= share <= 1:
+        raise ValueError(f"share is {share}: a number from 0 to 1 is wanted")
+    low, high = level
+    if not -math.inf < low <= high < math.inf:
+        raise ValueError(f"level is {level}: two finite numbers in dB, the lower first, are wanted")
+    chosen = rng.random(len(X)) < share
+    decibel = rng.uniform(low, high, size=(len(X), 1, 1))[chosen]
+    colour = rng.uniform(-COLOUR_DB, COLOUR_DB, size=(len(X), 1, 1))[chosen]
+    noise = _power(colour * np.linspace(-0.5, 0.5, X.shape[2]))
+    power = _power(work[chosen])
+    loudness = _power(decibel) * power.mean(axis=(1, 2), keepdims=True)
+    power += (noise / noise.mean(axis=2, keepdims=True) * loudness).astype(work.dtype)
+    mixed = X.copy()
+    mixed[chosen] = 10 * np.log10(power, out=power)
+    return mixed
+
+
+def tilt(X: NDArray[Any], *, rng: np.random.Generator, largest: float = 6.0) -> NDArray[Any]:
+    """Give each clip another microphone: highs lifted and lows lowered on a line, or the reverse.
+
+    Parameters
+    ----------
+    X : ndarray, shape (n_clips, n_frames, n_bands)
+        Bands [dB].
+    rng : np.random.Generator
+    largest : float
+        The lowest and the highest band move by up to so much, in opposite directions [dB].
+
+    Returns
+    -------
+    ndarray, shape (n_clips, n_frames, n_bands)
+        The mean of each frame is kept.
+
+    Raises
+    ------
+    ValueError
+        If `largest` is negative or not finite.
+
+    Examples
+    --------
+    >>> tilt(np.zeros((1, 1, 3)), rng=np.random.default_rng(0), largest=6).round(2)
+    array([[[-1.64,  0.  ,  1.64]]])
+    """
+    work = _check_batch(X)
+    if not 0 <= largest < math.inf:
+        raise ValueError(f"largest is {largest} dB: a finite number, 0 or above, is wanted")
+    ends = rng.uniform(-largest, largest, size=(len(X), 1, 1))
+    lines = ends * np.linspace(-1, 1, X.shape[2])
+    return (work + lines.astype(work.dtype)).astype(X.dtype, copy=False)
+
+
+def shift_frames(X: NDArray[Any], *, rng: np.random.Generator, largest: int) -> NDArray[Any]:
+    """Let each clip begin some frames later or earlier; its first or last frame fills the gap.
+
+    Parameters
+    ----------
+    X : ndarray, shape (n_clips, n_frames, n_bands)
+    rng : np.random.Generator
+    largest : int
+        Shifts are drawn from -`largest` to `largest` frames.
+
+    Returns
+    -------
+    ndarray, shape (n_clips, n_frames, n_bands)
+
+    Raises
+    ------
+    ValueError
+        If `largest` is negative or leaves nothing of a clip.
+
+    Examples
+    --------
+    >>> X = np.arange(4.0).reshape(1, 4, 1)
+    >>> shift_frames(X, rng=np.random.default_rng(0), largest=1).ravel()
+    array([0., 0., 1., 2.])
+    """
+    _check_batch(X)
+    n_frames = X.shape[1]
+    if not 0 <= largest < n_frames:
+        raise ValueError(
+            f"largest is {largest} frames: a number from 0 to {n_frames - 1} is wanted"
+        )
+    shifts = rng.integers(-largest, largest, size=(len(X), 1), endpoint=True)
+    read_from = np.clip(np.arange(n_frames) - shifts, 0, n_frames - 1)
+    return X[np.arange(len(X))[:, np.newaxis], read_from]
+
+
+def mixup(
+    X: NDArray[Any], T: NDArray[Any], *, rng: np.random.Generator, alpha: float
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Blend each clip and its target with another of the batch.
+
+    Parameters
+    ----------
+    X : ndarray, shape (n_clips, ...)
+    T : ndarray, shape (n_clips, n_labels)
+        Targets: one 1 a row, or probabilities; of any float dtype.
+    rng : np.random.Generator
+    alpha : float
+        Each clip's share is drawn from a beta distribution with this for both parameters: near 0
+        most clips stay almost alone, at 1 all shares are alike.
+
+    Returns
+    -------
+    X, T : ndarray
+        Rows of `T` sum to what they did.
+
+    Raises
+    ------
+    ValueError
+        If `alpha` is not above 0 and finite, or `T` does not fit `X`.
+
+    References
+    ----------
+    Zhang et al., "mixup: beyond empirical risk minimization", 2018, ICLR, arXiv:1710.09412.
+
+    Examples
+    --------
+    >>> X, T = mixup(np.array([[0.0], [1.0]]), np.eye(2), rng=np.random.default_rng(0), alpha=1)
+    >>> bool(np.allclose(X.ravel(), T[:, 1])), T.sum(axis=1)
+    (True, array([1., 1.]))
+    """
+    if not 0 < alpha < math.inf:
+        raise ValueError(f"alpha is {alpha}: a finite number above 0 is wanted")
+    if T.ndim != 2 or len(T) != len(X) or not np.issubdtype(T.dtype, np.floating):
+        raise ValueError(
+            f"the targets are {T.dtype} of shape {T.shape}: floats of shape ({len(X)}, n_labels) "
+            "are wanted"
+        )
+    other = rng.permutation(len(X))
+    shares = rng.beta(alpha, alpha, size=len(X))
+    return _blend(X, other, shares), _blend(T, other, shares)
+
+
+def _blend(A: NDArray[Any], other: NDArray[np.intp], shares: NDArray[np.float64]) -> NDArray[Any]:
+    own = shares.reshape(-1, *(1,) * (A.ndim - 1)).astype(A.dtype)
+    return own * A + (1 - own) * A[other]
+
+
+def _spans(
+    n_clips: int, size: int, *, rng: np.random.Generator, n: int, widest: int, what: str
+) -> NDArray[np.bool_]:
+    """Return which of `size` places of each clip lie in one of its `n` random spans."""
+    if n < 0:
+        raise ValueError(f"n is {n}: a number of masks, 0 or above, is wanted")
+    if not 0 <= widest <= size:
+        raise ValueError(f"widest is {widest} {what}: a number from 0 to {size} is wanted")
+    widths = rng.integers(0, widest, size=(n_clips, n, 1), endpoint=True)
+    starts = rng.integers(0, size - widths, endpoint=True)
+    place = np.arange(size)
+    inside: NDArray[np.bool_] = (place >= starts) & (place < starts + widths)
+    return np.logical_or.reduce(inside, axis=1)
+
+
+def _clip_means(X: NDArray[Any]) -> NDArray[Any]:
+    """Return each clip's mean, shape (n_clips, 1, 1), in the dtype of the batch."""
+    return X.mean(axis=(1, 2), keepdims=True, dtype=_working(X)).astype(X.dtype, copy=False)
+
+
+def _power(decibel: NDArray[Any]) -> NDArray[Any]:
+    return np.exp(decibel * (math.log(10) / 10))  # many times as fast as 10 ** x
+
+
+def _working(X: NDArray[Any]) -> np.dtype[Any]:
+    """Return the dtype to compute with: half precision would be slow and coarse."""
+    return np.promote_types(X.dtype, np.float32)
+
+
+def _check_batch(X: NDArray[Any]) -> NDArray[Any]:
+    """Return the batch in the dtype to compute with; the batch itself where that is its own."""
+    if X.ndim != 3 or not np.issubdtype(X.dtype, np.floating):
+        raise ValueError(
+            f"the batch is {X.dtype} of shape {X.shape}: floats of shape "
+            "(n_clips, n_frames, n_bands) are wanted"
+        )
+    return X.astype(_working(X), copy=False)

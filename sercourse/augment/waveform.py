@@ -1,0 +1,397 @@
+"""Augmentation of one clip: noise, level, room, and the time and pitch of the voice."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import soxr
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+
+from sercourse import audio
+
+COLOURS: Mapping[str, float] = MappingProxyType({"white": 0.0, "pink": 1.0, "brown": 2.0})
+"""Colours of noise: its power falls with frequency as 1 / f to this exponent."""
+
+FLAT_BELOW = 0.005
+"""Coloured noise is flat below this share of half the sampling rate (40 Hz at 16 kHz): what is
+lower, nobody hears, and it would take most of the power."""
+
+FRAME_SECONDS = 0.032
+"""Frames that are overlapped to stretch a clip [s]: two periods of the lowest voices."""
+
+TOLERANCE_SECONDS = 0.008
+"""How far a frame may be moved to join the one before [s]; both ways together cover one period of
+the lowest voices (62 Hz)."""
+
+COARSE_RATE = 8_000
+"""Where frames join is searched at about this rate [Hz] first, then at the clip's own."""
+
+
+def add_noise(
+    y: NDArray[Any], *, snr: float, rng: np.random.Generator, colour: str = "white"
+) -> NDArray[Any]:
+    """Add noise at exactly the signal-to-noise ratio asked for.
+
+    Parameters
+    ----------
+    y : ndarray, shape (n_samples,)
+    snr : float
+        Mean power of the clip above that of the noise [dB].
+    rng : np.random.Generator
+    colour : str
+        One of `COLOURS`; white if not given.
+
+    Returns
+    -------
+    ndarray, shape (n_samples,)
+        May go beyond [-1, 1].
+
+    Raises
+    ------
+    ValueError
+        If the ratio is not finite, the colour unknown or the clip silent.
+
+    References
+    ----------
+    Timmer and König, "On generating power law noise", 1995, Astronomy and Astrophysics 300:707.
+
+    Examples
+    --------
+    >>> y = np.sin(np.arange(16_000) / 10)
+    >>> noisy = add_noise(y, snr=20, rng=np.random.default_rng(0), colour="pink")
+    >>> round(snr_db(y, noisy), 6)
+    20.0
+    """
+    _check_clip(y)
+    _check_finite("the signal-to-noise ratio", snr, "dB")
+    power = _power(y)
+    if power == 0:
+        raise ValueError(f"the clip is silent: noise {snr} dB below it cannot be; leave it out")
+    noise = _noise(y.size, colour=colour, rng=rng, dtype=y.dtype)
+    return y + noise * math.sqrt(power / _power(noise) / 10 ** (snr / 10))
+
+
+def snr_db(clean: NDArray[Any], noisy: NDArray[Any]) -> float:
+    """Return the mean power of a clip above that of what was added to it [dB].
+
+    Parameters
+    ----------
+    clean, noisy : ndarray, shape (n_samples,)
+
+    Returns
+    -------
+    float
+        Infinite where the two are equal.
+
+    Raises
+    ------
+    ValueError
+        If the lengths differ.
+
+    Examples
+    --------
+    >>> round(snr_db(np.array([1.0, -1.0]), np.array([1.1, -0.9])), 6)
+    20.0
+    """
+    _check_clip(clean)
+    _check_clip(noisy)
+    if clean.shape != noisy.shape:
+        raise ValueError(
+            f"the clips have {clean.size} and {noisy.size} samples: the same clip without and "
+            "with noise is wanted"
+        )
+    noise = np.subtract(noisy, clean, dtype=np.float64)
+    with np.errstate(divide="ignore"):
+        return float(10 * (np.log10(_power(clean)) - np.log10(_power(noise))))
+
+
+def gain(y: NDArray[Any], *, db: float) -> NDArray[Any]:
+    """Make a clip louder or softer.
+
+    Parameters
+    ----------
+    y : ndarray, shape (n_samples,)
+    db : float
+        Above 0 is louder [dB].
+
+    Returns
+    -------
+    ndarray, shape (n_samples,)
+        May go beyond [-1, 1].
+
+    Raises
+    ------
+    ValueError
+        If `db` is not finite.
+
+    Examples
+    --------
+    >>> gain(np.array([0.25, -0.5]), db=-20)
+    array([ 0.025, -0.05 ])
+    """
+    _check_clip(y)
+    _check_finite("the gain", db, "dB")
+    return y * float(10 ** (db / 20))
+
+
+def shift_time(y: NDArray[Any], *, sr: int, seconds: float) -> NDArray[Any]:
+    """Let a clip begin later or earlier; silence fills the gap, and what leaves the clip is lost.
+
+    Parameters
+    ----------
+    y : ndarray, shape (n_samples,)
+    sr : int
+        Its rate [Hz].
+    seconds : float
+        Above 0 is later [s].
+
+    Returns
+    -------
+    ndarray, shape (n_samples,)
+
+    Raises
+    ------
+    ValueError
+        If nothing of the clip would be left.
+
+    Examples
+    --------
+    >>> shift_time(np.array([1.0, 2.0, 3.0, 4.0]), sr=2, seconds=0.5)
+    array([0., 1., 2., 3.])
+    """
+    _check_clip(y, sr=sr)
+    _check_finite("the shift", seconds, "seconds")
+    n = round(seconds * sr)
+    if abs(n) >= y.size:
+        raise ValueError(
+            f"a shift of {seconds} s leaves nothing of a clip of {y.size / sr:.2f} s: give a "
+            "smaller one"
+        )
+    shifted = np.zeros_like(y)
+    shifted[max(0, n) : y.size + min(0, n)] = y[max(0, -n) : y.size - max(0, n)]
+    return shifted
+
+
+def time_stretch(y: NDArray[Any], *, sr: int, rate: float) -> NDArray[Any]:
+    """Speak faster or slower at the same pitch: overlapping frames, joined where they are alike.
+
+    Frames are taken closer together or further apart than they are laid down. Each is moved by a
+    few milliseconds to where it continues the one before, so the pulses of the voice stay whole. A
+    phase vocoder smears them, so that the voice sounds breathy and hollow, and takes longer.
+
+    Parameters
+    ----------
+    y : ndarray, shape (n_samples,)
+        One voice, not a chord: frames can be joined where there is one period.
+    sr : int
+        Its rate [Hz].
+    rate : float
+        Above 1 is faster; from 0.5 to 2.
+
+    Returns
+    -------
+    ndarray, shape (round(n_samples / rate),)
+        What happened at `t` happens at about ``t / rate``: frames are moved by up to 8 ms.
+
+    Raises
+    ------
+    ValueError
+        If the rate is outside 0.5 to 2.
+
+    References
+    ----------
+    Verhelst and Roelands, "An overlap-add technique based on waveform similarity (WSOLA) for high
+    quality time-scale modification of speech", 1993, doi:10.1109/ICASSP.1993.319366.
+    Driedger and Müller, "A review of time-scale modification of music signals", 2016,
+    doi:10.3390/app6020057, on its faults and on those of the phase vocoder.
+
+    Examples
+    --------
+    >>> time_stretch(np.zeros(16_000, dtype=np.float32), sr=16_000, rate=1.25).size
+    12800
+    """
+    _check_clip(y, sr=sr)
+    if not 0.5 <= rate <= 2:
+        raise ValueError(f"the rate is {rate}: give a number from 0.5 to 2")
+    hop = max(1, round(FRAME_SECONDS * sr / 2))
+    n_samples = round(y.size / rate)
+    padded = np.pad(y, (2 * hop, 6 * hop))  # room for the frames of both ends and their search
+    wanted = hop + np.round(rate * hop * np.arange(n_samples // hop + 2)).astype(int)
+    starts = _joining_starts(padded, wanted, hop=hop, sr=sr)
+    window = 0.5 - 0.5 * np.cos(np.pi * np.arange(2 * hop) / hop)  # its halves add up to 1
+    frames = sliding_window_view(padded, 2 * hop)[starts] * window.astype(y.dtype)
+    return (frames[:-1, hop:] + frames[1:, :hop]).ravel()[:n_samples]
+
+
+def pitch_shift(y: NDArray[Any], *, sr: int, semitones: float) -> NDArray[Any]:
+    """Speak higher or lower in the same time: stretched, then played faster or slower.
+
+    The formants move with the pitch, as those of a smaller or larger speaker do. Shifted down, the
+    highest frequencies are empty.
+
+    Parameters
+    ----------
+    y : ndarray, shape (n_samples,)
+        One voice.
+    sr : int
+        Its rate [Hz].
+    semitones : float
+        Above 0 is higher; from -12 to 12.
+
+    Returns
+    -------
+    ndarray, shape (n_samples,)
+
+    Raises
+    ------
+    ValueError
+        If the shift is more than an octave.
+
+    See Also
+    --------
+    time_stretch : How, and by whom.
+
+    Examples
+    --------
+    >>> t = np.arange(16_000) / 16_000
+    >>> higher = pitch_shift(np.sin(2 * np.pi * 200 * t), sr=16_000, semitones=12)
+    >>> int(np.abs(np.fft.rfft(higher)).argmax())
+    400
+    """
+    if not -12 <= semitones <= 12:
+        raise ValueError(f"the shift is {semitones} semitones: give a number from -12 to 12")
+    factor = 2 ** (semitones / 12)
+    longer = time_stretch(y, sr=sr, rate=1 / factor)
+    return audio.pad(audio.change_speed(longer, sr=sr, factor=factor), length=y.size)
+
+
+def reverberate(
+    y: NDArray[Any], *, sr: int, rt60: float, rng: np.random.Generator, drr: float = 6.0
+) -> NDArray[Any]:
+    """Speak in a room: the clip, and echoes of it that die away as noise does in a hall.
+
+    Parameters
+    ----------
+    y : ndarray, shape (n_samples,)
+    sr : int
+        Its rate [Hz].
+    rt60 : float
+        Time in which the echoes fall by 60 dB [s]: 0.3 is a living room, 2 a church; 10 at most.
+    rng : np.random.Generator
+        Draws the room.
+    drr : float
+        Energy of the direct sound above that of all its echoes [dB]; lower is further away.
+
+    Returns
+    -------
+    ndarray, shape (n_samples,)
+        The direct sound stays where and as loud as it was; echoes after the end are cut.
+
+    Raises
+    ------
+    ValueError
+        If `rt60` is not above 0 and at most 10, or `drr` not finite.
+
+    References
+    ----------
+    Moorer, "About this reverberation business", 1979, doi:10.2307/3680280, for decaying noise as
+    the response of a room.
+
+    Examples
+    --------
+    >>> click = np.zeros(8_000)
+    >>> click[0] = 1
+    >>> room = reverberate(click, sr=16_000, rt60=0.3, drr=3, rng=np.random.default_rng(0))
+    >>> float(room[0]), round(float(10 * np.log10(1 / np.sum(room[1:] ** 2))), 3)
+    (1.0, 3.0)
+    """
+    _check_clip(y, sr=sr)
+    _check_finite("the direct-to-reverberant ratio", drr, "dB")
+    if not 0 < rt60 <= 10:
+        raise ValueError(f"rt60 is {rt60} s: give a time above 0 and at most 10 s")
+    t = np.arange(1, 1 + max(1, round(rt60 * sr))) / sr
+    echoes = rng.standard_normal(t.size) * 10 ** (-3 * t / rt60)
+    echoes *= math.sqrt(10 ** (-drr / 10) / np.sum(echoes**2))
+    room = np.concatenate([[1.0], echoes]).astype(y.dtype)
+    n_fft = _power_of_two(y.size + room.size)
+    reverberant = np.fft.irfft(np.fft.rfft(y, n_fft) * np.fft.rfft(room, n_fft), n_fft)
+    return reverberant[: y.size]
+
+
+def _joining_starts(
+    padded: NDArray[Any], wanted: NDArray[np.intp], *, hop: int, sr: int
+) -> NDArray[np.intp]:
+    """Return where to cut each frame: near where it is wanted, and going on from the one before.
+
+    One frame after the other, because each depends on where the one before was cut.
+    """
+    step = max(1, sr // COARSE_RATE)
+    coarse = padded if step == 1 else soxr.resample(padded, step, 1, quality="LQ")
+    reach = round(TOLERANCE_SECONDS * sr) // step
+    starts = wanted.copy()
+    for k in range(1, len(wanted)):
+        follows = starts[k - 1] + hop  # what came next in the clip joins perfectly
+        if abs(follows - wanted[k]) <= reach * step:
+            starts[k] = follows
+            continue
+        target = coarse[follows // step :][: 2 * hop // step]
+        near = step * _most_similar(coarse, target, near=wanted[k] // step, reach=reach)
+        target = padded[follows : follows + 2 * hop]
+        starts[k] = _most_similar(padded, target, near=near, reach=2 * step)
+    return starts
+
+
+def _most_similar(y: NDArray[Any], target: NDArray[Any], *, near: int, reach: int) -> int:
+    """Return where, within `reach` of `near`, the signal is most like the target."""
+    region = y[near - reach : near + reach + target.size]
+    return near - reach + int(np.correlate(region, target, mode="valid").argmax())
+
+
+def _noise(
+    n_samples: int, *, colour: str, rng: np.random.Generator, dtype: np.dtype[Any]
+) -> NDArray[Any]:
+    """Return Gaussian noise of a colour, of any power."""
+    if colour not in COLOURS:
+        raise ValueError(f"no noise has the colour {colour!r}: give one of {', '.join(COLOURS)}")
+    if colour == "white":
+        return rng.standard_normal(n_samples, dtype=dtype.type)
+    n_fft = _power_of_two(n_samples)
+    white = rng.standard_normal((n_fft // 2 + 1, 2), dtype=dtype.type)
+    frequency = np.arange(n_fft // 2 + 1) / (n_fft // 2)
+    slope = np.maximum(frequency, FLAT_BELOW) ** (-COLOURS[colour] / 2)
+    slope[0] = 0  # no constant part
+    spectrum = (white[:, 0] + 1j * white[:, 1]) * slope.astype(dtype)
+    return np.fft.irfft(spectrum, n_fft)[:n_samples]
+
+
+def _power(y: NDArray[Any]) -> float:
+    """Return the mean square."""
+    return float(np.mean(np.square(y, dtype=np.float64)))
+
+
+def _power_of_two(n: int) -> int:
+    """Return the least power of two, from 2, that is not below `n`: transforms of it are fast."""
+    return 1 << max(1, (n - 1).bit_length())
+
+
+def _check_clip(y: NDArray[Any], *, sr: int = 1) -> None:
+    if y.ndim != 1:
+        raise ValueError(f"the clip has shape {y.shape}: one channel, (n_samples,), is wanted")
+    if y.dtype not in (np.float32, np.float64):
+        raise ValueError(f"the clip holds {y.dtype}: float32 or float64 in [-1, 1] is wanted")
+    if y.size == 0:
+        raise ValueError("the clip has no samples")
+    if not np.isfinite(y).all():
+        raise ValueError("the clip has samples that are not finite: read it again or leave it out")
+    if sr <= 0:
+        raise ValueError(f"sr is {sr}: a sample rate in Hz, above 0, is wanted")
+
+
+def _check_finite(what: str, value: float, unit: str) -> None:
+    if not math.isfinite(value):
+        raise ValueError(f"{what} is {value} {unit}: a finite number is wanted")

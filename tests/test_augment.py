@@ -1,0 +1,441 @@
+"""Augmentation: what each function changes, by how much, and what it leaves alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import librosa
+import numpy as np
+import pytest
+
+from sercourse import audio, augment
+
+SR = 16_000
+LABELS = np.eye(3, dtype=np.float32)
+
+
+def rng(seed: int = 0) -> np.random.Generator:
+    return np.random.default_rng(seed)
+
+
+def buzz(hz: float, *, seconds: float = 1.5, sr: int = SR) -> np.ndarray:
+    """Return pulses at a pitch, as the folds of a voice give them: many harmonics in phase."""
+    t = np.arange(round(seconds * sr)) / sr
+    pulses = sum(np.cos(2 * np.pi * k * hz * t) for k in range(1, int(3000 / hz)))
+    return audio.normalize_peak(pulses, peak=0.5).astype(np.float32)
+
+
+def pitch(y: np.ndarray, *, sr: int = SR) -> float:
+    """Return the pitch of a steady buzz [Hz]: the lowest strong harmonic."""
+    power = np.abs(np.fft.rfft(y * np.hanning(y.size), 8 * y.size))
+    strong = power > 0.5 * power.max()
+    first = int(strong.argmax())
+    return (first + int(power[first : first + 100].argmax())) * sr / (8 * y.size)
+
+
+def batch(n_clips: int = 6, n_frames: int = 40, n_bands: int = 16) -> np.ndarray:
+    return rng(7).normal(-40, 10, size=(n_clips, n_frames, n_bands)).astype(np.float32)
+
+
+WAVEFORM: dict[str, Callable[..., np.ndarray]] = {
+    "add_noise": lambda y, g: augment.add_noise(y, snr=20, rng=g),
+    "add_noise pink": lambda y, g: augment.add_noise(y, snr=20, rng=g, colour="pink"),
+    "reverberate": lambda y, g: augment.reverberate(y, sr=SR, rt60=0.3, rng=g),
+    "gain": lambda y, _: augment.gain(y, db=6),
+    "shift_time": lambda y, _: augment.shift_time(y, sr=SR, seconds=0.1),
+    "time_stretch": lambda y, _: augment.time_stretch(y, sr=SR, rate=1.2),
+    "pitch_shift": lambda y, _: augment.pitch_shift(y, sr=SR, semitones=4),
+}
+SPECTROGRAM: dict[str, Callable[..., np.ndarray]] = {
+    "warp_frequency": lambda X, g: augment.warp_frequency(X, rng=g, largest=0.1),
+    "mask_bands": lambda X, g: augment.mask_bands(X, rng=g, n=2, widest=5),
+    "mask_frames": lambda X, g: augment.mask_frames(X, rng=g, n=2, widest=10),
+    "mix_noise": lambda X, g: augment.mix_noise(X, rng=g, share=0.7, level=(-20, 0)),
+    "tilt": lambda X, g: augment.tilt(X, rng=g, largest=6),
+    "shift_frames": lambda X, g: augment.shift_frames(X, rng=g, largest=5),
+    "mixup": lambda X, g: augment.mixup(X, np.tile(LABELS, (2, 1)), rng=g, alpha=0.5)[0],
+}
+DRAWS = {"add_noise", "add_noise pink", "reverberate", *SPECTROGRAM}
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("name", WAVEFORM)
+def test_a_clip_stays_as_it_was(name: str, dtype: type) -> None:
+    y = buzz(200).astype(dtype)
+    before = y.copy()
+    changed = WAVEFORM[name](y, rng())
+    assert np.array_equal(y, before)
+    assert not np.shares_memory(y, changed)
+    assert changed.dtype == dtype
+    assert changed.shape == (y.shape if name != "time_stretch" else (20_000,))
+    assert not np.array_equal(changed[: y.size], y[: changed.size])
+    assert np.isfinite(changed).all()
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+@pytest.mark.parametrize("name", SPECTROGRAM)
+def test_a_batch_stays_as_it_was(name: str, dtype: type) -> None:
+    X = batch().astype(dtype)
+    before = X.copy()
+    changed = SPECTROGRAM[name](X, rng())
+    assert np.array_equal(X, before)
+    assert not np.shares_memory(X, changed)
+    assert (changed.dtype, changed.shape) == (dtype, X.shape)
+    assert not np.array_equal(changed, X)
+    assert np.isfinite(changed).all()
+
+
+@pytest.mark.parametrize("name", sorted(DRAWS))
+def test_a_seed_gives_the_same_again(name: str) -> None:
+    function, given = (
+        (WAVEFORM[name], buzz(200)) if name in WAVEFORM else (SPECTROGRAM[name], batch())
+    )
+    first = function(given, rng(3))
+    assert np.array_equal(first, function(given, rng(3)))
+    assert not np.array_equal(first, function(given, rng(4)))
+
+
+@pytest.mark.parametrize("name", SPECTROGRAM)
+def test_an_empty_batch_stays_empty(name: str) -> None:
+    if name != "mixup":  # whose targets are three here
+        assert SPECTROGRAM[name](batch(n_clips=0), rng()).shape == (0, 40, 16)
+
+
+# Noise, level, place
+
+
+@pytest.mark.parametrize("colour", augment.COLOURS)
+@pytest.mark.parametrize("snr", [-10, 0, 17.5, 60])
+def test_noise_has_the_ratio_asked_for(snr: float, colour: str) -> None:
+    y = buzz(150)
+    noisy = augment.add_noise(y, snr=snr, rng=rng(), colour=colour)
+    assert augment.snr_db(y, noisy) == pytest.approx(snr, abs=0.1)
+
+
+@pytest.mark.parametrize(("colour", "per_octave"), [("white", 0), ("pink", -3), ("brown", -6)])
+def test_noise_has_its_colour(colour: str, per_octave: float) -> None:
+    y = buzz(150, seconds=10)
+    noise = augment.add_noise(y, snr=0, rng=rng(), colour=colour) - y
+    power = np.abs(np.fft.rfft(noise)) ** 2
+    hz = np.fft.rfftfreq(noise.size, 1 / SR)
+    octaves = [(low, 2 * low) for low in (62.5, 125, 250, 500, 1000, 2000, 4000)]
+    level = [10 * np.log10(power[(hz >= a) & (hz < b)].mean()) for a, b in octaves]
+    assert np.polyfit(np.arange(7), level, 1)[0] == pytest.approx(per_octave * 1.003, abs=0.2)
+    assert power[hz < 20].sum() < 0.5 * power.sum()  # rumble does not take it all
+
+
+def test_snr_is_that_of_power() -> None:
+    y = buzz(150)
+    assert augment.snr_db(y, 1.1 * y) == pytest.approx(20, abs=1e-3)
+    assert augment.snr_db(y, y) == np.inf
+
+
+def test_gain_is_in_decibel() -> None:
+    y = buzz(150)
+    assert np.allclose(augment.gain(y, db=20), 10 * y)
+    assert np.allclose(augment.gain(augment.gain(y, db=7), db=-7), y)
+
+
+def test_shift_moves_and_fills_with_silence() -> None:
+    y = buzz(150)
+    later = augment.shift_time(y, sr=SR, seconds=0.25)
+    earlier = augment.shift_time(y, sr=SR, seconds=-0.25)
+    assert not later[:4000].any()
+    assert np.array_equal(later[4000:], y[:-4000])
+    assert not earlier[-4000:].any()
+    assert np.array_equal(earlier[:-4000], y[4000:])
+    assert np.array_equal(augment.shift_time(y, sr=SR, seconds=0), y)
+
+
+# Time and pitch
+
+
+@pytest.mark.parametrize("sr", [8_000, 16_000, 44_100])
+@pytest.mark.parametrize("semitones", [-12, -4, 0.5, 4, 12])
+@pytest.mark.parametrize("hz", [90.0, 233.0])
+def test_pitch_moves_by_its_factor(hz: float, semitones: float, sr: int) -> None:
+    shifted = augment.pitch_shift(buzz(hz, sr=sr), sr=sr, semitones=semitones)
+    assert pitch(shifted, sr=sr) == pytest.approx(hz * 2 ** (semitones / 12), rel=0.005)
+
+
+@pytest.mark.parametrize("sr", [8_000, 16_000, 44_100])
+@pytest.mark.parametrize("rate", [0.5, 0.8, 1.0, 1.25, 2.0])
+@pytest.mark.parametrize("hz", [90.0, 233.0])
+def test_stretch_keeps_pitch_and_changes_length(hz: float, rate: float, sr: int) -> None:
+    y = buzz(hz, sr=sr)
+    stretched = augment.time_stretch(y, sr=sr, rate=rate)
+    assert stretched.size == round(y.size / rate)
+    assert pitch(stretched, sr=sr) == pytest.approx(hz, rel=0.005)
+
+
+@pytest.mark.parametrize("hz", [500.0, 1_234.0, 5_000.0])
+def test_a_tone_is_shifted_too(hz: float) -> None:
+    t = np.arange(SR) / SR
+    shifted = augment.pitch_shift(np.sin(2 * np.pi * hz * t), sr=SR, semitones=-4)
+    assert np.abs(np.fft.rfft(shifted)).argmax() == pytest.approx(hz * 2 ** (-1 / 3), rel=0.005)
+
+
+def test_nothing_asked_for_nothing_changed() -> None:
+    y = buzz(150)
+    assert np.allclose(augment.time_stretch(y, sr=SR, rate=1), y, atol=1e-6)
+    assert np.allclose(augment.pitch_shift(y, sr=SR, semitones=0), y, atol=1e-4)
+
+
+@pytest.mark.parametrize("rate", [0.6, 1.5])
+def test_what_happens_keeps_its_place_in_the_clip(rate: float) -> None:
+    y = np.zeros(2 * SR, dtype=np.float32)
+    bursts = np.array([0.2, 0.7, 1.1, 1.8])
+    for seconds in bursts:
+        y[round(seconds * SR) :][:800] = buzz(200, seconds=0.05)
+    loud = np.flatnonzero(np.abs(augment.time_stretch(y, sr=SR, rate=rate)) > 0.1) / SR
+    found = [loud[loud > seconds / rate - 0.1][0] for seconds in bursts]
+    assert np.allclose(found, bursts / rate, atol=0.02)
+    gap = np.diff(loud).max()
+    assert gap == pytest.approx(0.65 / rate, abs=0.03)  # nothing sounds twice between them
+
+
+@pytest.mark.parametrize("semitones", [-4, 4])
+def test_pulses_of_the_voice_stay_whole(semitones: float) -> None:
+    """A phase vocoder loses the order of the harmonics as soon as the pitch glides."""
+
+    def crest(y: np.ndarray) -> float:
+        return float(np.median(np.abs(y.reshape(-1, 800)).max(axis=1)) / np.std(y))
+
+    t = np.arange(24_000) / SR
+    phase = 2 * np.pi * np.cumsum(120 + 30 * np.sin(2 * np.pi * t)) / SR
+    y = sum(np.cos(k * phase) for k in range(1, 20))
+    ours = augment.pitch_shift(y, sr=SR, semitones=semitones)
+    vocoder = librosa.effects.pitch_shift(y, sr=SR, n_steps=semitones)
+    assert crest(ours) == pytest.approx(crest(y), rel=0.15)
+    assert crest(vocoder) < 0.7 * crest(y)
+
+
+@pytest.mark.parametrize("semitones", [-4, 4])
+def test_a_clip_is_shifted_frame_by_frame(sample_aesdd: Path, semitones: float) -> None:
+    path = sorted(path for path in sample_aesdd.rglob("*") if path.suffix in audio.SUFFIXES)[11]
+    y = audio.read(path, sr=SR)
+
+    def track(y: np.ndarray) -> np.ndarray:
+        return 12 * np.log2(librosa.yin(y, fmin=60, fmax=900, sr=SR, hop_length=160) / 100)
+
+    loud = librosa.feature.rms(y=y, hop_length=160)[0]
+    moved = track(augment.pitch_shift(y, sr=SR, semitones=semitones)) - track(y)
+    assert np.median(moved[loud > 0.2 * loud.max()]) == pytest.approx(semitones, abs=0.15)
+
+
+@pytest.mark.parametrize("n_samples", [1, 2, 7, 300, 1_000])
+@pytest.mark.parametrize("rate", [0.5, 0.77, 2.0])
+def test_short_clips_are_stretched_too(n_samples: int, rate: float) -> None:
+    y = rng().normal(size=n_samples).astype(np.float32)
+    assert augment.time_stretch(y, sr=SR, rate=rate).size == round(n_samples / rate)
+    if n_samples > 1:
+        assert augment.pitch_shift(y, sr=SR, semitones=5).size == n_samples
+
+
+def test_silence_stays_silence() -> None:
+    silence = np.zeros(SR, dtype=np.float32)
+    for name in ("gain", "shift_time", "time_stretch", "pitch_shift", "reverberate"):
+        assert not WAVEFORM[name](silence, rng()).any()
+
+
+# Rooms
+
+
+@pytest.mark.parametrize("rt60", [0.2, 0.8])
+def test_a_room_dies_away_in_its_time(rt60: float) -> None:
+    click = np.zeros(2 * SR)
+    click[0] = 1
+    room = augment.reverberate(click, sr=SR, rt60=rt60, drr=0, rng=rng())
+    # Schroeder 1965, doi:10.1121/1.1909343: the energy still to come falls steadily.
+    to_come = 10 * np.log10(np.cumsum(room[:0:-1] ** 2)[::-1] + 1e-30)
+    steady = (to_come < to_come[0] - 5) & (to_come > to_come[0] - 25)
+    slope = np.polyfit(np.flatnonzero(steady) / SR, to_come[steady], 1)[0]
+    assert -60 / slope == pytest.approx(rt60, rel=0.1)
+
+
+@pytest.mark.parametrize("drr", [-3.0, 0.0, 10.0])
+def test_a_room_keeps_the_direct_sound(drr: float) -> None:
+    click = np.zeros(SR)
+    click[500] = 1
+    room = augment.reverberate(click, sr=SR, rt60=0.3, drr=drr, rng=rng())
+    assert room[500] == pytest.approx(1)
+    assert np.abs(room[:500]).max() < 1e-12
+    assert -10 * np.log10(np.sum(room[501:] ** 2)) == pytest.approx(drr, abs=0.1)
+
+
+# Spectrograms
+
+
+def test_warping_moves_a_peak_by_one_factor_a_clip() -> None:
+    X = np.full((200, 3, 64), -60.0)
+    X[:, :, 40] = 0
+    warped = augment.warp_frequency(X, rng=rng(), largest=0.2)
+    peaks = warped.argmax(axis=2)
+    assert (peaks == peaks[:, :1]).all()
+    assert peaks.min() == pytest.approx(40 / 1.2, abs=1.5)
+    assert peaks.max() == pytest.approx(40 / 0.8, abs=1.5)
+    assert np.array_equal(warped[:, :, 0], X[:, :, 0])
+
+
+def test_warping_is_linear_interpolation() -> None:
+    X = batch(n_clips=5).astype(np.float64)
+    factors = rng(2).uniform(0.8, 1.2, size=5)
+    warped = augment.warp_frequency(X, rng=rng(2), largest=0.2)
+    band = np.arange(16)
+    for clip, result, factor in zip(X, warped, factors, strict=True):
+        expected = [np.interp(factor * band, band, frame) for frame in clip]
+        assert np.allclose(result, expected)
+
+
+def test_no_warping_changes_nothing() -> None:
+    assert np.allclose(augment.warp_frequency(batch(), rng=rng(), largest=0), batch())
+
+
+@pytest.mark.parametrize(
+    ("mask", "axis", "widest"), [(augment.mask_bands, 2, 5), (augment.mask_frames, 1, 12)]
+)
+def test_masks_have_their_sizes(mask: Callable[..., np.ndarray], axis: int, widest: int) -> None:
+    X = batch(n_clips=2000)
+    masked = mask(X, rng=rng(), n=1, widest=widest)
+    other = 3 - axis
+    hidden = (masked != X).all(axis=other)
+    assert np.array_equal(hidden, (masked != X).any(axis=other))  # whole bands, whole frames
+    widths = hidden.sum(axis=1)
+    assert set(widths) == set(range(widest + 1))
+    # From nothing to the widest, all alike.
+    assert np.bincount(widths) == pytest.approx(2000 / (widest + 1), rel=0.3)
+    edges = np.abs(np.diff(np.pad(hidden, ((0, 0), (1, 1))).astype(int), axis=1)).sum(axis=1)
+    assert set(edges) == {0, 2}  # one run
+    assert hidden[:, 0].any()
+    assert hidden[:, -1].any()
+
+
+def test_masks_show_the_mean_of_the_clip() -> None:
+    X = batch()
+    masked = augment.mask_bands(X, rng=rng(), n=3, widest=8)
+    for clip, result in zip(X, masked, strict=True):
+        assert np.allclose(result[result != clip], clip.mean(), atol=1e-4)
+
+
+def test_more_masks_hide_more() -> None:
+    X = batch(n_clips=200)
+    share = [(augment.mask_frames(X, rng=rng(), n=n, widest=10) != X).mean() for n in (0, 1, 2, 4)]
+    assert share[0] == 0
+    assert share == sorted(share)
+    assert share[-1] > 2 * share[1]
+
+
+def test_noise_is_mixed_in_as_power() -> None:
+    X = batch(n_clips=50).astype(np.float64)
+    mixed = augment.mix_noise(X, rng=rng(), share=1, level=(-12, -12))
+    noise = 10 ** (mixed / 10) - 10 ** (X / 10)
+    assert np.allclose(noise, noise[:, :1], rtol=1e-6)  # the same in all frames
+    ratio = noise.mean(axis=(1, 2)) / (10 ** (X / 10)).mean(axis=(1, 2))
+    assert 10 * np.log10(ratio) == pytest.approx(-12, abs=0.01)
+    colour = np.diff(10 * np.log10(noise[:, 0]), axis=1)
+    assert np.allclose(colour, colour[:, :1], rtol=1e-4)  # a straight line, another for each clip
+    assert len(np.unique(colour[:, 0].round(6))) == 50
+
+
+def test_noise_goes_to_its_share_of_clips() -> None:
+    X = batch(n_clips=1000)
+    mixed = augment.mix_noise(X, rng=rng(), share=0.3, level=(-20, 0))
+    noisy = (mixed != X).any(axis=(1, 2))
+    assert noisy.mean() == pytest.approx(0.3, abs=0.05)
+    assert np.array_equal(augment.mix_noise(X, rng=rng(), share=0, level=(-20, 0)), X)
+
+
+def test_tilt_is_a_line_that_keeps_the_mean() -> None:
+    X = batch(n_clips=300).astype(np.float64)
+    moved = augment.tilt(X, rng=rng(), largest=6) - X
+    assert np.allclose(moved, moved[:, :1])
+    assert np.allclose(moved.mean(axis=2), 0, atol=1e-9)
+    assert np.allclose(np.diff(moved, n=2, axis=2), 0, atol=1e-9)
+    assert 5.5 < np.abs(moved).max() <= 6
+
+
+def test_frames_are_shifted_whole() -> None:
+    X = batch(n_clips=100)
+    shifted = augment.shift_frames(X, rng=rng(), largest=3)
+    found = []
+    for clip, result in zip(X, shifted, strict=True):
+        fits = [n for n in range(-3, 4) if np.array_equal(result[5:-5], clip[5 - n : 35 - n])]
+        assert len(fits) == 1
+        found += fits
+        edge = result[: fits[0]] == clip[0] if fits[0] > 0 else result[40 + fits[0] :] == clip[-1]
+        assert edge.all()
+    assert set(found) == set(range(-3, 4))
+
+
+def test_mixup_blends_clips_and_targets_alike() -> None:
+    T = np.eye(50, dtype=np.float32)
+    X = rng(5).normal(size=(50, 4, 3)).astype(np.float32)
+    mixed, targets = augment.mixup(X, T, rng=rng(), alpha=0.4)
+    assert targets.sum(axis=1) == pytest.approx(1, abs=1e-6)
+    assert (targets >= 0).all()
+    # Each target says which clips are in the blend, and how much of each.
+    assert np.allclose(mixed, np.einsum("no,oft->nft", targets, X), atol=1e-5)
+    assert ((targets > 0).sum(axis=1) <= 2).all()
+
+
+def test_mixup_with_a_small_alpha_leaves_most_clips_almost_alone() -> None:
+    T = np.eye(1000)
+    sharp = augment.mixup(T[:, :, np.newaxis], T, rng=rng(), alpha=0.1)[1].max(axis=1)
+    even = augment.mixup(T[:, :, np.newaxis], T, rng=rng(), alpha=10)[1].max(axis=1)
+    assert np.mean(sharp > 0.95) > 0.6
+    assert np.mean(even > 0.95) < 0.05
+
+
+# What is refused
+
+Y = buzz(150, seconds=0.2)
+X = batch()
+T = np.tile(LABELS, (2, 1))
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: augment.add_noise(Y, snr=np.nan, rng=rng()), "ratio is nan dB: a finite"),
+        (lambda: augment.add_noise(Y, snr=np.inf, rng=rng()), "ratio is inf dB: a finite"),
+        (lambda: augment.add_noise(0 * Y, snr=20, rng=rng()), "clip is silent: noise 20 dB"),
+        (lambda: augment.add_noise(Y, snr=9, rng=rng(), colour="red"), "'red': give one of white"),
+        (lambda: augment.snr_db(Y, Y[1:]), "3200 and 3199 samples"),
+        (lambda: augment.gain(Y, db=-np.inf), "gain is -inf dB"),
+        (lambda: augment.gain(np.zeros((2, 9)), db=1), r"shape \(2, 9\): one channel"),
+        (lambda: augment.gain(np.zeros(9, dtype=np.int16), db=1), "holds int16: float32 or"),
+        (lambda: augment.gain(Y[:0], db=1), "no samples"),
+        (lambda: augment.gain(Y * np.nan, db=1), "not finite"),
+        (lambda: augment.shift_time(Y, sr=SR, seconds=-0.2), "leaves nothing of a clip of 0.20 s"),
+        (lambda: augment.shift_time(Y, sr=SR, seconds=np.nan), "shift is nan seconds"),
+        (lambda: augment.shift_time(Y, sr=0, seconds=0.1), "sr is 0: a sample rate"),
+        (lambda: augment.time_stretch(Y, sr=SR, rate=-1), "rate is -1: give a number from 0.5"),
+        (lambda: augment.time_stretch(Y, sr=SR, rate=np.nan), "rate is nan"),
+        (lambda: augment.pitch_shift(Y, sr=SR, semitones=13), "13 semitones: give a number from"),
+        (lambda: augment.pitch_shift(Y, sr=SR, semitones=np.nan), "nan semitones"),
+        (lambda: augment.reverberate(Y, sr=SR, rt60=0, rng=rng()), "rt60 is 0 s"),
+        (lambda: augment.reverberate(Y, sr=SR, rt60=1, drr=np.inf, rng=rng()), "ratio is inf dB"),
+        (lambda: augment.warp_frequency(X, rng=rng(), largest=1), "largest is 1: a number at"),
+        (lambda: augment.warp_frequency(X[0], rng=rng()), r"shape \(40, 16\): floats of shape"),
+        (lambda: augment.tilt(X.astype(int), rng=rng()), "batch is int64"),
+        (lambda: augment.tilt(X, rng=rng(), largest=-1), "largest is -1 dB"),
+        (lambda: augment.mask_bands(X, rng=rng(), n=-1, widest=3), "n is -1"),
+        (lambda: augment.mask_bands(X, rng=rng(), n=1, widest=17), "17 bands: a number from 0 to"),
+        (lambda: augment.mask_frames(X, rng=rng(), n=1, widest=-1), "-1 frames: a number from"),
+        (lambda: augment.mix_noise(X, rng=rng(), share=1.5, level=(0, 1)), "share is 1.5"),
+        (lambda: augment.mix_noise(X, rng=rng(), share=1, level=(1, 0)), r"level is \(1, 0\)"),
+        (lambda: augment.mix_noise(X, rng=rng(), share=1, level=(0, np.inf)), "level is"),
+        (lambda: augment.shift_frames(X, rng=rng(), largest=40), "from 0 to 39"),
+        (lambda: augment.mixup(X, T, rng=rng(), alpha=0), "alpha is 0"),
+        (lambda: augment.mixup(X, T[:2], rng=rng(), alpha=1), r"\(2, 3\): floats of shape \(6, n"),
+        (lambda: augment.mixup(X, T.astype(int), rng=rng(), alpha=1), "targets are int64"),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_one_sentence(
+    call: Callable[[], object], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message) as error:
+        call()
+    assert "\n" not in str(error.value)
+    assert not str(error.value).endswith(".")
