@@ -5,12 +5,16 @@ Every waveform `y` is a one-dimensional float array; its rate `sr` [Hz] is alway
 
 from __future__ import annotations
 
+import contextlib
 import io
 import math
 import shutil
 import subprocess
+import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import soundfile as sf
@@ -130,17 +134,51 @@ def read(path: str | Path, *, sr: int) -> np.ndarray:
     >>> y.shape, y.dtype.name
     ((16000,), 'float32')
     """
-    if sr <= 0:
-        raise ValueError(f"sr is {sr}: a sample rate in Hz, above 0, is wanted")
+    _refuse_rate(sr)
     samples, native = _decode(Path(path))
-    y = samples.mean(axis=1) if samples.shape[1] > 1 else samples[:, 0]
-    if not np.isfinite(y).all():
-        raise ValueError(f"{path}: {'NaN' if np.isnan(y).any() else 'infinite'} samples")
+    y = _mono(samples, path=path)
     if native != sr:
         y = soxr.resample(y, native, sr, quality="HQ")
     if y.size == 0:
         raise ValueError(f"{path}: no samples")
     return np.ascontiguousarray(y, dtype=np.float32)
+
+
+def blocks(path: str | Path, *, sr: int, seconds: float = 10.0) -> Iterator[np.ndarray]:
+    """Read a sound file piece by piece, so that an hour takes no more memory than a sentence.
+
+    Parameters
+    ----------
+    path : str or Path
+        As for `read`.
+    sr : int
+        Rate wanted [Hz].
+    seconds : float
+        Length of a block [s]; the last one may be shorter.
+
+    Yields
+    ------
+    np.ndarray, shape (round(seconds * sr),), float32
+        Joined, the blocks are what `read` returns.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        As `read`, when the trouble is reached: blocks before it have been yielded by then.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     sf.write(Path(folder) / "a.wav", np.zeros(20_000), 8_000)
+    ...     [len(block) for block in blocks(Path(folder) / "a.wav", sr=8_000, seconds=1)]
+    [8000, 8000, 4000]
+    """
+    _refuse_rate(sr)
+    length = round(seconds * sr)
+    if length < 1:
+        raise ValueError(f"seconds is {seconds}: at least one sample ({1 / sr:.6f} s) is wanted")
+    return _equal_blocks(_resampled(Path(path), sr=sr, seconds=seconds), length=length)
 
 
 def info(path: str | Path) -> Info:
@@ -418,19 +456,73 @@ def _fault(path: Path) -> str:
 
 def _decode(path: Path) -> tuple[np.ndarray, int]:
     """Return samples, shape (n_samples, n_channels), float32, and their rate [Hz]."""
-    source = io.BytesIO(_through_ffmpeg(path)) if _needs_ffmpeg(path) else None
-    with sf.SoundFile(source) if source else _open(path) as file:
-        try:
-            samples = file.read(dtype="float32", always_2d=True)
-        except sf.LibsndfileError:
-            raise ValueError(f"{path}: damaged sound file") from None
+    with _decoding(path) as file:
+        samples = file.read(dtype="float32", always_2d=True)
         if len(samples) == 0:
             raise ValueError(f"{path}: no samples")
         return samples, file.samplerate
 
 
-def _through_ffmpeg(path: Path) -> bytes:
-    """Return the sound of a file as an AU stream: its header may leave the length open."""
+@contextlib.contextmanager
+def _decoding(path: Path) -> Iterator[sf.SoundFile]:
+    """Open a sound file, or what ffmpeg makes of it, and name the file if decoding fails."""
+    with contextlib.ExitStack() as stack:
+        if _needs_ffmpeg(path):
+            source = stack.enter_context(tempfile.TemporaryFile())
+            _through_ffmpeg(path, to=source)
+            file = stack.enter_context(sf.SoundFile(source))
+        else:
+            file = stack.enter_context(_open(path))
+        try:
+            yield file
+        except sf.LibsndfileError:
+            raise ValueError(f"{path}: damaged sound file") from None
+
+
+def _resampled(path: Path, *, sr: int, seconds: float) -> Iterator[np.ndarray]:
+    """Yield a file's signal in pieces of about `seconds`."""
+    empty = np.zeros(0, dtype=np.float32)
+    with _decoding(path) as file:
+        length = max(1, round(seconds * file.samplerate))
+        resampler = soxr.ResampleStream(file.samplerate, sr, 1, dtype="float32", quality="HQ")
+        # Between equal rates read() changes no sample, and neither does this.
+        change = resampler.resample_chunk if file.samplerate != sr else lambda y, last=False: y
+        n_samples = 0
+        while len(samples := file.read(length, dtype="float32", always_2d=True)):
+            n_samples += len(samples)
+            yield change(_mono(samples, path=path))
+        if n_samples == 0:
+            raise ValueError(f"{path}: no samples")
+        yield change(empty, last=True)
+
+
+def _equal_blocks(pieces: Iterator[np.ndarray], *, length: int) -> Iterator[np.ndarray]:
+    """Cut pieces of any length into blocks of one length; the last may be shorter."""
+    held = np.zeros(0, dtype=np.float32)
+    for piece in pieces:
+        held = np.concatenate([held, piece])
+        while len(held) >= length:
+            yield held[:length]
+            held = held[length:]
+    if len(held):
+        yield held
+
+
+def _mono(samples: np.ndarray, *, path: str | Path) -> np.ndarray:
+    """Average the channels of finite samples, shape (n_samples, n_channels)."""
+    y = samples.mean(axis=1) if samples.shape[1] > 1 else np.ascontiguousarray(samples[:, 0])
+    if not np.isfinite(y).all():
+        raise ValueError(f"{path}: {'NaN' if np.isnan(y).any() else 'infinite'} samples")
+    return y
+
+
+def _refuse_rate(sr: int) -> None:
+    if sr <= 0:
+        raise ValueError(f"sr is {sr}: a sample rate in Hz, above 0, is wanted")
+
+
+def _through_ffmpeg(path: Path, *, to: BinaryIO) -> None:
+    """Write the sound of a file as AU: its header may leave the length open."""
     ffmpeg = shutil.which("ffmpeg")
     if ffmpeg is None:
         raise ValueError(
@@ -440,7 +532,7 @@ def _through_ffmpeg(path: Path) -> bytes:
     # "file:" keeps ffmpeg from taking a name such as "concat:..." for one of its protocols.
     command = [ffmpeg, "-v", "error", "-nostdin", "-i", f"file:{path}", "-map", "0:a:0"]
     command += ["-c:a", "pcm_f32be", "-f", "au", "pipe:1"]
-    done = subprocess.run(command, capture_output=True, check=False)
-    if done.returncode != 0 or not done.stdout:
+    done = subprocess.run(command, stdout=to, stderr=subprocess.DEVNULL, check=False)
+    if done.returncode != 0 or to.seek(0, io.SEEK_END) == 0:
         raise ValueError(f"{path}: not a sound file that ffmpeg can read")
-    return done.stdout
+    to.seek(0)

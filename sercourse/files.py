@@ -107,9 +107,29 @@ def refuse_unwritable(folder: str | Path, *, replaces: str) -> None:
         raise FileExistsError(
             f"{folder} exists and holds no {replaces}: nothing is overwritten; name another folder"
         )
-    with _naming(folder):
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=folder.parent).close()
+    _try_beside(folder)
+
+
+def refuse_unwritable_file(path: str | Path) -> None:
+    """Say before long work, rather than after it, that a file cannot be written.
+
+    Raises
+    ------
+    IsADirectoryError
+        If a folder has that name.
+    OSError
+        If the place cannot be written to.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise IsADirectoryError(f"{path} is a folder: give the name of a file")
+    _try_beside(path)
+
+
+def _try_beside(path: Path) -> None:
+    with _naming(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=path.parent).close()
 
 
 def write_json(path: str | Path, content: Any) -> None:

@@ -4,6 +4,7 @@ import math
 import shutil
 import subprocess
 import sys
+import tracemalloc
 from pathlib import Path
 
 import librosa
@@ -296,3 +297,54 @@ def test_reading_needs_no_heavy_library() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+# --- blocks ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("native", [8_000, 16_000, 44_100, 48_000])
+@pytest.mark.parametrize("channels", [1, 2])
+def test_joined_blocks_are_the_file(tmp_path: Path, native: int, channels: int) -> None:
+    noise = np.random.default_rng(0).uniform(-0.5, 0.5, size=(round(2.7 * native), channels))
+    path = write(tmp_path / "a.wav", noise, native)
+    blocks = list(audio.blocks(path, sr=16_000, seconds=0.5))
+    assert [len(block) for block in blocks[:-1]] == [8_000] * (len(blocks) - 1)
+    assert 0 < len(blocks[-1]) <= 8_000
+    np.testing.assert_array_equal(np.concatenate(blocks), audio.read(path, sr=16_000))
+
+
+@pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="ffmpeg is not installed")
+def test_blocks_of_what_ffmpeg_reads(tmp_path: Path) -> None:
+    path = by_ffmpeg(tmp_path / "a.m4a")
+    joined = np.concatenate(list(audio.blocks(path, sr=16_000, seconds=0.1)))
+    np.testing.assert_array_equal(joined, audio.read(path, sr=16_000))
+
+
+def test_blocks_give_the_reasons_of_read(tmp_path: Path) -> None:
+    for reason, path in bad_files(tmp_path).items():
+        with pytest.raises(ValueError, match=reason) as caught:
+            list(audio.blocks(path, sr=16_000))
+        with pytest.raises(ValueError, match=reason) as by_read:
+            audio.read(path, sr=16_000)
+        assert str(caught.value) == str(by_read.value)
+    with pytest.raises(FileNotFoundError, match="no such file"):
+        list(audio.blocks(tmp_path / "nowhere.wav", sr=16_000))
+
+
+def test_blocks_refuse_what_gives_none(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.wav", tone(0.1, 8_000), 8_000)
+    for settings in ({"sr": 0}, {"sr": 8_000, "seconds": 0}):
+        with pytest.raises(ValueError, match="is wanted"):
+            audio.blocks(path, **settings)
+
+
+def test_an_hour_is_read_in_little_memory(tmp_path: Path) -> None:
+    path = tmp_path / "long.flac"
+    with sf.SoundFile(path, "w", 8_000, 1) as file:
+        for _ in range(60):
+            file.write(np.zeros(8_000 * 60, dtype=np.float32))
+    tracemalloc.start()
+    assert sum(len(block) for block in audio.blocks(path, sr=8_000)) == 3_600 * 8_000
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 8e6  # the whole takes 115 MB

@@ -50,3 +50,14 @@ def test_home_without_the_project_says_what_to_do(
     monkeypatch.setenv("SERCOURSE_HOME", str(tmp_path))
     with pytest.raises(FileNotFoundError, match="clone the project"):
         files.home()
+
+
+def test_a_file_that_cannot_be_written_is_refused_before_the_work(tmp_path: Path) -> None:
+    with pytest.raises(IsADirectoryError, match=r"is a folder: give the name of a file"):
+        files.refuse_unwritable_file(tmp_path)
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(OSError, match="cannot be written") as caught:
+        files.refuse_unwritable_file(tmp_path / "file" / "a.csv")
+    assert caught.value.filename == str(tmp_path / "file" / "a.csv")
+    files.refuse_unwritable_file(tmp_path / "new" / "a.csv")
+    assert [path.name for path in (tmp_path / "new").iterdir()] == []

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
@@ -13,7 +14,7 @@ from matplotlib.collections import LineCollection, PathCollection
 from matplotlib.colors import to_rgb
 
 from sercourse import evaluate, plots, splits
-from sercourse.plots import results
+from sercourse.plots import over_time, results
 from sercourse.plots.style import EMOTION_COLOURS
 
 mpl.use("Agg")
@@ -198,3 +199,92 @@ def test_score_grids_can_share_their_colours() -> None:
     axis = {"rows": {"C": (1,)}, "columns": {"gamma": (0.1, 1)}}
     ax = plots.score_grid(np.array([[0.4, 0.5]]), **axis, limits=(0.2, 0.9))
     assert ax.images[0].get_clim() == pytest.approx((20, 90))
+
+
+TIMELINE = pd.DataFrame(
+    {
+        "start": np.arange(8.0),
+        "end": np.arange(8.0) + 3,
+        "emotion": ["sad", "sad", "sad", None, None, "angry", "happy", "angry"],
+        "p_sad": [0.7, 0.6, 0.9, np.nan, np.nan, 0.1, 0.3, 0.2],
+        "p_happy": [0.2, 0.4, 0.1, np.nan, np.nan, 0.1, 0.4, 0.1],
+        "p_angry": [0.1, 0.0, 0.0, np.nan, np.nan, 0.8, 0.3, 0.7],
+        "note": ["", "", "", "silence", "silence", "", "", ""],
+    }
+)
+
+
+@pytest.mark.filterwarnings("error")
+def test_emotions_over_time_are_stacked_with_gaps() -> None:
+    ax = plots.emotions_over_time(TIMELINE)
+    assert legend(ax) == list(EMOTIONS)
+    steps = {to_rgb(patch.get_facecolor()): patch.get_data() for patch in ax.patches}
+    happy, sad, angry = (steps[to_rgb(EMOTION_COLOURS[name])] for name in EMOTIONS)
+    # Cells end halfway between the middles of windows, the outer ones with the recording.
+    np.testing.assert_allclose(happy.edges, [0, 2, 3, 4, 5, 6, 7, 8, 10])
+    np.testing.assert_allclose(happy.baseline[~np.isnan(happy.values)], 0)
+    np.testing.assert_allclose(happy.values, 100 * TIMELINE["p_happy"])
+    np.testing.assert_allclose(sad.baseline, happy.values)
+    np.testing.assert_allclose(angry.baseline, sad.values)
+    np.testing.assert_allclose(angry.values[[0, 1, 2, 5, 6, 7]], 100)
+    assert np.isnan(angry.values[3:5]).all()
+    assert sorted(texts(ax)) == ["angry", "angry", "happy", "sad"]
+    assert "window of 3 s" in ax.get_xlabel()
+    assert ax.get_xlim() == (0, 10)
+    drawn(ax)
+
+
+@pytest.mark.filterwarnings("error")
+def test_the_waveform_has_the_colours_of_the_winners() -> None:
+    rng = np.random.default_rng(0)
+    ax = plots.emotions_over_time(TIMELINE, y=rng.uniform(-0.5, 0.5, 11_000), sr=1000)
+    assert ax.get_xlim() == (0, 11)
+    (top,) = ax.child_axes
+    (lines,) = top.collections
+    at = np.array([segment[0, 0] for segment in lines.get_segments()])
+    shades = [to_rgb(colour) for colour in lines.get_colors()]
+    for time, name in ((1.0, "sad"), (6.5, "angry"), (7.5, "happy")):
+        assert shades[np.abs(at - time).argmin()] == to_rgb(EMOTION_COLOURS[name])
+    for time in (5.0, 10.5):  # in the pause, and after the last window
+        assert shades[np.abs(at - time).argmin()] == to_rgb(over_time.UNHEARD)
+    assert legend(ax) == [*EMOTIONS, "not judged"]
+    assert texts(top)[0] == "sad"
+    drawn(ax)
+
+
+def test_what_lies_between_windows_is_a_gap() -> None:
+    table = TIMELINE.assign(start=10 * TIMELINE["start"], end=10 * TIMELINE["start"] + 3)
+    steps = plots.emotions_over_time(table).patches[0].get_data()
+    np.testing.assert_allclose(steps.edges[:4], [0, 3, 10, 13])
+    assert np.isnan(steps.values[1])
+
+
+@pytest.mark.filterwarnings("error")
+def test_an_hour_of_emotions_is_told_in_minutes() -> None:
+    table = pd.concat([TIMELINE] * 450, ignore_index=True)
+    table = table.assign(start=np.arange(3600.0), end=np.arange(3600.0) + 3)
+    ax = plots.emotions_over_time(table, y=np.zeros(36_000), sr=10)
+    assert ax.get_xlabel().startswith("time [min:s]")
+    assert "10:00" in [tick.get_text() for tick in ax.get_xticklabels()]
+    drawn(ax)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("rows", [slice(0, 1), slice(3, 4)])
+def test_one_window_over_time(rows: slice) -> None:
+    drawn(plots.emotions_over_time(TIMELINE[rows], y=np.zeros(30), sr=10))
+
+
+def test_emotions_over_time_read_from_a_file_look_the_same(tmp_path: Path) -> None:
+    TIMELINE.to_csv(tmp_path / "a.csv", index=False)
+    again = plots.emotions_over_time(pd.read_csv(tmp_path / "a.csv"))
+    assert texts(again) == texts(plots.emotions_over_time(TIMELINE))
+
+
+def test_emotions_over_time_refuse_what_has_none() -> None:
+    with pytest.raises(ValueError, match=r"0 rows .* make it with Bundle\.predict_over_time"):
+        plots.emotions_over_time(TIMELINE[:0])
+    with pytest.raises(ValueError, match="no emotions over time"):
+        plots.emotions_over_time(TIMELINE[["start", "end"]])
+    with pytest.raises(ValueError, match="give sr"):
+        plots.emotions_over_time(TIMELINE, y=np.zeros(100))

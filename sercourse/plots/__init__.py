@@ -9,6 +9,7 @@ from sercourse.plots.corpora import (
     speaker_counts,
     speaker_grid,
 )
+from sercourse.plots.over_time import emotions_over_time
 from sercourse.plots.results import (
     accuracies,
     confusion,
@@ -27,6 +28,7 @@ from sercourse.plots.signals import (
     time_axis,
     waveform,
 )
+from sercourse.plots.spectrograms import cuts, log_mel, pictures, rolling_windows, sounds
 from sercourse.plots.style import (
     EMOTION_COLOURS,
     INK,
@@ -47,12 +49,18 @@ __all__ = [
     "colours",
     "compact_png",
     "confusion",
+    "cuts",
     "emotion_counts",
+    "emotions_over_time",
     "filter_bank",
     "fold_map",
+    "log_mel",
     "mfcc",
+    "pictures",
     "reliability",
+    "rolling_windows",
     "score_grid",
+    "sounds",
     "speaker_accuracy",
     "speaker_counts",
     "speaker_grid",

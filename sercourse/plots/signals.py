@@ -60,7 +60,7 @@ def waveform(
     if len(y) <= 8 * _COLUMNS:
         ax.plot(start + np.arange(len(y)) / sr, y, color=colour)
     else:
-        low, high, step = _envelope(np.asarray(y))
+        low, high, step = envelope(np.asarray(y))
         times = start + (np.arange(len(low)) + 0.5) * step / sr
         ax.fill_between(times, low, high, color=colour, linewidth=0.6, antialiased=False)
     ax.set(xlabel="time [s]", ylabel="amplitude", xlim=(start, start + len(y) / sr))
@@ -214,8 +214,8 @@ def time_axis(n_frames: int, *, sr: int, hop_length: int) -> NDArray[np.float64]
     return np.arange(n_frames) * hop_length / sr
 
 
-def _envelope(y: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any], int]:
-    """Return the lowest and highest of every `step` samples, and that step."""
+def envelope(y: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any], int]:
+    """Return the lowest and highest of every `step` samples, and that step, for 350 columns."""
     step = -(-len(y) // _COLUMNS)
     columns = np.pad(y, (0, -len(y) % step), mode="edge").reshape(-1, step)
     return columns.min(axis=1), columns.max(axis=1), step
