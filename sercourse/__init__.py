@@ -12,6 +12,7 @@ __version__ = "0.1.0"
 
 _SUBMODULES = (
     "audio",
+    "augment",
     "bundles",
     "classical",
     "corpora",
@@ -22,10 +23,12 @@ _SUBMODULES = (
     "fetch",
     "files",
     "labels",
+    "networks",
     "normalize",
     "plots",
     "recipes",
     "splits",
+    "timeline",
 )
 
 __all__ = ["__version__", *_SUBMODULES]

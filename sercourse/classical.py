@@ -5,10 +5,13 @@ from __future__ import annotations
 import copy
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import scipy.linalg
+import threadpoolctl
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.calibration import CalibratedClassifierCV
@@ -20,7 +23,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC, LinearSVC
 from sklearn.utils.validation import check_is_fitted
 
-Array = NDArray[np.float64]
+Array = NDArray[np.floating]
 Split = tuple[NDArray[np.intp], NDArray[np.intp]]
 
 INNER_FOLDS = 4
@@ -193,6 +196,99 @@ def fit(
     # Temperature scaling wants labels 0, 1, 2, ...; to the outside the model speaks the caller's.
     model.classes_ = emotions
     return model
+
+
+@dataclass(frozen=True, eq=False)
+class FittedPipeline:
+    """A calibrated pipeline that answers for every label, also one that it never saw.
+
+    Attributes
+    ----------
+    model : CalibratedClassifierCV
+        As `fit` returns it.
+    n_features, n_labels : int
+    """
+
+    model: CalibratedClassifierCV
+    n_features: int
+    n_labels: int
+    settled: Mapping[str, float] = field(default_factory=dict)
+
+    def predict_proba(self, X: Array) -> NDArray[np.float64]:
+        """Return calibrated probabilities, shape (n, n_labels)."""
+        probabilities = np.zeros((len(X), self.n_labels))
+        probabilities[:, self.model.classes_] = self.model.predict_proba(X)
+        return probabilities
+
+    def contents(self) -> dict[str, bytes]:
+        """Return the model as ONNX.
+
+        Raises
+        ------
+        ValueError
+            If a label did not occur in training: the exported model would not know its place.
+        """
+        if len(self.model.classes_) != self.n_labels:
+            raise ValueError(
+                f"{self.n_labels} emotions are wanted and {len(self.model.classes_)} occurred in "
+                "training: leave out those that have no clip"
+            )
+        return {".onnx": to_onnx(self.model, n_features=self.n_features)}
+
+
+@dataclass(frozen=True)
+class PipelineLearner:
+    """Fits a scikit-learn pipeline on the training side of a split.
+
+    Attributes
+    ----------
+    make : callable
+        Returns the unfitted pipeline.
+    grid : mapping
+        Settings of the pipeline that inner validation chooses among.
+    """
+
+    make: Callable[[], Pipeline]
+    grid: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
+
+    @property
+    def packages(self) -> tuple[str, ...]:
+        """What its models depend on, for the record."""
+        return ("scikit-learn", "skl2onnx")
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """All that results depend on, as JSON can hold it."""
+        return {
+            "grid": {name: list(values) for name, values in self.grid.items()},
+            "model": " ".join(repr(self.make()).split()),
+        }
+
+    def fit(
+        self,
+        versions: Sequence[Array],
+        y: NDArray[np.intp],
+        *,
+        groups: NDArray[Any],
+        n_labels: int,
+        settled: Mapping[str, float] | None = None,
+        folder: Path | None = None,
+        report: Callable[[str], None] = lambda line: None,
+    ) -> FittedPipeline:
+        """Fit the pipeline on all versions of the clips, as `recipes.Learner` says.
+
+        It takes a minute at most, so it keeps no checkpoint; and it finds its temperature by
+        cross-validation, so that nothing needs to be settled before.
+        """
+        with threadpoolctl.threadpool_limits(1):  # more wait for each other on busy cores
+            model = fit(
+                self.make,
+                np.concatenate(versions),
+                np.tile(y, len(versions)),
+                groups=np.tile(groups, len(versions)),
+                grid=self.grid,
+            )
+        return FittedPipeline(model, versions[0].shape[1], n_labels)
 
 
 def exportable(model: CalibratedClassifierCV) -> Pipeline:

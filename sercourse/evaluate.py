@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 Labels = Sequence[str] | NDArray[Any]
 
+SMALLEST_PROBABILITY = 1e-6  # an impossible answer of one model must not silence the others
+
 
 def confusion(truth: Labels, predicted: Labels, *, labels: Sequence[str]) -> NDArray[np.int64]:
     """Count the clips of each true emotion (row) by predicted emotion (column).
@@ -68,6 +70,32 @@ def macro_f1(counts: NDArray[np.int64]) -> float:
 def chance(truth: Labels) -> float:
     """Return the accuracy of always naming the most frequent emotion."""
     return float(np.unique(np.asarray(truth), return_counts=True)[1].max() / len(truth))
+
+
+def geometric_mean(probabilities: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Return the geometric mean of several models' probabilities, brought back to a sum of one.
+
+    Parameters
+    ----------
+    probabilities : ndarray, shape (n_models, n, k)
+
+    Returns
+    -------
+    ndarray, shape (n, k)
+
+    References
+    ----------
+    Hinton, "Training products of experts by minimizing contrastive divergence", 2002,
+    doi:10.1162/089976602760128018.
+
+    Examples
+    --------
+    >>> geometric_mean(np.array([[[0.8, 0.2]], [[0.2, 0.8]]]))
+    array([[0.5, 0.5]])
+    """
+    logarithms = np.log(np.maximum(probabilities, SMALLEST_PROBABILITY)).mean(axis=0)
+    scaled = np.exp(logarithms - logarithms.max(axis=-1, keepdims=True))
+    return scaled / scaled.sum(axis=-1, keepdims=True)
 
 
 def calibration_error(

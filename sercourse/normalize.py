@@ -1,7 +1,9 @@
 """Taking the voice out of the features: each speaker normalised with that speaker's own clips.
 
 A voice shifts and stretches every feature, whatever the emotion. A few unlabelled clips tell by how
-much; what they cannot tell yet is borrowed from a typical voice.
+much; what they cannot tell yet is borrowed from a typical voice. A clip is a row of features, which
+becomes distances from the voice's mean, or a spectrogram, which becomes that of a typical voice: it
+stays in decibels, as networks and their augmentation want it.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+Array = NDArray[np.floating]
 
 PRIOR_CLIPS = 8.0
 """How many clips of its own outweigh the typical voice: the relevance factor of the adaptation."""
@@ -39,7 +41,7 @@ def typical_voice(X: Array, speakers: Sequence[Any] | NDArray[Any]) -> Voice:
 
     Parameters
     ----------
-    X : ndarray, shape (n_clips, n_features)
+    X : ndarray, shape (n_clips, n_features) or (n_clips, n_frames, n_bands)
     speakers : sequence of str, length n_clips
 
     Returns
@@ -48,7 +50,7 @@ def typical_voice(X: Array, speakers: Sequence[Any] | NDArray[Any]) -> Voice:
         The mean of the speakers' means, and the root mean square of their standard deviations.
     """
     speakers = np.asarray(speakers)
-    members = [X[speakers == speaker] for speaker in np.unique(speakers)]
+    members = [_heard(X[speakers == speaker]) for speaker in np.unique(speakers)]
     mean = np.mean([each.mean(axis=0) for each in members], axis=0)
     variance = np.mean([each.var(axis=0) for each in members], axis=0)
     return Voice(mean, np.maximum(np.sqrt(variance), SMALLEST_DEVIATION))
@@ -81,9 +83,34 @@ def adapt(typical: Voice, X: Array, *, prior_clips: float = PRIOR_CLIPS) -> Voic
     1.0
     """
     weight = len(X) / (len(X) + prior_clips)
-    mean = weight * X.mean(axis=0) + (1 - weight) * typical.mean
-    variance = weight * X.var(axis=0) + (1 - weight) * typical.std**2
+    heard = _heard(X)
+    mean = weight * heard.mean(axis=0) + (1 - weight) * typical.mean
+    variance = weight * heard.var(axis=0) + (1 - weight) * typical.std**2
     return Voice(mean, np.maximum(np.sqrt(variance), SMALLEST_DEVIATION))
+
+
+def known_voice(typical: Voice, X: Array, *, prior_clips: float = PRIOR_CLIPS) -> Voice:
+    """Return what `normalize` needs to take out the voice that is heard in some clips.
+
+    Parameters
+    ----------
+    typical : Voice
+    X : ndarray, shape (n_clips, n_features) or (n_clips, n_frames, n_bands)
+        Unlabelled clips of one speaker.
+    prior_clips : float
+        As in `adapt`.
+
+    Returns
+    -------
+    Voice
+        For rows, the voice itself. For spectrograms, how it differs from the typical one: bands are
+        then moved and stretched so that they lie where a typical voice's do.
+    """
+    own = adapt(typical, X, prior_clips=prior_clips)
+    if X.ndim == 2:
+        return own
+    stretch = own.std / typical.std
+    return Voice(own.mean - typical.mean * stretch, stretch)
 
 
 def normalize(X: Array, voice: Voice) -> Array:
@@ -127,9 +154,22 @@ def normalize_speakers(
     ndarray, shape (n_clips, n_features)
     """
     speakers = np.asarray(speakers)
-    normalized = np.empty_like(X, dtype=np.float64)
+    normalized = np.empty_like(X)
     for speaker in np.unique(speakers):
         own = speakers == speaker
         clips = X[own] if enrolment is None else enrolment[str(speaker)]
-        normalized[own] = normalize(X[own], adapt(typical, clips, prior_clips=prior_clips))
+        voice = known_voice(typical, clips, prior_clips=prior_clips)
+        normalized[own] = normalize(X[own], voice)
     return normalized
+
+
+def _heard(X: Array) -> Array:
+    """Return what tells a voice: rows of features, or the frames of spectrograms but padding.
+
+    What pads a spectrogram lies at the floor of the decibel scale in every band.
+    """
+    if X.ndim == 2:
+        return X
+    frames = X.reshape(-1, X.shape[-1])
+    sounding = frames[frames.max(axis=1) > frames.min()]
+    return sounding if len(sounding) else frames

@@ -2,15 +2,65 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
-from sercourse.features import FeatureSet, named
+import numpy as np
+from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from sklearn.pipeline import Pipeline
+from sercourse import features
+from sercourse.features import FeatureSet
+
+Array = NDArray[np.floating]
+Report = Callable[[str], None]
+
+
+class Model(Protocol):
+    """What a learner returns."""
+
+    @property
+    def settled(self) -> Mapping[str, float]:
+        """What inner validation found for the final model: `epochs`, `temperature`, or nothing."""
+
+    def predict_proba(self, X: Array) -> NDArray[np.float64]:
+        """Return calibrated probabilities, shape (n, n_labels)."""
+
+    def contents(self) -> dict[str, bytes]:
+        """Return the files of a bundle by suffix; ``.onnx`` is what inference runs."""
+
+
+class Learner(Protocol):
+    """What learns from features: a scikit-learn pipeline, or a network."""
+
+    @property
+    def packages(self) -> Sequence[str]:
+        """What its models depend on, for the record."""
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """All that results depend on, as JSON can hold it."""
+
+    def fit(
+        self,
+        versions: Sequence[Array],
+        y: NDArray[np.intp],
+        *,
+        groups: NDArray[Any],
+        n_labels: int,
+        settled: Mapping[str, float] | None = None,
+        folder: Path | None = None,
+        report: Report = ...,
+    ) -> Model:
+        """Fit on the training side of a split.
+
+        `versions` are the clips and copies of them, row by row; `y` places among the labels;
+        `groups` what no inner split may tear apart; `settled` what the folds found, for the final
+        model; `folder` where a long training keeps its checkpoints.
+        """
 
 
 @dataclass(frozen=True)
@@ -25,12 +75,16 @@ class Recipe:
         One line for people.
     feature_set : str
         Name in `features.SETS`.
-    make : callable
-        Returns the unfitted scikit-learn pipeline.
+    make_learner : callable
+        Returns the `Learner`; a function, as learners load heavy libraries.
     speeds : tuple of float
         Further copies of each training clip, played so many times faster.
-    grid : mapping
-        Settings of the pipeline that inner validation chooses among.
+    noisy_copies : int
+        Further copies with white noise, each at an SNR of its own.
+    snr : tuple of float
+        Range of that SNR [dB].
+    seeds : int
+        Repeats of the protocol ``random``.
     version : int
         Raised whenever the recipe gives other models, so that no stored result outlives it.
     """
@@ -38,62 +92,190 @@ class Recipe:
     name: str
     title: str
     feature_set: str
-    make: Callable[[], Pipeline]
+    make_learner: Callable[[], Learner]
     speeds: tuple[float, ...] = ()
-    grid: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
+    noisy_copies: int = 0
+    snr: tuple[float, float] = (15.0, 30.0)
+    seeds: int = 10
     version: int = 1
 
     @property
     def features(self) -> FeatureSet:
         """The feature set itself."""
-        return named(self.feature_set)
+        return features.named(self.feature_set)
+
+    @property
+    def copies(self) -> tuple[FeatureSet, ...]:
+        """The same features of the copies that only training sees."""
+        faster = [features.with_speed(self.features, factor) for factor in self.speeds]
+        noisy = [
+            features.with_noise(self.features, snr=self.snr, draw=draw)
+            for draw in range(1, self.noisy_copies + 1)
+        ]
+        return (*faster, *noisy)
+
+    @cached_property
+    def learner(self) -> Learner:
+        """What learns from the features."""
+        return self.make_learner()
 
     @property
     def settings(self) -> dict[str, Any]:
         """All that results depend on, as JSON can hold it."""
+        noise = {"noisy_copies": self.noisy_copies, "snr": list(self.snr)}
         return {
             "name": self.name,
             "version": self.version,
             "features": self.features.settings,
             "speeds": list(self.speeds),
-            "grid": {name: list(values) for name, values in self.grid.items()},
-            "model": " ".join(repr(self.make()).split()),
+            **(noise if self.noisy_copies else {}),
+            **self.learner.settings,
         }
 
 
-def _svm_classic() -> Pipeline:
+@dataclass(frozen=True)
+class Ensemble:
+    """Several recipes whose probabilities are averaged.
+
+    Attributes
+    ----------
+    name, title : str
+        As of a `Recipe`.
+    members : tuple of Recipe
+    """
+
+    name: str
+    title: str
+    members: tuple[Recipe, ...]
+
+    @property
+    def seeds(self) -> int:
+        """Repeats of the protocol ``random``."""
+        return min(each.seeds for each in self.members)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """All that results depend on, as JSON can hold it."""
+        return {"name": self.name, "members": [each.settings for each in self.members]}
+
+
+def _svm_classic() -> Learner:
     from sercourse import classical  # loads scikit-learn, which inference does without
 
-    return classical.svm_classic()
+    return classical.PipelineLearner(classical.svm_classic)
 
 
-def _svm() -> Pipeline:
+def _svm() -> Learner:
     from sercourse import classical
 
-    return classical.svm_whitened()
+    return classical.PipelineLearner(classical.svm_whitened)
 
 
-_ALL = (
+def _cnn_lstm_classic() -> Learner:
+    from sercourse import networks
+
+    training = networks.Training(
+        epochs=60, batch_size=32, optimizer="sgd", learning_rate=0.01, patience=10
+    )
+    return networks.NetworkLearner(networks.cnn_lstm_classic, training)
+
+
+def _cnn_lstm() -> Learner:
+    from sercourse import networks
+
+    return networks.NetworkLearner(
+        networks.cnn_lstm, networks.CNN_LSTM_TRAINING, augment=networks.augment_spectrograms
+    )
+
+
+def _cnn_lstm_unaugmented() -> Learner:
+    from sercourse import networks
+
+    return networks.NetworkLearner(networks.cnn_lstm, networks.CNN_LSTM_TRAINING)
+
+
+def _cnn() -> Learner:
+    from sercourse import networks
+
+    return networks.NetworkLearner(
+        networks.cnn_lstm, networks.CNN_LSTM_TRAINING, options={"units": 0, "attention": False}
+    )
+
+
+_SVM_CLASSIC = Recipe(
+    "svm-classic",
+    "the ancestor's SVM: 200 statistics, F-test, 140 principal components",
+    feature_set="statistics",
+    make_learner=_svm_classic,
+)
+_SVM = Recipe(
+    "svm",
+    "a linear SVM on whitened voice features, trained with slower and faster copies",
+    feature_set="voice",
+    make_learner=_svm,
+    speeds=(0.9, 1.1),
+)
+_CNN_LSTM_CLASSIC = Recipe(
+    "cnn-lstm-classic",
+    "the ancestor's time-distributed CNN and LSTM on five windows of a mel spectrogram",
+    feature_set="time-windows",
+    make_learner=_cnn_lstm_classic,
+    noisy_copies=2,
+    seeds=3,
+)
+_CNN_LSTM = Recipe(
+    "cnn-lstm",
+    "convolutions over a mel spectrogram, an LSTM and attentive pooling",
+    feature_set="log-mel",
+    make_learner=_cnn_lstm,
+    speeds=(0.87, 0.93, 1.07, 1.14),
+    seeds=3,
+)
+_CNN_LSTM_STEPS = (
     Recipe(
-        "svm-classic",
-        "the ancestor's SVM: 200 statistics, F-test, 140 principal components",
-        feature_set="statistics",
-        make=_svm_classic,
+        "cnn-lstm-step-1",
+        "a step to cnn-lstm: convolutions over the mel spectrogram, averaged over time",
+        feature_set="log-mel",
+        make_learner=_cnn,
+        seeds=3,
     ),
     Recipe(
-        "svm",
-        "a linear SVM on whitened voice features, trained with slower and faster copies",
-        feature_set="voice",
-        make=_svm,
-        speeds=(0.9, 1.1),
+        "cnn-lstm-step-2",
+        "a step to cnn-lstm: the LSTM and attentive pooling",
+        feature_set="log-mel",
+        make_learner=_cnn_lstm_unaugmented,
+        seeds=3,
+    ),
+    Recipe(
+        "cnn-lstm-step-3",
+        "a step to cnn-lstm: slower and faster copies",
+        feature_set="log-mel",
+        make_learner=_cnn_lstm_unaugmented,
+        speeds=_CNN_LSTM.speeds,
+        seeds=3,
     ),
 )
+_ENSEMBLE = Ensemble(
+    "svm+cnn-lstm", "the SVM and the CNN-LSTM, their probabilities averaged", (_SVM, _CNN_LSTM)
+)
 
-RECIPES: Mapping[str, Recipe] = MappingProxyType({each.name: each for each in _ALL})
+RECIPES: Mapping[str, Recipe | Ensemble] = MappingProxyType(
+    {
+        each.name: each
+        for each in (
+            _SVM_CLASSIC,
+            _SVM,
+            _CNN_LSTM_CLASSIC,
+            _CNN_LSTM,
+            *_CNN_LSTM_STEPS,
+            _ENSEMBLE,
+        )
+    }
+)
 """The recipes by name."""
 
 
-def recipe(name: str) -> Recipe:
+def recipe(name: str) -> Recipe | Ensemble:
     """Return the recipe of that name.
 
     Raises

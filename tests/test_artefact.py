@@ -14,6 +14,7 @@ from sercourse.features import (
     load_features,
     named,
     save_features,
+    with_noise,
     with_pre_emphasis,
 )
 
@@ -23,6 +24,7 @@ def nothing(y: np.ndarray, *, sr: int) -> np.ndarray:
 
 
 SMALL = FeatureSet("small", 16_000, ("pitch", "level"), nothing)
+BANDS = FeatureSet("bands", 16_000, ("low", "middle", "high"), nothing, shape=(2, 3))
 
 
 @pytest.fixture
@@ -35,6 +37,14 @@ def table() -> Features:
 @pytest.fixture
 def file(table: Features, tmp_path: Path) -> Path:
     return save_features(table, tmp_path / "small.npz", feature_set=SMALL, fingerprint="f1")
+
+
+@pytest.fixture
+def spectrograms() -> Features:
+    """Levels between -80 and 0 dB."""
+    rejects = pd.DataFrame({"path": [], "reason": []}, dtype="string")
+    X = np.random.default_rng(0).uniform(-80, 0, (500, 2, 3)).astype(np.float32)
+    return Features(X, BANDS.names, np.array([f"clip{k}" for k in range(500)]), rejects)
 
 
 def rewrite(file: Path, **changes: np.ndarray | None) -> None:
@@ -57,6 +67,62 @@ def test_a_table_without_rejects_comes_back(table: Features, tmp_path: Path) -> 
     file = save_features(whole, tmp_path / "x.npz", feature_set=SMALL, fingerprint="f1")
     loaded = load_features(file, feature_set=SMALL, fingerprint="f1")
     pd.testing.assert_frame_equal(loaded.rejects, whole.rejects)
+
+
+@pytest.mark.parametrize("dtype", [None, "float32"])
+def test_arrays_come_back(spectrograms: Features, tmp_path: Path, dtype: str | None) -> None:
+    file = save_features(
+        spectrograms, tmp_path / "x", feature_set=BANDS, fingerprint="f1", dtype=dtype
+    )
+    loaded = load_features(file, feature_set=BANDS, fingerprint="f1")
+    np.testing.assert_array_equal(loaded.X, spectrograms.X, strict=True)
+    assert loaded.names == BANDS.names
+
+
+def test_half_precision_halves_the_file_and_moves_levels_by_little(
+    spectrograms: Features, tmp_path: Path
+) -> None:
+    whole = save_features(spectrograms, tmp_path / "32", feature_set=BANDS, fingerprint="f1")
+    half = save_features(
+        spectrograms, tmp_path / "16", feature_set=BANDS, fingerprint="f1", dtype="float16"
+    )
+    assert half.stat().st_size == whole.stat().st_size - spectrograms.X.nbytes / 2
+    loaded = load_features(half, feature_set=BANDS, fingerprint="f1")
+    assert loaded.X.dtype == np.float32
+    assert 0 < np.abs(loaded.X - spectrograms.X).max() < 0.032
+
+
+def test_numbers_that_half_precision_cannot_hold_are_not_saved(
+    table: Features, tmp_path: Path
+) -> None:
+    loud = replace(table, X=np.array([[1.0, 2.0], [7e4, 0.0]]))
+    for dtype, complaint in [("float16", "beyond 65504, too large for float16"), ("int8", "int8")]:
+        with pytest.raises(ValueError, match=complaint):
+            save_features(loud, tmp_path / "x", feature_set=SMALL, fingerprint="f1", dtype=dtype)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("wanted", "complaint"),
+    [
+        (replace(BANDS, shape=(4, 3)), r"made with shape \[2, 3\], and \[4, 3\] is wanted"),
+        (replace(BANDS, shape=()), r"made with shape \[2, 3\], and None is wanted"),
+        (with_noise(BANDS, snr=(15, 30), draw=1), "made with draw None, and 1 is wanted"),
+    ],
+    ids=["shape", "no shape", "noise"],
+)
+def test_arrays_of_other_settings_are_refused(
+    spectrograms: Features, tmp_path: Path, wanted: FeatureSet, complaint: str
+) -> None:
+    file = save_features(spectrograms, tmp_path / "x", feature_set=BANDS, fingerprint="f1")
+    with pytest.raises(ValueError, match=complaint):
+        load_features(file, feature_set=wanted, fingerprint="f1")
+
+
+def test_what_is_refused_is_not_read(file: Path) -> None:
+    rewrite(file, X=None)
+    with pytest.raises(ValueError, match="other clips or labels"):
+        load_features(file, feature_set=SMALL, fingerprint="f2")
 
 
 def test_any_numpy_opens_the_file(file: Path) -> None:

@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ import pandas as pd
 import pytest
 import soundfile
 
-from sercourse import audio, bundles, evaluate, features
+from sercourse import audio, bundles, evaluate, experiment, features, timeline
 
 ROOT = Path(__file__).resolve().parent.parent
 SHIPPED = sorted(path.parent for path in (ROOT / "models").glob("*/bundle.json"))
@@ -39,7 +40,8 @@ def test_every_figure_follows_from_the_predictions(folder: Path) -> None:
         rows = predictions.query("protocol == @entry['protocol'] and labels == @entry['labels']")
         again = evaluate.summarize(rows, emotions=entry["emotions"])
         for fold in entry["folds"]:
-            fold.pop("seconds")
+            for name in experiment.FROM_TRAINING:
+                fold.pop(name, None)
         for name, value in again.items():
             assert_same(entry[name], value)
 
@@ -71,7 +73,8 @@ def test_no_test_voice_is_tested_twice(folder: Path) -> None:
 @each_bundle
 def test_shipped_bundles_are_whole_and_small(folder: Path) -> None:
     bundle = bundles.load(folder)
-    assert len(bundle.feature_set.names) == len(bundle.info["feature_names"])
+    for member in bundle.members:
+        assert list(member.feature_set.names) == member.info["feature_names"]
     size = sum(path.stat().st_size for path in folder.iterdir())
     assert size < (5e6 if "svm" in folder.name else 10e6)
 
@@ -131,10 +134,10 @@ def test_an_index_cannot_point_outside_the_bundle(copied: Path) -> None:
 def test_other_features_than_those_learned_are_refused(copied: Path) -> None:
     index = copied / "bundle.json"
     info = json.loads(index.read_text("utf-8"))
-    info["recipe"]["features"]["version"] += 1
+    info["members"][0]["recipe"]["features"]["version"] += 1
     index.write_text(json.dumps(info), "utf-8")
     with pytest.raises(ValueError, match="learned from other 'voice' features"):
-        _ = bundles.load(copied).feature_set
+        _ = bundles.load(copied).members[0].feature_set
 
 
 def test_an_unknown_model_names_the_known_ones() -> None:
@@ -162,7 +165,7 @@ def test_a_failed_save_leaves_the_old_bundle(
     def fail(path: Path) -> str:
         raise OSError("disk full")
 
-    monkeypatch.setattr(bundles.files, "content_hash", fail)
+    monkeypatch.setattr(bundles.store.files, "content_hash", fail)
     with pytest.raises(OSError, match="disk full"):
         bundles.save(tmp_path / "model", info={}, contents={"a.txt": "new"})
     assert (tmp_path / "model" / "a.txt").read_text() == "old"
@@ -218,11 +221,15 @@ def test_rate_format_and_channels_change_little(tmp_path: Path, sample_ravdess: 
         assert np.allclose(found, expected, atol=0.02)
 
 
-def test_prediction_loads_no_training_library(sample_ravdess: Path) -> None:
-    clip = sorted(sample_ravdess.rglob("*.ogg"))[0]
+@pytest.mark.parametrize("over_time", [False, True])
+def test_prediction_loads_no_training_library(
+    sample_ravdess: Path, tmp_path: Path, over_time: bool
+) -> None:
+    argv = ["predict", str(sorted(sample_ravdess.rglob("*.ogg"))[0]), "--json"]
+    argv += ["--every", "1", "--csv", str(tmp_path / "a.csv")] if over_time else []
     script = (
         "import sys\nfrom sercourse.cli import main\n"
-        f"status = main(['predict', {str(clip)!r}, '--json'])\n"
+        f"status = main({argv!r})\n"
         "heavy = {'sklearn', 'skl2onnx', 'librosa', 'tensorflow', 'matplotlib', 'pandas'}\n"
         "print(status, sorted(heavy & set(sys.modules)), file=sys.stderr)"
     )
@@ -234,4 +241,87 @@ def test_prediction_loads_no_training_library(sample_ravdess: Path) -> None:
 
 def test_features_of_the_package_are_those_of_the_model() -> None:
     bundle = bundles.load()
-    assert bundle.feature_set == features.named("voice")
+    assert bundle.members[0].feature_set == features.named("voice")
+
+
+def clips_and_pauses(sample_ravdess: Path) -> np.ndarray:
+    """Return a clip, four seconds of silence, another clip, four of noise and a far softer clip."""
+    paths = sorted(sample_ravdess.rglob("*.ogg"))
+    one, other = (audio.pad(audio.read(path, sr=16_000), length=48_000) for path in paths[40:42])
+    one = audio.normalize_peak(one, peak=0.5)
+    noise = 0.01 * np.random.default_rng(0).normal(size=64_000).astype(np.float32)
+    return np.concatenate([one, np.zeros_like(noise), other, noise, 0.004 * one])
+
+
+def test_windows_over_time_are_judged_as_clips_are(sample_ravdess: Path) -> None:
+    bundle, y = bundles.load(), clips_and_pauses(sample_ravdess)
+    heard = bundle.predict_over_time(y, sr=16_000, every=1.0)
+    assert heard.labels == bundle.labels
+    assert heard.start.tolist() == list(range(15))
+    assert (heard.end - heard.start == 3).all()
+    for row in (0, 7):
+        clip = y[16_000 * row : 16_000 * (row + 3)]
+        expected = list(bundle.predict(clip, sr=16_000).values())
+        np.testing.assert_allclose(heard.probabilities[row], expected, atol=1e-6)
+    assert heard.notes[3:5] == ("silence", "silence")
+    assert heard.notes[10:12] == ("no speech", "no speech")
+    assert heard.notes[14] == "too quiet"
+    for row in (3, 10, 14):
+        assert np.isnan(heard.probabilities[row]).all()
+        assert heard.emotions[row] is None
+
+
+def test_a_stream_and_a_file_give_what_the_signal_gives(
+    tmp_path: Path, sample_ravdess: Path
+) -> None:
+    bundle, y = bundles.load(), clips_and_pauses(sample_ravdess)[: 16_000 * 12]
+    soundfile.write(tmp_path / "a.wav", y, 16_000, subtype="FLOAT")
+    whole = bundle.predict_over_time(y, sr=16_000, every=2.0)
+    from_file = bundle.predict_file_over_time(tmp_path / "a.wav", every=2.0)
+    blocks = (y[at : at + 1_000] for at in range(0, len(y), 1_000))
+    stream = list(bundle.predict_stream(blocks, sr=16_000, every=2.0))
+    for other in (from_file, timeline.collect(stream, labels=bundle.labels)):
+        assert other.notes == whole.notes
+        np.testing.assert_array_equal(other.start, whole.start)
+        np.testing.assert_allclose(other.probabilities, whole.probabilities, atol=1e-6)
+
+
+def test_a_stream_answers_without_waiting_for_its_end(sample_ravdess: Path) -> None:
+    y = clips_and_pauses(sample_ravdess)
+
+    def source() -> Iterator[np.ndarray]:
+        yield y[:48_000]
+        raise AssertionError("the next block was asked for")
+
+    first = next(bundles.load().predict_stream(source(), sr=16_000, every=1.0))
+    assert (first.start, first.end) == (0, 3)
+    assert np.isfinite(first.probabilities).all()
+
+
+def test_a_recording_shorter_than_a_window_gives_one_row(sample_ravdess: Path) -> None:
+    bundle, y = bundles.load(), clips_and_pauses(sample_ravdess)[:32_000]
+    heard = bundle.predict_over_time(y, sr=16_000, every=1.0)
+    assert (heard.start.tolist(), heard.end.tolist()) == ([0], [2])
+    expected = list(bundle.predict(y, sr=16_000).values())
+    np.testing.assert_allclose(heard.probabilities[0], expected, atol=1e-6)
+
+
+def test_enrolment_changes_the_timeline(sample_ravdess: Path) -> None:
+    y, bundle = clips_and_pauses(sample_ravdess)[:48_000], bundles.load()
+    known = bundle.enrol(sorted((sample_ravdess / "Actor_01").glob("*.ogg"))[:8])
+    rows = [
+        each.predict_over_time(y, sr=16_000, every=1).probabilities[0] for each in (bundle, known)
+    ]
+    assert np.abs(rows[0] - rows[1]).max() > 0.01
+
+
+def test_emotions_over_time_refuse_what_they_cannot_use() -> None:
+    bundle, y = bundles.load(), np.zeros(48_000)
+    with pytest.raises(ValueError, match="sampled at 8000 Hz"):
+        bundle.predict_over_time(y, sr=8_000, every=1)
+    with pytest.raises(ValueError, match="every 0 s"):
+        bundle.predict_over_time(y, sr=16_000, every=0)
+    with pytest.raises(ValueError, match="window of 30 s"):
+        bundle.predict_stream([y], sr=16_000, every=1, window=30)
+    with pytest.raises(ValueError, match="no samples"):
+        bundle.predict_over_time(y[:0], sr=16_000, every=1)

@@ -6,10 +6,15 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import soundfile
+from matplotlib.colors import to_rgb
+from PIL import Image
 
+from sercourse import audio
 from sercourse.cli import main
+from sercourse.plots.style import EMOTION_COLOURS
 
 CLIP = "Actor_01/03-01-05-01-01-01-01.ogg"
 
@@ -196,3 +201,141 @@ def test_a_corpus_that_cannot_be_learned_is_refused(
         "speaker",
     )
     assert "one speaker" in said
+
+
+@pytest.fixture
+def conversation(tmp_path: Path, sample_ravdess: Path) -> Path:
+    """Return a recording of 12 s: a clip, a pause, and another clip."""
+    paths = [sample_ravdess / CLIP, sample_ravdess / CLIP.replace("-05-", "-04-")]
+    one, other = (audio.pad(audio.read(path, sr=16_000), length=64_000) for path in paths)
+    path = tmp_path / "conversation.wav"
+    soundfile.write(path, np.concatenate([one, np.zeros(64_000), other]), 16_000)
+    return path
+
+
+def test_predict_over_time_prints_a_line_for_each_window(
+    conversation: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["predict", str(conversation), "--every", "1.0"]) == 0
+    out, err = capsys.readouterr()
+    first, *rest = out.splitlines()
+    assert first == f"{conversation}  windows of 3 s every 1 s"
+    assert rest[0].startswith("   0:00.00 –  0:03.00  ")
+    assert rest[-1].startswith("   0:09.00 –  0:12.00  ")
+    pauses = [line for line in rest if "█" not in line]
+    assert all("%" in line for line in set(rest) - set(pauses))
+    assert any(line.endswith("(silence)") for line in pauses)
+    assert all(line.endswith(("(silence)", "(no speech)")) for line in pauses)
+    assert len(rest) < 10, "windows of a pause should share a line"
+    assert err == ""
+
+
+def test_predict_over_time_as_json_and_csv(
+    conversation: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = tmp_path / "new" / "a.csv"
+    argv = ["predict", str(conversation), "--every", "1", "--json", "--csv", str(target)]
+    assert main(argv) == 0
+    (answer,) = json.loads(capsys.readouterr().out)
+    assert (answer["path"], answer["every"], answer["window"]) == (str(conversation), 1.0, 3.0)
+    table = pd.read_csv(target)
+    labels = [name.removeprefix("p_") for name in table.columns[3:]]
+    assert list(table.columns[:3]) == ["start", "end", "emotion"]
+    assert table["start"].tolist() == list(range(10))
+    for row, window in zip(table.itertuples(), answer["over_time"], strict=True):
+        assert (row.start, row.end) == (window["start"], window["end"])
+        if window["emotion"] is None:
+            assert pd.isna(row.emotion)
+            assert window["probabilities"] is None
+            assert window["note"] in ("silence", "no speech")
+            continue
+        assert row.emotion == window["emotion"]
+        assert list(window["probabilities"]) == labels
+        assert row.emotion == max(labels, key=lambda label: window["probabilities"][label])
+    p = table.filter(like="p_").to_numpy()
+    judged = table["emotion"].notna().to_numpy()
+    assert 0 < judged.sum() < len(table)
+    np.testing.assert_allclose(p[judged].sum(axis=1), 1, atol=1e-4)
+    assert np.isnan(p[~judged]).all()
+    assert [path.name for path in target.parent.iterdir()] == ["a.csv"]
+
+
+def test_predict_over_time_goes_on_after_a_bad_file(
+    conversation: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rng = np.random.default_rng(0)
+    soundfile.write(tmp_path / "silent.wav", np.zeros(80_000), 16_000)
+    soundfile.write(tmp_path / "noise.wav", 0.01 * rng.normal(size=80_000), 16_000)
+    soundfile.write(tmp_path / "short.wav", np.full(800, 0.1), 16_000)
+    (tmp_path / "text.wav").write_text("not a sound" * 99)
+    reasons = {
+        "silent.wav": "nothing in it can be judged: silence",
+        "noise.wav": "nothing in it can be judged: no speech",
+        "short.wav": "nothing in it can be judged: too short",
+        "text.wav": "not a sound file",
+        "missing.wav": "no such file",
+    }
+    target = tmp_path / "all.csv"
+    paths = [str(tmp_path / name) for name in reasons]
+    argv = ["predict", *paths, str(conversation), "--every", "3", "--csv", str(target)]
+    assert main(argv) == 1
+    out, err = capsys.readouterr()
+    expected = [f"sercourse: {tmp_path / name}: {why}" for name, why in reasons.items()]
+    assert err.splitlines() == expected
+    assert out.startswith(str(conversation))
+    table = pd.read_csv(target)
+    assert list(table.columns[:4]) == ["path", "start", "end", "emotion"]
+    assert set(table["path"]) == {str(conversation)}
+
+
+def test_predict_over_time_of_nothing_leaves_no_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    soundfile.write(tmp_path / "silent.wav", np.zeros(80_000), 16_000)
+    targets = [str(tmp_path / name) for name in ("a.csv", "a.png")]
+    argv = ["predict", str(tmp_path / "silent.wav"), "--every", "1", "--json"]
+    assert main([*argv, "--csv", targets[0], "--plot", targets[1]]) == 1
+    assert json.loads(capsys.readouterr().out) == []
+    assert [path.name for path in tmp_path.iterdir()] == ["silent.wav"]
+
+
+def test_predict_over_time_says_where_a_recording_is_clipped(
+    conversation: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    y = audio.normalize_peak(audio.read(conversation, sr=16_000))
+    y[-64_000:] = np.clip(10 * y[-64_000:], -1, 1)
+    soundfile.write(tmp_path / "a.wav", y, 16_000)
+    assert main(["predict", str(tmp_path / "a.wav"), "--every", "4"]) == 0
+    assert f"{tmp_path / 'a.wav'}: clipped in 1 of 3 windows" in capsys.readouterr().err
+
+
+def test_predict_over_time_draws_a_picture(conversation: Path, tmp_path: Path) -> None:
+    target = tmp_path / "a.png"
+    argv = ["predict", str(conversation), "--every", "2", "--window", "2", "--plot", str(target)]
+    assert main(argv) == 0
+    with Image.open(target) as image:
+        assert image.width > image.height > 300
+        shades = {colour for _, colour in image.convert("RGB").getcolors(2**24)}
+    known = {tuple(round(255 * each) for each in to_rgb(c)) for c in EMOTION_COLOURS.values()}
+    assert shades & known
+
+
+def test_predict_over_time_refuses_what_a_user_can_mistype(
+    conversation: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def said(*argv: object) -> str:
+        return refuse(capsys, "predict", conversation, *argv)
+
+    for every in ("0", "-1", "nan"):
+        assert f"every {float(every):g} s: give" in said("--every", every)
+    assert "a window of 20 s" in said("--every", 1, "--window", 20)
+    for option, value in (("--csv", "a.csv"), ("--plot", "a.png"), ("--window", 2)):
+        assert f"{option} is about emotions over time: add --every" in said(option, value)
+    assert "ends with .png, .svg" in said("--every", 1, "--plot", tmp_path / "a.xyz")
+    assert "is a folder" in said("--every", 1, "--csv", tmp_path)
+    assert "not overwritten" in said("--every", 1, "--csv", conversation)
+    (tmp_path / "file").write_text("mine")
+    blocked = tmp_path / "file" / "a.csv"
+    assert str(blocked) in said("--every", 1, "--csv", blocked)
+    twice = said(conversation, "--every", 1, "--plot", tmp_path / "a.png")
+    assert "--plot draws one recording and 2 are given" in twice

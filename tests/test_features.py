@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +14,7 @@ import reference_short_term as reference
 import scipy.stats
 import soundfile as sf
 
-from sercourse import audio, files
+from sercourse import audio, augment, files
 from sercourse.features import (
     SETS,
     FeatureSet,
@@ -20,8 +22,11 @@ from sercourse.features import (
     feature_table,
     named,
     short_term,
+    spectrogram,
     statistics,
+    with_noise,
     with_pre_emphasis,
+    with_speed,
 )
 
 SR = 16_000
@@ -213,6 +218,113 @@ def test_a_feature_that_is_not_finite_is_named() -> None:
         extract(noise(), sr=SR, feature_set=broken)
 
 
+def picture(y: np.ndarray, *, sr: int) -> np.ndarray:
+    """A row that is an array: levels of three bands in two windows, so to say."""
+    return np.outer([1, 2], [y[0], y[1], np.abs(y).max()]).astype(np.float32)
+
+
+def samples(y: np.ndarray, *, sr: int) -> np.ndarray:
+    """The signal itself."""
+    return np.array(y)
+
+
+PICTURE = FeatureSet("picture", SR, ("low", "middle", "high"), picture, shape=(2, 3))
+SAMPLES = FeatureSet("samples", SR, tuple(f"y{k}" for k in range(N)), samples, shape=(N,))
+
+
+def test_settings_tell_of_shape_and_noise_only_where_there_is_any() -> None:
+    old = {"sr": SR, "version": 1, "pre_emphasis": 0.0, "speed": 1.0}
+    assert named("voice").settings == {"name": "voice", **old}
+    assert PICTURE.settings == {"name": "picture", **old, "shape": [2, 3]}
+    noisy = with_noise(PICTURE, snr=(15, 30), draw=0)
+    assert noisy.settings == {**PICTURE.settings, "noise": [15.0, 30.0], "draw": 0}
+    assert json.loads(json.dumps(noisy.settings)) == noisy.settings
+
+
+def test_names_are_those_of_the_last_axis() -> None:
+    assert PICTURE.row_shape == (2, 3)
+    assert named("statistics").row_shape == (200,)
+    with pytest.raises(ValueError, match=r"shape \(3, 2\) and 3 names"):
+        replace(PICTURE, shape=(3, 2))
+
+
+def test_the_windows_of_the_ancestor_are_a_set() -> None:
+    windows = named("time-windows")
+    assert (windows.sr, windows.row_shape, windows.dtype) == (SR, (5, 128, 128), np.float32)
+    assert windows.names[0] == "mel_1"
+    assert windows.names[-1] == "mel_128"
+    row = extract(noise(), sr=SR, feature_set=windows)
+    np.testing.assert_array_equal(row, spectrogram.classic_windows(noise(), sr=SR), strict=True)
+
+
+def test_a_number_of_an_array_that_is_not_finite_is_named() -> None:
+    y = noise()
+    y[1] = np.inf
+    with pytest.raises(ValueError, match="feature middle of this signal is not finite"):
+        extract(y, sr=SR, feature_set=PICTURE)
+
+
+@pytest.mark.parametrize("snr", [(15, 30), (0, 0), (-5, 60)])
+def test_noise_has_a_ratio_of_the_range(snr: tuple[float, float]) -> None:
+    ratios = []
+    for draw in range(30):
+        y = speech_like(draw % 3)
+        row = extract(y, sr=SR, feature_set=with_noise(SAMPLES, snr=snr, draw=draw))
+        ratios.append(augment.snr_db(y, row))
+    low, high = snr
+    assert low - 0.01 <= min(ratios) <= max(ratios) <= high + 0.01
+    assert max(ratios) - min(ratios) >= 0.7 * (high - low)
+
+
+def test_noise_is_white() -> None:
+    y = speech_like(0)
+    added = extract(y, sr=SR, feature_set=with_noise(SAMPLES, snr=(0, 0), draw=1)) - y
+    power = np.abs(np.fft.rfft(added)) ** 2
+    by_band = power[1:10_001].reshape(10, -1).mean(axis=1)
+    assert by_band.max() / by_band.min() < 1.3
+
+
+def test_noise_follows_from_draw_and_signal_alone() -> None:
+    noisy = with_noise(SAMPLES, snr=(20, 20), draw=1)
+    y = speech_like(0).astype(np.float32)
+    row = extract(y, sr=SR, feature_set=noisy)
+    np.testing.assert_array_equal(extract(y.astype(float), sr=SR, feature_set=noisy), row)
+    other = extract(y, sr=SR, feature_set=replace(noisy, draw=2))
+    assert abs(np.corrcoef(other - y, row - y)[0, 1]) < 0.05
+    changed = y.copy()
+    changed[5] += 1e-3
+    other = extract(changed, sr=SR, feature_set=noisy)
+    assert abs(np.corrcoef(other - changed, row - y)[0, 1]) < 0.05
+
+
+def test_noise_comes_before_everything_else() -> None:
+    y = speech_like(0).astype(np.float32)
+    noisy = with_noise(named("statistics"), snr=(20, 20), draw=3)
+    signal = extract(y, sr=SR, feature_set=with_noise(SAMPLES, snr=(20, 20), draw=3))
+    for change in (lambda each: with_speed(each, 1.1), lambda each: with_pre_emphasis(each, 0.97)):
+        np.testing.assert_array_equal(
+            extract(y, sr=SR, feature_set=change(noisy)),
+            extract(signal, sr=SR, feature_set=change(named("statistics"))),
+        )
+
+
+def test_noise_leaves_the_signal_as_it_is() -> None:
+    y = speech_like(0).astype(np.float32)
+    before = y.copy()
+    extract(y, sr=SR, feature_set=with_noise(SAMPLES, snr=(0, 0), draw=1))
+    np.testing.assert_array_equal(y, before)
+
+
+def test_noise_that_cannot_be_is_refused() -> None:
+    for snr in [(30, 15), (np.nan, 20), (0, np.inf)]:
+        with pytest.raises(ValueError, match="give the lowest and the highest ratio"):
+            with_noise(SAMPLES, snr=snr, draw=1)
+    with pytest.raises(ValueError, match="draw is -1"):
+        with_noise(SAMPLES, snr=(15, 30), draw=-1)
+    with pytest.raises(ValueError, match="clip is silent"):
+        extract(np.zeros(N), sr=SR, feature_set=with_noise(SAMPLES, snr=(15, 30), draw=1))
+
+
 @pytest.fixture
 def clips(tmp_path: Path) -> pd.DataFrame:
     """Three good clips, and one that is text, second in the table."""
@@ -306,6 +418,58 @@ def test_a_damaged_cache_is_made_anew(clips: pd.DataFrame, tmp_path: Path) -> No
     np.testing.assert_array_equal(first.X, again.X)
     with np.load(file, allow_pickle=False) as stored:
         assert stored["known"].tolist() == [True, False, True, True]
+
+
+def test_rows_may_be_arrays(clips: pd.DataFrame, reads: list[str], tmp_path: Path) -> None:
+    first = feature_table(clips, feature_set=PICTURE, cache=tmp_path / "cache")
+    assert first.X.shape == (3, 2, 3)
+    assert first.X.dtype == np.float32
+    for row, seed in zip(first.X, [0, 2, 3], strict=True):
+        y = noise(seed=seed)[:8000].astype(np.float32)
+        np.testing.assert_array_equal(row, picture(y, sr=SR))
+    reads.clear()
+    again = feature_table(clips, feature_set=PICTURE, cache=tmp_path / "cache")
+    assert reads == ["broken"]
+    np.testing.assert_array_equal(again.X, first.X, strict=True)
+    assert again.clip_id.tolist() == ["a", "c", "d"]
+
+
+def test_arrays_come_from_two_processes_too(clips: pd.DataFrame, tmp_path: Path) -> None:
+    windows = named("time-windows")
+    long = clips.assign(path=[tmp_path / f"long{k}.wav" for k in range(4)], content=list("abcd"))
+    for seed, path in enumerate(long["path"]):
+        sf.write(path, speech_like(seed), SR, subtype="FLOAT")
+    one = feature_table(long, feature_set=windows, cache=tmp_path / "1")
+    two = feature_table(long, feature_set=windows, n_jobs=2, cache=tmp_path / "2")
+    np.testing.assert_array_equal(one.X, two.X, strict=True)
+
+
+def test_another_noise_or_draw_is_computed_anew(
+    clips: pd.DataFrame, reads: list[str], tmp_path: Path
+) -> None:
+    good, plain = clips.drop(index=1), named("statistics")
+    sets = [plain, *(with_noise(plain, snr=(15, 30), draw=draw) for draw in (0, 1))]
+    tables = [
+        feature_table(good, feature_set=each, cache=tmp_path)
+        for each in [*sets, with_noise(plain, snr=(15, 25), draw=1), *sets]
+    ]
+    assert len(reads) == 4 * 3
+    assert len({table.X.tobytes() for table in tables}) == 4
+
+
+def test_a_large_table_is_never_held_twice(clips: pd.DataFrame) -> None:
+    shape = (64, 128, 32)  # 1 MiB a row
+    large = FeatureSet(
+        "large", SR, ("x",) * 32, lambda y, *, sr: np.full(shape, y[0], np.float32), shape=shape
+    )
+    many = pd.concat([clips.drop(columns="content")] * 8, ignore_index=True)  # 8 rejects of 32
+    tracemalloc.start()
+    table = feature_table(many, feature_set=large, progress=False)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(table.X) == 24
+    assert peak < 1.3 * len(many) * 2**20
+    assert table.X[1, 0, 0, 0] == np.float32(noise(seed=2)[0])
 
 
 def test_default_cache_is_in_the_cache_folder(clips: pd.DataFrame) -> None:

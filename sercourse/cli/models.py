@@ -11,6 +11,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sercourse.cli import over_time
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -34,8 +36,15 @@ def add_parsers(subparsers: argparse._SubParsersAction) -> None:
         metavar="NAME",
         help="random, recording, speaker, speaker+norm, speaker+enrol or given",
     )
+    _add_seeds(evaluate)
     evaluate.add_argument(
-        "--seeds", type=int, default=10, metavar="N", help="for random; default: 10"
+        "--folds", metavar="A,B", help='only these, such as "fold 1,fold 2"; default: all'
+    )
+    evaluate.add_argument(
+        "--leave-out",
+        metavar="A,B",
+        help="speakers without whose clips all is done, such as those of a test fold while you "
+        "compare recipes",
     )
     evaluate.add_argument("--json", metavar="FILE", type=Path, help="also write the result there")
     evaluate.set_defaults(run=_evaluate)
@@ -57,6 +66,7 @@ def add_parsers(subparsers: argparse._SubParsersAction) -> None:
         help="such as speaker or random:happy,sad; may be repeated; default: speaker, or random "
         "where speakers are unknown",
     )
+    _add_seeds(train)
     train.set_defaults(run=_train)
 
     predict = subparsers.add_parser(
@@ -71,6 +81,7 @@ def add_parsers(subparsers: argparse._SubParsersAction) -> None:
         "--enrol", metavar="DIR", type=Path, help="folder with a few clips of the same speaker"
     )
     predict.add_argument("--json", action="store_true", help="print one JSON list")
+    over_time.add_arguments(predict)
     predict.set_defaults(run=_predict)
 
     models = subparsers.add_parser("models", help="list the trained models and how good they are")
@@ -88,6 +99,12 @@ def _add_recipe(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _add_seeds(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--seeds", type=int, metavar="N", help="for random; default: 10, for networks 3"
+    )
+
+
 def _evaluate(args: argparse.Namespace) -> int:
     from sercourse import experiment, files, labels, recipes, splits
 
@@ -96,8 +113,15 @@ def _evaluate(args: argparse.Namespace) -> int:
     emotions = labels.parse_emotions(args.emotions) if args.emotions else None
     clips = _clips(args)
     data = experiment.prepare(recipe, clips, emotions=emotions, n_jobs=args.jobs, report=_say)
+    if args.leave_out:
+        data = data.without_speakers(args.leave_out.split(","))
     evaluation = experiment.evaluate_recipe(
-        recipe, data, protocol=args.protocol, seeds=range(args.seeds), report=_say
+        recipe,
+        data,
+        protocol=args.protocol,
+        seeds=range(args.seeds or recipe.seeds),
+        only=[name.strip() for name in args.folds.split(",")] if args.folds else None,
+        report=_say,
     )
     print(_summary(evaluation.metrics))
     if args.json:
@@ -118,9 +142,17 @@ def _train(args: argparse.Namespace) -> int:
     data = experiment.prepare(recipe, clips, emotions=emotions, n_jobs=args.jobs, report=_say)
     evaluations = []
     for protocol, subset in wanted or [("speaker" if data.has_voices else "random", None)]:
-        part = data if subset is None else experiment.prepare(recipe, clips, emotions=subset)
+        part = data if subset is None else data.of_emotions(subset)
         _say(f"{protocol}, {len(part.emotions)} emotions")
-        evaluations.append(experiment.evaluate_recipe(recipe, part, protocol=protocol, report=_say))
+        evaluations.append(
+            experiment.evaluate_recipe(
+                recipe,
+                part,
+                protocol=protocol,
+                seeds=range(args.seeds or recipe.seeds),
+                report=_say,
+            )
+        )
     licence = _licence(args.root, data.corpus)
     folder = experiment.train(
         recipe, data, folder=args.out, evaluations=evaluations, licence=licence, report=_say
@@ -134,9 +166,12 @@ def _train(args: argparse.Namespace) -> int:
 def _predict(args: argparse.Namespace) -> int:
     from sercourse import bundles
 
+    over_time.refuse(args)
     bundle = bundles.load(args.model or bundles.DEFAULT_MODEL)
     if args.enrol:
         bundle = bundle.enrol(_sound_files([args.enrol]))
+    if args.every is not None:
+        return over_time.run(args, bundle=bundle, paths=_sound_files(args.files))
     predictions, failed = [], False
     for path in _sound_files(args.files):
         try:

@@ -1,14 +1,16 @@
 """Named sets of features, and the table of features of a corpus.
 
-`extract` turns a signal into one row; `feature_table` turns a clip table into a table of rows, in
-parallel and remembered between runs. Extraction needs NumPy alone: it is what inference loads.
+`extract` turns a signal into one row, a vector of numbers or an array such as a spectrogram;
+`feature_table` turns a clip table into a table of rows, in parallel and remembered between runs.
+Extraction needs NumPy alone: it is what inference loads.
 """
 
 from __future__ import annotations
 
+import hashlib
 import sys
 import zipfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -17,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sercourse import audio, files
-from sercourse.features import short_term, statistics, voice
+from sercourse import audio, augment, files
+from sercourse.features import short_term, spectrogram, statistics, voice
 from sercourse.features.artefact import load_features, save_features
 
 if TYPE_CHECKING:
@@ -34,18 +36,20 @@ __all__ = [
     "named",
     "save_features",
     "short_term",
+    "spectrogram",
     "statistics",
     "voice",
+    "with_noise",
     "with_pre_emphasis",
     "with_speed",
 ]
 
-Array = NDArray[np.float64]
+Array = NDArray[np.floating]
 
 
 @dataclass(frozen=True)
 class FeatureSet:
-    """A recipe from a signal to one row of named numbers.
+    """A recipe from a signal to one row: a vector of named numbers, or an array.
 
     Attributes
     ----------
@@ -54,16 +58,31 @@ class FeatureSet:
     sr : int
         Sampling rate [Hz] that the signal must have.
     names : tuple of str
-        Names of the features, in the order of the row.
+        Names of the features, in the order of the row; of an array, names along its last axis.
     function : callable
-        ``function(y, sr=sr)`` returns the row, shape (n_features,). A function of a module, so that
-        worker processes can find it; what it needs and inference does not, it imports itself.
+        ``function(y, sr=sr)`` returns the row. A function of a module, so that worker processes can
+        find it; what it needs and inference does not, it imports itself.
     version : int
         Raised whenever the function's numbers change, so that no cached table outlives them.
     pre_emphasis : float
         Coefficient of the pre-emphasis before everything else; 0 for none.
     speed : float
         Factor by which the signal is played faster first, to augment a training set; 1 for none.
+    shape : tuple of int
+        Shape of a row that is an array, float32; () for a vector of ``len(names)``, float64.
+    noise : tuple of float, optional
+        Range of signal-to-noise ratios [dB]: white noise at one of them is added before everything
+        else, to augment a training set.
+    draw : int
+        Which noise: each number draws another one for the same signal.
+    longest : float
+        Words that last longer [s] are judged in parts: corpora have clips of one sentence, and
+        models know nothing longer.
+
+    Raises
+    ------
+    ValueError
+        If the last size of `shape` is not the number of names.
     """
 
     name: str
@@ -73,16 +92,42 @@ class FeatureSet:
     version: int = 1
     pre_emphasis: float = 0.0
     speed: float = 1.0
+    shape: tuple[int, ...] = ()
+    noise: tuple[float, float] | None = None
+    draw: int = 0
+    longest: float = 8.0
+
+    def __post_init__(self) -> None:
+        if self.shape and self.shape[-1] != len(self.names):
+            raise ValueError(
+                f"rows of {self.name!r} have shape {self.shape} and {len(self.names)} names: give "
+                "as many names as the last axis is long"
+            )
+
+    @property
+    def row_shape(self) -> tuple[int, ...]:
+        """Shape of a row, whether vector or array."""
+        return self.shape or (len(self.names),)
+
+    @property
+    def dtype(self) -> np.dtype[np.floating]:
+        """Float64 for vectors; float32 for arrays, of which there are too many numbers for more."""
+        return np.dtype(np.float32 if self.shape else np.float64)
 
     @property
     def settings(self) -> dict[str, Any]:
         """What the numbers depend on, as JSON can hold it: for bundles and the keys of caches."""
+        # What later versions added is told only where it is used: older bundles do not know of it.
+        shape = {"shape": list(self.shape)} if self.shape else {}
+        noise = {"noise": list(self.noise), "draw": self.draw} if self.noise else {}
         return {
             "name": self.name,
             "sr": self.sr,
             "version": self.version,
             "pre_emphasis": self.pre_emphasis,
             "speed": self.speed,
+            **shape,
+            **noise,
         }
 
 
@@ -92,10 +137,10 @@ class Features:
 
     Attributes
     ----------
-    X : ndarray, shape (n_clips, n_features)
-        A row for each clip that could be used, float64.
+    X : ndarray, shape (n_clips, n_features) or (n_clips, ...)
+        A row for each clip that could be used: vectors, float64, or arrays, float32.
     names : tuple of str
-        Names of the columns.
+        Names along the last axis.
     clip_id : ndarray of str, shape (n_clips,)
         The clip of each row, in the order of the clip table.
     rejects : pandas.DataFrame
@@ -129,6 +174,22 @@ _ALL = (
         "statistics+delta", 16_000, (*_NAMES, *_DELTA_NAMES), _short_term_statistics_and_delta
     ),
     FeatureSet("voice", 16_000, voice.VOICE_NAMES, voice.voice),
+    FeatureSet(
+        "time-windows",
+        16_000,
+        spectrogram.CLASSIC_NAMES,
+        spectrogram.classic_windows,
+        shape=spectrogram.CLASSIC_SHAPE,
+        longest=3.5,
+    ),
+    FeatureSet(
+        "log-mel",
+        16_000,
+        spectrogram.LOG_MEL_NAMES,
+        spectrogram.log_mel,
+        shape=spectrogram.LOG_MEL_SHAPE,
+        longest=3.5,
+    ),
 )
 
 SETS: Mapping[str, FeatureSet] = MappingProxyType({each.name: each for each in _ALL})
@@ -182,6 +243,38 @@ def with_speed(feature_set: FeatureSet, factor: float) -> FeatureSet:
     return replace(feature_set, speed=float(factor))
 
 
+def with_noise(feature_set: FeatureSet, *, snr: tuple[float, float], draw: int) -> FeatureSet:
+    """Return the same set, computed on the signal with white noise.
+
+    The ratio is drawn uniformly between the two of `snr`. Ratio and noise follow from `draw` and
+    the signal's samples: the same clip gets the same noise again, another clip another one.
+
+    Parameters
+    ----------
+    feature_set : FeatureSet
+    snr : tuple of float
+        Lowest and highest mean power of the signal above that of the noise [dB].
+    draw : int
+        From 0; another number draws other noise for every clip.
+
+    Raises
+    ------
+    ValueError
+        If the range is none, or `draw` is negative.
+
+    Examples
+    --------
+    >>> with_noise(named("time-windows"), snr=(15, 30), draw=1).settings["noise"]
+    [15.0, 30.0]
+    """
+    low, high = (float(each) for each in snr)
+    if not -np.inf < low <= high < np.inf:
+        raise ValueError(f"snr is {snr}: give the lowest and the highest ratio [dB], in that order")
+    if draw < 0:
+        raise ValueError(f"draw is {draw}: give a number from 0")
+    return replace(feature_set, noise=(low, high), draw=draw)
+
+
 def extract(y: NDArray[Any], *, sr: int, feature_set: FeatureSet) -> Array:
     """Return the features of one signal.
 
@@ -196,13 +289,14 @@ def extract(y: NDArray[Any], *, sr: int, feature_set: FeatureSet) -> Array:
 
     Returns
     -------
-    ndarray, shape (n_features,)
-        Float64, in the order of ``feature_set.names``.
+    ndarray, shape ``feature_set.row_shape``
+        Its last axis is in the order of ``feature_set.names``.
 
     Raises
     ------
     ValueError
-        If the rate is another, the signal is too short or not finite, or a feature is not finite.
+        If the rate is another, the signal is too short or not finite, a feature is not finite, or
+        noise is to be added to silence.
 
     Examples
     --------
@@ -215,16 +309,27 @@ def extract(y: NDArray[Any], *, sr: int, feature_set: FeatureSet) -> Array:
             f"the signal is sampled at {sr} Hz and {feature_set.name!r} needs {feature_set.sr} Hz: "
             "resample it, or read it with audio.read at that rate"
         )
+    if feature_set.noise is not None:
+        y = _noisy(y, snr=feature_set.noise, draw=feature_set.draw)
     if feature_set.speed != 1:
         y = audio.change_speed(np.asarray(y), sr=sr, factor=feature_set.speed)
     if feature_set.pre_emphasis:
         y = np.asarray(y, dtype=np.float64)  # neighbours are alike: float32 would lose digits
         y = audio.pre_emphasis(y, coefficient=feature_set.pre_emphasis)
     row = feature_set.function(y, sr=sr)
-    if not np.isfinite(row).all():
-        name = feature_set.names[int(np.flatnonzero(~np.isfinite(row))[0])]
+    finite = np.isfinite(row)
+    if not finite.all():
+        name = feature_set.names[int(np.argmin(finite)) % len(feature_set.names)]
         raise ValueError(f"the feature {name} of this signal is not finite: check the recording")
     return row
+
+
+def _noisy(y: NDArray[Any], *, snr: tuple[float, float], draw: int) -> NDArray[np.float32]:
+    """Return the signal with white noise that follows from `draw` and the samples."""
+    y = np.ascontiguousarray(y, dtype=np.float32)
+    key = hashlib.blake2b(y.tobytes(), digest_size=8).digest()
+    rng = np.random.default_rng([draw, int.from_bytes(key, "little")])
+    return augment.add_noise(y, snr=rng.uniform(*snr), rng=rng)
 
 
 def feature_table(
@@ -239,13 +344,15 @@ def feature_table(
 
     The rows are kept in a cache file, whose name is a hash of the set's settings and the clips'
     content; so clips may be renamed or moved, but a changed one is computed anew. Rejects are not
-    remembered, as their reason may have gone by the next time.
+    remembered, as their reason may have gone by the next time. The cache holds the rows as they
+    are, arrays as float32: a table must not depend on whether it was computed or read back.
 
     Parameters
     ----------
     clips : pandas.DataFrame
         Clip table with the columns `clip_id` and `path`; without `content` (a hash of each file),
-        which `corpora.scan` gives, nothing is cached.
+        which `corpora.scan` gives, nothing is cached: leave that column out where large rows are
+        computed once only.
     feature_set : FeatureSet
         For example ``named("statistics")``.
     n_jobs : int
@@ -274,14 +381,17 @@ def feature_table(
     X, known = _load(file, feature_set=feature_set, n_clips=len(clips))
     todo = np.flatnonzero(~known)
     paths = [str(path) for path in clips["path"].iloc[todo]]
+    reasons: list[tuple[str, str]] = []
     outcomes = _rows(paths, feature_set=feature_set, n_jobs=n_jobs, progress=progress)
-    for position, outcome in zip(todo, outcomes, strict=True):
-        if outcome.row is not None:
+    for position, path, outcome in zip(todo, paths, outcomes, strict=True):
+        if outcome.row is None:
+            reasons.append((path, outcome.reason))
+        else:
             X[position], known[position] = outcome.row, True
     if file is not None and known[todo].any():
         _save(file, X=X, known=known, feature_set=feature_set)
     clip_id = clips["clip_id"].to_numpy(dtype=str)[known]
-    return Features(X[known], feature_set.names, clip_id, _rejects(paths, outcomes))
+    return Features(_kept(X, known), feature_set.names, clip_id, _rejects(reasons))
 
 
 @dataclass(frozen=True)
@@ -303,7 +413,8 @@ def _row(path: str, *, feature_set: FeatureSet) -> _Outcome:
 
 def _rows(
     paths: Sequence[str], *, feature_set: FeatureSet, n_jobs: int, progress: bool
-) -> list[_Outcome]:
+) -> Iterator[_Outcome]:
+    """Yield the outcome of each clip in turn, so that no second table of them is ever held."""
     from joblib import Parallel, delayed
     from threadpoolctl import threadpool_limits
     from tqdm import tqdm
@@ -323,18 +434,22 @@ def _rows(
         disable=not progress,
     )
     with threadpool_limits(1):  # clips run side by side; products within one are small
-        return list(bar)
+        yield from bar
 
 
-def _rejects(paths: Sequence[str], outcomes: Sequence[_Outcome]) -> pd.DataFrame:
+def _kept(X: Array, known: NDArray[np.bool_]) -> Array:
+    """Return the known rows, moved up in place: ``X[known]`` would be a second table."""
+    rows = np.flatnonzero(known)
+    for to, position in enumerate(rows):
+        if to != position:
+            X[to] = X[position]
+    return X[: len(rows)]
+
+
+def _rejects(reasons: Sequence[tuple[str, str]]) -> pd.DataFrame:
     import pandas as pd
 
-    rows = [
-        (path, outcome.reason)
-        for path, outcome in zip(paths, outcomes, strict=True)
-        if outcome.row is None
-    ]
-    return pd.DataFrame(rows, columns=["path", "reason"], dtype="string")
+    return pd.DataFrame(reasons, columns=["path", "reason"], dtype="string")
 
 
 def _cache_file(
@@ -352,16 +467,16 @@ def _load(
     file: Path | None, *, feature_set: FeatureSet, n_clips: int
 ) -> tuple[Array, NDArray[np.bool_]]:
     """Return the cached rows and which of them are known: none without a readable cache."""
-    shape = (n_clips, len(feature_set.names))
+    shape = (n_clips, *feature_set.row_shape)
     if file is not None and file.exists():
         try:
             with np.load(file, allow_pickle=False) as stored:
                 X, known, names = stored["X"], stored["known"], stored["names"]
             if X.shape == shape and tuple(names) == feature_set.names:
-                return X, known
+                return X.astype(feature_set.dtype, copy=False), known
         except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile):
             pass  # a damaged cache is made anew
-    return np.zeros(shape), np.zeros(n_clips, dtype=bool)
+    return np.zeros(shape, dtype=feature_set.dtype), np.zeros(n_clips, dtype=bool)
 
 
 def _save(file: Path, *, X: Array, known: NDArray[np.bool_], feature_set: FeatureSet) -> None:

@@ -97,14 +97,33 @@ def frames(y: NDArray[Any], *, frame_length: int, hop_length: int) -> NDArray[An
     array([[0, 1, 2, 3],
            [3, 4, 5, 6]])
     """
-    if y.ndim != 1:
-        raise ValueError(f"the signal has shape {y.shape}: give one channel, shape (n_samples,)")
+    _require_one_channel(y)
     if len(y) < frame_length:
         raise ValueError(
             f"the signal has {len(y)} samples, fewer than one frame of {frame_length}: "
             "give a longer clip"
         )
     return np.lib.stride_tricks.sliding_window_view(y, frame_length)[::hop_length]
+
+
+def require_signal(y: NDArray[Any]) -> None:
+    """Refuse what is not one channel of finite samples.
+
+    Raises
+    ------
+    ValueError
+        If it has another shape, or a sample is NaN or infinite.
+    """
+    _require_one_channel(y)
+    finite = np.isfinite(y)
+    if not finite.all():
+        where = int(np.argmin(finite))
+        raise ValueError(f"sample {where} of the signal is {y[where]}: give finite samples")
+
+
+def _require_one_channel(y: NDArray[Any]) -> None:
+    if y.ndim != 1:
+        raise ValueError(f"the signal has shape {y.shape}: give one channel, shape (n_samples,)")
 
 
 def zero_crossing_rate(frames: Array) -> Array:
@@ -412,9 +431,7 @@ def short_term(y: NDArray[Any], *, sr: int) -> Array:
     np.float64(0.12)
     """
     y = np.asarray(y)
-    if not np.isfinite(y).all():
-        where = int(np.flatnonzero(~np.isfinite(y))[0])
-        raise ValueError(f"sample {where} of the signal is {y.flat[where]}: give finite samples")
+    require_signal(y)
     length = frame_length(sr=sr)
     framed = frames(y, frame_length=length, hop_length=hop_length(sr=sr))
     window = _window(length)

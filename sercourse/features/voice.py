@@ -129,14 +129,7 @@ def tracks(y: NDArray[Any], *, sr: int) -> Tracks:
     ValueError
         If the clip is shorter than 0.3 s or silent.
     """
-    if len(y) < SHORTEST_CLIP * sr:
-        raise ValueError(
-            f"the clip lasts {len(y) / sr:.2f} s: at least {SHORTEST_CLIP} s of speech is needed"
-        )
-    y = audio.normalize_peak(np.asarray(y, dtype=np.float64), peak=0.5)
-    if not y.any():
-        raise ValueError("the clip is silent: no feature can be computed; record it again")
-    y = _speech(y, sr=sr)
+    y = speech(y, sr=sr)
     power = power_spectrum(y, sr=sr)
     log_mel = relative_log_mel(power, sr=sr)
     level = 10 * np.log10(power.sum(axis=1) + 1e-9)
@@ -352,11 +345,35 @@ def timbre(measured: Tracks) -> Array:
     return np.concatenate([(mean - mean.mean())[::2] for mean in means])
 
 
-def _speech(y: Array, *, sr: int) -> Array:
+def speech(y: NDArray[Any], *, sr: int) -> Array:
     """Return the clip from its first to its last loud frame, with a margin on either side.
 
     The margin keeps soft onsets and the last breath of a word, which tell emotions apart.
+
+    Parameters
+    ----------
+    y : ndarray, shape (n_samples,)
+        Mono signal, at least 0.3 s long.
+    sr : int
+        Its sampling rate [Hz].
+
+    Returns
+    -------
+    ndarray, shape (n,)
+        Float64, its peak brought to 0.5.
+
+    Raises
+    ------
+    ValueError
+        If the clip is shorter than 0.3 s or silent.
     """
+    if len(y) < SHORTEST_CLIP * sr:
+        raise ValueError(
+            f"the clip lasts {len(y) / sr:.2f} s: at least {SHORTEST_CLIP} s of speech is needed"
+        )
+    y = audio.normalize_peak(np.asarray(y, dtype=np.float64), peak=0.5)
+    if not y.any():
+        raise ValueError("the clip is silent: no feature can be computed; record it again")
     length, hop = short_term.frame_length(sr=sr), short_term.hop_length(sr=sr)
     energy = short_term.energy(short_term.frames(y, frame_length=length, hop_length=hop))
     loud = np.flatnonzero(energy > energy.max() * 10 ** (ACTIVE_DB / 10))

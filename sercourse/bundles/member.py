@@ -1,0 +1,109 @@
+"""One model of a bundle: what it measures on a signal, and what it answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sercourse import features, normalize
+
+if TYPE_CHECKING:
+    import onnxruntime
+
+
+@dataclass(frozen=True, eq=False)
+class Member:
+    """One of the models whose answers a bundle averages; most bundles have one.
+
+    Attributes
+    ----------
+    folder : Path
+        Of the bundle.
+    info : mapping
+        Its recipe, sample rate, feature names and files, as `bundle.json` tells.
+    voice : normalize.Voice or None
+        The enrolled voice; None for an unknown speaker.
+    """
+
+    folder: Path
+    info: Mapping[str, Any]
+    voice: normalize.Voice | None = None
+
+    @cached_property
+    def feature_set(self) -> features.FeatureSet:
+        """What the model measures on a clip.
+
+        Raises
+        ------
+        ValueError
+            If this version of the package computes other features than the model learned from.
+        """
+        wanted = self.info["recipe"]["features"]
+        feature_set = features.named(wanted["name"])
+        if feature_set.settings != wanted or list(feature_set.names) != self.info["feature_names"]:
+            raise ValueError(
+                f"the model in {self.folder} learned from other {wanted['name']!r} features than "
+                "this version of sercourse computes: train it again, or install the version that "
+                "bundle.json names"
+            )
+        return feature_set
+
+    def row(self, y: NDArray[Any], *, sr: int) -> NDArray[np.floating]:
+        """Return what the model measures on a signal."""
+        return features.extract(y, sr=sr, feature_set=self.feature_set)
+
+    def enrol(self, signals: Sequence[NDArray[Any]], *, sr: int) -> Member:
+        """Return the model for the speaker of some signals."""
+        with np.load(self.folder / self.info["files"]["voice"], allow_pickle=False) as stored:
+            typical = normalize.Voice(stored["mean"], stored["std"])
+        rows = np.stack([self.row(y, sr=sr) for y in signals])
+        return replace(self, voice=normalize.known_voice(typical, rows))
+
+    def predict_proba(self, X: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Return the probabilities (n, n_labels) of what was measured on clips, (n, ...)."""
+        if self.voice is not None:
+            X = normalize.normalize(X, self.voice)
+        return run(self._session, X)
+
+    @cached_property
+    def _session(self) -> onnxruntime.InferenceSession:
+        name = self.info["files"]["enrolled" if self.voice else "model"]
+        return session((self.folder / name).read_bytes())
+
+
+def member_files(name: str | None = None) -> dict[str, str]:
+    """Return what the files of a model are called; `name` tells those of an ensemble apart.
+
+    Examples
+    --------
+    >>> member_files("svm")["model"]
+    'svm.onnx'
+    """
+    prefix = "" if name is None else f"{name}-"
+    return {
+        "model": f"{name or 'model'}.onnx",
+        "enrolled": f"{name or 'model'}-enrolled.onnx",
+        "voice": f"{prefix}voice.npz",
+    }
+
+
+def session(model: bytes) -> onnxruntime.InferenceSession:
+    """Return an ONNX model, ready to run on one core."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1  # rows are few: threads would cost more than they give
+    options.log_severity_level = 3
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+
+
+def run(model: onnxruntime.InferenceSession, X: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Return the probabilities (n, k) that an ONNX model gives rows of features (n, n_features)."""
+    (probabilities,) = model.run(["probabilities"], {"X": X.astype(np.float32)})
+    return np.asarray(probabilities, dtype=np.float64)

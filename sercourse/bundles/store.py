@@ -1,0 +1,134 @@
+"""Bundles as folders: which there are, verify, load, save."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from sercourse import files
+from sercourse.bundles.bundle import Bundle
+from sercourse.bundles.member import Member
+from sercourse.bundles.reading import read_json
+
+SCHEMA = 2
+INDEX = "bundle.json"
+DEFAULT_MODEL = "ravdess-svm"
+
+
+def available() -> list[Path]:
+    """Return the folders of the bundles that come with the project, by name."""
+    return sorted(path.parent for path in (files.home() / "models").glob(f"*/{INDEX}"))
+
+
+def find(model: str | Path) -> Path:
+    """Return the folder of a bundle, named as those in `models/` or by its path.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is none; the sentence names those that there are.
+    """
+    if (Path(model) / INDEX).is_file():
+        return Path(model)
+    known = {path.name: path for path in available()}
+    if str(model) not in known:
+        names = ", ".join(known) or "none"
+        raise FileNotFoundError(
+            f"no model {str(model)!r}: give the folder of a bundle or one of the names {names}"
+        )
+    return known[str(model)]
+
+
+def load(model: str | Path = DEFAULT_MODEL) -> Bundle:
+    """Verify a bundle and return it, ready to predict.
+
+    Parameters
+    ----------
+    model : str or path
+        A name in `models/`, or a folder.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such bundle, or one of its files is missing.
+    ValueError
+        If it is of another schema or one of its files has changed.
+    """
+    folder = find(model)
+    info = read_json(folder / INDEX)
+    if info.get("schema") != SCHEMA:
+        raise ValueError(
+            f"{folder / INDEX} follows schema {info.get('schema')} and this version of sercourse "
+            f"reads schema {SCHEMA}: get a model and a version of the same time"
+        )
+    _verify(folder, info)
+    return Bundle(folder, info, tuple(Member(folder, each) for each in info["members"]))
+
+
+def save(
+    folder: str | Path, *, info: Mapping[str, Any], contents: Mapping[str, bytes | str]
+) -> Path:
+    """Write a bundle, so that a reader sees the old one or the complete new one.
+
+    Parameters
+    ----------
+    folder : path
+        An earlier bundle there is replaced; a folder that is no bundle is refused.
+    info : mapping
+        Content of `bundle.json`, without schema and hashes.
+    contents : mapping from file name to bytes or text
+        All other files.
+
+    Returns
+    -------
+    Path
+        The folder.
+
+    Raises
+    ------
+    FileExistsError
+        If the folder holds something else.
+    """
+    folder = Path(folder)
+    with files.atomic_folder(folder, replaces=INDEX) as temporary:
+        for name, content in contents.items():
+            data = content.encode("utf-8") if isinstance(content, str) else content
+            (temporary / name).write_bytes(data)
+        hashes = {name: files.content_hash(temporary / name) for name in sorted(contents)}
+        files.write_json(temporary / INDEX, {"schema": SCHEMA, **info, "files": hashes})
+    return folder
+
+
+def _verify(folder: Path, info: Mapping[str, Any]) -> None:
+    if not isinstance(info.get("files"), dict):
+        raise ValueError(f"{folder / INDEX} names no files: get the model again")
+    for name, wanted in info["files"].items():
+        if Path(name).name != name:
+            raise ValueError(f"{folder / INDEX} names a file outside the bundle, {name!r}")
+        if not (folder / name).is_file():
+            raise FileNotFoundError(
+                f"{folder / name} is missing from the bundle: get the model again"
+            )
+        if files.content_hash(folder / name) != wanted:
+            raise ValueError(
+                f"{folder / name} has changed since the bundle was made: get the model again"
+            )
+
+
+def label_set(emotions: Sequence[str], *, of: Sequence[str]) -> str:
+    """Return a short name for a choice among a corpus's emotions.
+
+    Examples
+    --------
+    >>> label_set(["happy", "sad"], of=["happy", "sad"])
+    'all'
+    >>> label_set(["happy", "sad"], of=["neutral", "happy", "sad"])
+    'without-neutral'
+    >>> label_set(["happy", "sad"], of=["neutral", "calm", "happy", "sad"])
+    'happy+sad'
+    """
+    missing = [emotion for emotion in of if emotion not in emotions]
+    if not missing:
+        return "all"
+    return f"without-{missing[0]}" if len(missing) == 1 else "+".join(emotions)

@@ -1,0 +1,263 @@
+"""The clips of an experiment, and what a recipe measures on them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import overload
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from sercourse import bundles, features, labels
+from sercourse.recipes import Ensemble, Recipe, Report
+
+Array = NDArray[np.floating]
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """The clips of one experiment and their features.
+
+    Attributes
+    ----------
+    clips : pandas.DataFrame
+        Clip table, one row for each row of `X`.
+    X : ndarray, shape (n_clips, ...)
+        A row of features or a spectrogram of each clip.
+    copies : tuple of ndarray, shape (n_clips, ...) each
+        The same of the recipe's copies; only training sees them.
+    emotions : tuple of str
+        The label set.
+    """
+
+    clips: pd.DataFrame
+    X: Array
+    copies: tuple[Array, ...]
+    emotions: tuple[str, ...]
+
+    @property
+    def y(self) -> NDArray[np.intp]:
+        """Emotion of each clip, as its place in `emotions`.
+
+        Numbers keep the one order of emotions, where scikit-learn would sort names by the alphabet.
+        """
+        return np.array([self.emotions.index(name) for name in self.clips["emotion"]])
+
+    @property
+    def speakers(self) -> NDArray[np.str_]:
+        """Speaker of each clip."""
+        return self.clips["speaker"].fillna("").to_numpy(dtype=str)
+
+    @property
+    def has_voices(self) -> bool:
+        """Whether every clip's speaker is known, and there are several."""
+        return bool(self.clips["speaker"].notna().all() and self.clips["speaker"].nunique() > 1)
+
+    @property
+    def corpus(self) -> str:
+        """Name of the corpus, or of several joined by ``+``."""
+        return "+".join(sorted(self.clips["corpus"].unique()))
+
+    @property
+    def label_set(self) -> str:
+        """Short name of the choice among the corpus's emotions."""
+        return bundles.label_set(self.emotions, of=self.clips.attrs["emotions"])
+
+    def of_clips(self, clip_ids: set[str]) -> Dataset:
+        """Return the part with some of the clips."""
+        kept = self.clips["clip_id"].isin(clip_ids).to_numpy()
+        if kept.all():
+            return self
+        clips = self.clips[kept].reset_index(drop=True)
+        clips.attrs = self.clips.attrs
+        copies = tuple(each[kept] for each in self.copies)
+        return replace(self, clips=clips, X=self.X[kept], copies=copies)
+
+    def without_speakers(self, speakers: Sequence[str]) -> Dataset:
+        """Return the part without the clips of some speakers.
+
+        Raises
+        ------
+        ValueError
+            If there is no such speaker.
+        """
+        known = set(self.speakers)
+        if unknown := [name for name in speakers if name not in known]:
+            raise ValueError(f"there is no speaker {unknown[0]!r}: use {', '.join(sorted(known))}")
+        kept = ~self.clips["speaker"].isin(speakers).to_numpy()
+        return self.of_clips(set(self.clips["clip_id"][kept]))
+
+    def of_emotions(self, emotions: Sequence[str]) -> Dataset:
+        """Return the part that shows some of the emotions.
+
+        Raises
+        ------
+        ValueError
+            If one of them does not occur, or they are fewer than two.
+        """
+        chosen = choose(self.clips, emotions=emotions)
+        part = self.of_clips(set(chosen["clip_id"]))
+        return replace(part, emotions=labels.in_order(chosen["emotion"]))
+
+
+@dataclass(frozen=True, eq=False)
+class EnsembleDataset:
+    """The same clips, as each member of an ensemble sees them.
+
+    Attributes
+    ----------
+    parts : tuple of Dataset
+        In the order of the members.
+    """
+
+    parts: tuple[Dataset, ...]
+
+    @property
+    def clips(self) -> pd.DataFrame:
+        """Clip table."""
+        return self.parts[0].clips
+
+    @property
+    def emotions(self) -> tuple[str, ...]:
+        """The label set."""
+        return self.parts[0].emotions
+
+    @property
+    def has_voices(self) -> bool:
+        """Whether every clip's speaker is known, and there are several."""
+        return self.parts[0].has_voices
+
+    @property
+    def corpus(self) -> str:
+        """Name of the corpus, or of several joined by ``+``."""
+        return self.parts[0].corpus
+
+    def without_speakers(self, speakers: Sequence[str]) -> EnsembleDataset:
+        """Return the part without the clips of some speakers."""
+        return EnsembleDataset(tuple(part.without_speakers(speakers) for part in self.parts))
+
+    def of_emotions(self, emotions: Sequence[str]) -> EnsembleDataset:
+        """Return the part that shows some of the emotions."""
+        return EnsembleDataset(tuple(part.of_emotions(emotions) for part in self.parts))
+
+
+def choose(clips: pd.DataFrame, *, emotions: Sequence[str] | None = None) -> pd.DataFrame:
+    """Return the clips of the chosen emotions.
+
+    Raises
+    ------
+    ValueError
+        If an emotion does not occur, or fewer than two do.
+    """
+    present = labels.in_order(clips["emotion"].dropna())
+    wanted = present if emotions is None else labels.in_order(emotions)
+    if absent := [emotion for emotion in wanted if emotion not in present]:
+        raise ValueError(
+            f"the corpus has no clip of {', '.join(absent)}: it has {', '.join(present)}"
+        )
+    if len(wanted) < 2:
+        raise ValueError(
+            f"the corpus shows {len(wanted)} emotion(s): at least two are needed to classify"
+        )
+    chosen = clips[clips["emotion"].isin(wanted)].reset_index(drop=True)
+    chosen.attrs["emotions"] = clips.attrs.get("emotions", present)
+    return chosen
+
+
+@overload
+def prepare(
+    recipe: Recipe,
+    clips: pd.DataFrame,
+    *,
+    emotions: Sequence[str] | None = ...,
+    n_jobs: int = ...,
+    progress: bool = ...,
+    report: Report = ...,
+) -> Dataset: ...
+@overload
+def prepare(
+    recipe: Ensemble,
+    clips: pd.DataFrame,
+    *,
+    emotions: Sequence[str] | None = ...,
+    n_jobs: int = ...,
+    progress: bool = ...,
+    report: Report = ...,
+) -> EnsembleDataset: ...
+def prepare(
+    recipe: Recipe | Ensemble,
+    clips: pd.DataFrame,
+    *,
+    emotions: Sequence[str] | None = None,
+    n_jobs: int = 1,
+    progress: bool = True,
+    report: Report = lambda line: None,
+) -> Dataset | EnsembleDataset:
+    """Compute what a recipe measures on the clips of the chosen emotions.
+
+    Parameters
+    ----------
+    recipe : Recipe or Ensemble
+    clips : pandas.DataFrame
+        Clip table.
+    emotions : sequence of str, optional
+        All that occur by default.
+    n_jobs : int
+        Processes that compute features.
+    progress : bool
+        Show a bar on stderr.
+    report : callable
+        Gets a line for each clip that could not be used.
+
+    Returns
+    -------
+    Dataset, or EnsembleDataset for an ensemble
+
+    Raises
+    ------
+    ValueError
+        If too few emotions or no clips are left.
+    """
+    if isinstance(recipe, Ensemble):
+        parts = [
+            _prepare(
+                member, clips, emotions=emotions, n_jobs=n_jobs, progress=progress, report=report
+            )
+            for member in recipe.members
+        ]
+        common = set.intersection(*(set(part.clips["clip_id"]) for part in parts))
+        return EnsembleDataset(tuple(part.of_clips(common) for part in parts))
+    return _prepare(
+        recipe, clips, emotions=emotions, n_jobs=n_jobs, progress=progress, report=report
+    )
+
+
+def _prepare(
+    recipe: Recipe,
+    clips: pd.DataFrame,
+    *,
+    emotions: Sequence[str] | None,
+    n_jobs: int,
+    progress: bool,
+    report: Report,
+) -> Dataset:
+    chosen = choose(clips, emotions=emotions)
+    # All clips are computed, and cached together: other choices of emotions then cost nothing.
+    tables = [
+        features.feature_table(clips, feature_set=each, n_jobs=n_jobs, progress=progress)
+        for each in (recipe.features, *recipe.copies)
+    ]
+    for path, reason in tables[0].rejects.itertuples(index=False):
+        report(f"left out: {path}: {reason}")
+    usable = set(chosen["clip_id"]).intersection(*(table.clip_id for table in tables))
+    used = chosen[chosen["clip_id"].isin(usable)].reset_index(drop=True)
+    used.attrs = chosen.attrs
+    X, *copies = [_rows_of(table, usable) for table in tables]
+    return Dataset(used, X, tuple(copies), labels.in_order(used["emotion"]))
+
+
+def _rows_of(table: features.Features, clip_ids: set[str]) -> Array:
+    kept = np.isin(table.clip_id, list(clip_ids))
+    return table.X if kept.all() else table.X[kept]  # a selection is a copy, and tables are large

@@ -1,0 +1,263 @@
+"""A recipe under a protocol, fold by fold; what is finished is stored, and read back."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from sercourse import corpora, evaluate, files, splits
+from sercourse.experiment.dataset import Dataset, EnsembleDataset
+from sercourse.experiment.folds import fit_fold, make_folds, training_key
+from sercourse.recipes import Ensemble, Recipe, Report
+
+DECIMALS = 5  # of stored probabilities; every figure is computed from the rounded ones
+
+SETTLED = ("epochs", "temperature")
+FROM_TRAINING = ("seconds", *SETTLED)
+"""What the metrics of a fold tell that does not follow from its predictions."""
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """The result of a recipe under a protocol.
+
+    Attributes
+    ----------
+    predictions : pandas.DataFrame
+        Out-of-fold: clip_id, speaker, gender, protocol, labels, fold, truth, ``p_<emotion>``.
+    metrics : dict
+        What `evaluate.summarize` says, and what was evaluated, how and in how many seconds.
+    settled : dict of str to list
+        For each recipe, what each fold found and a final model needs: `epochs`, `temperature`.
+    """
+
+    predictions: pd.DataFrame
+    metrics: dict[str, Any]
+    settled: dict[str, list[dict[str, float]]] = field(default_factory=dict)
+
+
+def evaluate_recipe(
+    recipe: Recipe | Ensemble,
+    data: Dataset | EnsembleDataset,
+    *,
+    protocol: str,
+    seeds: Sequence[int] = range(10),
+    only: Sequence[str] | None = None,
+    store: Path | None = None,
+    report: Report = lambda line: None,
+) -> Evaluation:
+    """Measure a recipe under a protocol; folds that are stored already are read back.
+
+    Parameters
+    ----------
+    recipe : Recipe or Ensemble
+    data : Dataset, or EnsembleDataset for an ensemble
+        Of the same recipe.
+    protocol : str
+        A key of `splits.PROTOCOLS`.
+    seeds : sequence of int
+        For protocol ``random``.
+    only : sequence of str, optional
+        Names of the folds to run; all by default. The metrics say that the others are missing.
+    store : Path, optional
+        Folder of what is finished; ``files.cache_dir()`` by default.
+    report : callable
+        Gets a line for each fold, and on the way through a long one.
+
+    Returns
+    -------
+    Evaluation
+
+    Raises
+    ------
+    ValueError
+        If the clips cannot be divided by the protocol, or a fold that is asked for does not exist.
+    """
+    if isinstance(recipe, Ensemble):
+        assert isinstance(data, EnsembleDataset)
+        return _evaluate_ensemble(
+            recipe, data, protocol=protocol, seeds=seeds, only=only, store=store, report=report
+        )
+    assert isinstance(data, Dataset)
+    folds = make_folds(data, protocol=protocol, seeds=seeds)
+    chosen = _chosen(folds, only)
+    store = files.cache_dir() if store is None else store
+    folder = _folder(recipe, data, protocol=protocol, store=store)
+    results = []
+    for fold in chosen:
+        result = _stored(folder, fold)
+        if result is None:
+            result = _run_fold(recipe, data, fold, protocol=protocol, store=store, report=report)
+            files.write_json(_fold_file(folder, fold), result)
+        results.append(result)
+        report(_fold_line(fold, result, data=data))
+    predictions = pd.concat(
+        [
+            _prediction_rows(data, fold, result, protocol=protocol)
+            for fold, result in zip(chosen, results, strict=True)
+        ],
+        ignore_index=True,
+    )
+    metrics = _metrics(recipe, data, predictions, results, protocol=protocol, of=len(folds))
+    settled = [{name: result[name] for name in SETTLED if name in result} for result in results]
+    return Evaluation(predictions, metrics, {recipe.name: [each for each in settled if each]})
+
+
+def average(members: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Return predictions with the geometric mean of several models' probabilities.
+
+    Parameters
+    ----------
+    members : sequence of pandas.DataFrame
+        Predictions for the same clips in the same order.
+
+    Raises
+    ------
+    ValueError
+        If they are for other clips.
+    """
+    first = members[0]
+    columns = [name for name in first if str(name).startswith("p_")]
+    fixed = first.drop(columns=columns)
+    for other in members[1:]:
+        if not fixed[["clip_id", "fold"]].equals(other[["clip_id", "fold"]]):
+            raise ValueError(
+                "the members of an ensemble were tested on other clips: evaluate them again on the "
+                "same corpus"
+            )
+    stacked = np.stack([each[columns].to_numpy(dtype=float) for each in members])
+    mean = np.round(evaluate.geometric_mean(stacked), DECIMALS)
+    return fixed.join(pd.DataFrame(mean, columns=columns, index=fixed.index))
+
+
+def _evaluate_ensemble(
+    ensemble: Ensemble, data: EnsembleDataset, *, protocol: str, **settings: Any
+) -> Evaluation:
+    """Average what the members say out of fold; nothing is fitted on top of them."""
+    evaluations = [
+        evaluate_recipe(member, part, protocol=protocol, **settings)
+        for member, part in zip(ensemble.members, data.parts, strict=True)
+    ]
+    predictions = average([each.predictions for each in evaluations])
+    summary = evaluate.summarize(predictions, emotions=data.emotions)
+    for i, fold in enumerate(summary["folds"]):
+        members = [each.metrics["folds"][i]["seconds"] for each in evaluations]
+        fold["seconds"] = round(sum(members), 2)
+    told = {**evaluations[0].metrics, **summary, "recipe": ensemble.name}
+    told["seconds"] = round(sum(each.metrics["seconds"] for each in evaluations), 1)
+    settled = {name: each for member in evaluations for name, each in member.settled.items()}
+    return Evaluation(predictions, told, settled)
+
+
+def _chosen(folds: Sequence[splits.Fold], only: Sequence[str] | None) -> list[splits.Fold]:
+    names = [fold.name for fold in folds]
+    if unknown := [name for name in only or [] if name not in names]:
+        raise ValueError(f"there is no fold {unknown[0]!r}: the protocol has {', '.join(names)}")
+    return [fold for fold in folds if only is None or fold.name in only]
+
+
+def _run_fold(
+    recipe: Recipe,
+    data: Dataset,
+    fold: splits.Fold,
+    *,
+    protocol: str,
+    store: Path,
+    report: Report,
+) -> dict[str, Any]:
+    started = time.perf_counter()
+    key = files.digest(training_key(recipe, data, fold, protocol=protocol, final=False))
+    model, test = fit_fold(
+        recipe,
+        data,
+        fold,
+        protocol=protocol,
+        checkpoints=store / "trainings" / f"{recipe.name}-{key}",
+        report=lambda line: report(f"  {fold.name}: {line}"),
+    )
+    return {
+        "clip_id": data.clips["clip_id"].iloc[fold.test].tolist(),
+        "probabilities": np.round(model.predict_proba(test), DECIMALS).tolist(),
+        "seconds": round(time.perf_counter() - started, 2),
+        **{name: round(value, DECIMALS) for name, value in model.settled.items()},
+    }
+
+
+def _folder(recipe: Recipe, data: Dataset, *, protocol: str, store: Path) -> Path:
+    """Return the folder of an evaluation's folds, named by all that they depend on."""
+    fingerprint = corpora.fingerprint(data.clips)
+    # What the sides of a split are drawn from: a corrected speaker makes other folds.
+    sides = data.clips[["clip_id", "speaker", "group", "split"]].fillna("").to_numpy(dtype=str)
+    settings = [recipe.settings, fingerprint, protocol, list(data.emotions), sides.tolist()]
+    key = files.digest(settings)
+    return store / "evaluations" / f"{recipe.name}-{data.corpus}-{protocol}-{key}"
+
+
+def _fold_file(folder: Path, fold: splits.Fold) -> Path:
+    return folder / f"{fold.name.replace(' ', '-')}.json"
+
+
+def _stored(folder: Path, fold: splits.Fold) -> dict[str, Any] | None:
+    """Return a finished fold; a file that a full disk or an editor damaged counts as none."""
+    try:
+        result: dict[str, Any] = json.loads(_fold_file(folder, fold).read_text("utf-8"))
+        return result if len(result["clip_id"]) == len(fold.test) else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _fold_line(fold: splits.Fold, result: Mapping[str, Any], *, data: Dataset) -> str:
+    accuracy = np.mean(np.argmax(result["probabilities"], axis=1) == data.y[fold.test])
+    voices = f" ({', '.join(fold.test_speakers)})" if fold.test_speakers else ""
+    return f"{fold.name}{voices}: accuracy {accuracy:.1%} in {result['seconds']:.0f} s"
+
+
+def _prediction_rows(
+    data: Dataset, fold: splits.Fold, result: Mapping[str, Any], *, protocol: str
+) -> pd.DataFrame:
+    clips = data.clips.iloc[fold.test]
+    told = {
+        "clip_id": clips["clip_id"].to_numpy(),
+        "speaker": clips["speaker"].to_numpy(),
+        "gender": clips["gender"].to_numpy(),
+        "protocol": protocol,
+        "labels": data.label_set,
+        "fold": fold.name,
+        "truth": clips["emotion"].to_numpy(),
+    }
+    columns = [f"p_{emotion}" for emotion in data.emotions]
+    return pd.DataFrame(told).join(pd.DataFrame(result["probabilities"], columns=columns))
+
+
+def _metrics(
+    recipe: Recipe,
+    data: Dataset,
+    predictions: pd.DataFrame,
+    results: Sequence[Mapping[str, Any]],
+    *,
+    protocol: str,
+    of: int,
+) -> dict[str, Any]:
+    """Return the figures of an evaluation; `of` is how many folds the protocol has."""
+    summary = evaluate.summarize(predictions, emotions=data.emotions)
+    for fold, result in zip(summary["folds"], results, strict=True):
+        fold |= {name: result[name] for name in FROM_TRAINING if name in result}
+    partial = {"n_folds": len(results), "of_folds": of} if len(results) < of else {}
+    return {
+        "recipe": recipe.name,
+        "corpus": data.corpus,
+        "protocol": protocol,
+        "labels": data.label_set,
+        "emotions": list(data.emotions),
+        "n_clips": len(data.clips),
+        **partial,
+        **summary,
+        "seconds": round(sum(result["seconds"] for result in results), 1),
+    }

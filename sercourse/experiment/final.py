@@ -1,0 +1,223 @@
+"""The final model of a bundle, trained on all clips."""
+
+from __future__ import annotations
+
+import datetime
+import io
+import json
+import platform
+from collections.abc import Mapping, Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+import sercourse
+from sercourse import bundles, corpora, files, labels, normalize, splits
+from sercourse.experiment.card import model_card
+from sercourse.experiment.dataset import Dataset, EnsembleDataset
+from sercourse.experiment.evaluation import DECIMALS, Evaluation
+from sercourse.experiment.folds import fit_fold, training_key
+from sercourse.recipes import Ensemble, Recipe, Report
+
+LARGEST_ONNX_DIFFERENCE = 1e-4
+VERSIONED = ("numpy", "onnxruntime", "soundfile", "soxr")
+CHECKED_CLIPS = 256  # of the exported model against the trained one
+
+
+def train(
+    recipe: Recipe | Ensemble,
+    data: Dataset | EnsembleDataset,
+    *,
+    folder: Path,
+    evaluations: Sequence[Evaluation],
+    licence: str = "",
+    store: Path | None = None,
+    report: Report = lambda line: None,
+) -> Path:
+    """Train a recipe on all clips and write the bundle.
+
+    Parameters
+    ----------
+    recipe : Recipe or Ensemble
+    data : Dataset, or EnsembleDataset for an ensemble
+    folder : Path
+        Of the bundle; its name is the model's.
+    evaluations : sequence of Evaluation
+        What is known of the recipe on this corpus: the bundle's metrics and predictions. A network
+        takes its number of epochs and its temperature from the folds of the first.
+    licence : str
+        Terms of the corpus, for the model card.
+    store : Path, optional
+        Folder of checkpoints; ``files.cache_dir()`` by default.
+    report : callable
+        Gets a line for each step.
+
+    Returns
+    -------
+    Path
+        The folder.
+
+    Raises
+    ------
+    RuntimeError
+        If the exported model does not compute the same probabilities.
+    """
+    store = files.cache_dir() if store is None else store
+    contents: dict[str, bytes | str] = {}
+    members = []
+    for member, part in _members(recipe, data):
+        names = bundles.member_files(member.name if isinstance(recipe, Ensemble) else None)
+        settled = _settled(evaluations, member)
+        contents |= _trained(member, part, names=names, settled=settled, store=store, report=report)
+        members.append({**_member_info(member), "files": names})
+    info = _bundle_info(recipe, data, members=members, name=folder.name)
+    metrics = {
+        "recipe": recipe.name,
+        "corpus": info["corpus"]["name"],
+        "protocols": [each.metrics for each in evaluations],
+    }
+    contents |= {
+        "metrics.json": json.dumps(metrics, indent=1) + "\n",
+        "predictions.csv": _predictions_csv(evaluations),
+        "README.md": model_card(recipe, info, metrics, licence=licence),
+    }
+    return bundles.save(folder, info=info, contents=contents)
+
+
+def _members(
+    recipe: Recipe | Ensemble, data: Dataset | EnsembleDataset
+) -> list[tuple[Recipe, Dataset]]:
+    if isinstance(recipe, Ensemble):
+        assert isinstance(data, EnsembleDataset)
+        return list(zip(recipe.members, data.parts, strict=True))
+    assert isinstance(data, Dataset)
+    return [(recipe, data)]
+
+
+def _settled(evaluations: Sequence[Evaluation], recipe: Recipe) -> dict[str, float] | None:
+    """Return the median of what the folds of the first evaluation found; None if they did not."""
+    folds = evaluations[0].settled.get(recipe.name, []) if evaluations else []
+    if not folds:
+        return None
+    return {name: float(np.median([fold[name] for fold in folds])) for name in folds[0]}
+
+
+def _trained(
+    recipe: Recipe,
+    data: Dataset,
+    *,
+    names: Mapping[str, str],
+    settled: Mapping[str, float] | None,
+    store: Path,
+    report: Report,
+) -> dict[str, bytes]:
+    """Return one model's files: for any voice and, where voices are known, for enrolled ones."""
+    made: dict[str, bytes] = {}
+    for kind, protocol in (("model", "speaker"), ("enrolled", "speaker+norm")):
+        if kind == "enrolled" and not data.has_voices:
+            continue
+        used = protocol if data.has_voices else "random"
+        report(f"training {recipe.name} on all {len(data.y)} clips ({kind})")
+        exported = _export(recipe, data, used, settled=settled, store=store, report=report)
+        made[names[kind]] = exported[".onnx"]
+        if kind == "model" and ".keras" in exported:
+            made[Path(names[kind]).stem + ".keras"] = exported[".keras"]
+    if data.has_voices:
+        made[names["voice"]] = _voice_file(data)
+    return made
+
+
+def _export(
+    recipe: Recipe,
+    data: Dataset,
+    protocol: str,
+    *,
+    settled: Mapping[str, float] | None,
+    store: Path,
+    report: Report,
+) -> dict[str, bytes]:
+    """Train on everything and return the model's files, after checking that ONNX is the same."""
+    everything = splits.Fold("all", np.arange(len(data.y)), np.arange(len(data.y)))
+    final = settled is not None
+    key = files.digest([training_key(recipe, data, everything, protocol=protocol, final=final)])
+    model, X = fit_fold(
+        recipe,
+        data,
+        everything,
+        protocol=protocol,
+        settled=settled,
+        checkpoints=store / "trainings" / f"{recipe.name}-{key}",
+        report=lambda line: report(f"  {line}"),
+    )
+    exported = model.contents()
+    some = X[:: max(1, len(X) // CHECKED_CLIPS)]
+    ours = bundles.run(bundles.session(exported[".onnx"]), some)
+    difference = float(np.abs(ours - model.predict_proba(some)).max())
+    if difference > LARGEST_ONNX_DIFFERENCE:
+        raise RuntimeError(
+            f"the exported model differs from the trained one by {difference:.1e}: this is a fault "
+            "of the export; report it with the versions that bundle.json names"
+        )
+    return exported
+
+
+def _voice_file(data: Dataset) -> bytes:
+    typical = normalize.typical_voice(data.X, data.speakers)
+    buffer = io.BytesIO()
+    np.savez_compressed(
+        buffer, mean=typical.mean.astype(np.float32), std=typical.std.astype(np.float32)
+    )
+    return buffer.getvalue()
+
+
+def _member_info(recipe: Recipe) -> dict[str, Any]:
+    return {
+        "recipe": recipe.settings,
+        "sample_rate": recipe.features.sr,
+        "feature_names": list(recipe.features.names),
+    }
+
+
+def _bundle_info(
+    recipe: Recipe | Ensemble,
+    data: Dataset | EnsembleDataset,
+    *,
+    members: Sequence[Mapping[str, Any]],
+    name: str,
+) -> dict[str, Any]:
+    packages = {
+        *VERSIONED,
+        *(p for member, _ in _members(recipe, data) for p in member.learner.packages),
+    }
+    return {
+        "name": name,
+        "title": recipe.title,
+        "members": list(members),
+        "labels": list(data.emotions),
+        "corpus": {
+            "name": data.corpus,
+            "fingerprint": corpora.fingerprint(data.clips),
+            "n_clips": len(data.clips),
+            "n_speakers": int(data.clips["speaker"].nunique()),
+        },
+        "trained": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        "versions": {
+            "sercourse": sercourse.__version__,
+            "python": platform.python_version(),
+            **{package: metadata.version(package) for package in sorted(packages)},
+        },
+    }
+
+
+def _predictions_csv(evaluations: Sequence[Evaluation]) -> str:
+    if not evaluations:
+        return ""
+    table = pd.concat([each.predictions for each in evaluations], ignore_index=True)
+    columns = [str(column) for column in table]
+    emotions = labels.in_order(name.removeprefix("p_") for name in columns if name.startswith("p_"))
+    fixed = [name for name in columns if not name.startswith("p_")]
+    ordered = table[[*fixed, *(f"p_{emotion}" for emotion in emotions)]]
+    return ordered.to_csv(index=False, float_format=f"%.{DECIMALS}f")

@@ -1,0 +1,377 @@
+"""Spectrograms as networks see them: power, mel bands, decibels, and windows that roll over them.
+
+A spectrogram is an array (n_frames, n_bands): time goes down, so that a window of frames is a slice
+of rows. Everything needs NumPy alone. `classic_windows` is the input of the ancestor's network,
+github.com/maelfabien/Multimodal-Emotion-Recognition (2019).
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sercourse import audio
+from sercourse.features import short_term, voice
+
+Array = NDArray[np.floating]
+
+SMALLEST_POWER = 1e-10
+"""Powers below count as this one, so that silence has a logarithm: librosa's choice."""
+
+CLASSIC_OFFSET = 0.5  # [s]; RAVDESS clips start with about that much silence
+CLASSIC_SHORTEST = 0.3  # [s] that must be left after the offset
+CLASSIC_LENGTH = 49_100  # [samples]
+CLASSIC_FRAME, CLASSIC_HOP, CLASSIC_N_FFT = 256, 128, 512  # [samples]
+CLASSIC_MELS = 128
+CLASSIC_HIGHEST_HZ = 4000.0
+CLASSIC_TOP_DB = 80.0
+CLASSIC_WINDOW, CLASSIC_STEP = 128, 64  # [frames]
+CLASSIC_SHAPE = (5, CLASSIC_WINDOW, CLASSIC_MELS)
+CLASSIC_NAMES: tuple[str, ...] = tuple(f"mel_{k}" for k in range(1, CLASSIC_MELS + 1))
+"""Names of the bands, the last axis of `classic_windows`."""
+
+LOG_MEL_FRAME, LOG_MEL_HOP, LOG_MEL_N_FFT = 400, 160, 512  # [samples]: 25 ms every 10 ms
+LOG_MEL_BANDS = 64
+LOG_MEL_RANGE_HZ = (50.0, 8000.0)
+LOG_MEL_FLOOR_DB = -70.0  # below the loudest; what lies deeper is the room
+LOG_MEL_FRAMES = 288  # 2.9 s, longer than 19 of 20 sentences of RAVDESS
+LOG_MEL_SHAPE = (LOG_MEL_FRAMES, LOG_MEL_BANDS)
+LOG_MEL_NAMES: tuple[str, ...] = tuple(f"mel_{k}" for k in range(1, LOG_MEL_BANDS + 1))
+"""Names of the bands, the last axis of `log_mel`."""
+
+
+def power_spectrogram(
+    y: NDArray[Any],
+    *,
+    frame_length: int,
+    hop_length: int,
+    n_fft: int,
+    window: Literal["hamming", "hann"],
+    centred: bool,
+) -> Array:
+    """Return the power of each frame's spectrum, ``|FFT(window * frame)|**2``.
+
+    Parameters
+    ----------
+    y : ndarray, shape (n_samples,)
+        Signal; float32 stays float32.
+    frame_length, hop_length : int
+        Length of a frame and distance between two [samples].
+    n_fft : int
+        Points of the transform, at least `frame_length`; a frame is padded with zeros to it.
+    window : {"hamming", "hann"}
+        Periodic, as spectral analysis wants it, and `frame_length` long.
+    centred : bool
+        Whether frame t is centred on sample ``t * hop_length``, with zeros beyond the ends of the
+        signal; if not, it starts there, and a last, incomplete frame is left out.
+
+    Returns
+    -------
+    ndarray, shape (n_frames, n_fft // 2 + 1)
+        ``n_frames`` is ``1 + n_samples // hop_length`` if centred.
+
+    Raises
+    ------
+    ValueError
+        If the signal is shorter than a frame, the window unknown or `n_fft` too small.
+
+    Examples
+    --------
+    >>> tone = np.sin(2 * np.pi * 1000 * np.arange(1600) / 16_000)
+    >>> S = power_spectrogram(
+    ...     tone, frame_length=256, hop_length=128, n_fft=512, window="hann", centred=True
+    ... )
+    >>> S.shape, int(S[6].argmax()) * 16_000 / 512
+    ((13, 257), 1000.0)
+    """
+    if n_fft < frame_length:
+        raise ValueError(f"n_fft is {n_fft}: at least the frame length, {frame_length}, is wanted")
+    y = np.asarray(y)
+    if centred:
+        y = np.pad(y, (frame_length - frame_length // 2, frame_length // 2))
+    framed = short_term.frames(y, frame_length=frame_length, hop_length=hop_length)
+    taper = _window(window, frame_length).astype(np.result_type(y, np.float32), copy=False)
+    spectrum = np.fft.rfft(framed * taper, n_fft, axis=1)
+    return spectrum.real**2 + spectrum.imag**2
+
+
+@lru_cache(maxsize=16)
+def mel_filters(
+    *, sr: int, n_fft: int, n_mels: int, fmin: float, fmax: float
+) -> NDArray[np.float64]:
+    """Return triangles of equal area, evenly spaced on Slaney's mel scale.
+
+    The scale is linear up to 1 kHz and logarithmic above. Where bands are narrower than the bins
+    of the transform, a triangle may lie between two bins and stay empty.
+
+    Parameters
+    ----------
+    sr : int
+        Sampling rate [Hz].
+    n_fft : int
+        Points of the transform.
+    n_mels : int
+        Number of bands.
+    fmin, fmax : float
+        Where the first triangle starts and the last one ends [Hz].
+
+    Returns
+    -------
+    ndarray, shape (n_mels, n_fft // 2 + 1)
+        Read-only; that of `librosa.filters.mel` with its default arguments.
+
+    Raises
+    ------
+    ValueError
+        If ``0 <= fmin < fmax <= sr / 2`` does not hold.
+
+    References
+    ----------
+    Slaney, "Auditory toolbox", technical report 1998-010, Interval Research, 1998; McFee et al.,
+    "librosa", 2015, doi:10.25080/Majora-7b98e3ed-003.
+
+    Examples
+    --------
+    >>> filters = mel_filters(sr=16_000, n_fft=512, n_mels=40, fmin=0, fmax=8000)
+    >>> filters.shape, np.count_nonzero(filters, axis=1)[[0, -1]]
+    ((40, 257), array([ 4, 36]))
+    """
+    if not 0 <= fmin < fmax <= sr / 2:
+        raise ValueError(
+            f"the bands go from {fmin} to {fmax} Hz: both must lie between 0 and half the "
+            f"sampling rate, {sr / 2:g} Hz, in that order"
+        )
+    edges = _hz(np.linspace(_mel(fmin), _mel(fmax), n_mels + 2))
+    frequency = np.arange(n_fft // 2 + 1) * sr / n_fft
+    low, centre, high = edges[:-2, np.newaxis], edges[1:-1, np.newaxis], edges[2:, np.newaxis]
+    rising, falling = (frequency - low) / (centre - low), (high - frequency) / (high - centre)
+    filters = np.maximum(0, np.minimum(rising, falling)) * 2 / (high - low)
+    filters.flags.writeable = False
+    return filters
+
+
+def decibel(power: Array, *, reference: float, top_db: float | None = None) -> Array:
+    """Return ``10 log10(power / reference)``, both not below `SMALLEST_POWER`.
+
+    Parameters
+    ----------
+    power : ndarray
+    reference : float
+        The power that gives 0 dB: 1, or ``power.max()`` for levels below the loudest.
+    top_db : float, optional
+        Values further below the largest one [dB] are raised to that distance.
+
+    Returns
+    -------
+    ndarray
+        [dB], of the same shape and precision.
+
+    Examples
+    --------
+    >>> decibel(np.array([0.0, 0.001, 1.0]), reference=1.0)
+    array([-100.,  -30.,    0.])
+    >>> decibel(np.array([0.0, 0.001, 1.0]), reference=1.0, top_db=80)
+    array([-80., -30.,   0.])
+    """
+    zero = 10 * float(np.log10(max(SMALLEST_POWER, reference)))
+    level = 10 * np.log10(np.maximum(SMALLEST_POWER, power)) - zero
+    return level if top_db is None else np.maximum(level, level.max() - top_db)
+
+
+def windows(S: NDArray[Any], *, length: int, step: int) -> NDArray[Any]:
+    """Return the windows that roll over a spectrogram, without copying.
+
+    Parameters
+    ----------
+    S : ndarray, shape (n_frames, n_bands)
+    length, step : int
+        Length of a window and distance between the starts of two [frames].
+
+    Returns
+    -------
+    ndarray, shape (n_windows, length, n_bands)
+        A read-only view, with ``n_windows = 1 + (n_frames - length) // step``.
+
+    Raises
+    ------
+    ValueError
+        If the spectrogram is shorter than one window.
+
+    Examples
+    --------
+    >>> windows(np.arange(7)[:, np.newaxis], length=3, step=2)[:, :, 0]
+    array([[0, 1, 2],
+           [2, 3, 4],
+           [4, 5, 6]])
+    """
+    if len(S) < length:
+        raise ValueError(
+            f"the spectrogram has {len(S)} frames, fewer than one window of {length}: "
+            "give a longer clip, or pad it"
+        )
+    rolled = np.lib.stride_tricks.sliding_window_view(S, length, axis=0)[::step]
+    return np.moveaxis(rolled, -1, 1)
+
+
+def classic_spectrogram(y: NDArray[Any], *, sr: int) -> NDArray[np.float32]:
+    """Return the spectrogram that the ancestor's windows roll over.
+
+    The clip is read from 0.5 s on, z-scored, and cut or padded with zeros to 49,100 samples. Frames
+    of 16 ms under a Hamming window follow each other every 8 ms; their spectra of 512 points are
+    summed into 128 mel bands up to 4 kHz, in decibels below the loudest.
+
+    Parameters
+    ----------
+    y : ndarray, shape (n_samples,)
+        Mono signal; its scale does not matter.
+    sr : int
+        Its sampling rate [Hz]; all lengths are in samples, meant for 16000.
+
+    Returns
+    -------
+    ndarray, shape (384, 128)
+        [dB], from -80 to 0.
+
+    Raises
+    ------
+    ValueError
+        If the clip is shorter than 0.8 s, silent from 0.5 s on, or not finite.
+    """
+    y = _standardized(y, sr=sr)
+    power = power_spectrogram(
+        audio.pad(y, length=CLASSIC_LENGTH),
+        frame_length=CLASSIC_FRAME,
+        hop_length=CLASSIC_HOP,
+        n_fft=CLASSIC_N_FFT,
+        window="hamming",
+        centred=True,
+    )
+    mel = mel_filters(
+        sr=sr, n_fft=CLASSIC_N_FFT, n_mels=CLASSIC_MELS, fmin=0.0, fmax=CLASSIC_HIGHEST_HZ
+    )
+    power = power @ mel.T
+    return decibel(power, reference=power.max(), top_db=CLASSIC_TOP_DB).astype(np.float32)
+
+
+def classic_windows(y: NDArray[Any], *, sr: int) -> NDArray[np.float32]:
+    """Return the input of the ancestor's network: five windows over `classic_spectrogram`.
+
+    Each has 128 frames, about a second, and starts 64 frames after the one before. Parameters and
+    errors are those of `classic_spectrogram`.
+
+    Returns
+    -------
+    ndarray, shape (5, 128, 128)
+        Windows, frames, bands; [dB], from -80 to 0.
+
+    Examples
+    --------
+    >>> noise = np.random.default_rng(0).uniform(-0.1, 0.1, 64_000)
+    >>> X = classic_windows(noise, sr=16_000)
+    >>> X.shape, float(X.max())
+    ((5, 128, 128), 0.0)
+    """
+    rolled = windows(classic_spectrogram(y, sr=sr), length=CLASSIC_WINDOW, step=CLASSIC_STEP)
+    return np.ascontiguousarray(rolled)
+
+
+def log_mel(y: NDArray[Any], *, sr: int) -> NDArray[np.float32]:
+    """Return the input of the course's own network: the words of a clip in 64 mel bands.
+
+    Silence before and after the words is cut off, but for 50 ms. Decibels count from the loudest
+    band of the clip, as a microphone's distance is no emotion, and end 70 dB below it. A sentence
+    shorter than 288 frames is followed by silence; of a longer one the middle is taken.
+
+    Parameters
+    ----------
+    y : ndarray, shape (n_samples,)
+        Mono signal, at least 0.3 s long.
+    sr : int
+        Its sampling rate [Hz]; lengths are in samples, meant for 16000.
+
+    Returns
+    -------
+    ndarray, shape (288, 64)
+        [dB], from -70 to 0.
+
+    Raises
+    ------
+    ValueError
+        If the clip is too short, silent, or not finite.
+
+    Examples
+    --------
+    >>> tone = np.sin(2 * np.pi * 1000 * np.arange(16_000) / 16_000)
+    >>> X = log_mel(tone, sr=16_000)
+    >>> X.shape, float(X.min()), float(X.max())
+    ((288, 64), -70.0, 0.0)
+    """
+    y = np.asarray(y, dtype=np.float64)
+    short_term.require_signal(y)
+    power = power_spectrogram(
+        voice.speech(y, sr=sr),
+        frame_length=LOG_MEL_FRAME,
+        hop_length=LOG_MEL_HOP,
+        n_fft=LOG_MEL_N_FFT,
+        window="hann",
+        centred=False,
+    )
+    low, high = LOG_MEL_RANGE_HZ
+    mel = mel_filters(sr=sr, n_fft=LOG_MEL_N_FFT, n_mels=LOG_MEL_BANDS, fmin=low, fmax=high)
+    power = power @ mel.T
+    level = np.maximum(decibel(power, reference=power.max()), LOG_MEL_FLOOR_DB)
+    return _fitted(level, n_frames=LOG_MEL_FRAMES).astype(np.float32)
+
+
+def _fitted(level: Array, *, n_frames: int) -> Array:
+    """Return the middle of a spectrogram, or the spectrogram and silence after it."""
+    spare = len(level) - n_frames
+    if spare >= 0:
+        return level[spare // 2 : spare // 2 + n_frames]
+    return np.pad(level, ((0, -spare), (0, 0)), constant_values=LOG_MEL_FLOOR_DB)
+
+
+def _standardized(y: NDArray[Any], *, sr: int) -> NDArray[np.float64]:
+    """Return the clip after its offset, with mean 0 and standard deviation 1."""
+    y = np.asarray(y, dtype=np.float64)
+    short_term.require_signal(y)
+    shortest = CLASSIC_OFFSET + CLASSIC_SHORTEST
+    if len(y) < shortest * sr:
+        raise ValueError(
+            f"the clip lasts {len(y) / sr:.2f} s: at least {shortest:g} s is needed, as it is read "
+            f"from {CLASSIC_OFFSET} s on"
+        )
+    y = y[round(CLASSIC_OFFSET * sr) :]
+    if not np.ptp(y):
+        raise ValueError(f"the clip is silent from {CLASSIC_OFFSET} s on: record it again")
+    return (y - y.mean()) / y.std()
+
+
+@lru_cache(maxsize=8)
+def _window(name: str, length: int) -> NDArray[np.float64]:
+    """Return a periodic window: the symmetric one that is a sample longer, without its last."""
+    shapes = {"hamming": np.hamming, "hann": np.hanning}
+    if name not in shapes:
+        raise ValueError(f"unknown window {name!r}: use one of {', '.join(shapes)}")
+    return shapes[name](length + 1)[:-1]
+
+
+_LINEAR_HZ, _HZ_PER_MEL = 1000.0, 200 / 3
+_LINEAR_MELS = _LINEAR_HZ / _HZ_PER_MEL
+_LOG_STEP = np.log(6.4) / 27
+
+
+def _mel(frequency: float) -> float:
+    """Return Slaney's mel of a frequency [Hz]."""
+    if frequency < _LINEAR_HZ:
+        return frequency / _HZ_PER_MEL
+    return _LINEAR_MELS + float(np.log(frequency / _LINEAR_HZ)) / _LOG_STEP
+
+
+def _hz(mel: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the frequencies [Hz] of Slaney's mels."""
+    above = _LINEAR_HZ * np.exp(_LOG_STEP * np.maximum(mel - _LINEAR_MELS, 0))
+    return np.where(mel < _LINEAR_MELS, mel * _HZ_PER_MEL, above)

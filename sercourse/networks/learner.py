@@ -1,0 +1,197 @@
+"""How a recipe fits a network: inner validation, members, temperature, files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sercourse import classical
+from sercourse.networks import export
+from sercourse.networks.backend import quiet_keras
+from sercourse.networks.training import (
+    Array,
+    Codes,
+    Examples,
+    Progress,
+    Report,
+    Training,
+    logits,
+    softmax,
+    temperature,
+    train,
+)
+
+if TYPE_CHECKING:
+    import keras
+
+VALIDATION_SHARE = 10  # one tenth of the groups
+
+
+@dataclass(frozen=True, eq=False)
+class FittedNetwork:
+    """A trained network, or the average of several.
+
+    Attributes
+    ----------
+    members : tuple of keras.Model
+        They return logits.
+    temperatures : tuple of float
+        What each member's logits are divided by.
+    progress : tuple of Progress
+        How each member's training went.
+    settled : dict
+        What validation found: `epochs` and `temperature`, means over the members.
+    """
+
+    members: tuple[keras.Model, ...]
+    temperatures: tuple[float, ...]
+    progress: tuple[Progress, ...]
+    settled: dict[str, float]
+
+    @property
+    def classes_(self) -> NDArray[np.intp]:
+        """Labels as numbers, in the order of the probabilities."""
+        return np.arange(self.members[0].output_shape[-1])
+
+    @cached_property
+    def model(self) -> keras.Model:
+        """One Keras model from input to calibrated probabilities."""
+        return export.calibrated(self.members, temperatures=self.temperatures)
+
+    def predict_proba(self, X: Array) -> NDArray[np.float64]:
+        """Return calibrated probabilities, shape (n, n_labels)."""
+        scores = [
+            logits(member, X) / t for member, t in zip(self.members, self.temperatures, strict=True)
+        ]
+        return softmax(np.mean(scores, axis=0))
+
+    def contents(self) -> dict[str, bytes]:
+        """Return the model as files of a bundle, by name without suffix."""
+        return {".onnx": export.to_onnx(self.model), ".keras": export.to_keras(self.model)}
+
+
+@dataclass(frozen=True)
+class NetworkLearner:
+    """Trains a network on the training side of a split.
+
+    Attributes
+    ----------
+    build : callable
+        ``build(input_shape=..., n_labels=...)`` returns an unfitted `keras.Model` of logits.
+    training : Training
+    augment : callable, optional
+        As `train` takes it.
+    members : int
+        Networks that are averaged. Each has another seed and is validated on other speakers.
+    options : mapping
+        Further arguments of `build`, as JSON can hold them.
+    """
+
+    build: Callable[..., keras.Model]
+    training: Training
+    augment: Callable[..., tuple[Array, Array]] | None = None
+    members: int = 1
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def packages(self) -> tuple[str, ...]:
+        """What its models depend on, for the record."""
+        return ("keras", "tensorflow", "tf2onnx")
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """All that results depend on, as JSON can hold it."""
+        return {
+            "network": self.build.__name__,
+            "training": self.training.settings,
+            "augmentation": self.augment.__name__ if self.augment else None,
+            "members": self.members,
+            **({"options": dict(self.options)} if self.options else {}),
+        }
+
+    def fit(
+        self,
+        versions: Sequence[Array],
+        y: Codes,
+        *,
+        groups: NDArray[Any],
+        n_labels: int,
+        settled: Mapping[str, float] | None = None,
+        folder: Path | None = None,
+        report: Report = lambda line: None,
+    ) -> FittedNetwork:
+        """Train the members.
+
+        Parameters
+        ----------
+        versions : sequence of ndarray, shape (n_clips, ...) each
+            The clips, and copies of them.
+        y : ndarray of int, shape (n_clips,)
+        groups : ndarray, shape (n_clips,)
+            What must not be on both sides of the inner split: speakers or groups of recordings.
+        n_labels : int
+        settled : mapping, optional
+            What folds found, `epochs` and `temperature`: then every clip is trained on, and none
+            is left for validation.
+        folder : Path, optional
+            Where checkpoints are kept, and looked for.
+        report : callable
+            Gets a line now and then.
+        """
+        examples = Examples(versions, y, n_labels)
+        fitted = [
+            self._fit_member(
+                member,
+                examples,
+                groups=groups,
+                settled=settled,
+                folder=folder and folder / f"member-{member}",
+                report=report,
+            )
+            for member in range(self.members)
+        ]
+        models, temperatures, progress = zip(*fitted, strict=True)
+        epochs = [each.best or each.epoch for each in progress]
+        found = {"epochs": float(np.mean(epochs)), "temperature": float(np.mean(temperatures))}
+        return FittedNetwork(models, temperatures, progress, found)
+
+    def _fit_member(
+        self,
+        member: int,
+        examples: Examples,
+        *,
+        groups: NDArray[Any],
+        settled: Mapping[str, float] | None,
+        folder: Path | None,
+        report: Report,
+    ) -> tuple[keras.Model, float, Progress]:
+        training = replace(self.training, seed=self.training.seed + member)
+        validation = None
+        if settled is None:
+            inner = classical.inner_splits(examples.y, groups, n_folds=VALIDATION_SHARE)
+            learn, check = inner[member % len(inner)]
+            examples, validation = examples.of(learn), examples.of(check)
+        else:
+            training = replace(training, epochs=round(settled["epochs"]), patience=None)
+        quiet_keras().utils.set_random_seed(training.seed)
+        shape = examples.versions[0].shape[1:]
+        model = self.build(input_shape=shape, n_labels=examples.n_labels, **self.options)
+        progress = train(
+            model,
+            examples,
+            training=training,
+            validation=validation,
+            augment=self.augment,
+            folder=folder,
+            report=report,
+        )
+        if validation is None:
+            return model, (settled or {})["temperature"], progress
+        scores = logits(model, validation.versions[0])
+        return model, temperature(scores, validation.y), progress

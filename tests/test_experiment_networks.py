@@ -1,0 +1,183 @@
+"""Networks and ensembles in experiments: folds, checkpoints, bundles."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+pytest.importorskip("keras", reason="needs Keras: pip install -e '.[networks]'")
+pytest.importorskip("tensorflow", reason="needs TensorFlow: pip install -e '.[networks]'")
+
+from sercourse import bundles, corpora, evaluate, experiment, networks
+from sercourse.recipes import Ensemble, Recipe, recipe
+
+pytestmark = pytest.mark.xdist_group("networks")
+
+
+def small_learner() -> networks.NetworkLearner:
+    training = networks.Training(epochs=3, batch_size=8, averaged=0.4)
+    return networks.NetworkLearner(
+        networks.cnn_lstm, training, options={"filters": [4, 8], "units": 4}
+    )
+
+
+NETWORK = Recipe("small", "a small network", "log-mel", small_learner, speeds=(0.9,), seeds=1)
+SVM = recipe("svm-classic")
+BOTH = Ensemble("both", "the two together", (SVM, NETWORK))
+
+
+@pytest.fixture(scope="module")
+def clips(sample_ravdess: Path) -> pd.DataFrame:
+    clips = corpora.scan(sample_ravdess, corpus="ravdess").clips
+    few = clips[clips["emotion"].isin(["happy", "sad", "angry"])]
+    return few.groupby(["speaker", "emotion"]).head(3).reset_index(drop=True)
+
+
+@pytest.fixture(scope="module")
+def data(clips: pd.DataFrame) -> experiment.EnsembleDataset:
+    return experiment.prepare(BOTH, clips, progress=False)
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("store")
+
+
+@pytest.fixture(scope="module")
+def measured(data: experiment.EnsembleDataset, store: Path) -> experiment.Evaluation:
+    return experiment.evaluate_recipe(BOTH, data, protocol="speaker", only=["fold 2"], store=store)
+
+
+def test_networks_run_as_the_svm_does(
+    data: experiment.EnsembleDataset, store: Path, measured: experiment.Evaluation
+) -> None:
+    alone = experiment.evaluate_recipe(
+        NETWORK, data.parts[1], protocol="speaker", only=["fold 2"], store=store
+    )
+    (fold,) = alone.metrics["folds"]
+    assert fold["epochs"] == 3
+    assert fold["temperature"] > 0
+    assert alone.metrics["n_folds"] == 1
+    assert alone.metrics["of_folds"] == 6
+    columns = [name for name in alone.predictions if name.startswith("p_")]
+    assert np.allclose(alone.predictions[columns].sum(axis=1), 1, atol=1e-4)
+
+
+def test_a_fold_that_does_not_exist_is_refused(
+    data: experiment.EnsembleDataset, store: Path
+) -> None:
+    with pytest.raises(ValueError, match="there is no fold 'fold 9': the protocol has fold 1"):
+        experiment.evaluate_recipe(BOTH, data, protocol="speaker", only=["fold 9"], store=store)
+
+
+def test_an_ensemble_averages_what_its_members_say(
+    data: experiment.EnsembleDataset, store: Path, measured: experiment.Evaluation
+) -> None:
+    one, other = (
+        experiment.evaluate_recipe(
+            member, part, protocol="speaker", only=["fold 2"], store=store
+        ).predictions
+        for member, part in zip(BOTH.members, data.parts, strict=True)
+    )
+    columns = [name for name in one if name.startswith("p_")]
+    product = np.sqrt(np.maximum(one[columns], 1e-6) * np.maximum(other[columns], 1e-6))
+    expected = product.div(product.sum(axis=1), axis=0)
+    np.testing.assert_allclose(measured.predictions[columns], expected, atol=2e-5)
+    again = evaluate.summarize(measured.predictions, emotions=data.emotions)
+    assert again["accuracy"] == measured.metrics["accuracy"]
+    with pytest.raises(ValueError, match="were tested on other clips"):
+        experiment.average([one, other.iloc[::-1].reset_index(drop=True)])
+
+
+def test_protocols_with_one_training_side_share_the_training(
+    data: experiment.EnsembleDataset, tmp_path: Path
+) -> None:
+    network = data.parts[1]
+    for protocol in ("speaker+norm", "speaker+enrol"):
+        experiment.evaluate_recipe(
+            NETWORK, network, protocol=protocol, only=["fold 1"], store=tmp_path
+        )
+    assert len(list((tmp_path / "trainings").iterdir())) == 1
+    assert len(list((tmp_path / "evaluations").iterdir())) == 2
+
+
+def test_left_out_speakers_are_on_no_side(data: experiment.EnsembleDataset) -> None:
+    part = data.without_speakers(["ravdess-01", "ravdess-02"])
+    assert set(data.clips["speaker"]) - set(part.clips["speaker"]) == {"ravdess-01", "ravdess-02"}
+    assert all(len(each.X) == len(each.copies[0]) == len(part.clips) for each in part.parts[1:])
+    with pytest.raises(ValueError, match="there is no speaker 'ravdess-99'"):
+        data.without_speakers(["ravdess-99"])
+
+
+@pytest.fixture(scope="module")
+def trained(data: experiment.EnsembleDataset, store: Path, measured: experiment.Evaluation) -> Path:
+    return experiment.train(
+        BOTH, data, folder=store / "sample-both", evaluations=[measured], store=store
+    )
+
+
+def test_the_bundle_of_an_ensemble_has_the_files_of_its_members(trained: Path) -> None:
+    assert {path.name for path in trained.iterdir()} == {
+        "bundle.json",
+        *(f"svm-classic{end}" for end in (".onnx", "-enrolled.onnx", "-voice.npz")),
+        *(f"small{end}" for end in (".onnx", ".keras", "-enrolled.onnx", "-voice.npz")),
+        "metrics.json",
+        "predictions.csv",
+        "README.md",
+    }
+    info = json.loads((trained / "bundle.json").read_text("utf-8"))
+    assert [member["recipe"]["name"] for member in info["members"]] == ["svm-classic", "small"]
+    assert {"keras", "scikit-learn"} <= set(info["versions"])
+
+
+def test_its_answer_is_the_geometric_mean_of_theirs(
+    trained: Path, data: experiment.EnsembleDataset
+) -> None:
+    bundle = bundles.load(trained)
+    one, other = (
+        member.predict_proba(part.X[:5])
+        for member, part in zip(bundle.members, data.parts, strict=True)
+    )
+    both = bundle.predict_proba(*(part.X[:5] for part in data.parts))
+    np.testing.assert_allclose(both, evaluate.geometric_mean(np.stack([one, other])), atol=1e-9)
+    by_file = bundle.predict_file(data.clips["path"].iloc[2])
+    np.testing.assert_allclose(list(by_file.probabilities.values()), both[2], atol=1e-5)
+    with pytest.raises(ValueError, match="has 2 members and 1 arrays were given"):
+        bundle.predict_proba(data.parts[0].X[:5])
+
+
+def test_it_enrols_a_speaker(trained: Path, data: experiment.EnsembleDataset) -> None:
+    own = data.clips[data.clips["speaker"] == data.clips["speaker"].iloc[0]]
+    bundle = bundles.load(trained)
+    known = bundle.enrol(own["path"])
+    plain = bundle.predict_file(own["path"].iloc[0]).probabilities
+    assert known.predict_file(own["path"].iloc[0]).probabilities != plain
+
+
+def test_onnx_and_keras_files_agree(trained: Path, data: experiment.EnsembleDataset) -> None:
+    keras = networks.quiet_keras()
+    model = keras.saving.load_model(trained / "small.keras", safe_mode=True, compile=False)
+    X = data.parts[1].X[:20]
+    theirs = model.predict_on_batch(X)
+    np.testing.assert_allclose(bundles.load(trained).members[1].predict_proba(X), theirs, atol=1e-4)
+
+
+def test_predicting_needs_no_training_library(
+    trained: Path, data: experiment.EnsembleDataset
+) -> None:
+    script = (
+        "import sys; from sercourse import bundles\n"
+        f"bundles.load({str(trained)!r}).predict_file({data.clips['path'].iloc[0]!r})\n"
+        "print([name for name in ('tensorflow', 'keras', 'sklearn') if name in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"
+    assert not done.stderr
