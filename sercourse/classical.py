@@ -271,6 +271,7 @@ class PipelineLearner:
         *,
         groups: NDArray[Any],
         n_labels: int,
+        rows: NDArray[np.intp] | None = None,
         settled: Mapping[str, float] | None = None,
         folder: Path | None = None,
         report: Callable[[str], None] = lambda line: None,
@@ -280,10 +281,11 @@ class PipelineLearner:
         It takes a minute at most, so it keeps no checkpoint; and it finds its temperature by
         cross-validation, so that nothing needs to be settled before.
         """
+        chosen = versions if rows is None else [version[rows] for version in versions]
         with threadpoolctl.threadpool_limits(1):  # more wait for each other on busy cores
             model = fit(
                 self.make,
-                np.concatenate(versions),
+                np.concatenate(chosen),
                 np.tile(y, len(versions)),
                 groups=np.tile(groups, len(versions)),
                 grid=self.grid,

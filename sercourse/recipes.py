@@ -51,6 +51,7 @@ class Learner(Protocol):
         *,
         groups: NDArray[Any],
         n_labels: int,
+        rows: NDArray[np.intp] | None = None,
         settled: Mapping[str, float] | None = None,
         folder: Path | None = None,
         report: Report = ...,
@@ -58,8 +59,9 @@ class Learner(Protocol):
         """Fit on the training side of a split.
 
         `versions` are the clips and copies of them, row by row; `y` places among the labels;
-        `groups` what no inner split may tear apart; `settled` what the folds found, for the final
-        model; `folder` where a long training keeps its checkpoints.
+        `groups` what no inner split may tear apart; `rows` where the clips are in `versions`, if
+        not all of it; `settled` what the folds found, for the final model; `folder` where a long
+        training keeps its checkpoints.
         """
 
 
@@ -83,6 +85,9 @@ class Recipe:
         Further copies with white noise, each at an SNR of its own.
     snr : tuple of float
         Range of that SNR [dB].
+    normalized : bool
+        Whether the features of a known voice are normalised where the protocol allows it. A network
+        that learns from voices of every speed and length of the vocal tract gains nothing by it.
     seeds : int
         Repeats of the protocol ``random``.
     version : int
@@ -96,6 +101,7 @@ class Recipe:
     speeds: tuple[float, ...] = ()
     noisy_copies: int = 0
     snr: tuple[float, float] = (15.0, 30.0)
+    normalized: bool = True
     seeds: int = 10
     version: int = 1
 
@@ -175,7 +181,7 @@ def _cnn_lstm_classic() -> Learner:
     from sercourse import networks
 
     training = networks.Training(
-        epochs=60, batch_size=32, optimizer="sgd", learning_rate=0.01, patience=10
+        epochs=60, batch_size=16, optimizer="sgd", learning_rate=0.01, patience=10
     )
     return networks.NetworkLearner(networks.cnn_lstm_classic, training)
 
@@ -184,7 +190,10 @@ def _cnn_lstm() -> Learner:
     from sercourse import networks
 
     return networks.NetworkLearner(
-        networks.cnn_lstm, networks.CNN_LSTM_TRAINING, augment=networks.augment_spectrograms
+        networks.cnn_lstm,
+        networks.CNN_LSTM_TRAINING,
+        augment=networks.augment_spectrograms,
+        members=2,
     )
 
 
@@ -229,6 +238,7 @@ _CNN_LSTM = Recipe(
     feature_set="log-mel",
     make_learner=_cnn_lstm,
     speeds=(0.87, 0.93, 1.07, 1.14),
+    normalized=False,
     seeds=3,
 )
 _CNN_LSTM_STEPS = (
@@ -237,6 +247,7 @@ _CNN_LSTM_STEPS = (
         "a step to cnn-lstm: convolutions over the mel spectrogram, averaged over time",
         feature_set="log-mel",
         make_learner=_cnn,
+        normalized=False,
         seeds=3,
     ),
     Recipe(
@@ -244,6 +255,7 @@ _CNN_LSTM_STEPS = (
         "a step to cnn-lstm: the LSTM and attentive pooling",
         feature_set="log-mel",
         make_learner=_cnn_lstm_unaugmented,
+        normalized=False,
         seeds=3,
     ),
     Recipe(
@@ -252,6 +264,7 @@ _CNN_LSTM_STEPS = (
         feature_set="log-mel",
         make_learner=_cnn_lstm_unaugmented,
         speeds=_CNN_LSTM.speeds,
+        normalized=False,
         seeds=3,
     ),
 )

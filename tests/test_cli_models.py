@@ -135,6 +135,21 @@ def test_evaluate_writes_its_json(
     assert f"accuracy {told['accuracy']:.1%}" in capsys.readouterr().out
 
 
+def test_evaluate_runs_chosen_folds_without_some_speakers(
+    sample_ravdess: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = tmp_path / "result.json"
+    argv = ["evaluate", "svm-classic", str(sample_ravdess), "--corpus", "ravdess"]
+    argv += ["--protocol", "speaker", "--folds", "fold 2, fold 3", "--json", str(target)]
+    assert main([*argv, "--leave-out", "ravdess-01,ravdess-02"]) == 0
+    told = json.loads(target.read_text("utf-8"))
+    assert [fold["fold"] for fold in told["folds"]] == ["fold 2", "fold 3"]
+    assert told["n_clips"] == 300
+    assert "speaker (2 of " in capsys.readouterr().out
+    said = refuse(capsys, *argv, "--leave-out", "actor 1")
+    assert "there is no speaker 'actor 1'" in said
+
+
 def test_train_makes_a_bundle_that_predicts(
     sample_ravdess: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

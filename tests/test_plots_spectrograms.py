@@ -53,6 +53,7 @@ def test_cuts_stand_where_they_start_and_end() -> None:
     assert shown == [[0.4, 1.7], [0.5, 2.0], [2.0, 3.5]]
     assert [line.get_linestyle() for line in ax.lines] == ["-", "-", ":"], "padding is not marked"
     assert ax.get_xlim()[1] > 3.5
+    assert max(abs(tick) for tick in ax.get_yticks()) < 0.4, "amplitudes stand where no signal is"
     drawn(ax)
 
 

@@ -83,8 +83,8 @@ class Bundle:
 
     @property
     def can_enrol(self) -> bool:
-        """Whether it has models for voices that are known from a few clips."""
-        return all(each.info["files"]["voice"] in self.info["files"] for each in self.members)
+        """Whether a member has a model for voices that are known from a few clips."""
+        return any(each.can_enrol for each in self.members)
 
     def enrol(self, paths: Iterable[str | Path]) -> Bundle:
         """Return a bundle that knows the speaker of some unlabelled clips.

@@ -58,8 +58,15 @@ class Member:
         """Return what the model measures on a signal."""
         return features.extract(y, sr=sr, feature_set=self.feature_set)
 
+    @property
+    def can_enrol(self) -> bool:
+        """Whether there is a model for voices that are known from a few clips."""
+        return "voice" in self.info["files"]
+
     def enrol(self, signals: Sequence[NDArray[Any]], *, sr: int) -> Member:
-        """Return the model for the speaker of some signals."""
+        """Return the model for the speaker of some signals; itself if it has no such model."""
+        if not self.can_enrol:
+            return self
         with np.load(self.folder / self.info["files"]["voice"], allow_pickle=False) as stored:
             typical = normalize.Voice(stored["mean"], stored["std"])
         rows = np.stack([self.row(y, sr=sr) for y in signals])
@@ -77,20 +84,26 @@ class Member:
         return session((self.folder / name).read_bytes())
 
 
-def member_files(name: str | None = None) -> dict[str, str]:
-    """Return what the files of a model are called; `name` tells those of an ensemble apart.
+def member_files(name: str | None = None, *, enrols: bool) -> dict[str, str]:
+    """Return what the files of a model are called.
+
+    Parameters
+    ----------
+    name : str, optional
+        Tells the members of an ensemble apart.
+    enrols : bool
+        Whether there is a second model, for voices that are known from a few clips.
 
     Examples
     --------
-    >>> member_files("svm")["model"]
-    'svm.onnx'
+    >>> member_files("svm", enrols=True)
+    {'model': 'svm.onnx', 'enrolled': 'svm-enrolled.onnx', 'voice': 'svm-voice.npz'}
     """
-    prefix = "" if name is None else f"{name}-"
-    return {
-        "model": f"{name or 'model'}.onnx",
-        "enrolled": f"{name or 'model'}-enrolled.onnx",
-        "voice": f"{prefix}voice.npz",
-    }
+    stem = name or "model"
+    if not enrols:
+        return {"model": f"{stem}.onnx"}
+    voice = "voice.npz" if name is None else f"{name}-voice.npz"
+    return {"model": f"{stem}.onnx", "enrolled": f"{stem}-enrolled.onnx", "voice": voice}
 
 
 def session(model: bytes) -> onnxruntime.InferenceSession:

@@ -35,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         # The reader, such as `head`, has had enough; Python must not complain at exit either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except (ValueError, OSError, LookupError) as error:
+    except (ValueError, OSError, LookupError, ModuleNotFoundError) as error:
         # These are what a user can cause; SERCOURSE_DEBUG shows where they come from.
         if os.environ.get("SERCOURSE_DEBUG"):
             raise

@@ -119,7 +119,8 @@ def _features(args: argparse.Namespace) -> int:
     for rejects in (found.rejects, table.rejects):
         for reject in rejects.itertuples():
             print(f"{reject.path}: {reject.reason}", file=sys.stderr)
-    print(f"{out}: {len(table.X)} clips x {len(table.names)} features")
+    sizes = " x ".join(str(size) for size in table.X.shape[1:])
+    print(f"{out}: {len(table.X)} clips x {sizes} features")
     return int(len(table.rejects) > 0)
 
 

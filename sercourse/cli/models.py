@@ -271,11 +271,16 @@ def _summary(metrics: dict[str, Any]) -> str:
         for title, name in (("UAR", "uar"), ("F1", "macro_f1"), ("chance", "chance"))
     )
     return (
-        f"{metrics['recipe']} on {metrics['corpus']}, {metrics['protocol']}, "
+        f"{metrics['recipe']} on {metrics['corpus']}, {metrics['protocol']}{_part(metrics)}, "
         f"{len(metrics['emotions'])} emotions ({metrics['labels']}), {metrics['n_clips']} clips: "
         f"accuracy {metrics['accuracy']:.1%}{_spread(metrics)}  {figures}  "
         f"calibration error {metrics['ece']:.3f}"
     )
+
+
+def _part(metrics: dict[str, Any]) -> str:
+    """Say where only some of a protocol's folds were run."""
+    return f" ({metrics['n_folds']} of {metrics['of_folds']} folds)" if "n_folds" in metrics else ""
 
 
 def _spread(metrics: dict[str, Any]) -> str:

@@ -173,7 +173,7 @@ def _run_fold(
     report: Report,
 ) -> dict[str, Any]:
     started = time.perf_counter()
-    key = files.digest(training_key(recipe, data, fold, protocol=protocol, final=False))
+    key = files.digest(training_key(recipe, data, fold, protocol=protocol))
     model, test = fit_fold(
         recipe,
         data,

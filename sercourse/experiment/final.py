@@ -69,7 +69,10 @@ def train(
     contents: dict[str, bytes | str] = {}
     members = []
     for member, part in _members(recipe, data):
-        names = bundles.member_files(member.name if isinstance(recipe, Ensemble) else None)
+        names = bundles.member_files(
+            member.name if isinstance(recipe, Ensemble) else None,
+            enrols=member.normalized and part.has_voices,
+        )
         settled = _settled(evaluations, member)
         contents |= _trained(member, part, names=names, settled=settled, store=store, report=report)
         members.append({**_member_info(member), "files": names})
@@ -114,18 +117,25 @@ def _trained(
     store: Path,
     report: Report,
 ) -> dict[str, bytes]:
-    """Return one model's files: for any voice and, where voices are known, for enrolled ones."""
+    """Return one model's files: for any voice and, where it has one, for enrolled voices."""
     made: dict[str, bytes] = {}
-    for kind, protocol in (("model", "speaker"), ("enrolled", "speaker+norm")):
-        if kind == "enrolled" and not data.has_voices:
+    protocols = {"model": "speaker", "enrolled": "speaker+norm"} if data.has_voices else {}
+    for kind in ("model", "enrolled"):
+        if kind not in names:
             continue
-        used = protocol if data.has_voices else "random"
         report(f"training {recipe.name} on all {len(data.y)} clips ({kind})")
-        exported = _export(recipe, data, used, settled=settled, store=store, report=report)
+        exported = _export(
+            recipe,
+            data,
+            protocols.get(kind, "random"),
+            settled=settled,
+            store=store,
+            report=report,
+        )
         made[names[kind]] = exported[".onnx"]
         if kind == "model" and ".keras" in exported:
             made[Path(names[kind]).stem + ".keras"] = exported[".keras"]
-    if data.has_voices:
+    if "voice" in names:
         made[names["voice"]] = _voice_file(data)
     return made
 
@@ -141,8 +151,7 @@ def _export(
 ) -> dict[str, bytes]:
     """Train on everything and return the model's files, after checking that ONNX is the same."""
     everything = splits.Fold("all", np.arange(len(data.y)), np.arange(len(data.y)))
-    final = settled is not None
-    key = files.digest([training_key(recipe, data, everything, protocol=protocol, final=final)])
+    key = files.digest(training_key(recipe, data, everything, protocol=protocol, settled=settled))
     model, X = fit_fold(
         recipe,
         data,

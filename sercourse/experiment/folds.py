@@ -60,20 +60,26 @@ def fit_fold(
     report : callable
         Gets a line now and then.
     """
-    versions = [each[fold.train] for each in (data.X, *data.copies)]
+    versions, rows = [data.X, *data.copies], fold.train  # tables are large: nothing is copied
     test = data.X[fold.test]
-    if protocol in NORMALIZED:
-        versions, test = _normalize_sides(data, fold, versions)
+    if _normalizes(recipe, protocol):
+        versions, test = _normalize_sides(data, fold, [each[rows] for each in versions])
+        rows = np.arange(len(rows))
     model = recipe.learner.fit(
         versions,
         data.y[fold.train],
         groups=_inner_groups(data, protocol)[fold.train],
         n_labels=len(data.emotions),
+        rows=rows,
         settled=settled,
         folder=checkpoints,
         report=report,
     )
     return model, test
+
+
+def _normalizes(recipe: Recipe, protocol: str) -> bool:
+    return recipe.normalized and protocol in NORMALIZED
 
 
 def _normalize_sides(
@@ -102,18 +108,23 @@ def _inner_groups(data: Dataset, protocol: str) -> NDArray[np.str_]:
 
 
 def training_key(
-    recipe: Recipe, data: Dataset, fold: splits.Fold, *, protocol: str, final: bool
+    recipe: Recipe,
+    data: Dataset,
+    fold: splits.Fold,
+    *,
+    protocol: str,
+    settled: Mapping[str, float] | None = None,
 ) -> list[Any]:
-    """Return what the training side of a fold depends on, as JSON can hold it.
+    """Return what a training depends on, as JSON can hold it.
 
     Protocols that share it, such as ``speaker+norm`` and ``speaker+enrol``, share one training.
     """
     sides = data.clips.iloc[fold.train][["clip_id", "content", "emotion", "speaker", "group"]]
     return [
         recipe.settings,
-        protocol in NORMALIZED,
+        _normalizes(recipe, protocol),
         protocol.startswith("speaker"),
         list(data.emotions),
         sides.fillna("").to_numpy(dtype=str).tolist(),
-        final,
+        settled["epochs"] if settled else False,
     ]

@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sercourse import classical
 from sercourse.networks import export
-from sercourse.networks.backend import quiet_keras
+from sercourse.networks.backend import set_seed
 from sercourse.networks.training import (
     Array,
     Codes,
@@ -122,6 +121,7 @@ class NetworkLearner:
         *,
         groups: NDArray[Any],
         n_labels: int,
+        rows: Codes | None = None,
         settled: Mapping[str, float] | None = None,
         folder: Path | None = None,
         report: Report = lambda line: None,
@@ -130,12 +130,14 @@ class NetworkLearner:
 
         Parameters
         ----------
-        versions : sequence of ndarray, shape (n_clips, ...) each
+        versions : sequence of ndarray, shape (n_rows, ...) each
             The clips, and copies of them.
         y : ndarray of int, shape (n_clips,)
         groups : ndarray, shape (n_clips,)
             What must not be on both sides of the inner split: speakers or groups of recordings.
         n_labels : int
+        rows : ndarray of int, shape (n_clips,), optional
+            Where the clips are in `versions`; by default they are all of it.
         settled : mapping, optional
             What folds found, `epochs` and `temperature`: then every clip is trained on, and none
             is left for validation.
@@ -144,7 +146,7 @@ class NetworkLearner:
         report : callable
             Gets a line now and then.
         """
-        examples = Examples(versions, y, n_labels)
+        examples = Examples(versions, y, n_labels, rows)
         fitted = [
             self._fit_member(
                 member,
@@ -171,6 +173,8 @@ class NetworkLearner:
         folder: Path | None,
         report: Report,
     ) -> tuple[keras.Model, float, Progress]:
+        from sercourse import classical  # loads scikit-learn
+
         training = replace(self.training, seed=self.training.seed + member)
         validation = None
         if settled is None:
@@ -179,9 +183,8 @@ class NetworkLearner:
             examples, validation = examples.of(learn), examples.of(check)
         else:
             training = replace(training, epochs=round(settled["epochs"]), patience=None)
-        quiet_keras().utils.set_random_seed(training.seed)
-        shape = examples.versions[0].shape[1:]
-        model = self.build(input_shape=shape, n_labels=examples.n_labels, **self.options)
+        set_seed(training.seed)
+        model = self.build(input_shape=examples.shape, n_labels=examples.n_labels, **self.options)
         progress = train(
             model,
             examples,
@@ -193,5 +196,5 @@ class NetworkLearner:
         )
         if validation is None:
             return model, (settled or {})["temperature"], progress
-        scores = logits(model, validation.versions[0])
+        scores = logits(model, validation.plain())
         return model, temperature(scores, validation.y), progress

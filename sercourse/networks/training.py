@@ -78,25 +78,42 @@ class Examples:
 
     Attributes
     ----------
-    versions : sequence of ndarray, shape (n_clips, ...) each
-        The clips, and copies of them; each epoch draws one version of each clip.
+    versions : sequence of ndarray, shape (n_rows, ...) each
+        Clips, and copies of them; each epoch draws one version of each clip.
     y : ndarray of int, shape (n_clips,)
         Place of the emotion among the labels.
     n_labels : int
+    rows : ndarray of int, shape (n_clips,), optional
+        Where the clips are in `versions`; by default they are all of it. Tables are large: what is
+        chosen among their rows is not copied.
     """
 
     versions: Sequence[Array]
     y: Codes
     n_labels: int
+    rows: Codes | None = None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of one input."""
+        return tuple(self.versions[0].shape[1:])
 
     def of(self, clips: NDArray[Any]) -> Examples:
-        """Return the examples of some clips."""
-        return Examples([each[clips] for each in self.versions], self.y[clips], self.n_labels)
+        """Return the examples of some clips (positions)."""
+        return replace(self, y=self.y[clips], rows=self._rows(clips))
 
     def drawn(self, clips: NDArray[Any], version: NDArray[Any]) -> NDArray[np.float32]:
         """Return clips (positions), each in the version that was drawn for it."""
-        drawn = [self.versions[v][clip] for clip, v in zip(clips, version, strict=True)]
+        rows = self._rows(clips)
+        drawn = [self.versions[v][row] for row, v in zip(rows, version, strict=True)]
         return np.stack(drawn).astype(np.float32, copy=False)
+
+    def plain(self) -> Array:
+        """Return the clips as they are: their first version."""
+        return self.versions[0] if self.rows is None else self.versions[0][self.rows]
+
+    def _rows(self, clips: NDArray[Any]) -> NDArray[Any]:
+        return clips if self.rows is None else self.rows[clips]
 
 
 @dataclass
@@ -303,7 +320,7 @@ def _run_epoch(
 
 def _scores(model: keras.Model, examples: Examples, *, name: str) -> dict[str, float]:
     """Return loss and accuracy on clips that are not trained on."""
-    scores = logits(model, examples.versions[0])
+    scores = logits(model, examples.plain())
     return {
         f"{name}_loss": round(cross_entropy(scores, examples.y), 5),
         f"{name}_accuracy": round(float(np.mean(scores.argmax(1) == examples.y)), 5),

@@ -9,6 +9,7 @@ from sercourse.plots.corpora import (
     speaker_counts,
     speaker_grid,
 )
+from sercourse.plots.networks import gains, learning_curves, occlusion
 from sercourse.plots.over_time import emotions_over_time
 from sercourse.plots.results import (
     accuracies,
@@ -54,8 +55,11 @@ __all__ = [
     "emotions_over_time",
     "filter_bank",
     "fold_map",
+    "gains",
+    "learning_curves",
     "log_mel",
     "mfcc",
+    "occlusion",
     "pictures",
     "reliability",
     "rolling_windows",

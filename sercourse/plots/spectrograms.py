@@ -99,7 +99,11 @@ def cuts(
         if end > seconds:
             ax.plot([seconds, end], [height, height], color=STRONG, linestyle=":")
         ax.text(start, height + 0.1 * peak, name, color=INK, size=8, va="bottom")
-    ax.set(xlim=(0, 1.01 * last), ylim=(-1.1 * peak, peak * (1.3 + 0.5 * len(spans))))
+    edge, top = 1.1 * peak, peak * (1.3 + 0.5 * len(spans))
+    ax.set(xlim=(0, 1.01 * last), ylim=(-edge, top))
+    ax.set_yticks([tick for tick in ax.get_yticks() if abs(tick) <= edge])
+    ax.spines["left"].set_bounds(-edge, edge)
+    ax.yaxis.set_label_coords(-0.075, edge / (edge + top))
     return ax
 
 
@@ -247,7 +251,7 @@ def sounds(
     missing = [title for title in waves if title not in levels]
     if missing:
         raise ValueError(f"there is no spectrogram for {missing[0]!r}: give one for every signal")
-    _, axes = plt.subplots(
+    figure, axes = plt.subplots(
         2, len(waves), figsize=(WIDTH, 2.7), squeeze=False, sharey="row", height_ratios=[2, 3]
     )
     top = max(float(np.max(levels[title])) for title in waves) if top is None else top
@@ -261,6 +265,7 @@ def sounds(
         for ax in (above, below):
             ax.set_xlim(0, longest)
             ax.label_outer()
+    figure.align_ylabels(axes[:, 0])
     return axes
 
 
