@@ -133,7 +133,6 @@ def test_the_bundle_of_an_ensemble_has_the_files_of_its_members(trained: Path) -
         "bundle.json",
         *(f"svm-classic{end}" for end in (".onnx", "-enrolled.onnx", "-voice.npz")),
         "small.onnx",
-        "small.keras",
         "metrics.json",
         "predictions.csv",
         "README.md",
@@ -167,12 +166,21 @@ def test_it_enrols_a_speaker(trained: Path, data: experiment.EnsembleDataset) ->
     assert known.predict_file(own["path"].iloc[0]).probabilities != plain
 
 
-def test_onnx_and_keras_files_agree(trained: Path, data: experiment.EnsembleDataset) -> None:
-    keras = networks.quiet_keras()
-    model = keras.saving.load_model(trained / "small.keras", safe_mode=True, compile=False)
-    X = data.parts[1].X[:20]
-    theirs = model.predict_on_batch(X)
-    np.testing.assert_allclose(bundles.load(trained).members[1].predict_proba(X), theirs, atol=1e-4)
+def test_onnx_and_keras_files_agree(
+    data: experiment.EnsembleDataset, store: Path, measured: experiment.Evaluation
+) -> None:
+    network = data.parts[1]
+    folder = experiment.train(
+        NETWORK, network, folder=store / "sample-small", evaluations=[measured], store=store
+    )
+    assert {path.name for path in folder.glob("model*")} == {"model.onnx", "model.keras"}
+    path = folder / "model.keras"
+    model = networks.quiet_keras().saving.load_model(path, safe_mode=True, compile=False)
+    X = network.X[:20]
+    ours = bundles.load(folder).predict_proba(X)
+    np.testing.assert_allclose(ours, model.predict_on_batch(X), atol=1e-4)
+    with pytest.raises(ValueError, match="cannot enrol a speaker"):
+        bundles.load(folder).enrol(network.clips["path"].head(2))
 
 
 def test_predicting_needs_no_training_library(

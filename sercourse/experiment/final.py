@@ -74,7 +74,10 @@ def train(
             enrols=member.normalized and part.has_voices,
         )
         settled = _settled(evaluations, member)
-        contents |= _trained(member, part, names=names, settled=settled, store=store, report=report)
+        made = _trained(member, part, names=names, settled=settled, store=store, report=report)
+        if isinstance(recipe, Ensemble):  # its networks can go on training from their own bundles
+            made = {name: each for name, each in made.items() if not name.endswith(".keras")}
+        contents |= made
         members.append({**_member_info(member), "files": names})
     info = _bundle_info(recipe, data, members=members, name=folder.name)
     metrics = {
