@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sercourse import features
-from sercourse.features import FeatureSet
+from sercourse.features import Change, FeatureSet, spectrogram
 
 Array = NDArray[np.floating]
 Report = Callable[[str], None]
@@ -31,6 +31,14 @@ class Model(Protocol):
 
     def contents(self) -> dict[str, bytes]:
         """Return the files of a bundle by suffix; ``.onnx`` is what inference runs."""
+
+
+@runtime_checkable
+class SegmentModel(Protocol):
+    """A model that judges the segments of a clip, and the clip by all of them."""
+
+    def predict_segments(self, X: Array) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+        """Return the clip of each segment, and probabilities, shape (n, n_labels)."""
 
 
 class Learner(Protocol):
@@ -85,6 +93,8 @@ class Recipe:
         Further copies with white noise, each at an SNR of its own.
     snr : tuple of float
         Range of that SNR [dB].
+    changes : tuple of tuple of features.Change
+        Further copies, each with what is done to the clip, one after the other.
     normalized : bool
         Whether the features of a known voice are normalised where the protocol allows it. A network
         that learns from voices of every speed and length of the vocal tract gains nothing by it.
@@ -101,6 +111,7 @@ class Recipe:
     speeds: tuple[float, ...] = ()
     noisy_copies: int = 0
     snr: tuple[float, float] = (15.0, 30.0)
+    changes: tuple[tuple[Change, ...], ...] = ()
     normalized: bool = True
     seeds: int = 10
     version: int = 1
@@ -118,7 +129,8 @@ class Recipe:
             features.with_noise(self.features, snr=self.snr, draw=draw)
             for draw in range(1, self.noisy_copies + 1)
         ]
-        return (*faster, *noisy)
+        changed = [features.with_changes(self.features, each) for each in self.changes]
+        return (*faster, *noisy, *changed)
 
     @cached_property
     def learner(self) -> Learner:
@@ -129,12 +141,14 @@ class Recipe:
     def settings(self) -> dict[str, Any]:
         """All that results depend on, as JSON can hold it."""
         noise = {"noisy_copies": self.noisy_copies, "snr": list(self.snr)}
+        changes = {"changes": [[each.settings for each in copy] for copy in self.changes]}
         return {
             "name": self.name,
             "version": self.version,
             "features": self.features.settings,
             "speeds": list(self.speeds),
             **(noise if self.noisy_copies else {}),
+            **(changes if self.changes else {}),
             **self.learner.settings,
         }
 
@@ -211,6 +225,50 @@ def _cnn() -> Learner:
     )
 
 
+def _aesdd_cnn(number: int, **settings: Any) -> Callable[[], Learner]:
+    """Return what makes the learner of one of the ancestor's networks on AESDD."""
+
+    def make() -> Learner:
+        from sercourse import networks
+
+        builders = {
+            1: networks.aesdd_cnn_1,
+            2: networks.aesdd_cnn_2,
+            3: networks.aesdd_cnn_3,
+        }
+        learner = networks.NetworkLearner(builders[number], networks.AESDD_TRAINING, **settings)
+        return networks.SegmentLearner(learner, spectrogram.MEL_SEGMENTS_FLOOR_DB)
+
+    return make
+
+
+def _aesdd_cnn_3_masked() -> Learner:
+    from sercourse import networks
+
+    return _aesdd_cnn(3, augment=networks.spec_augment)()
+
+
+def _aesdd_cnn_ours() -> Learner:
+    from sercourse import networks
+
+    training = networks.Training(
+        epochs=25,
+        batch_size=16,
+        learning_rate=3e-3,
+        weight_decay=1e-3,
+        label_smoothing=0.1,
+        averaged=0.2,
+    )
+    learner = networks.NetworkLearner(
+        networks.cnn_lstm,
+        training,
+        augment=networks.augment_spectrograms,
+        members=2,
+        options={"filters": [16, 32, 64, 128]},
+    )
+    return networks.SegmentLearner(learner, spectrogram.LOG_MEL_FLOOR_DB)
+
+
 _SVM_CLASSIC = Recipe(
     "svm-classic",
     "the ancestor's SVM: 200 statistics, F-test, 140 principal components",
@@ -271,20 +329,77 @@ _CNN_LSTM_STEPS = (
 _ENSEMBLE = Ensemble(
     "svm+cnn-lstm", "the SVM and the CNN-LSTM, their probabilities averaged", (_SVM, _CNN_LSTM)
 )
-
-RECIPES: Mapping[str, Recipe | Ensemble] = MappingProxyType(
-    {
-        each.name: each
-        for each in (
-            _SVM_CLASSIC,
-            _SVM,
-            _CNN_LSTM_CLASSIC,
-            _CNN_LSTM,
-            *_CNN_LSTM_STEPS,
-            _ENSEMBLE,
-        )
-    }
+_AESDD_CNN_1, _AESDD_CNN_2, _AESDD_CNN_3 = (
+    Recipe(
+        f"aesdd-cnn-{number}",
+        f"the ancestor's network on AESDD with {layers} convolutions, on mel segments of 3 s",
+        feature_set="mel-segments",
+        make_learner=_aesdd_cnn(number),
+        normalized=False,
+        seeds=3,
+    )
+    for number, layers in ((1, "two"), (2, "three"), (3, "four"))
 )
+# Two copies each, so that every variant but the masks shows the network three versions of a clip.
+_COPIES = {
+    "pitch": ((Change("pitch", -4, -4),), (Change("pitch", 4, 4),)),  # a third of an octave
+    "noise": ((Change("noise", 15, 30, draw=1),), (Change("noise", 15, 30, draw=2),)),
+    "stretch": ((Change("stretch", 0.8, 0.95),), (Change("stretch", 1.05, 1.25),)),
+    "shift": ((Change("shift", -0.5, 0.0),), (Change("shift", 0.0, 0.5),)),
+}
+_AESDD_STUDY = (
+    *(
+        replace(
+            _AESDD_CNN_3,
+            name=f"aesdd-cnn-3+{name}",
+            title=f"aesdd-cnn-3, trained with {what}",
+            changes=_COPIES[name],
+        )
+        for name, what in (
+            ("pitch", "copies a third of an octave lower and higher"),
+            ("noise", "copies with white noise at 15 to 30 dB"),
+            ("stretch", "slower and faster copies at the same pitch"),
+            ("shift", "copies that begin up to half a second earlier and later"),
+        )
+    ),
+    replace(
+        _AESDD_CNN_3,
+        name="aesdd-cnn-3+specaugment",
+        title="aesdd-cnn-3, trained with runs of bands and frames hidden",
+        make_learner=_aesdd_cnn_3_masked,
+    ),
+    replace(
+        _AESDD_CNN_3,
+        name="aesdd-cnn-3+all",
+        title="aesdd-cnn-3, trained with all of these copies and hidden runs",
+        changes=tuple(copy for copies in _COPIES.values() for copy in copies),
+        make_learner=_aesdd_cnn_3_masked,
+    ),
+)
+_AESDD_CNN = Recipe(
+    "aesdd-cnn",
+    "the CNN-LSTM on mel segments of 3 s, a clip judged by all of its segments",
+    feature_set="log-mel-segments",
+    make_learner=_aesdd_cnn_ours,
+    speeds=(0.87, 0.93, 1.07, 1.14),
+    normalized=False,
+    seeds=3,
+)
+
+_ALL: tuple[Recipe | Ensemble, ...] = (
+    _SVM_CLASSIC,
+    _SVM,
+    _CNN_LSTM_CLASSIC,
+    _CNN_LSTM,
+    *_CNN_LSTM_STEPS,
+    _ENSEMBLE,
+    _AESDD_CNN_1,
+    _AESDD_CNN_2,
+    _AESDD_CNN_3,
+    *_AESDD_STUDY,
+    _AESDD_CNN,
+)
+RECIPES: Mapping[str, Recipe | Ensemble] = MappingProxyType({each.name: each for each in _ALL})
 """The recipes by name."""
 
 
@@ -304,3 +419,31 @@ def recipe(name: str) -> Recipe | Ensemble:
     if name not in RECIPES:
         raise ValueError(f"unknown recipe {name!r}: use one of {', '.join(RECIPES)}")
     return RECIPES[name]
+
+
+def seeded(chosen: Recipe | Ensemble, seed: int) -> Recipe:
+    """Return the same recipe, whose network starts and is shown its clips by another seed.
+
+    With seed 0 its results are stored where those of the recipe itself are, as they are the same.
+
+    Raises
+    ------
+    ValueError
+        If nothing in it is drawn at random, so that a seed would change nothing, or it is an
+        ensemble.
+
+    Examples
+    --------
+    >>> seeded(recipe("aesdd-cnn-3"), 2).name
+    'aesdd-cnn-3'
+    """
+    if isinstance(chosen, Ensemble):
+        raise ValueError(f"{chosen.name!r} is an ensemble: give each of its members a seed")
+    learner: Any = chosen.learner
+    if not hasattr(learner, "seeded"):
+        raise ValueError(
+            f"recipe {chosen.name!r} draws nothing at random: it gives the same model each time, "
+            "and needs no seed"
+        )
+    other: Learner = learner.seeded(seed)
+    return replace(chosen, make_learner=lambda: other)

@@ -46,6 +46,12 @@ def add_parsers(subparsers: argparse._SubParsersAction) -> None:
         help="speakers without whose clips all is done, such as those of a test fold while you "
         "compare recipes",
     )
+    evaluate.add_argument(
+        "--training-seed",
+        type=int,
+        metavar="N",
+        help="of a network: how it starts, and in which order it is shown the clips; default: 0",
+    )
     evaluate.add_argument("--json", metavar="FILE", type=Path, help="also write the result there")
     evaluate.set_defaults(run=_evaluate)
 
@@ -109,6 +115,8 @@ def _evaluate(args: argparse.Namespace) -> int:
     from sercourse import experiment, files, labels, recipes, splits
 
     recipe = recipes.recipe(args.recipe)
+    if args.training_seed is not None:
+        recipe = recipes.seeded(recipe, args.training_seed)
     splits.refuse_unknown(args.protocol)
     emotions = labels.parse_emotions(args.emotions) if args.emotions else None
     clips = _clips(args)
@@ -274,8 +282,15 @@ def _summary(metrics: dict[str, Any]) -> str:
         f"{metrics['recipe']} on {metrics['corpus']}, {metrics['protocol']}{_part(metrics)}, "
         f"{len(metrics['emotions'])} emotions ({metrics['labels']}), {metrics['n_clips']} clips: "
         f"accuracy {metrics['accuracy']:.1%}{_spread(metrics)}  {figures}  "
-        f"calibration error {metrics['ece']:.3f}"
+        f"calibration error {metrics['ece']:.3f}{_by_segment(metrics)}"
     )
+
+
+def _by_segment(metrics: dict[str, Any]) -> str:
+    """Give the accuracy per segment where the recipe judges segments."""
+    if "segment_accuracy" not in metrics:
+        return ""
+    return f"  per segment {metrics['segment_accuracy']:.1%}"
 
 
 def _part(metrics: dict[str, Any]) -> str:

@@ -11,16 +11,17 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from sercourse import corpora, evaluate, files, splits
-from sercourse.experiment.dataset import Dataset, EnsembleDataset
+from sercourse.experiment.dataset import Array, Dataset, EnsembleDataset
 from sercourse.experiment.folds import fit_fold, make_folds, training_key
-from sercourse.recipes import Ensemble, Recipe, Report
+from sercourse.recipes import Ensemble, Model, Recipe, Report, SegmentModel
 
 DECIMALS = 5  # of stored probabilities; every figure is computed from the rounded ones
 
 SETTLED = ("epochs", "temperature")
-FROM_TRAINING = ("seconds", *SETTLED)
+FROM_TRAINING = ("seconds", *SETTLED, "n_segments", "segment_accuracy")
 """What the metrics of a fold tell that does not follow from its predictions."""
 
 
@@ -150,7 +151,9 @@ def _evaluate_ensemble(
     for i, fold in enumerate(summary["folds"]):
         members = [each.metrics["folds"][i]["seconds"] for each in evaluations]
         fold["seconds"] = round(sum(members), 2)
-    told = {**evaluations[0].metrics, **summary, "recipe": ensemble.name}
+    # Members may divide clips into other segments, or into none.
+    shared = {k: v for k, v in evaluations[0].metrics.items() if "segment" not in k}
+    told = {**shared, **summary, "recipe": ensemble.name}
     told["seconds"] = round(sum(each.metrics["seconds"] for each in evaluations), 1)
     settled = {name: each for member in evaluations for name, each in member.settled.items()}
     return Evaluation(predictions, told, settled)
@@ -187,6 +190,23 @@ def _run_fold(
         "probabilities": np.round(model.predict_proba(test), DECIMALS).tolist(),
         "seconds": round(time.perf_counter() - started, 2),
         **{name: round(value, DECIMALS) for name, value in model.settled.items()},
+        **_of_segments(model, test, truth=data.y[fold.test], n_labels=len(data.emotions)),
+    }
+
+
+def _of_segments(
+    model: Model, X: Array, *, truth: NDArray[np.intp], n_labels: int
+) -> dict[str, Any]:
+    """Return how a model judges single segments, if it does: what ancestors reported."""
+    if not isinstance(model, SegmentModel):
+        return {}
+    owner, probabilities = model.predict_segments(X)
+    counts = np.zeros((n_labels, n_labels), dtype=np.int64)
+    np.add.at(counts, (truth[owner], probabilities.argmax(axis=1)), 1)
+    return {
+        "n_segments": len(owner),
+        "segment_accuracy": round(evaluate.accuracy(counts), DECIMALS),
+        "segment_confusion": counts.tolist(),
     }
 
 
@@ -259,5 +279,25 @@ def _metrics(
         "n_clips": len(data.clips),
         **partial,
         **summary,
+        **_segment_summary(results, protocol=protocol),
         "seconds": round(sum(result["seconds"] for result in results), 1),
+    }
+
+
+def _segment_summary(results: Sequence[Mapping[str, Any]], *, protocol: str) -> dict[str, Any]:
+    """Return the figures per segment beside those per recording, where the folds tell them.
+
+    As of recordings, the accuracy is the mean over the seeds of ``random``, and that of all
+    segments at once of other protocols.
+    """
+    if not all("segment_confusion" in result for result in results):
+        return {}
+    counts = np.sum([result["segment_confusion"] for result in results], axis=0)
+    accuracies = [result["segment_accuracy"] for result in results]
+    pooled = protocol != "random"
+    return {
+        "n_segments": int(counts.sum()),
+        "segment_accuracy": evaluate.accuracy(counts) if pooled else float(np.mean(accuracies)),
+        "segment_accuracy_sd": float(np.std(accuracies, ddof=1)) if len(accuracies) > 1 else None,
+        "segment_confusion": counts.tolist(),
     }

@@ -7,7 +7,6 @@ Extraction needs NumPy alone: it is what inference loads.
 
 from __future__ import annotations
 
-import hashlib
 import sys
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,12 +21,14 @@ from numpy.typing import NDArray
 from sercourse import audio, augment, files
 from sercourse.features import short_term, spectrogram, statistics, voice
 from sercourse.features.artefact import load_features, save_features
+from sercourse.features.changes import Change, generator
 
 if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = [
     "SETS",
+    "Change",
     "FeatureSet",
     "Features",
     "extract",
@@ -39,6 +40,7 @@ __all__ = [
     "spectrogram",
     "statistics",
     "voice",
+    "with_changes",
     "with_noise",
     "with_pre_emphasis",
     "with_speed",
@@ -75,6 +77,8 @@ class FeatureSet:
         else, to augment a training set.
     draw : int
         Which noise: each number draws another one for the same signal.
+    changes : tuple of Change
+        What else is done to the signal first, one after the other, to augment a training set.
     longest : float
         Words that last longer [s] are judged in parts: corpora have clips of one sentence, and
         models know nothing longer.
@@ -95,6 +99,7 @@ class FeatureSet:
     shape: tuple[int, ...] = ()
     noise: tuple[float, float] | None = None
     draw: int = 0
+    changes: tuple[Change, ...] = ()
     longest: float = 8.0
 
     def __post_init__(self) -> None:
@@ -120,6 +125,7 @@ class FeatureSet:
         # What later versions added is told only where it is used: older bundles do not know of it.
         shape = {"shape": list(self.shape)} if self.shape else {}
         noise = {"noise": list(self.noise), "draw": self.draw} if self.noise else {}
+        changes = {"changes": [each.settings for each in self.changes]} if self.changes else {}
         return {
             "name": self.name,
             "sr": self.sr,
@@ -128,6 +134,7 @@ class FeatureSet:
             "speed": self.speed,
             **shape,
             **noise,
+            **changes,
         }
 
 
@@ -189,6 +196,22 @@ _ALL = (
         spectrogram.log_mel,
         shape=spectrogram.LOG_MEL_SHAPE,
         longest=3.5,
+    ),
+    FeatureSet(
+        "log-mel-segments",
+        16_000,
+        spectrogram.LOG_MEL_NAMES,
+        spectrogram.log_mel_segments,
+        shape=spectrogram.LOG_MEL_SEGMENTS_SHAPE,
+        longest=spectrogram.LONGEST_SECONDS,
+    ),
+    FeatureSet(
+        "mel-segments",
+        44_100,
+        spectrogram.MEL_SEGMENTS_NAMES,
+        spectrogram.mel_segments,
+        shape=spectrogram.MEL_SEGMENTS_SHAPE,
+        longest=spectrogram.LONGEST_SECONDS,
     ),
 )
 
@@ -275,6 +298,18 @@ def with_noise(feature_set: FeatureSet, *, snr: tuple[float, float], draw: int) 
     return replace(feature_set, noise=(low, high), draw=draw)
 
 
+def with_changes(feature_set: FeatureSet, changes: Sequence[Change]) -> FeatureSet:
+    """Return the same set, computed on the signal after some changes, one after the other.
+
+    Examples
+    --------
+    >>> slower = with_changes(named("mel-segments"), [Change("stretch", 0.8, 0.9, draw=1)])
+    >>> slower.settings["changes"]
+    [{'kind': 'stretch', 'amount': [0.8, 0.9], 'draw': 1}]
+    """
+    return replace(feature_set, changes=tuple(changes))
+
+
 def extract(y: NDArray[Any], *, sr: int, feature_set: FeatureSet) -> Array:
     """Return the features of one signal.
 
@@ -296,7 +331,7 @@ def extract(y: NDArray[Any], *, sr: int, feature_set: FeatureSet) -> Array:
     ------
     ValueError
         If the rate is another, the signal is too short or not finite, a feature is not finite, or
-        noise is to be added to silence.
+        the signal cannot be changed as the set wants, such as noise for silence.
 
     Examples
     --------
@@ -309,6 +344,8 @@ def extract(y: NDArray[Any], *, sr: int, feature_set: FeatureSet) -> Array:
             f"the signal is sampled at {sr} Hz and {feature_set.name!r} needs {feature_set.sr} Hz: "
             "resample it, or read it with audio.read at that rate"
         )
+    for change in feature_set.changes:
+        y = change.applied(y, sr=sr)
     if feature_set.noise is not None:
         y = _noisy(y, snr=feature_set.noise, draw=feature_set.draw)
     if feature_set.speed != 1:
@@ -327,8 +364,7 @@ def extract(y: NDArray[Any], *, sr: int, feature_set: FeatureSet) -> Array:
 def _noisy(y: NDArray[Any], *, snr: tuple[float, float], draw: int) -> NDArray[np.float32]:
     """Return the signal with white noise that follows from `draw` and the samples."""
     y = np.ascontiguousarray(y, dtype=np.float32)
-    key = hashlib.blake2b(y.tobytes(), digest_size=8).digest()
-    rng = np.random.default_rng([draw, int.from_bytes(key, "little")])
+    rng = generator(y, draw)
     return augment.add_noise(y, snr=rng.uniform(*snr), rng=rng)
 
 

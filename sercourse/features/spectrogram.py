@@ -1,8 +1,12 @@
 """Spectrograms as networks see them: power, mel bands, decibels, and windows that roll over them.
 
 A spectrogram is an array (n_frames, n_bands): time goes down, so that a window of frames is a slice
-of rows. Everything needs NumPy alone. `classic_windows` is the input of the ancestor's network,
-github.com/maelfabien/Multimodal-Emotion-Recognition (2019).
+of rows. Everything needs NumPy alone. `classic_windows` is the input of the ancestor's network on
+RAVDESS, github.com/maelfabien/Multimodal-Emotion-Recognition (2019), and `mel_segments` that of the
+one on AESDD, github.com/JadeArpaliangeas/Speech-Emotion-Recognition-CNN.
+
+Segments of a clip share one array of fixed size, so that a clip is a row of a table: those that a
+clip has come first, and the others are absent, at the lowest level in every frame and band.
 """
 
 from __future__ import annotations
@@ -41,6 +45,23 @@ LOG_MEL_FRAMES = 288  # 2.9 s, longer than 19 of 20 sentences of RAVDESS
 LOG_MEL_SHAPE = (LOG_MEL_FRAMES, LOG_MEL_BANDS)
 LOG_MEL_NAMES: tuple[str, ...] = tuple(f"mel_{k}" for k in range(1, LOG_MEL_BANDS + 1))
 """Names of the bands, the last axis of `log_mel`."""
+
+SEGMENT_SECONDS = 3.0
+MOST_SEGMENTS = 4
+LONGEST_SECONDS = MOST_SEGMENTS * SEGMENT_SECONDS
+"""Clips of AESDD last up to 10 s; of a longer one [s] the loudest stretch of this length is cut."""
+
+MEL_SEGMENTS_N_FFT, MEL_SEGMENTS_HOP = 2048, 1024  # [samples]: 46 ms every 23 ms at 44.1 kHz
+MEL_SEGMENTS_BANDS = 128
+MEL_SEGMENTS_TOP_DB = 80.0
+MEL_SEGMENTS_FLOOR_DB = -100.0
+"""Level of a segment that is absent: no segment that is there can lie so deep in all its bands."""
+
+MEL_SEGMENTS_SHAPE = (MOST_SEGMENTS, 130, MEL_SEGMENTS_BANDS)
+MEL_SEGMENTS_NAMES: tuple[str, ...] = tuple(f"mel_{k}" for k in range(1, MEL_SEGMENTS_BANDS + 1))
+"""Names of the bands, the last axis of `mel_segments`."""
+
+LOG_MEL_SEGMENTS_SHAPE = (MOST_SEGMENTS, 300, LOG_MEL_BANDS)
 
 
 def power_spectrogram(
@@ -311,8 +332,112 @@ def log_mel(y: NDArray[Any], *, sr: int) -> NDArray[np.float32]:
     """
     y = np.asarray(y, dtype=np.float64)
     short_term.require_signal(y)
+    level = _words_level(voice.speech(y, sr=sr), sr=sr)
+    return _fitted(level, n_frames=LOG_MEL_FRAMES).astype(np.float32)
+
+
+def log_mel_segments(y: NDArray[Any], *, sr: int) -> NDArray[np.float32]:
+    """Return the words of a clip in 64 mel bands, as in `log_mel`, in segments of 300 frames.
+
+    There are as many segments as the words need, evenly overlapping, the last one ending with the
+    words. Of words that last longer than 12 s the loudest 12 s are taken.
+
+    Parameters
+    ----------
+    y : ndarray, shape (n_samples,)
+        Mono signal, at least 0.3 s long.
+    sr : int
+        Its sampling rate [Hz]; lengths are in samples, meant for 16000.
+
+    Returns
+    -------
+    ndarray, shape (4, 300, 64)
+        [dB], 0 at the loudest band of the clip; -70 throughout where a segment is absent.
+
+    Raises
+    ------
+    ValueError
+        If the clip is too short, silent, or not finite.
+
+    Examples
+    --------
+    >>> noise = np.random.default_rng(0).uniform(-0.1, 0.1, 80_000)
+    >>> X = log_mel_segments(noise, sr=16_000)
+    >>> X.shape, (X > -70).any(axis=(1, 2)).tolist()
+    ((4, 300, 64), [True, True, False, False])
+    """
+    y = np.asarray(y, dtype=np.float64)
+    short_term.require_signal(y)
+    words = _loudest(voice.speech(y, sr=sr), length=round(LONGEST_SECONDS * sr))
+    n_segments, n_frames, _ = LOG_MEL_SEGMENTS_SHAPE
+    level = _words_level(words, sr=sr)
+    if len(level) < n_frames:
+        level = _fitted(level, n_frames=n_frames)
+    number = -(-len(level) // n_frames)
+    starts = np.linspace(0, len(level) - n_frames, number).astype(int)
+    segments = level[starts[:, np.newaxis] + np.arange(n_frames)]
+    return _row(segments, n_segments=n_segments, absent=LOG_MEL_FLOOR_DB)
+
+
+def mel_segments(y: NDArray[Any], *, sr: int) -> NDArray[np.float32]:
+    """Return the input of the ancestor's networks on AESDD: a clip in mel segments of 3 s.
+
+    The clip, its peak brought to 1, is cut into ``ceil(duration / 3)`` segments that overlap evenly
+    and end with the clip; a shorter clip is followed by silence. Frames of 2048 samples every 1024,
+    centred, under a Hann window, are summed into 128 mel bands up to half the rate, in decibels
+    against 1, and not further than 80 dB below the loudest of the clip. Of a clip that lasts longer
+    than 12 s, which none of AESDD does but one that is mostly silence, the loudest 12 s are taken.
+
+    Parameters
+    ----------
+    y : ndarray, shape (n_samples,)
+        Mono signal, at least 0.3 s long; its scale does not matter.
+    sr : int
+        Its sampling rate [Hz]; frames are in samples, meant for 44100.
+
+    Returns
+    -------
+    ndarray, shape (4, 130, 128)
+        Segments, frames, bands [dB]; -100 throughout where a segment is absent.
+
+    Raises
+    ------
+    ValueError
+        If the clip is too short, silent, or not finite.
+
+    Examples
+    --------
+    >>> noise = np.random.default_rng(0).uniform(-0.1, 0.1, 5 * 44_100)
+    >>> X = mel_segments(noise, sr=44_100)
+    >>> X.shape, (X > -100).any(axis=(1, 2)).tolist()
+    ((4, 130, 128), [True, True, False, False])
+    """
+    y = np.asarray(y, dtype=np.float64)
+    short_term.require_signal(y)
+    _require_audible(y, sr=sr)
+    y = audio.normalize_peak(_loudest(y, length=round(LONGEST_SECONDS * sr)))
+    n_fft = MEL_SEGMENTS_N_FFT
+    mel = mel_filters(sr=sr, n_fft=n_fft, n_mels=MEL_SEGMENTS_BANDS, fmin=0.0, fmax=sr / 2)
+    power = [
+        power_spectrogram(
+            segment,
+            frame_length=n_fft,
+            hop_length=MEL_SEGMENTS_HOP,
+            n_fft=n_fft,
+            window="hann",
+            centred=True,
+        )
+        @ mel.T
+        for segment in audio.segments(y, sr=sr, seconds=SEGMENT_SECONDS)
+    ]
+    level = decibel(np.stack(power), reference=1.0, top_db=MEL_SEGMENTS_TOP_DB)
+    return _row(level, n_segments=MOST_SEGMENTS, absent=MEL_SEGMENTS_FLOOR_DB)
+
+
+def _words_level(words: Array, *, sr: int) -> Array:
+    """Return the mel bands of words below the loudest one, (n_frames, 64) [dB]."""
     power = power_spectrogram(
-        voice.speech(y, sr=sr),
+        words,
         frame_length=LOG_MEL_FRAME,
         hop_length=LOG_MEL_HOP,
         n_fft=LOG_MEL_N_FFT,
@@ -322,8 +447,32 @@ def log_mel(y: NDArray[Any], *, sr: int) -> NDArray[np.float32]:
     low, high = LOG_MEL_RANGE_HZ
     mel = mel_filters(sr=sr, n_fft=LOG_MEL_N_FFT, n_mels=LOG_MEL_BANDS, fmin=low, fmax=high)
     power = power @ mel.T
-    level = np.maximum(decibel(power, reference=power.max()), LOG_MEL_FLOOR_DB)
-    return _fitted(level, n_frames=LOG_MEL_FRAMES).astype(np.float32)
+    return np.maximum(decibel(power, reference=power.max()), LOG_MEL_FLOOR_DB)
+
+
+def _row(segments: Array, *, n_segments: int, absent: float) -> NDArray[np.float32]:
+    """Return the segments of a clip, and absent ones after them."""
+    row = np.full((n_segments, *segments.shape[1:]), absent, dtype=np.float32)
+    row[: len(segments)] = segments
+    return row
+
+
+def _loudest(y: Array, *, length: int) -> Array:
+    """Return the stretch of so many samples that holds the most energy; a shorter clip whole."""
+    if len(y) <= length:
+        return y
+    energy = np.cumsum(np.concatenate([[0.0], y**2]))
+    start = int(np.argmax(energy[length:] - energy[:-length]))
+    return y[start : start + length]
+
+
+def _require_audible(y: Array, *, sr: int) -> None:
+    if len(y) < audio.MIN_SECONDS * sr:
+        raise ValueError(
+            f"the clip lasts {len(y) / sr:.2f} s: at least {audio.MIN_SECONDS} s is needed"
+        )
+    if np.abs(y).max() < np.finfo(np.float32).tiny:  # what audio.normalize_peak takes for silence
+        raise ValueError("the clip is silent: record it again, or leave it out")
 
 
 def _fitted(level: Array, *, n_frames: int) -> Array:

@@ -114,6 +114,10 @@ class NetworkLearner:
             **({"options": dict(self.options)} if self.options else {}),
         }
 
+    def seeded(self, seed: int) -> NetworkLearner:
+        """Return the same with another seed."""
+        return replace(self, training=replace(self.training, seed=seed))
+
     def fit(
         self,
         versions: Sequence[Array],
@@ -136,8 +140,8 @@ class NetworkLearner:
         groups : ndarray, shape (n_clips,)
             What must not be on both sides of the inner split: speakers or groups of recordings.
         n_labels : int
-        rows : ndarray of int, shape (n_clips,), optional
-            Where the clips are in `versions`; by default they are all of it.
+        rows : ndarray of int, shape (n_clips,) or (n_versions, n_clips), optional
+            Where the clips are in `versions`, or in each of them; by default they are all of it.
         settled : mapping, optional
             What folds found, `epochs` and `temperature`: then every clip is trained on, and none
             is left for validation.

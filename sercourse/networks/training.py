@@ -41,10 +41,10 @@ class Training:
     epochs : int
         Each shows every clip once, in one of its versions.
     batch_size : int
-    optimizer : {"adamw", "sgd"}
+    optimizer : {"adamw", "adam", "sgd"}
     learning_rate : float
         The highest; it rises over the first tenth of the steps and falls along a cosine. The
-        optimizer ``sgd``, which has a momentum of 0.8, keeps it constant.
+        optimizers ``adam`` and ``sgd``, which has a momentum of 0.8, keep it constant.
     weight_decay : float
         Of ``adamw``.
     label_smoothing : float
@@ -83,9 +83,9 @@ class Examples:
     y : ndarray of int, shape (n_clips,)
         Place of the emotion among the labels.
     n_labels : int
-    rows : ndarray of int, shape (n_clips,), optional
-        Where the clips are in `versions`; by default they are all of it. Tables are large: what is
-        chosen among their rows is not copied.
+    rows : ndarray of int, shape (n_clips,) or (n_versions, n_clips), optional
+        Where the clips are in `versions`, or in each of them; by default they are all of it. Tables
+        are large: what is chosen among their rows is not copied.
     """
 
     versions: Sequence[Array]
@@ -105,15 +105,19 @@ class Examples:
     def drawn(self, clips: NDArray[Any], version: NDArray[Any]) -> NDArray[np.float32]:
         """Return clips (positions), each in the version that was drawn for it."""
         rows = self._rows(clips)
+        if rows.ndim == 2:
+            rows = rows[version, np.arange(len(clips))]
         drawn = [self.versions[v][row] for row, v in zip(rows, version, strict=True)]
         return np.stack(drawn).astype(np.float32, copy=False)
 
     def plain(self) -> Array:
         """Return the clips as they are: their first version."""
-        return self.versions[0] if self.rows is None else self.versions[0][self.rows]
+        if self.rows is None:
+            return self.versions[0]
+        return self.versions[0][self.rows if self.rows.ndim == 1 else self.rows[0]]
 
     def _rows(self, clips: NDArray[Any]) -> NDArray[Any]:
-        return clips if self.rows is None else self.rows[clips]
+        return clips if self.rows is None else self.rows[..., clips]
 
 
 @dataclass
@@ -207,6 +211,8 @@ def compile_model(model: keras.Model, *, training: Training, n_clips: int) -> No
     keras = quiet_keras()
     if training.optimizer == "sgd":
         optimizer = keras.optimizers.SGD(training.learning_rate, momentum=0.8)
+    elif training.optimizer == "adam":
+        optimizer = keras.optimizers.Adam(training.learning_rate)
     else:
         steps = training.epochs * _n_batches(n_clips, training.batch_size)
         warm_up = max(1, steps // 10)
@@ -308,14 +314,15 @@ def _run_epoch(
     version = rng.integers(len(examples.versions), size=n)
     weights = class_weights(examples.y, n_labels=k)
     model.reset_metrics()
-    loss = 0.0
+    total = 0.0
     for clips in np.array_split(rng.permutation(n), _n_batches(n, training.batch_size)):
         X = examples.drawn(clips, version[clips])
         T = np.eye(k, dtype=np.float32)[examples.y[clips]]
         if augment is not None:
             X, T = augment(X, T, rng=rng)
-        loss = float(model.train_on_batch(X, T, sample_weight=T @ weights))
-    return loss  # Keras returns the mean since the last reset
+        # Keras returns the loss of this batch alone.
+        total += len(clips) * float(model.train_on_batch(X, T, sample_weight=T @ weights))
+    return total / n
 
 
 def _scores(model: keras.Model, examples: Examples, *, name: str) -> dict[str, float]:

@@ -1,0 +1,118 @@
+"""Changes of a signal before its features: what makes the copies that augment a training set."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sercourse import augment
+
+Signal = NDArray[Any]
+
+
+def _pitch(y: Signal, *, sr: int, amount: float, rng: np.random.Generator) -> Signal:
+    return augment.pitch_shift(y, sr=sr, semitones=amount)
+
+
+def _stretch(y: Signal, *, sr: int, amount: float, rng: np.random.Generator) -> Signal:
+    return augment.time_stretch(y, sr=sr, rate=amount)
+
+
+def _shift(y: Signal, *, sr: int, amount: float, rng: np.random.Generator) -> Signal:
+    return augment.shift_time(y, sr=sr, seconds=amount)
+
+
+def _noise(y: Signal, *, sr: int, amount: float, rng: np.random.Generator) -> Signal:
+    return augment.add_noise(y, snr=amount, rng=rng)
+
+
+KINDS: Mapping[str, Callable[..., Signal]] = MappingProxyType(
+    {"pitch": _pitch, "stretch": _stretch, "shift": _shift, "noise": _noise}
+)
+"""What can be done to a signal, by name."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """One thing that is done to a signal, by an amount that is drawn for each clip.
+
+    Amount and noise follow from `draw` and the signal's samples: the same clip is changed in the
+    same way again, another clip in another one.
+
+    Attributes
+    ----------
+    kind : {"pitch", "stretch", "shift", "noise"}
+        Of `KINDS`, which say how: a shift of the pitch [semitones], another tempo [times faster], a
+        shift in time [s, above 0 is later], white noise [signal-to-noise ratio in dB].
+    lowest, highest : float
+        The amount is drawn uniformly between them; equal, it is always the same.
+    draw : int
+        From 0; another number draws other amounts, and other noise, for every clip.
+
+    Raises
+    ------
+    ValueError
+        If there is no such kind, the range is none, or `draw` is negative.
+
+    Examples
+    --------
+    >>> higher = Change("pitch", 4, 4)
+    >>> y = np.sin(2 * np.pi * 200 * np.arange(16_000) / 16_000)
+    >>> int(np.abs(np.fft.rfft(higher.applied(y, sr=16_000))).argmax())  # 200 * 2 ** (4 / 12)
+    252
+    """
+
+    kind: str
+    lowest: float
+    highest: float
+    draw: int = 0
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise ValueError(f"unknown change {self.kind!r}: use one of {', '.join(KINDS)}")
+        if not -math.inf < self.lowest <= self.highest < math.inf:
+            raise ValueError(
+                f"the amounts of {self.kind!r} go from {self.lowest} to {self.highest}: give the "
+                "lowest and the highest, in that order"
+            )
+        if self.draw < 0:
+            raise ValueError(f"draw is {self.draw}: give a number from 0")
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """All of it, as JSON can hold it."""
+        amount = [float(self.lowest), float(self.highest)]
+        return {"kind": self.kind, "amount": amount, "draw": self.draw}
+
+    def applied(self, y: Signal, *, sr: int) -> Signal:
+        """Return the changed signal, float32.
+
+        Raises
+        ------
+        ValueError
+            If the signal cannot be changed so: noise for silence, a shift longer than the clip.
+        """
+        y = np.ascontiguousarray(y, dtype=np.float32)
+        rng = generator(y, self.draw, *self.kind.encode())
+        amount = float(rng.uniform(self.lowest, self.highest))
+        return KINDS[self.kind](y, sr=sr, amount=amount, rng=rng)
+
+
+def generator(y: Signal, *seed: int) -> np.random.Generator:
+    """Return a generator that follows from numbers and the bytes of a signal.
+
+    Examples
+    --------
+    >>> y = np.zeros(4, dtype=np.float32)
+    >>> generator(y, 1).random() == generator(y, 1).random() != generator(y + 1, 1).random()
+    True
+    """
+    key = hashlib.blake2b(y.tobytes(), digest_size=8).digest()
+    return np.random.default_rng([*seed, int.from_bytes(key, "little")])
