@@ -12,7 +12,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from sercourse import features
+from sercourse import features, networks
 from sercourse.features import Change, FeatureSet, spectrogram
 
 Array = NDArray[np.floating]
@@ -192,45 +192,32 @@ def _svm() -> Learner:
 
 
 def _cnn_lstm_classic() -> Learner:
-    from sercourse import networks
-
     training = networks.Training(
         epochs=60, batch_size=16, optimizer="sgd", learning_rate=0.01, patience=10
     )
     return networks.NetworkLearner(networks.cnn_lstm_classic, training)
 
 
-def _cnn_lstm() -> Learner:
-    from sercourse import networks
-
-    return networks.NetworkLearner(
-        networks.cnn_lstm,
-        networks.CNN_LSTM_TRAINING,
-        augment=networks.augment_spectrograms,
-        members=2,
-    )
-
-
-def _cnn_lstm_unaugmented() -> Learner:
-    from sercourse import networks
-
+def _unaugmented() -> networks.NetworkLearner:
     return networks.NetworkLearner(networks.cnn_lstm, networks.CNN_LSTM_TRAINING)
 
 
-def _cnn() -> Learner:
-    from sercourse import networks
+def _without_lstm() -> networks.NetworkLearner:
+    return replace(_unaugmented(), options={"units": 0, "attention": False})
 
-    return networks.NetworkLearner(
-        networks.cnn_lstm, networks.CNN_LSTM_TRAINING, options={"units": 0, "attention": False}
-    )
+
+def _augmented() -> networks.NetworkLearner:
+    return replace(_unaugmented(), augment=networks.augment_spectrograms)
+
+
+def _cnn_lstm() -> Learner:
+    return replace(_augmented(), members=2)
 
 
 def _aesdd_cnn(number: int, **settings: Any) -> Callable[[], Learner]:
     """Return what makes the learner of one of the ancestor's networks on AESDD."""
 
     def make() -> Learner:
-        from sercourse import networks
-
         builders = {
             1: networks.aesdd_cnn_1,
             2: networks.aesdd_cnn_2,
@@ -242,29 +229,10 @@ def _aesdd_cnn(number: int, **settings: Any) -> Callable[[], Learner]:
     return make
 
 
-def _aesdd_cnn_3_masked() -> Learner:
-    from sercourse import networks
-
-    return _aesdd_cnn(3, augment=networks.spec_augment)()
-
-
 def _aesdd_cnn_ours() -> Learner:
-    from sercourse import networks
-
-    training = networks.Training(
-        epochs=25,
-        batch_size=16,
-        learning_rate=3e-3,
-        weight_decay=1e-3,
-        label_smoothing=0.1,
-        averaged=0.2,
-    )
-    learner = networks.NetworkLearner(
-        networks.cnn_lstm,
-        training,
-        augment=networks.augment_spectrograms,
-        members=2,
-        options={"filters": [16, 32, 64, 128]},
+    training = replace(networks.CNN_LSTM_TRAINING, epochs=25)
+    learner = replace(
+        _augmented(), training=training, members=2, options={"filters": [16, 32, 64, 128]}
     )
     return networks.SegmentLearner(learner, spectrogram.LOG_MEL_FLOOR_DB)
 
@@ -304,7 +272,7 @@ _CNN_LSTM_STEPS = (
         "cnn-lstm-step-1",
         "a step to cnn-lstm: convolutions over the mel spectrogram, averaged over time",
         feature_set="log-mel",
-        make_learner=_cnn,
+        make_learner=_without_lstm,
         normalized=False,
         seeds=3,
     ),
@@ -312,7 +280,7 @@ _CNN_LSTM_STEPS = (
         "cnn-lstm-step-2",
         "a step to cnn-lstm: the LSTM and attentive pooling",
         feature_set="log-mel",
-        make_learner=_cnn_lstm_unaugmented,
+        make_learner=_unaugmented,
         normalized=False,
         seeds=3,
     ),
@@ -320,7 +288,16 @@ _CNN_LSTM_STEPS = (
         "cnn-lstm-step-3",
         "a step to cnn-lstm: slower and faster copies",
         feature_set="log-mel",
-        make_learner=_cnn_lstm_unaugmented,
+        make_learner=_unaugmented,
+        speeds=_CNN_LSTM.speeds,
+        normalized=False,
+        seeds=3,
+    ),
+    Recipe(
+        "cnn-lstm-step-4",
+        "a step to cnn-lstm: pictures that are augmented in every batch",
+        feature_set="log-mel",
+        make_learner=_augmented,
         speeds=_CNN_LSTM.speeds,
         normalized=False,
         seeds=3,
@@ -366,14 +343,14 @@ _AESDD_STUDY = (
         _AESDD_CNN_3,
         name="aesdd-cnn-3+specaugment",
         title="aesdd-cnn-3, trained with runs of bands and frames hidden",
-        make_learner=_aesdd_cnn_3_masked,
+        make_learner=_aesdd_cnn(3, augment=networks.spec_augment),
     ),
     replace(
         _AESDD_CNN_3,
         name="aesdd-cnn-3+all",
         title="aesdd-cnn-3, trained with all of these copies and hidden runs",
         changes=tuple(copy for copies in _COPIES.values() for copy in copies),
-        make_learner=_aesdd_cnn_3_masked,
+        make_learner=_aesdd_cnn(3, augment=networks.spec_augment),
     ),
 )
 _AESDD_CNN = Recipe(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import re
 import sys
@@ -43,6 +44,8 @@ def quiet_keras() -> ModuleType:
             "with pip install -e '.[networks]'",
             name=missing,
         ) from None
+    # It warns of retracing once a session has built several networks, which is what lessons do.
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
     return keras
 
 
