@@ -96,8 +96,8 @@ class Recipe:
     changes : tuple of tuple of features.Change
         Further copies, each with what is done to the clip, one after the other.
     normalized : bool
-        Whether the features of a known voice are normalised where the protocol allows it. A network
-        that learns from voices of every speed and length of the vocal tract gains nothing by it.
+        Whether the features of a known voice are normalised where the protocol allows it. On
+        validation speakers of RAVDESS, `cnn-lstm` gained less by it than two trainings differ.
     seeds : int
         Repeats of the protocol ``random``.
     version : int

@@ -173,6 +173,8 @@ def test_evaluate_and_train_refuse_before_they_work(
         capsys, "evaluate", "svm", *corpus, "--protocol", "random", "--emotions", "sad,merry"
     )
     assert "unknown emotion 'merry'" in said
+    said = refuse(capsys, "evaluate", "svm-classic", *corpus, "--protocol", "random", "--seeds", 0)
+    assert "--seeds 0: at least one repeat" in said
     said = refuse(
         capsys, "evaluate", "svm", tmp_path / "nowhere", *corpus[1:], "--protocol", "random"
     )

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from sercourse.bundles import Bundle, Prediction
+    from sercourse.recipes import Ensemble, Recipe
 
 BAR_WIDTH = 20
 
@@ -111,6 +112,13 @@ def _add_seeds(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _seeds(args: argparse.Namespace, recipe: Recipe | Ensemble) -> range:
+    """Return the seeds that are asked for, or as many as the recipe takes."""
+    if args.seeds is not None and args.seeds < 1:
+        raise ValueError(f"--seeds {args.seeds}: at least one repeat is needed")
+    return range(args.seeds or recipe.seeds)
+
+
 def _evaluate(args: argparse.Namespace) -> int:
     from sercourse import experiment, files, labels, recipes, splits
 
@@ -127,7 +135,7 @@ def _evaluate(args: argparse.Namespace) -> int:
         recipe,
         data,
         protocol=args.protocol,
-        seeds=range(args.seeds or recipe.seeds),
+        seeds=_seeds(args, recipe),
         only=[name.strip() for name in args.folds.split(",")] if args.folds else None,
         report=_say,
     )
@@ -157,7 +165,7 @@ def _train(args: argparse.Namespace) -> int:
                 recipe,
                 part,
                 protocol=protocol,
-                seeds=range(args.seeds or recipe.seeds),
+                seeds=_seeds(args, recipe),
                 report=_say,
             )
         )
