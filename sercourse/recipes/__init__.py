@@ -1,0 +1,52 @@
+"""Named recipes, a file for each family of lessons; one registry."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from sercourse.recipes import aesdd, ravdess
+from sercourse.recipes.recipe import (
+    Ensemble,
+    Learner,
+    Model,
+    Recipe,
+    Report,
+    SegmentModel,
+    seeded,
+)
+
+__all__ = [
+    "RECIPES",
+    "Ensemble",
+    "Learner",
+    "Model",
+    "Recipe",
+    "Report",
+    "SegmentModel",
+    "recipe",
+    "seeded",
+]
+
+RECIPES: Mapping[str, Recipe | Ensemble] = MappingProxyType(
+    {each.name: each for each in (*ravdess.RECIPES, *aesdd.RECIPES)}
+)
+"""The recipes by name."""
+
+
+def recipe(name: str) -> Recipe | Ensemble:
+    """Return the recipe of that name.
+
+    Raises
+    ------
+    ValueError
+        If there is none; the sentence names those that there are.
+
+    Examples
+    --------
+    >>> recipe("svm-classic").feature_set
+    'statistics'
+    """
+    if name not in RECIPES:
+        raise ValueError(f"unknown recipe {name!r}: use one of {', '.join(RECIPES)}")
+    return RECIPES[name]

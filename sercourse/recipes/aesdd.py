@@ -1,0 +1,103 @@
+"""Recipes that grew on AESDD: the ancestor's networks, what was tried on them, and ours."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from sercourse import networks
+from sercourse.features import Change, spectrogram
+from sercourse.recipes.recipe import Learner, Recipe
+
+
+def _aesdd_cnn(number: int, **settings: Any) -> Callable[[], Learner]:
+    """Return what makes the learner of one of the ancestor's networks on AESDD."""
+
+    def make() -> Learner:
+        builders = {
+            1: networks.aesdd_cnn_1,
+            2: networks.aesdd_cnn_2,
+            3: networks.aesdd_cnn_3,
+        }
+        learner = networks.NetworkLearner(builders[number], networks.AESDD_TRAINING, **settings)
+        return networks.SegmentLearner(learner, spectrogram.MEL_SEGMENTS_FLOOR_DB)
+
+    return make
+
+
+def _aesdd_cnn_ours() -> Learner:
+    learner = networks.NetworkLearner(
+        networks.cnn_lstm,
+        replace(networks.CNN_LSTM_TRAINING, epochs=25),
+        augment=networks.augment_spectrograms,
+        members=2,
+        options={"filters": [16, 32, 64, 128]},
+    )
+    return networks.SegmentLearner(learner, spectrogram.LOG_MEL_FLOOR_DB)
+
+
+_AESDD_CNN_1, _AESDD_CNN_2, _AESDD_CNN_3 = (
+    Recipe(
+        f"aesdd-cnn-{number}",
+        f"the ancestor's network on AESDD with {layers} convolutions, on mel segments of 3 s",
+        feature_set="mel-segments",
+        make_learner=_aesdd_cnn(number),
+        normalized=False,
+        seeds=3,
+    )
+    for number, layers in ((1, "two"), (2, "three"), (3, "four"))
+)
+# Two copies each, so that every variant but the masks shows the network three versions of a clip.
+_COPIES = {
+    "pitch": ((Change("pitch", -4, -4),), (Change("pitch", 4, 4),)),  # a third of an octave
+    "noise": ((Change("noise", 15, 30, draw=1),), (Change("noise", 15, 30, draw=2),)),
+    "stretch": ((Change("stretch", 0.8, 0.95),), (Change("stretch", 1.05, 1.25),)),
+    "shift": ((Change("shift", -0.5, 0.0),), (Change("shift", 0.0, 0.5),)),
+}
+_AESDD_STUDY = (
+    *(
+        replace(
+            _AESDD_CNN_3,
+            name=f"aesdd-cnn-3+{name}",
+            title=f"aesdd-cnn-3, trained with {what}",
+            changes=_COPIES[name],
+        )
+        for name, what in (
+            ("pitch", "copies a third of an octave lower and higher"),
+            ("noise", "copies with white noise at 15 to 30 dB"),
+            ("stretch", "slower and faster copies at the same pitch"),
+            ("shift", "copies that begin up to half a second earlier and later"),
+        )
+    ),
+    replace(
+        _AESDD_CNN_3,
+        name="aesdd-cnn-3+specaugment",
+        title="aesdd-cnn-3, trained with runs of bands and frames hidden",
+        make_learner=_aesdd_cnn(3, augment=networks.spec_augment),
+    ),
+    replace(
+        _AESDD_CNN_3,
+        name="aesdd-cnn-3+all",
+        title="aesdd-cnn-3, trained with all of these copies and hidden runs",
+        changes=tuple(copy for copies in _COPIES.values() for copy in copies),
+        make_learner=_aesdd_cnn(3, augment=networks.spec_augment),
+    ),
+)
+_AESDD_CNN = Recipe(
+    "aesdd-cnn",
+    "the CNN-LSTM on mel segments of 3 s, a clip judged by all of its segments",
+    feature_set="log-mel-segments",
+    make_learner=_aesdd_cnn_ours,
+    speeds=(0.87, 0.93, 1.07, 1.14),
+    normalized=False,
+    seeds=3,
+)
+
+RECIPES: tuple[Recipe, ...] = (
+    _AESDD_CNN_1,
+    _AESDD_CNN_2,
+    _AESDD_CNN_3,
+    *_AESDD_STUDY,
+    _AESDD_CNN,
+)
