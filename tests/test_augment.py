@@ -45,6 +45,7 @@ WAVEFORM: dict[str, Callable[..., np.ndarray]] = {
     "gain": lambda y, _: augment.gain(y, db=6),
     "shift_time": lambda y, _: augment.shift_time(y, sr=SR, seconds=0.1),
     "time_stretch": lambda y, _: augment.time_stretch(y, sr=SR, rate=1.2),
+    "limit_band": lambda y, _: augment.limit_band(y, sr=SR, highest=4_000),
     "pitch_shift": lambda y, _: augment.pitch_shift(y, sr=SR, semitones=4),
 }
 SPECTROGRAM: dict[str, Callable[..., np.ndarray]] = {
@@ -264,6 +265,19 @@ def test_a_room_keeps_the_direct_sound(drr: float) -> None:
     assert -10 * np.log10(np.sum(room[501:] ** 2)) == pytest.approx(drr, abs=0.1)
 
 
+# Microphones
+
+
+def test_a_narrow_band_ends_where_it_says() -> None:
+    y = rng().standard_normal(SR)
+    power = np.abs(np.fft.rfft(augment.limit_band(y, sr=SR, highest=SR / 8))) ** 2
+    before = np.abs(np.fft.rfft(y)) ** 2
+    kept = slice(SR // 100, SR // 10)  # 1 Hz a bin: up to 0.8 of the band
+    lost = slice(SR // 7, SR // 2)
+    assert power[kept].sum() == pytest.approx(before[kept].sum(), rel=0.01)
+    assert power[lost].sum() < 1e-4 * before[lost].sum()
+
+
 # Spectrograms
 
 
@@ -415,6 +429,7 @@ T = np.tile(LABELS, (2, 1))
         (lambda: augment.pitch_shift(Y, sr=SR, semitones=13), "13 semitones: give a number from"),
         (lambda: augment.pitch_shift(Y, sr=SR, semitones=np.nan), "nan semitones"),
         (lambda: augment.reverberate(Y, sr=SR, rt60=0, rng=rng()), "rt60 is 0 s"),
+        (lambda: augment.limit_band(Y, sr=SR, highest=SR), "the band ends at"),
         (lambda: augment.reverberate(Y, sr=SR, rt60=1, drr=np.inf, rng=rng()), "ratio is inf dB"),
         (lambda: augment.warp_frequency(X, rng=rng(), largest=1), "largest is 1: a number at"),
         (lambda: augment.warp_frequency(X[0], rng=rng()), r"shape \(40, 16\): floats of shape"),

@@ -162,6 +162,7 @@ def test_changes_are_those_of_augment() -> None:
         (Change("pitch", -4, -4), augment.pitch_shift(y, sr=SR, semitones=-4)),
         (Change("stretch", 1.2, 1.2), augment.time_stretch(y, sr=SR, rate=1.2)),
         (Change("shift", 0.25, 0.25), augment.shift_time(y, sr=SR, seconds=0.25)),
+        (Change("band", 4000, 4000), augment.limit_band(y, sr=SR, highest=4000)),
     ]:
         np.testing.assert_array_equal(change.applied(y, sr=SR), expected, strict=True)
     noisy = Change("noise", 15, 15).applied(y, sr=SR)

@@ -323,6 +323,47 @@ def reverberate(
     return reverberant[: y.size]
 
 
+def limit_band(y: NDArray[Any], *, sr: int, highest: float) -> NDArray[Any]:
+    """Keep what lies below a frequency, as a telephone or a cheap microphone does.
+
+    Parameters
+    ----------
+    y : ndarray, shape (n_samples,)
+    sr : int
+        Its rate [Hz].
+    highest : float
+        Frequency that is just lost [Hz]: 4000 is a telephone.
+
+    Returns
+    -------
+    ndarray, shape (n_samples,)
+
+    Raises
+    ------
+    ValueError
+        If `highest` is not from a twentieth to one half of the rate.
+
+    See Also
+    --------
+    sercourse.audio.change_speed : Resampling, by whose filter the band is cut.
+
+    Examples
+    --------
+    >>> t = np.arange(16_000) / 16_000
+    >>> kept, lost = (np.sin(2 * np.pi * f * t) for f in (1_000, 5_000))
+    >>> heard = limit_band(kept + lost, sr=16_000, highest=4_000)
+    >>> bool(np.abs(heard - kept)[2_000:-2_000].max() < 1e-3)
+    True
+    """
+    _check_clip(y, sr=sr)
+    if not sr / 20 <= highest <= sr / 2:
+        raise ValueError(
+            f"the band ends at {highest} Hz: give a frequency from {sr / 20:g} to {sr / 2:g} Hz"
+        )
+    narrow = soxr.resample(y, sr, 2 * highest)
+    return audio.pad(soxr.resample(narrow, 2 * highest, sr), length=y.size).astype(y.dtype)
+
+
 def _joining_starts(
     padded: NDArray[Any], wanted: NDArray[np.intp], *, hop: int, sr: int
 ) -> NDArray[np.intp]:

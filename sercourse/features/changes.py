@@ -16,6 +16,9 @@ from sercourse import augment
 
 Signal = NDArray[Any]
 
+DIRECT_ABOVE_ECHOES_DB = (0.0, 10.0)
+"""From across a room to arm's length: a room's direct-to-reverberant ratio is drawn between."""
+
 
 def _pitch(y: Signal, *, sr: int, amount: float, rng: np.random.Generator) -> Signal:
     return augment.pitch_shift(y, sr=sr, semitones=amount)
@@ -33,8 +36,29 @@ def _noise(y: Signal, *, sr: int, amount: float, rng: np.random.Generator) -> Si
     return augment.add_noise(y, snr=amount, rng=rng)
 
 
+def _pink(y: Signal, *, sr: int, amount: float, rng: np.random.Generator) -> Signal:
+    return augment.add_noise(y, snr=amount, rng=rng, colour="pink")
+
+
+def _room(y: Signal, *, sr: int, amount: float, rng: np.random.Generator) -> Signal:
+    drr = float(rng.uniform(*DIRECT_ABOVE_ECHOES_DB))
+    return augment.reverberate(y, sr=sr, rt60=amount, rng=rng, drr=drr)
+
+
+def _band(y: Signal, *, sr: int, amount: float, rng: np.random.Generator) -> Signal:
+    return augment.limit_band(y, sr=sr, highest=amount)
+
+
 KINDS: Mapping[str, Callable[..., Signal]] = MappingProxyType(
-    {"pitch": _pitch, "stretch": _stretch, "shift": _shift, "noise": _noise}
+    {
+        "pitch": _pitch,
+        "stretch": _stretch,
+        "shift": _shift,
+        "noise": _noise,
+        "pink": _pink,
+        "room": _room,
+        "band": _band,
+    }
 )
 """What can be done to a signal, by name."""
 
@@ -48,9 +72,10 @@ class Change:
 
     Attributes
     ----------
-    kind : {"pitch", "stretch", "shift", "noise"}
+    kind : {"pitch", "stretch", "shift", "noise", "pink", "room", "band"}
         Of `KINDS`, which say how: a shift of the pitch [semitones], another tempo [times faster], a
-        shift in time [s, above 0 is later], white noise [signal-to-noise ratio in dB].
+        shift in time [s, above 0 is later], white or pink noise [signal-to-noise ratio in dB], a
+        room [its reverberation time in s], a band that ends at a frequency [Hz].
     lowest, highest : float
         The amount is drawn uniformly between them; equal, it is always the same.
     draw : int

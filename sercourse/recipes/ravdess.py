@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from sercourse import networks
+from sercourse.features import Change
 from sercourse.recipes.recipe import Ensemble, Learner, Recipe
 
 
@@ -55,6 +56,19 @@ _SVM = Recipe(
     feature_set="voice",
     make_learner=_svm,
     speeds=(0.9, 1.1),
+)
+_SVM_ROBUST = Recipe(
+    "svm-robust",
+    "the svm, trained with copies in noise, in rooms and through narrow microphones too",
+    feature_set="voice",
+    make_learner=_svm,
+    speeds=(0.9, 1.1),
+    changes=(
+        (Change("pink", 5, 30, draw=1),),
+        (Change("room", 0.15, 0.6, draw=1),),
+        (Change("room", 0.15, 0.6, draw=2), Change("noise", 10, 35, draw=2)),
+        (Change("band", 3400, 6000, draw=3), Change("pink", 15, 40, draw=3)),
+    ),
 )
 _CNN_LSTM_CLASSIC = Recipe(
     "cnn-lstm-classic",
@@ -116,6 +130,7 @@ _ENSEMBLE = Ensemble(
 RECIPES: tuple[Recipe | Ensemble, ...] = (
     _SVM_CLASSIC,
     _SVM,
+    _SVM_ROBUST,
     _CNN_LSTM_CLASSIC,
     _CNN_LSTM,
     *_CNN_LSTM_STEPS,
