@@ -6,7 +6,7 @@ Submodules load when first used, so `import sercourse` stays fast and pulls in n
 from __future__ import annotations
 
 import importlib
-from types import ModuleType
+from typing import Any
 
 __version__ = "0.1.0"
 
@@ -23,21 +23,26 @@ _SUBMODULES = (
     "fetch",
     "files",
     "labels",
+    "live",
     "networks",
     "normalize",
     "plots",
     "recipes",
+    "recognizer",
+    "recorder",
     "splits",
     "timeline",
 )
 
-__all__ = ["__version__", *_SUBMODULES]
+__all__ = ["EmotionRecognizer", "__version__", *_SUBMODULES]
 
 
-def __getattr__(name: str) -> ModuleType:
-    """Import a submodule at its first use (PEP 562)."""
+def __getattr__(name: str) -> Any:
+    """Import a submodule, or what stands for one, at its first use (PEP 562)."""
     if name in _SUBMODULES:
         return importlib.import_module(f"{__name__}.{name}")
+    if name == "EmotionRecognizer":
+        return importlib.import_module(f"{__name__}.recognizer").EmotionRecognizer
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -17,6 +17,9 @@ EMOTIONS: tuple[str, ...] = (
 )
 """The canonical emotions. Every table, model and plot of the project keeps this order."""
 
+GENDERS: tuple[str, ...] = ("female", "male")
+"""The voices that corpora tell apart, in the one order."""
+
 ALIASES: dict[str, str] = {
     "anger": "angry",
     "boredom": "bored",
@@ -74,6 +77,37 @@ SAVEE_EMOTIONS: dict[str, str] = {
     "sa": "sad",
     "su": "surprised",
 }
+
+
+ORDERED_EMOTIONS: tuple[dict[str, int], ...] = (
+    {"sad": 0, "neutral": 1, "happy": 2},
+    {"angry": 1, "sad": 2, "neutral": 3, "surprised": 4, "happy": 5},
+)
+"""Emotions in order, from the least pleasant, and their codes: what regressors estimate."""
+
+
+def codes(emotions: Iterable[str]) -> dict[str, int]:
+    """Return the codes of emotions that have an order.
+
+    Raises
+    ------
+    ValueError
+        If no order is agreed for them; the sentence names those that there are.
+
+    Examples
+    --------
+    >>> codes(["happy", "neutral", "sad"])
+    {'sad': 0, 'neutral': 1, 'happy': 2}
+    """
+    wanted = set(in_order(emotions))
+    for known in ORDERED_EMOTIONS:
+        if wanted == set(known):
+            return dict(known)
+    orders = " or ".join(" < ".join(known) for known in ORDERED_EMOTIONS)
+    raise ValueError(
+        f"there is no order of {', '.join(in_order(wanted))} for a regression: choose the emotions "
+        f"{orders}"
+    )
 
 
 def canonical(name: str) -> str:

@@ -230,6 +230,42 @@ def known_speakers(speakers: Sequence[Any] | NDArray[Any]) -> NDArray[np.str_]:
     return values.to_numpy(dtype=str)
 
 
+def undersample(y: Sequence[str] | NDArray[Any], *, seed: int = 0) -> Indices:
+    """Choose as many clips of every emotion as the rarest has, at random.
+
+    Parameters
+    ----------
+    y : sequence of str or int, length n
+        Emotion of each clip.
+    seed : int
+
+    Returns
+    -------
+    ndarray of int
+        Positions of the chosen clips, rising.
+
+    Raises
+    ------
+    ValueError
+        If there is no clip to choose from.
+
+    Examples
+    --------
+    >>> y = np.array(["sad", "sad", "sad", "happy"])
+    >>> y[undersample(y)].tolist()
+    ['sad', 'happy']
+    """
+    y, rng = np.asarray(y), np.random.default_rng(seed)
+    if not len(y):
+        raise ValueError("there is no clip to balance: choose emotions that occur")
+    emotions, counts = np.unique(y, return_counts=True)
+    chosen = [
+        rng.choice(np.flatnonzero(y == emotion), counts.min(), replace=False)
+        for emotion in emotions
+    ]
+    return np.sort(np.concatenate(chosen))
+
+
 def set_aside(fold: Fold, speakers: Sequence[Any] | NDArray[Any], *, seed: int = 0) -> Fold:
     """Move `ENROLMENT_CLIPS` random clips of each test speaker from the test side to `enrol`.
 

@@ -217,14 +217,27 @@ class Notebook:
 
     def printed(self, cell: int) -> str:
         """Return the text that a cell shows."""
-        outputs = self._call(
-            "return app.shell.currentWidget.content.widgets[values[0]].model.toJSON().outputs", cell
-        )
         texts = [
             each.get("text") or each.get("evalue") or each.get("data", {}).get("text/plain", "")
-            for each in outputs
+            for each in self._outputs(cell)
         ]
         return "".join(part if isinstance(part, str) else "".join(part) for part in texts)
+
+    def failure(self, cell: int) -> str:
+        """Return the error that a cell shows, or nothing."""
+        outputs = self._outputs(cell)
+        errors = [each for each in outputs if each["output_type"] == "error"]
+        return "; ".join(f"{each['ename']}: {each['evalue']}" for each in errors)
+
+    def show(self, cell: int) -> None:
+        """Scroll so that a cell stands at the top; cells far away may not be drawn at all."""
+        self._call("await app.shell.currentWidget.content.scrollToItem(values[0], 'start')", cell)
+
+    def _outputs(self, cell: int) -> list[dict[str, Any]]:
+        outputs: list[dict[str, Any]] = self._call(
+            "return app.shell.currentWidget.content.widgets[values[0]].model.toJSON().outputs", cell
+        )
+        return outputs
 
     def theme(self, name: str) -> None:
         """Change the theme to 'JupyterLab Light' or 'JupyterLab Dark'."""

@@ -325,3 +325,33 @@ def test_emotions_over_time_refuse_what_they_cannot_use() -> None:
         bundle.predict_stream([y], sr=16_000, every=1, window=30)
     with pytest.raises(ValueError, match="no samples"):
         bundle.predict_over_time(y[:0], sr=16_000, every=1)
+
+
+def test_some_emotions_only_are_renormalised(sample_ravdess: Path) -> None:
+    clip = sample_ravdess / "Actor_01" / "03-01-05-01-01-01-01.ogg"
+    bundle = bundles.load("ravdess-svm+cnn-lstm")
+    every, some = bundle.predict_file(clip), bundle.only(["anger", "sad", "joy"])
+    among = some.predict_file(clip)
+    assert some.labels == tuple(among.probabilities) == ("happy", "sad", "angry")
+    total = sum(every.probabilities[emotion] for emotion in some.labels)
+    for emotion, p in among.probabilities.items():
+        assert p == pytest.approx(every.probabilities[emotion] / total)
+    assert among.probabilities == pytest.approx(bundles.masked(every.probabilities, some.labels))
+    assert among.emotion == max(among.probabilities, key=among.probabilities.__getitem__)
+    y = audio.read(clip, sr=bundle.sample_rate)
+    assert some.predict_over_time(y, sr=bundle.sample_rate, every=1.0).probabilities.shape[1] == 3
+    assert some.only(["happy", "angry"]).labels == ("happy", "angry")
+
+
+def test_masks_that_make_no_sense_are_refused() -> None:
+    p = {"happy": 0.5, "sad": 0.5, "angry": 0.0}
+    with pytest.raises(ValueError, match=r"does not know bored: choose among happy, sad, angry"):
+        bundles.masked(p, ["bored", "happy"])
+    with pytest.raises(ValueError, match=r"1 emotion\(s\) are left"):
+        bundles.masked(p, ["sadness", "sad"])
+    # Certainty about an emotion that is left out says nothing about the others.
+    assert bundles.masked({**dict.fromkeys(p, 0.0), "bored": 1.0}, p) == pytest.approx(
+        dict.fromkeys(p, 1 / 3)
+    )
+    with pytest.raises(ValueError, match="does not know happy"):
+        bundles.load().only(["sad", "angry"]).only(["happy", "sad"])

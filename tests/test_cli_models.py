@@ -35,7 +35,9 @@ def test_predict_names_the_emotion_with_bars(
     assert main(["predict", str(sample_ravdess / CLIP)]) == 0
     first, *rest = capsys.readouterr().out.splitlines()
     assert first.startswith(str(sample_ravdess / CLIP))
-    assert len(rest) == 8
+    *bars, voice = rest
+    assert len(bars) == 8
+    assert voice.strip().startswith("voice: male")
     assert "█" in rest[0]
     assert first.endswith(rest[0].split()[0])
 
@@ -45,7 +47,8 @@ def test_predict_as_json(sample_ravdess: Path, capsys: pytest.CaptureFixture[str
     answers = json.loads(capsys.readouterr().out)
     assert len(answers) == 30
     for answer in answers:
-        assert set(answer) == {"path", "emotion", "probabilities", "duration"}
+        told = {"path", "emotion", "probabilities", "duration", "gender", "gender_probabilities"}
+        assert set(answer) == told
         probabilities = answer["probabilities"]
         assert answer["emotion"] == max(probabilities, key=probabilities.get)
         assert sum(probabilities.values()) == pytest.approx(1, abs=1e-5)

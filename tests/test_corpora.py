@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from sercourse import corpora, labels
 from sercourse.corpora import naming
-from sercourse.corpora.scanning import _groups
+from sercourse.corpora.scanning import join_groups
 
 COLUMNS = [
     "clip_id",
@@ -180,7 +180,7 @@ def test_double_takes_of_aesdd_share_a_group(tmp_path: Path) -> None:
 
 @given(st.lists(st.tuples(st.sampled_from("abcdef"), st.sampled_from("123456")), max_size=12))
 def test_groups_are_the_connected_parts(pairs: list[tuple[str, str]]) -> None:
-    groups = _groups([pair[0] for pair in pairs], [pair[1] for pair in pairs])
+    groups = join_groups([pair[0] for pair in pairs], [pair[1] for pair in pairs])
     for (recording, content), group in zip(pairs, groups, strict=True):
         assert group <= recording
         for (other, same), theirs in zip(pairs, groups, strict=True):

@@ -70,3 +70,76 @@ def test_interval_covers_as_often_as_it_says() -> None:
         low, high = evaluate.speaker_interval(correct, speakers, n_resamples=500)
         covered += low <= 0.6 <= high
     assert 0.87 <= covered / 200 <= 0.99
+
+
+def trainings(rng: np.random.Generator, p: np.ndarray) -> np.ndarray:
+    """Return in which share of three trainings each clip is recognised."""
+    return rng.binomial(3, np.clip(p, 0, 1)) / 3
+
+
+def clear(found: dict[str, float]) -> bool:
+    return found["low"] > 0 or found["high"] < 0
+
+
+@pytest.fixture(scope="module")
+def studies() -> dict[str, float]:
+    """Return how many of 200 studies of six changes call one clear, in four situations."""
+    rng, counts = np.random.default_rng(0), dict.fromkeys(("null", "alone", "better", "worse"), 0)
+    speakers = np.repeat(["x-1", "x-2", "x-3", "x-4", "x-5", "x-6"], 100)
+    for _ in range(200):
+        p = rng.beta(1.2, 0.8, size=600)
+        before = trainings(rng, p)
+        nulls = [trainings(rng, p) for _ in range(6)]
+        for name, n in (("null", 6), ("alone", 1)):
+            told = {"speakers": speakers, "n_comparisons": n, "n_resamples": 2000}
+            counts[name] += any(clear(evaluate.paired_gain(before, x, **told)) for x in nulls)
+        told = {"speakers": speakers, "n_comparisons": 6, "n_resamples": 2000}
+        better = evaluate.paired_gain(before, trainings(rng, p + 0.08), **told)
+        worse = evaluate.paired_gain(before, trainings(rng, p - 0.08), **told)
+        counts["better"] += better["low"] > 0
+        counts["worse"] += worse["high"] < 0
+    return {name: count / 200 for name, count in counts.items()}
+
+
+def test_changes_that_change_nothing_are_not_called_effects(studies: dict[str, float]) -> None:
+    assert studies["null"] < 0.08
+    assert studies["alone"] > 0.12  # six chances, and no correction
+
+
+def test_real_changes_are_called_effects(studies: dict[str, float]) -> None:
+    assert studies["better"] > 0.9
+    assert studies["worse"] > 0.9
+
+
+def test_a_gain_is_that_of_the_accuracies_and_its_interval_that_of_the_textbook() -> None:
+    rng = np.random.default_rng(0)
+    before, after = rng.random(400) < 0.5, rng.random(400) < 0.6
+    found = evaluate.paired_gain(before, after, speakers=["x-1"] * 400)
+    assert found["accuracy"] == after.mean()
+    assert found["gain"] == pytest.approx(after.mean() - before.mean())
+    error = np.std(after.astype(float) - before) / np.sqrt(400)
+    assert (found["high"] - found["low"]) / 2 == pytest.approx(1.96 * error, rel=0.03)
+    assert evaluate.paired_gain(before, after, speakers=["x-1"] * 400) == found
+
+
+def test_more_comparisons_widen_the_interval_and_other_voices_do_not() -> None:
+    rng = np.random.default_rng(1)
+    before, after = rng.random(300) < 0.5, rng.random(300) < 0.5
+    speakers = np.repeat(["x-1", "x-2", "x-3"], 100)
+
+    def width(**told) -> float:
+        found = evaluate.paired_gain(before, after, **{"speakers": speakers, **told})
+        return found["high"] - found["low"]
+
+    # 2.638 standard deviations hold 1 - 0.05 / 6 of a normal distribution, 1.960 hold 0.95.
+    assert width(n_comparisons=6) / width() == pytest.approx(2.638 / 1.960, rel=0.06)
+    # Drawn within voices, a voice that always gains and one that always loses are no doubt.
+    before, after = np.repeat([0, 1, 0], 100), np.repeat([1, 0, 0], 100)
+    assert width() == 0
+
+
+def test_gains_that_cannot_be_paired_are_refused() -> None:
+    with pytest.raises(ValueError, match="there are 2, 3, 2 clips before, after and of speakers"):
+        evaluate.paired_gain(np.zeros(2), np.zeros(3), speakers=["x", "x"])
+    with pytest.raises(ValueError, match="n_comparisons is 0"):
+        evaluate.paired_gain(np.zeros(2), np.zeros(2), speakers=["x", "x"], n_comparisons=0)

@@ -145,7 +145,7 @@ def test_copies_at_other_speeds_train_but_are_not_tested(
         seen.update(X=X, y=y, groups=groups)
         raise StopIteration
 
-    monkeypatch.setattr(classical, "fit", spy)
+    monkeypatch.setattr(classical.fitting, "fit", spy)
     fold = experiment.make_folds(data, protocol="speaker")[0]
     with pytest.raises(StopIteration):
         experiment.fit_fold(svm, data, fold, protocol="speaker")

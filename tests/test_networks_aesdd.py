@@ -16,6 +16,7 @@ pytest.importorskip("keras", reason="needs Keras: pip install -e '.[networks]'")
 pytest.importorskip("tensorflow", reason="needs TensorFlow: pip install -e '.[networks]'")
 
 from sercourse import bundles, classical, corpora, evaluate, experiment, networks, recipes
+from sercourse.features import named
 from sercourse.networks import segments, training
 from sercourse.recipes import RECIPES, Recipe, recipe
 
@@ -60,12 +61,24 @@ LAYERS = {
         "dense_3": ((32,), dense(64, 32)),
         "logits": ((5,), dense(32, 5)),
     },
+    networks.aesdd_cnn_4: {
+        "convolution_1": ((130, 128, 16), convolution(3, 1, 16)),
+        "convolution_2": ((65, 64, 32), convolution(3, 16, 32)),
+        "convolution_3": ((32, 32, 64), convolution(3, 32, 64)),
+        "convolution_4": ((16, 16, 128), convolution(3, 64, 128)),
+        "convolution_5": ((8, 8, 128), convolution(3, 128, 128)),
+        "convolution_6": ((4, 4, 128), convolution(3, 128, 128)),
+        "dense_1": ((128,), dense(2 * 2 * 128, 128)),
+        "dense_2": ((64,), dense(128, 64)),
+        "dense_3": ((32,), dense(64, 32)),
+        "logits": ((5,), dense(32, 5)),
+    },
 }
 each_network = pytest.mark.parametrize("build", LAYERS, ids=lambda build: build.__name__)
 
 
 @each_network
-def test_layers_are_those_of_the_ancestor(build) -> None:
+def test_layers_are_those_of_the_ancestor_and_of_its_wish(build) -> None:
     model = build(n_labels=5)
     assert model.input_shape == (None, 130, 128)
     sized = {
@@ -107,6 +120,16 @@ def test_the_ancestors_trials_are_options(build) -> None:
 def test_networks_that_cannot_be_are_refused(build, wrong: dict, sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
         build(**{"n_labels": 5, **wrong})
+
+
+def test_twelve_pitch_classes_are_halved_twice() -> None:
+    model = networks.aesdd_cnn_3(n_labels=5, input_shape=(130, 12), band_poolings=2)
+    sizes = [model.get_layer(f"pooling_{k}").output.shape[1:3] for k in range(1, 5)]
+    assert sizes == [(65, 6), (32, 3), (16, 3), (8, 3)]
+    with pytest.raises(ValueError, match="16 and 16 at least, as 4 and 4 poolings halve them"):
+        networks.aesdd_cnn_3(n_labels=5, input_shape=(130, 12))
+    with pytest.raises(ValueError, match="band_poolings is 5: the network has 4 poolings"):
+        networks.aesdd_cnn_3(n_labels=5, band_poolings=5)
 
 
 def test_masks_hide_an_eighth_at_most_and_leave_the_input() -> None:
@@ -296,6 +319,28 @@ def test_variants_differ_from_the_plain_network_in_augmentation_only() -> None:
     ]
 
 
+TRIALS = {
+    "aesdd-cnn-3-dropout-0.3": {"options": {"dropout": 0.3}},
+    "aesdd-cnn-3-dropout-0.7": {"options": {"dropout": 0.7}},
+    "aesdd-cnn-3-kernel-5": {"options": {"kernel": 5}},
+    "aesdd-cnn-4": {"network": "aesdd_cnn_4"},
+    "aesdd-cnn-3-mfcc": {"features": named("mfcc-segments").settings},
+    "aesdd-cnn-3-chroma": {
+        "features": named("chroma-segments").settings,
+        "options": {"band_poolings": 2},
+    },
+}
+
+
+@pytest.mark.parametrize("name", TRIALS)
+def test_a_trial_differs_from_the_plain_network_in_what_its_name_says(name: str) -> None:
+    chosen = recipe(name)
+    assert chosen.settings == {**recipe("aesdd-cnn-3").settings, "name": name, **TRIALS[name]}
+    told = chosen.learner.network
+    model = told.build(input_shape=chosen.features.shape[1:], n_labels=5, **told.options)
+    assert model.output_shape == (None, 5)
+
+
 def test_a_seed_makes_another_training_of_the_same_recipe() -> None:
     plain = recipe("aesdd-cnn-3+pitch")
     other = recipes.seeded(plain, 2)
@@ -313,11 +358,12 @@ def test_the_floor_that_is_learnt_with_is_that_of_the_features(sample_aesdd: Pat
     path = sorted(sample_aesdd.rglob("*.*"))[0]
     from sercourse import audio, features
 
-    for name in ("aesdd-cnn", "aesdd-cnn-3"):
+    for name in ("aesdd-cnn", "aesdd-cnn-3", "aesdd-cnn-3-mfcc", "aesdd-cnn-3-chroma"):
         chosen = recipe(name)
         y = audio.read(path, sr=chosen.features.sr)
         row = features.extract(y, sr=chosen.features.sr, feature_set=chosen.features)
-        assert row.min() == row[-1].max() == chosen.learner.floor
+        assert (row[-1] == chosen.learner.floor).all()
+        assert row[0].max() > chosen.learner.floor
 
 
 SMALL = Recipe(

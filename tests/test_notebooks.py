@@ -100,7 +100,9 @@ def test_training_lessons_end_with_their_metrics(path: Path) -> None:
         return
     bundle = ROOT / "models" / f"{shown['corpus']}-{shown['recipe']}" / "metrics.json"
     if bundle.exists():
-        assert shown == json.loads(bundle.read_text("utf-8"))
+        stored = json.loads(bundle.read_text("utf-8"))
+        # Another model that a bundle holds, added without training that of emotions again.
+        assert shown | {"gender": None} == stored | {"gender": None}
 
 
 @every_lesson

@@ -71,3 +71,24 @@ def test_gains_tell_clear_steps_from_others() -> None:
     assert shades == [plots.BETTER, plots.GREY, plots.WORSE]
     assert [text.get_text() for text in ax.texts] == ["+10.0", "+1.0", "-10.0"]
     assert [tick.get_text() for tick in ax.get_yticklabels()] == ["up", "nothing", "down"]
+
+
+def test_an_ablation_tells_clear_gains_from_others_in_each_setting() -> None:
+    table = pd.DataFrame(
+        {"gain": [0.1, 0.01], "low": [0.05, -0.02], "high": [0.15, 0.04]}, index=["up", "nothing"]
+    )
+    repeats = {"new voices": {"up": [0.08, 0.12]}}
+    ax = plots.ablation({"new voices": table, "known voices": table.iloc[:1]}, repeats=repeats)
+    dots = {
+        (round(float(line.get_xdata()[0]), 6), line.get_markerfacecolor() == "white")
+        for line in ax.lines
+        if line.get_marker() == "o" and len(line.get_xdata())
+    }
+    assert dots == {(10.0, False), (1.0, True)}
+    ticks = [line.get_xdata().tolist() for line in ax.lines if line.get_marker() == "|"]
+    assert ticks == [[8.0, 12.0]]
+    ends = sorted(tuple(each.get_segments()[0][:, 0].round(6)) for each in ax.collections)
+    assert ends == [(-2.0, 4.0), (5.0, 15.0), (5.0, 15.0)]
+    assert [text.get_text() for text in ax.get_legend().texts] == ["new voices", "known voices"]
+    heights = [each.get_segments()[0][0, 1] for each in ax.collections]
+    assert len(set(heights)) == 3  # no interval hides another one

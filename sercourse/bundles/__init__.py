@@ -2,15 +2,17 @@
 
 A bundle is a folder: `bundle.json` (what it is, and the hash of every other file), `model.onnx`,
 `model-enrolled.onnx` with `voice.npz` (for speakers whose voice is known from a few clips),
-`model.keras` of a network, `metrics.json`, `predictions.csv` and a model card, `README.md`. An
-ensemble has such files for each of its members, called by their recipes. Nothing in it is a pickle,
-and predicting needs neither scikit-learn nor TensorFlow.
+`model.keras` of a network, `metrics.json`, `predictions.csv` and a model card, `README.md`; where
+it also tells female from male voices, `gender.onnx` and `gender-predictions.csv`. An ensemble has
+such files for each of its members, called by their recipes. Nothing in it is a pickle, and
+predicting needs neither scikit-learn nor TensorFlow.
 """
 
 from __future__ import annotations
 
 from sercourse.bundles.bundle import Bundle, Prediction
-from sercourse.bundles.member import Member, member_files, run, session
+from sercourse.bundles.masking import masked
+from sercourse.bundles.member import GENDER_MODEL, Member, member_files, run, session
 from sercourse.bundles.store import (
     DEFAULT_MODEL,
     INDEX,
@@ -24,6 +26,7 @@ from sercourse.bundles.store import (
 
 __all__ = [
     "DEFAULT_MODEL",
+    "GENDER_MODEL",
     "INDEX",
     "SCHEMA",
     "Bundle",
@@ -33,6 +36,7 @@ __all__ = [
     "find",
     "label_set",
     "load",
+    "masked",
     "member_files",
     "run",
     "save",

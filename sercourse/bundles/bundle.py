@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
@@ -11,8 +11,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from sercourse import audio, evaluate, timeline
+from sercourse.bundles.masking import among, renormalized
 from sercourse.bundles.member import Member
 from sercourse.bundles.reading import read_json
 
@@ -35,6 +37,10 @@ class Prediction:
         Length of the clip [s].
     warnings : tuple of str
         What makes the answer doubtful, such as a clipped recording.
+    gender : str or None
+        Whether the voice sounds ``female`` or ``male``; None where the model does not know.
+    gender_probabilities : dict of str to float
+        Of both; empty where the model does not know.
     """
 
     path: str
@@ -42,6 +48,8 @@ class Prediction:
     probabilities: dict[str, float]
     duration: float
     warnings: tuple[str, ...] = ()
+    gender: str | None = None
+    gender_probabilities: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,11 +63,14 @@ class Bundle:
         Content of `bundle.json`.
     members : tuple of Member
         The models whose probabilities are averaged: their geometric mean.
+    emotions : tuple of str or None
+        The only ones that may be answered; None for all that it knows.
     """
 
     folder: Path
     info: Mapping[str, Any]
     members: tuple[Member, ...]
+    emotions: tuple[str, ...] | None = None
 
     @property
     def name(self) -> str:
@@ -69,7 +80,7 @@ class Bundle:
     @property
     def labels(self) -> tuple[str, ...]:
         """Emotions that it tells apart, in the order of its probabilities."""
-        return tuple(self.info["labels"])
+        return tuple(self.info["labels"]) if self.emotions is None else self.emotions
 
     @property
     def sample_rate(self) -> int:
@@ -80,6 +91,35 @@ class Bundle:
     def metrics(self) -> dict[str, Any]:
         """Content of `metrics.json`."""
         return read_json(self.folder / "metrics.json")
+
+    def only(self, emotions: Iterable[str]) -> Bundle:
+        """Return a bundle that answers with some emotions only.
+
+        The probabilities of the others are left out, and the rest scaled to a sum of 1.
+
+        Parameters
+        ----------
+        emotions : iterable of str
+            At least two, in any common spelling.
+
+        Raises
+        ------
+        ValueError
+            If it does not know one of them, or fewer than two are left.
+
+        Examples
+        --------
+        >>> from sercourse import bundles
+        >>> bundles.load("ravdess-svm").only(["sadness", "happy"]).labels
+        ('happy', 'sad')
+        """
+        return replace(self, emotions=among(self.labels, emotions))
+
+    @cached_property
+    def gender_member(self) -> Member | None:
+        """The model that tells female from male voices; None where there is none."""
+        told = self.info.get("gender")
+        return None if told is None else Member(self.folder, told)
 
     @property
     def can_enrol(self) -> bool:
@@ -130,7 +170,11 @@ class Bundle:
                 "given: give what each member measures"
             )
         answers = [each.predict_proba(x) for each, x in zip(self.members, X, strict=True)]
-        return answers[0] if len(answers) == 1 else evaluate.geometric_mean(np.stack(answers))
+        p = answers[0] if len(answers) == 1 else evaluate.geometric_mean(np.stack(answers))
+        if self.emotions is None:
+            return p
+        known = tuple(self.info["labels"])
+        return renormalized(p[:, [known.index(emotion) for emotion in self.emotions]])
 
     def predict(self, y: NDArray[Any], *, sr: int) -> dict[str, float]:
         """Return the probability of each emotion in a signal.
@@ -151,8 +195,30 @@ class Bundle:
             If the rate is another or the signal cannot be judged: silent, too short.
         """
         self._refuse_rate(sr)
-        probabilities = self._judge(self._parts(y)).mean(axis=0)
-        return dict(zip(self.labels, probabilities.tolist(), strict=True))
+        return self._answer(self._rows(self._parts(y)))
+
+    def predict_gender(self, y: NDArray[Any], *, sr: int) -> dict[str, float]:
+        """Return the probabilities that a voice is a female and a male one.
+
+        Parameters
+        ----------
+        y : ndarray, shape (n_samples,)
+            Mono signal in [-1, 1].
+        sr : int
+            Its rate [Hz], that of the bundle.
+
+        Raises
+        ------
+        ValueError
+            If the bundle has no model for it, the rate is another or the signal cannot be judged.
+        """
+        self._refuse_rate(sr)
+        if self.gender_member is None:
+            raise ValueError(
+                f"model {self.name!r} does not tell voices apart: add that with sercourse "
+                "train-gender"
+            )
+        return self._answer_gender(self._parts(y), ())
 
     def predict_file(self, path: str | Path) -> Prediction:
         """Name the emotion in a sound file of any rate, format and number of channels.
@@ -167,10 +233,19 @@ class Bundle:
         if refusals:
             raise ValueError(f"{path}: {'; '.join(refusals)}")
         warnings = tuple(audio.problems(y, sr=self.sample_rate))
-        probabilities = self.predict(y, sr=self.sample_rate)
-        emotion = max(probabilities, key=lambda label: probabilities[label])
-        duration = len(y) / self.sample_rate
-        return Prediction(str(path), emotion, probabilities, duration, warnings)
+        parts = self._parts(y)
+        rows = self._rows(parts)
+        probabilities = self._answer(rows)
+        genders = self._answer_gender(parts, rows)
+        return Prediction(
+            str(path),
+            _likeliest(probabilities),
+            probabilities,
+            len(y) / self.sample_rate,
+            warnings,
+            _likeliest(genders) if genders else None,
+            genders,
+        )
 
     def predict_over_time(
         self, y: NDArray[Any], *, sr: int, every: float, window: float = timeline.WINDOW_SECONDS
@@ -277,7 +352,7 @@ class Bundle:
         probabilities = np.full((len(windows), len(self.labels)), np.nan)
         if fit.any():
             signals = [each.y for each, good in zip(windows, fit, strict=True) if good]
-            probabilities[fit] = self._judge(signals)
+            probabilities[fit] = self.predict_proba(*self._rows(signals))
         return [
             timeline.Moment(each.start, each.end, level, p, note)
             for each, (level, note), p in zip(windows, measured, probabilities, strict=True)
@@ -302,12 +377,44 @@ class Bundle:
             raise ValueError("no part of the recording is loud enough to be judged")
         return heard
 
-    def _judge(self, signals: Sequence[NDArray[Any]]) -> NDArray[np.float64]:
-        """Return the probabilities of signals of one length, as features and models see them."""
-        sr = self.sample_rate
-        return self.predict_proba(
-            *(np.stack([each.row(y, sr=sr) for y in signals]) for each in self.members)
-        )
+    def _rows(self, signals: Sequence[NDArray[Any]]) -> list[NDArray[np.floating]]:
+        """Return what each member measures on signals of one length."""
+        return [self._rows_of(each, signals) for each in self.members]
+
+    def _rows_of(self, member: Member, signals: Sequence[NDArray[Any]]) -> NDArray[np.floating]:
+        # As in training; more threads cost five times the processor time on busy cores.
+        with threadpool_limits(1):
+            return np.stack([member.row(y, sr=self.sample_rate) for y in signals])
+
+    def _answer(self, rows: Sequence[NDArray[np.floating]]) -> dict[str, float]:
+        """Return the probability of each emotion, a mean over the parts of a signal."""
+        probabilities = self.predict_proba(*rows).mean(axis=0)
+        return dict(zip(self.labels, probabilities.tolist(), strict=True))
+
+    def _answer_gender(
+        self, parts: Sequence[NDArray[Any]], rows: Sequence[NDArray[np.floating]]
+    ) -> dict[str, float]:
+        """Return the probabilities of female and male; nothing where no model tells them.
+
+        What a member measured already is not measured again.
+        """
+        model = self.gender_member
+        if model is None:
+            return {}
+        measured = zip(self.members, rows, strict=False)
+        known = (X for member, X in measured if self._measures_the_same(member))
+        X = next(known, None)
+        probabilities = model.predict_proba(self._rows_of(model, parts) if X is None else X)
+        return dict(zip(model.info["labels"], probabilities.mean(axis=0).tolist(), strict=True))
+
+    def _measures_the_same(self, member: Member) -> bool:
+        """Whether a member measures what the model of voices needs."""
+        model = self.gender_member
+        return model is not None and member.feature_set.settings == model.feature_set.settings
+
+
+def _likeliest(probabilities: Mapping[str, float]) -> str:
+    return max(probabilities, key=lambda label: probabilities[label])
 
 
 def _refusals(y: NDArray[Any], *, sr: int) -> list[str]:

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     import onnxruntime
 
 
+GENDER_MODEL = "gender.onnx"
+
+
 @dataclass(frozen=True, eq=False)
 class Member:
     """One of the models whose answers a bundle averages; most bundles have one.

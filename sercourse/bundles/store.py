@@ -13,7 +13,7 @@ from sercourse.bundles.reading import read_json
 
 SCHEMA = 2
 INDEX = "bundle.json"
-DEFAULT_MODEL = "ravdess-svm"
+DEFAULT_MODEL = "ravdess-svm-robust"
 
 
 def available() -> list[Path]:

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from sercourse import __version__
-from sercourse.cli import data, lessons, models
+from sercourse.cli import data, lessons, live, models, search
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -18,7 +18,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"sercourse {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for group in (lessons, data, models):
+    for group in (lessons, data, models, search, live):
         group.add_parsers(commands)
     return parser
 

@@ -11,7 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sercourse.cli import over_time
+from sercourse.cli import over_time, text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,11 +19,9 @@ if TYPE_CHECKING:
     from sercourse.bundles import Bundle, Prediction
     from sercourse.recipes import Ensemble, Recipe
 
-BAR_WIDTH = 20
-
 
 def add_parsers(subparsers: argparse._SubParsersAction) -> None:
-    """Register `evaluate`, `train`, `predict` and `models`."""
+    """Register `evaluate`, `train`, `train-gender`, `predict` and `models`."""
     evaluate = subparsers.add_parser(
         "evaluate",
         help="measure a recipe under a protocol",
@@ -36,6 +34,12 @@ def add_parsers(subparsers: argparse._SubParsersAction) -> None:
         required=True,
         metavar="NAME",
         help="random, recording, speaker, speaker+norm, speaker+enrol or given",
+    )
+    evaluate.add_argument(
+        "--target",
+        default="emotion",
+        metavar="NAME",
+        help="what is asked of a clip: emotion, gender or emotion+gender; default: emotion",
     )
     _add_seeds(evaluate)
     evaluate.add_argument(
@@ -76,6 +80,19 @@ def add_parsers(subparsers: argparse._SubParsersAction) -> None:
     _add_seeds(train)
     train.set_defaults(run=_train)
 
+    train_gender = subparsers.add_parser(
+        "train-gender",
+        help="let a trained model also say whether a voice is female or male",
+        description="Train a second, small model on a corpus and put it into a bundle, whose "
+        "models of emotions stay as they are. Do it again after the bundle was trained anew.",
+    )
+    train_gender.add_argument("model", metavar="MODEL", help="a bundle, by name or folder")
+    _add_corpus(train_gender)
+    train_gender.add_argument(
+        "--recipe", default="logistic", metavar="RECIPE", help="default: logistic"
+    )
+    train_gender.set_defaults(run=_train_gender)
+
     predict = subparsers.add_parser(
         "predict",
         help="name the emotion in sound files",
@@ -83,10 +100,7 @@ def add_parsers(subparsers: argparse._SubParsersAction) -> None:
         "if a file could not be judged; the others are done all the same.",
     )
     predict.add_argument("files", nargs="+", metavar="FILE", type=Path, help="files or folders")
-    predict.add_argument("--model", metavar="NAME", help="a bundle; default: ravdess-svm")
-    predict.add_argument(
-        "--enrol", metavar="DIR", type=Path, help="folder with a few clips of the same speaker"
-    )
+    add_model(predict)
     predict.add_argument("--json", action="store_true", help="print one JSON list")
     over_time.add_arguments(predict)
     predict.set_defaults(run=_predict)
@@ -95,12 +109,43 @@ def add_parsers(subparsers: argparse._SubParsersAction) -> None:
     models.set_defaults(run=_models)
 
 
+def add_model(parser: argparse.ArgumentParser) -> None:
+    """Add the options that choose a trained model and what it may answer."""
+    parser.add_argument("--model", metavar="NAME", help="a bundle; default: ravdess-svm-robust")
+    parser.add_argument(
+        "--enrol", metavar="DIR", type=Path, help="folder with a few clips of the same speaker"
+    )
+    parser.add_argument(
+        "--emotions",
+        metavar="A,B,C",
+        help="answer with these only: the others are left out, and the rest scaled to 100 %%",
+    )
+
+
+def load_model(args: argparse.Namespace) -> Bundle:
+    """Return the model that is asked for, and say what is left out of its answers."""
+    from sercourse import bundles, labels
+
+    bundle = bundles.load(args.model or bundles.DEFAULT_MODEL)
+    if args.emotions:
+        known = bundle.labels
+        bundle = bundle.only(labels.parse_emotions(args.emotions))
+        left_out = [emotion for emotion in known if emotion not in bundle.labels]
+        if left_out:
+            text.say(f"left out: {', '.join(left_out)}; the others are scaled to 100 %")
+    return bundle.enrol(_sound_files([args.enrol])) if args.enrol else bundle
+
+
 def _add_recipe(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("recipe", metavar="RECIPE", help="such as svm or svm-classic")
+    _add_corpus(parser)
+    parser.add_argument("--emotions", metavar="A,B,C", help="only these; default: all")
+
+
+def _add_corpus(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("root", metavar="ROOT", type=Path, help="folder of the corpus")
     parser.add_argument("--corpus", metavar="NAME", help="ravdess, aesdd, emodb, custom ...")
     parser.add_argument("--csv", metavar="FILE", type=Path, help="for custom: path, emotion, ...")
-    parser.add_argument("--emotions", metavar="A,B,C", help="only these; default: all")
     parser.add_argument(
         "--jobs", type=int, default=os.cpu_count() or 1, metavar="N", help="processes for features"
     )
@@ -128,7 +173,14 @@ def _evaluate(args: argparse.Namespace) -> int:
     splits.refuse_unknown(args.protocol)
     emotions = labels.parse_emotions(args.emotions) if args.emotions else None
     clips = _clips(args)
-    data = experiment.prepare(recipe, clips, emotions=emotions, n_jobs=args.jobs, report=_say)
+    data = experiment.prepare(
+        recipe,
+        clips,
+        emotions=emotions,
+        target=args.target,
+        n_jobs=args.jobs,
+        report=text.say,
+    )
     if args.leave_out:
         data = data.without_speakers(args.leave_out.split(","))
     evaluation = experiment.evaluate_recipe(
@@ -137,7 +189,7 @@ def _evaluate(args: argparse.Namespace) -> int:
         protocol=args.protocol,
         seeds=_seeds(args, recipe),
         only=[name.strip() for name in args.folds.split(",")] if args.folds else None,
-        report=_say,
+        report=text.say,
     )
     print(_summary(evaluation.metrics))
     if args.json:
@@ -155,23 +207,23 @@ def _train(args: argparse.Namespace) -> int:
     for protocol, _ in wanted:
         splits.refuse_unknown(protocol)
     clips = _clips(args)
-    data = experiment.prepare(recipe, clips, emotions=emotions, n_jobs=args.jobs, report=_say)
+    data = experiment.prepare(recipe, clips, emotions=emotions, n_jobs=args.jobs, report=text.say)
     evaluations = []
     for protocol, subset in wanted or [("speaker" if data.has_voices else "random", None)]:
         part = data if subset is None else data.of_emotions(subset)
-        _say(f"{protocol}, {len(part.emotions)} emotions")
+        text.say(f"{protocol}, {len(part.emotions)} emotions")
         evaluations.append(
             experiment.evaluate_recipe(
                 recipe,
                 part,
                 protocol=protocol,
                 seeds=_seeds(args, recipe),
-                report=_say,
+                report=text.say,
             )
         )
     licence = _licence(args.root, data.corpus)
     folder = experiment.train(
-        recipe, data, folder=args.out, evaluations=evaluations, licence=licence, report=_say
+        recipe, data, folder=args.out, evaluations=evaluations, licence=licence, report=text.say
     )
     for evaluation in evaluations:
         print(_summary(evaluation.metrics))
@@ -179,13 +231,27 @@ def _train(args: argparse.Namespace) -> int:
     return 0
 
 
-def _predict(args: argparse.Namespace) -> int:
-    from sercourse import bundles
+def _train_gender(args: argparse.Namespace) -> int:
+    from sercourse import bundles, experiment, recipes
 
+    recipe = recipes.recipe(args.recipe)
+    if isinstance(recipe, recipes.Ensemble):
+        raise ValueError(f"recipe {recipe.name!r} is an ensemble: choose a single model")
+    folder = bundles.find(args.model)
+    data = experiment.prepare(
+        recipe, _clips(args), target="gender", n_jobs=args.jobs, report=text.say
+    )
+    protocol = "speaker" if data.has_voices else "random"
+    evaluation = experiment.evaluate_recipe(recipe, data, protocol=protocol, report=text.say)
+    experiment.train_gender(folder, recipe, data, evaluations=[evaluation], report=text.say)
+    print(_summary(evaluation.metrics))
+    print(f"saved {folder}: sercourse predict FILE --model {folder}")
+    return 0
+
+
+def _predict(args: argparse.Namespace) -> int:
     over_time.refuse(args)
-    bundle = bundles.load(args.model or bundles.DEFAULT_MODEL)
-    if args.enrol:
-        bundle = bundle.enrol(_sound_files([args.enrol]))
+    bundle = load_model(args)
     if args.every is not None:
         return over_time.run(args, bundle=bundle, paths=_sound_files(args.files))
     predictions, failed = [], False
@@ -222,7 +288,7 @@ def _clips(args: argparse.Namespace) -> pd.DataFrame:
 
     scan = corpora.scan(args.root, corpus=args.corpus, csv=args.csv)
     for path, reason in scan.rejects[["path", "reason"]].itertuples(index=False):
-        _say(f"left out: {path}: {reason}")
+        text.say(f"left out: {path}: {reason}")
     return scan.clips
 
 
@@ -267,17 +333,24 @@ def _reason(path: Path, error: Exception) -> str:
 
 def _answer(prediction: Prediction) -> str:
     """Return the emotion and its probabilities as bars."""
-    lines = [f"{prediction.path}  {prediction.duration:.1f} s  {prediction.emotion}"]
-    ranked = sorted(prediction.probabilities.items(), key=lambda item: -item[1])
-    for emotion, probability in ranked:
-        bar = "█" * round(BAR_WIDTH * probability)
-        lines.append(f"  {emotion:<10}{probability:6.1%}  {bar}".rstrip())
-    return "\n".join(lines)
+    first = f"{prediction.path}  {prediction.duration:.1f} s  {prediction.emotion}"
+    return f"{first}\n{text.bars(prediction.probabilities)}{_voice(prediction)}"
+
+
+def _voice(prediction: Prediction) -> str:
+    """Return a line on whose voice it sounds like, where the model knows."""
+    if prediction.gender is None:
+        return ""
+    return (
+        f"\n  voice: {prediction.gender} ({prediction.gender_probabilities[prediction.gender]:.0%})"
+    )
 
 
 def _as_json(prediction: Prediction) -> dict[str, Any]:
     known = asdict(prediction)
     known.pop("warnings")
+    if prediction.gender is None:  # the model does not know
+        del known["gender"], known["gender_probabilities"]
     return known
 
 
@@ -288,9 +361,24 @@ def _summary(metrics: dict[str, Any]) -> str:
     )
     return (
         f"{metrics['recipe']} on {metrics['corpus']}, {metrics['protocol']}{_part(metrics)}, "
-        f"{len(metrics['emotions'])} emotions ({metrics['labels']}), {metrics['n_clips']} clips: "
+        f"{_classes(metrics)} ({metrics['labels']}), {metrics['n_clips']} clips: "
         f"accuracy {metrics['accuracy']:.1%}{_spread(metrics)}  {figures}  "
-        f"calibration error {metrics['ece']:.3f}{_by_segment(metrics)}"
+        f"calibration error {metrics['ece']:.3f}{_by_segment(metrics)}{_of_each(metrics)}"
+    )
+
+
+def _classes(metrics: dict[str, Any]) -> str:
+    """Say how many labels were told apart."""
+    if "classes" in metrics:
+        return f"{len(metrics['classes'])} classes"
+    return f"{len(metrics['emotions'])} emotions"
+
+
+def _of_each(metrics: dict[str, Any]) -> str:
+    """Give the accuracy of each kind of label where they are pairs."""
+    return "".join(
+        f"  {kind} {told['accuracy']:.1%}{_spread(told)}"
+        for kind, told in metrics.get("of_each", {}).items()
     )
 
 
@@ -322,7 +410,3 @@ def _description(bundle: Bundle) -> str:
     )
     lines += [f"  {_summary(entry)}" for entry in bundle.metrics["protocols"]]
     return "\n".join(lines)
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)

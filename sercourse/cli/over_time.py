@@ -11,13 +11,14 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sercourse.cli import text
+
 if TYPE_CHECKING:
     import numpy as np
 
     from sercourse.bundles import Bundle
     from sercourse.timeline import Timeline
 
-BAR_WIDTH = 10
 PICTURES = (".png", ".svg", ".pdf", ".jpg")
 OUTLINE_PER_SECOND = 1000
 
@@ -118,28 +119,12 @@ def _lines(heard: Timeline) -> Iterator[str]:
     for what, group in groupby(range(len(heard)), key=said.__getitem__):
         rows = list(group)
         if heard.emotions[rows[0]] is None:
-            yield f"  {_span(heard.start[rows[0]], heard.end[rows[-1]], hours=hours)}  {what}"
+            when = text.span(heard.start[rows[0]], heard.end[rows[-1]], hours=hours)
+            yield text.moment(when, said=what)
             continue
         for row in rows:
-            p = heard.probabilities[row].max()
-            span = _span(heard.start[row], heard.end[row], hours=hours)
-            yield f"  {span}  {what:<10}{p:6.1%}  {'█' * round(BAR_WIDTH * p)}".rstrip()
-
-
-def _span(start: float, end: float, *, hours: bool) -> str:
-    return f"{_clock(start, hours=hours)} – {_clock(end, hours=hours)}"
-
-
-def _clock(seconds: float, *, hours: bool) -> str:
-    """Return a time as minutes and seconds, all equally wide.
-
-    >>> _clock(83.5, hours=False), _clock(83.5, hours=True)
-    (' 1:23.50', '0:01:23.50')
-    """
-    minutes, rest = divmod(round(seconds, 2), 60)
-    if not hours:
-        return f"{int(minutes):2d}:{rest:05.2f}"
-    return f"{int(minutes // 60)}:{int(minutes % 60):02d}:{rest:05.2f}"
+            when = text.span(heard.start[row], heard.end[row], hours=hours)
+            yield text.moment(when, said=what, p=heard.probabilities[row].max())
 
 
 def _as_json(path: Path, heard: Timeline, *, args: argparse.Namespace) -> dict[str, Any]:

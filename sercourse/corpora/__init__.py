@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sercourse.corpora.combining import combine
 from sercourse.corpora.expected import EXPECTED, missing
 from sercourse.corpora.naming import RAVDESS_STATEMENTS
 from sercourse.corpora.places import folder
@@ -12,6 +13,7 @@ __all__ = [
     "NAMES",
     "RAVDESS_STATEMENTS",
     "Scan",
+    "combine",
     "fingerprint",
     "folder",
     "missing",

@@ -203,7 +203,7 @@ def _clip_table(clips: Sequence[_Clip], *, corpus: str) -> pd.DataFrame:
     ordered = sorted(clips, key=lambda clip: clip.entry.clip_id)
     rows = [_row(clip, corpus=corpus) for clip in ordered]
     table = pd.DataFrame(rows, columns=list(_DTYPES))
-    table["group"] = _groups(table["group"], table["content"])
+    table["group"] = join_groups(table["group"], table["content"])
     return table.astype(_DTYPES)
 
 
@@ -228,12 +228,12 @@ def _row(clip: _Clip, *, corpus: str) -> dict[str, str | float | None]:
     }
 
 
-def _groups(recordings: Iterable[str], contents: Iterable[str]) -> list[str]:
+def join_groups(recordings: Iterable[str], contents: Iterable[str]) -> list[str]:
     """Join clips that share a recording or their content, however long the chain.
 
     Examples
     --------
-    >>> _groups(["a", "b", "b", "c"], ["1", "1", "2", "3"])
+    >>> join_groups(["a", "b", "b", "c"], ["1", "1", "2", "3"])
     ['a', 'a', 'a', 'c']
     """
     recordings = list(recordings)

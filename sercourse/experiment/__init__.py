@@ -2,21 +2,42 @@
 
 from __future__ import annotations
 
-from sercourse.experiment.dataset import Dataset, EnsembleDataset, choose, prepare
-from sercourse.experiment.evaluation import FROM_TRAINING, Evaluation, average, evaluate_recipe
-from sercourse.experiment.final import train
-from sercourse.experiment.folds import fit_fold, make_folds
+from sercourse.experiment.dataset import Dataset, EnsembleDataset, choose, outline, prepare
+from sercourse.experiment.evaluation import (
+    FROM_TRAINING,
+    Evaluation,
+    average,
+    evaluate_recipe,
+    stored,
+)
+from sercourse.experiment.final import save_fitted, train
+from sercourse.experiment.folds import fit_fold, inner_groups, make_folds
+from sercourse.experiment.gender import train_gender
+from sercourse.experiment.search import Plan, Search, against_size, read_search, run_search
+from sercourse.experiment.target import TARGETS, marginal
 
 __all__ = [
     "FROM_TRAINING",
+    "TARGETS",
     "Dataset",
     "EnsembleDataset",
     "Evaluation",
+    "Plan",
+    "Search",
+    "against_size",
     "average",
     "choose",
     "evaluate_recipe",
     "fit_fold",
+    "inner_groups",
     "make_folds",
+    "marginal",
+    "outline",
     "prepare",
+    "read_search",
+    "run_search",
+    "save_fitted",
+    "stored",
     "train",
+    "train_gender",
 ]

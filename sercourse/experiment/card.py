@@ -51,16 +51,47 @@ results. Probabilities are calibrated on unheard voices of the same corpus, and 
 """
 
 
+def with_gender(card: str, told: Mapping[str, Any], *, title: str) -> str:
+    """Return a model card with a section on voices, in place of an earlier one."""
+    before, limits = card.split("\n## Limits", 1)
+    before = before.split("\n## Female or male", 1)[0]
+    rows = "\n".join(_gender_row(entry) for entry in told["protocols"])
+    table = f"| Protocol | Accuracy % | Calibration error |\n|---|---|---|\n{rows}"
+    return f"""{before}
+## Female or male
+
+A second model, {title}, says whether a voice sounds more like the women
+or more like the men of the corpus. Every figure comes from `gender-predictions.csv`.
+
+{table if rows else "Not measured."}
+
+It hears pitch and the length of the vocal tract, in adults who were labelled one way or the other.
+It cannot say who somebody is or how they see themselves; it has met no child and no voice that lies
+between, and must take each for one of the two. Do not use it to address, sort or judge people.
+
+## Limits{limits}"""
+
+
+def _gender_row(entry: Mapping[str, Any]) -> str:
+    cells = [entry["protocol"], _accuracy(entry), f"{entry['ece']:.3f}"]
+    return f"| {' | '.join(cells)} |"
+
+
 def _card_row(entry: Mapping[str, Any]) -> str:
-    spread = ""
-    if entry.get("accuracy_interval"):
-        low, high = entry["accuracy_interval"]
-        spread = f" [{low:.1%}, {high:.1%}]".replace("%", "")
-    elif entry.get("accuracy_sd"):
-        spread = f" ± {entry['accuracy_sd']:.1%}".replace("%", "")
     figures = (entry[name] for name in ("uar", "macro_f1", "chance"))
     cells = [f"{value:.1%}".removesuffix("%") for value in figures]
     emotions = f"{len(entry['emotions'])} ({entry['labels']})"
     partial = f", {entry['n_folds']} of {entry['of_folds']} folds" if "n_folds" in entry else ""
-    accuracy = f"{entry['accuracy']:.1%}".removesuffix("%") + spread
-    return f"| {' | '.join([entry['protocol'] + partial, emotions, accuracy, *cells])} |"
+    told = [entry["protocol"] + partial, emotions, _accuracy(entry), *cells]
+    return f"| {' | '.join(told)} |"
+
+
+def _accuracy(entry: Mapping[str, Any]) -> str:
+    """Return the accuracy with its interval over speakers, or its deviation over repeats."""
+    spread = ""
+    if entry.get("accuracy_interval"):
+        low, high = entry["accuracy_interval"]
+        spread = f" [{low:.1%}, {high:.1%}]"
+    elif entry.get("accuracy_sd"):
+        spread = f" ± {entry['accuracy_sd']:.1%}"
+    return f"{entry['accuracy']:.1%}{spread}".replace("%", "")

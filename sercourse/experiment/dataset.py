@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from sercourse import bundles, features, labels
+from sercourse.experiment import target as targets
 from sercourse.recipes import Ensemble, Recipe, Report
 
 Array = NDArray[np.floating]
@@ -30,20 +31,34 @@ class Dataset:
         The same of the recipe's copies; only training sees them.
     emotions : tuple of str
         The label set.
+    target : str
+        What is asked of a clip, one of `target.TARGETS`.
     """
 
     clips: pd.DataFrame
     X: Array
     copies: tuple[Array, ...]
     emotions: tuple[str, ...]
+    target: str = targets.EMOTION
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """What a model tells apart: the emotions, or what else `target` says."""
+        return targets.classes(self.target, self.emotions)
+
+    @property
+    def truth(self) -> NDArray[np.str_]:
+        """Label of each clip."""
+        return targets.truth(self.target, self.clips)
 
     @property
     def y(self) -> NDArray[np.intp]:
-        """Emotion of each clip, as its place in `emotions`.
+        """Label of each clip, as its place in `labels`.
 
         Numbers keep the one order of emotions, where scikit-learn would sort names by the alphabet.
         """
-        return np.array([self.emotions.index(name) for name in self.clips["emotion"]])
+        place = {label: k for k, label in enumerate(self.labels)}
+        return np.array([place[label] for label in self.truth])
 
     @property
     def speakers(self) -> NDArray[np.str_]:
@@ -62,8 +77,11 @@ class Dataset:
 
     @property
     def label_set(self) -> str:
-        """Short name of the choice among the corpus's emotions."""
-        return bundles.label_set(self.emotions, of=self.clips.attrs["emotions"])
+        """Short name of what is asked, and of the choice among the corpus's emotions."""
+        chosen = bundles.label_set(self.emotions, of=self.clips.attrs["emotions"])
+        if self.target == targets.EMOTION:
+            return chosen
+        return self.target if chosen == "all" else f"{self.target}, {chosen}"
 
     def of_clips(self, clip_ids: set[str]) -> Dataset:
         """Return the part with some of the clips."""
@@ -125,6 +143,16 @@ class EnsembleDataset:
         return self.parts[0].emotions
 
     @property
+    def labels(self) -> tuple[str, ...]:
+        """What a model tells apart."""
+        return self.parts[0].labels
+
+    @property
+    def target(self) -> str:
+        """What is asked of a clip."""
+        return self.parts[0].target
+
+    @property
     def has_voices(self) -> bool:
         """Whether every clip's speaker is known, and there are several."""
         return self.parts[0].has_voices
@@ -166,12 +194,39 @@ def choose(clips: pd.DataFrame, *, emotions: Sequence[str] | None = None) -> pd.
     return chosen
 
 
+def outline(
+    clips: pd.DataFrame,
+    *,
+    emotions: Sequence[str] | None = None,
+    target: str = targets.EMOTION,
+) -> Dataset:
+    """Return the clips of an experiment without any features: enough to read what is stored.
+
+    Parameters
+    ----------
+    clips : pandas.DataFrame
+        Clip table, without those that `prepare` would leave out.
+    emotions, target
+        As in `prepare`.
+
+    Raises
+    ------
+    ValueError
+        As `prepare` does.
+    """
+    targets.refuse_unknown(target)
+    used = targets.usable(target, choose(clips, emotions=emotions), report=lambda line: None)
+    nothing = np.zeros((len(used), 0), dtype=np.float32)
+    return Dataset(used, nothing, (), labels.in_order(used["emotion"]), target)
+
+
 @overload
 def prepare(
     recipe: Recipe,
     clips: pd.DataFrame,
     *,
     emotions: Sequence[str] | None = ...,
+    target: str = ...,
     n_jobs: int = ...,
     progress: bool = ...,
     report: Report = ...,
@@ -182,6 +237,7 @@ def prepare(
     clips: pd.DataFrame,
     *,
     emotions: Sequence[str] | None = ...,
+    target: str = ...,
     n_jobs: int = ...,
     progress: bool = ...,
     report: Report = ...,
@@ -191,6 +247,7 @@ def prepare(
     clips: pd.DataFrame,
     *,
     emotions: Sequence[str] | None = None,
+    target: str = targets.EMOTION,
     n_jobs: int = 1,
     progress: bool = True,
     report: Report = lambda line: None,
@@ -204,6 +261,8 @@ def prepare(
         Clip table.
     emotions : sequence of str, optional
         All that occur by default.
+    target : str
+        What is asked of a clip: ``emotion``, ``gender`` or ``emotion+gender``.
     n_jobs : int
         Processes that compute features.
     progress : bool
@@ -218,20 +277,26 @@ def prepare(
     Raises
     ------
     ValueError
-        If too few emotions or no clips are left.
+        If too few emotions, voices or no clips are left.
     """
-    if isinstance(recipe, Ensemble):
-        parts = [
-            _prepare(
-                member, clips, emotions=emotions, n_jobs=n_jobs, progress=progress, report=report
-            )
-            for member in recipe.members
-        ]
-        common = set.intersection(*(set(part.clips["clip_id"]) for part in parts))
-        return EnsembleDataset(tuple(part.of_clips(common) for part in parts))
-    return _prepare(
-        recipe, clips, emotions=emotions, n_jobs=n_jobs, progress=progress, report=report
-    )
+    targets.refuse_unknown(target)
+
+    def part(member: Recipe) -> Dataset:
+        return _prepare(
+            member,
+            clips,
+            emotions=emotions,
+            target=target,
+            n_jobs=n_jobs,
+            progress=progress,
+            report=report,
+        )
+
+    if isinstance(recipe, Recipe):
+        return part(recipe)
+    parts = [part(member) for member in recipe.members]
+    common = set.intersection(*(set(each.clips["clip_id"]) for each in parts))
+    return EnsembleDataset(tuple(each.of_clips(common) for each in parts))
 
 
 def _prepare(
@@ -239,11 +304,12 @@ def _prepare(
     clips: pd.DataFrame,
     *,
     emotions: Sequence[str] | None,
+    target: str,
     n_jobs: int,
     progress: bool,
     report: Report,
 ) -> Dataset:
-    chosen = choose(clips, emotions=emotions)
+    chosen = targets.usable(target, choose(clips, emotions=emotions), report=report)
     # All clips are computed, and cached together: other choices of emotions then cost nothing.
     tables = [
         features.feature_table(clips, feature_set=each, n_jobs=n_jobs, progress=progress)
@@ -255,7 +321,7 @@ def _prepare(
     used = chosen[chosen["clip_id"].isin(usable)].reset_index(drop=True)
     used.attrs = chosen.attrs
     X, *copies = [_rows_of(table, usable) for table in tables]
-    return Dataset(used, X, tuple(copies), labels.in_order(used["emotion"]))
+    return Dataset(used, X, tuple(copies), labels.in_order(used["emotion"]), target)
 
 
 def _rows_of(table: features.Features, clip_ids: set[str]) -> Array:

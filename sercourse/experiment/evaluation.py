@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from sercourse import corpora, evaluate, files, splits
 from sercourse.experiment.dataset import Array, Dataset, EnsembleDataset
-from sercourse.experiment.folds import fit_fold, make_folds, training_key
-from sercourse.recipes import Ensemble, Model, Recipe, Report, SegmentModel
+from sercourse.experiment.folds import asked, fit_fold, make_folds, training_key
+from sercourse.experiment.target import BOTH, EMOTION, GENDER, classes, marginal
+from sercourse.recipes import Ensemble, Model, Recipe, Report, SegmentModel, with_heads
 
 DECIMALS = 5  # of stored probabilities; every figure is computed from the rounded ones
 
@@ -32,9 +33,10 @@ class Evaluation:
     Attributes
     ----------
     predictions : pandas.DataFrame
-        Out-of-fold: clip_id, speaker, gender, protocol, labels, fold, truth, ``p_<emotion>``.
+        Out-of-fold: clip_id, speaker, gender, protocol, labels, fold, truth, ``p_<label>``.
     metrics : dict
-        What `evaluate.summarize` says, and what was evaluated, how and in how many seconds.
+        What `evaluate.summarize` says, and what was evaluated, how and in how many seconds. Of the
+        target ``emotion+gender`` also `of_each`: what it says of emotions and of genders alone.
     settled : dict of str to list
         For each recipe, what each fold found and a final model needs: `epochs`, `temperature`.
     """
@@ -60,7 +62,7 @@ def evaluate_recipe(
     ----------
     recipe : Recipe or Ensemble
     data : Dataset, or EnsembleDataset for an ensemble
-        Of the same recipe.
+        Of the same recipe. With target ``emotion+gender`` a network gets a head for each of both.
     protocol : str
         A key of `splits.PROTOCOLS`.
     seeds : sequence of int
@@ -87,6 +89,7 @@ def evaluate_recipe(
             recipe, data, protocol=protocol, seeds=seeds, only=only, store=store, report=report
         )
     assert isinstance(data, Dataset)
+    recipe = _as_asked(recipe, data)
     folds = make_folds(data, protocol=protocol, seeds=seeds)
     chosen = _chosen(folds, only)
     store = files.cache_dir() if store is None else store
@@ -99,14 +102,74 @@ def evaluate_recipe(
             files.write_json(_fold_file(folder, fold), result)
         results.append(result)
         report(_fold_line(fold, result, data=data))
+    return _evaluation(recipe, data, chosen, results, protocol=protocol, of=len(folds))
+
+
+def stored(
+    recipe: Recipe,
+    data: Dataset,
+    *,
+    protocol: str,
+    seeds: Sequence[int] = range(10),
+    store: Path | None = None,
+) -> Evaluation | None:
+    """Return what `evaluate_recipe` has stored already; nothing is trained.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    data : Dataset
+        Its features do not matter: `dataset.outline` is enough.
+    protocol, seeds, store
+        As in `evaluate_recipe`.
+
+    Returns
+    -------
+    Evaluation or None
+        Of the folds that are stored; the metrics say how many are missing. None if none is stored.
+
+    Raises
+    ------
+    ValueError
+        If the clips cannot be divided by the protocol.
+    """
+    recipe = _as_asked(recipe, data)
+    folds = make_folds(data, protocol=protocol, seeds=seeds)
+    store = files.cache_dir() if store is None else store
+    folder = _folder(recipe, data, protocol=protocol, store=store)
+    read = [(fold, _stored(folder, fold)) for fold in folds]
+    found = [(fold, result) for fold, result in read if result is not None]
+    if not found:
+        return None
+    chosen, results = zip(*found, strict=True)
+    return _evaluation(recipe, data, chosen, results, protocol=protocol, of=len(folds))
+
+
+def _as_asked(recipe: Recipe, data: Dataset) -> Recipe:
+    """Return the recipe, with a head for each kind of label where they are pairs."""
+    if data.target != BOTH:
+        return recipe
+    return with_heads(recipe, (len(data.emotions), len(classes(GENDER, ()))))
+
+
+def _evaluation(
+    recipe: Recipe,
+    data: Dataset,
+    folds: Sequence[splits.Fold],
+    results: Sequence[Mapping[str, Any]],
+    *,
+    protocol: str,
+    of: int,
+) -> Evaluation:
+    """Return predictions and figures of some finished folds; `of` is how many there are."""
     predictions = pd.concat(
         [
             _prediction_rows(data, fold, result, protocol=protocol)
-            for fold, result in zip(chosen, results, strict=True)
+            for fold, result in zip(folds, results, strict=True)
         ],
         ignore_index=True,
     )
-    metrics = _metrics(recipe, data, predictions, results, protocol=protocol, of=len(folds))
+    metrics = _metrics(recipe, data, predictions, results, protocol=protocol, of=of)
     settled = [{name: result[name] for name in SETTLED if name in result} for result in results]
     return Evaluation(predictions, metrics, {recipe.name: [each for each in settled if each]})
 
@@ -147,7 +210,7 @@ def _evaluate_ensemble(
         for member, part in zip(ensemble.members, data.parts, strict=True)
     ]
     predictions = average([each.predictions for each in evaluations])
-    summary = evaluate.summarize(predictions, emotions=data.emotions)
+    summary = _summary(predictions, data)
     for i, fold in enumerate(summary["folds"]):
         members = [each.metrics["folds"][i]["seconds"] for each in evaluations]
         fold["seconds"] = round(sum(members), 2)
@@ -190,7 +253,7 @@ def _run_fold(
         "probabilities": np.round(model.predict_proba(test), DECIMALS).tolist(),
         "seconds": round(time.perf_counter() - started, 2),
         **{name: round(value, DECIMALS) for name, value in model.settled.items()},
-        **_of_segments(model, test, truth=data.y[fold.test], n_labels=len(data.emotions)),
+        **_of_segments(model, test, truth=data.y[fold.test], n_labels=len(data.labels)),
     }
 
 
@@ -216,6 +279,7 @@ def _folder(recipe: Recipe, data: Dataset, *, protocol: str, store: Path) -> Pat
     # What the sides of a split are drawn from: a corrected speaker makes other folds.
     sides = data.clips[["clip_id", "speaker", "group", "split"]].fillna("").to_numpy(dtype=str)
     settings = [recipe.settings, fingerprint, protocol, list(data.emotions), sides.tolist()]
+    settings += asked(data)
     key = files.digest(settings)
     return store / "evaluations" / f"{recipe.name}-{data.corpus}-{protocol}-{key}"
 
@@ -250,9 +314,9 @@ def _prediction_rows(
         "protocol": protocol,
         "labels": data.label_set,
         "fold": fold.name,
-        "truth": clips["emotion"].to_numpy(),
+        "truth": data.truth[fold.test],
     }
-    columns = [f"p_{emotion}" for emotion in data.emotions]
+    columns = [f"p_{label}" for label in data.labels]
     return pd.DataFrame(told).join(pd.DataFrame(result["probabilities"], columns=columns))
 
 
@@ -266,7 +330,7 @@ def _metrics(
     of: int,
 ) -> dict[str, Any]:
     """Return the figures of an evaluation; `of` is how many folds the protocol has."""
-    summary = evaluate.summarize(predictions, emotions=data.emotions)
+    summary = _summary(predictions, data)
     for fold, result in zip(summary["folds"], results, strict=True):
         fold |= {name: result[name] for name in FROM_TRAINING if name in result}
     partial = {"n_folds": len(results), "of_folds": of} if len(results) < of else {}
@@ -276,12 +340,26 @@ def _metrics(
         "protocol": protocol,
         "labels": data.label_set,
         "emotions": list(data.emotions),
+        **({} if data.target == EMOTION else {"target": data.target, "classes": list(data.labels)}),
         "n_clips": len(data.clips),
         **partial,
         **summary,
         **_segment_summary(results, protocol=protocol),
         "seconds": round(sum(result["seconds"] for result in results), 1),
     }
+
+
+def _summary(predictions: pd.DataFrame, data: Dataset | EnsembleDataset) -> dict[str, Any]:
+    """Return the figures that follow from the predictions; of pairs, also of each kind."""
+    told = evaluate.summarize(predictions, emotions=data.labels)
+    if data.target == BOTH:
+        told["of_each"] = {
+            kind: evaluate.summarize(
+                marginal(predictions, kind), emotions=classes(kind, data.emotions)
+            )
+            for kind in (EMOTION, GENDER)
+        }
+    return told
 
 
 def _segment_summary(results: Sequence[Mapping[str, Any]], *, protocol: str) -> dict[str, Any]:

@@ -17,10 +17,11 @@ import pandas as pd
 import sercourse
 from sercourse import bundles, corpora, files, labels, normalize, splits
 from sercourse.experiment.card import model_card
-from sercourse.experiment.dataset import Dataset, EnsembleDataset
+from sercourse.experiment.dataset import Array, Dataset, EnsembleDataset
 from sercourse.experiment.evaluation import DECIMALS, Evaluation
 from sercourse.experiment.folds import fit_fold, training_key
-from sercourse.recipes import Ensemble, Recipe, Report
+from sercourse.experiment.target import EMOTION
+from sercourse.recipes import Ensemble, Model, Recipe, Report
 
 LARGEST_ONNX_DIFFERENCE = 1e-4
 VERSIONED = ("numpy", "onnxruntime", "soundfile", "soxr")
@@ -62,9 +63,13 @@ def train(
 
     Raises
     ------
+    ValueError
+        If anything but the emotion is asked of the clips.
     RuntimeError
         If the exported model does not compute the same probabilities.
     """
+    if data.target != EMOTION:
+        raise ValueError(f"target is {data.target!r}: a bundle answers {EMOTION!r}")
     store = files.cache_dir() if store is None else store
     contents: dict[str, bytes | str] = {}
     members = []
@@ -78,7 +83,61 @@ def train(
         if isinstance(recipe, Ensemble):  # its networks can go on training from their own bundles
             made = {name: each for name, each in made.items() if not name.endswith(".keras")}
         contents |= made
-        members.append({**_member_info(member), "files": names})
+        members.append({**member_info(member), "files": names})
+    return _save(
+        recipe, data, folder, contents, members=members, evaluations=evaluations, licence=licence
+    )
+
+
+def save_fitted(
+    recipe: Recipe | Ensemble,
+    data: Dataset | EnsembleDataset,
+    models: Sequence[Model],
+    *,
+    folder: Path,
+    evaluations: Sequence[Evaluation] = (),
+    licence: str = "",
+) -> Path:
+    """Write the bundle of a recipe that was fitted already, without models for known voices.
+
+    Parameters
+    ----------
+    recipe : Recipe or Ensemble
+    data : Dataset, or EnsembleDataset for an ensemble
+        What it was fitted on.
+    models : sequence of Model
+        One for each member of the recipe.
+    folder, evaluations, licence
+        As in `train`.
+
+    Raises
+    ------
+    RuntimeError
+        If an exported model does not compute the same probabilities.
+    """
+    contents: dict[str, bytes | str] = {}
+    members = []
+    ensemble = isinstance(recipe, Ensemble)
+    for (member, part), model in zip(_members(recipe, data), models, strict=True):
+        names = bundles.member_files(member.name if ensemble else None, enrols=False)
+        contents |= _named(exported(model, part.X), names["model"], with_keras=not ensemble)
+        members.append({**member_info(member), "files": names})
+    return _save(
+        recipe, data, folder, contents, members=members, evaluations=evaluations, licence=licence
+    )
+
+
+def _save(
+    recipe: Recipe | Ensemble,
+    data: Dataset | EnsembleDataset,
+    folder: Path,
+    contents: dict[str, bytes | str],
+    *,
+    members: Sequence[Mapping[str, Any]],
+    evaluations: Sequence[Evaluation],
+    licence: str,
+) -> Path:
+    """Add what explains the models, and write the bundle."""
     info = _bundle_info(recipe, data, members=members, name=folder.name)
     metrics = {
         "recipe": recipe.name,
@@ -127,7 +186,7 @@ def _trained(
         if kind not in names:
             continue
         report(f"training {recipe.name} on all {len(data.y)} clips ({kind})")
-        exported = _export(
+        files_made = _export(
             recipe,
             data,
             protocols.get(kind, "random"),
@@ -135,12 +194,18 @@ def _trained(
             store=store,
             report=report,
         )
-        made[names[kind]] = exported[".onnx"]
-        if kind == "model" and ".keras" in exported:
-            made[Path(names[kind]).stem + ".keras"] = exported[".keras"]
+        made |= _named(files_made, names[kind], with_keras=kind == "model")
     if "voice" in names:
         made[names["voice"]] = _voice_file(data)
     return made
+
+
+def _named(made: Mapping[str, bytes], name: str, *, with_keras: bool) -> dict[str, bytes]:
+    """Return a model's files by the names that they have in a bundle."""
+    named = {name: made[".onnx"]}
+    if with_keras and ".keras" in made:
+        named[Path(name).stem + ".keras"] = made[".keras"]
+    return named
 
 
 def _export(
@@ -164,16 +229,33 @@ def _export(
         checkpoints=store / "trainings" / f"{recipe.name}-{key}",
         report=lambda line: report(f"  {line}"),
     )
-    exported = model.contents()
+    return exported(model, X)
+
+
+def exported(model: Model, X: Array) -> dict[str, bytes]:
+    """Return a model's files, after checking that ONNX gives the same probabilities.
+
+    Parameters
+    ----------
+    model : Model
+    X : ndarray, shape (n_clips, ...)
+        Some features to try it on.
+
+    Raises
+    ------
+    RuntimeError
+        If it does not.
+    """
+    made = model.contents()
     some = X[:: max(1, len(X) // CHECKED_CLIPS)]
-    ours = bundles.run(bundles.session(exported[".onnx"]), some)
+    ours = bundles.run(bundles.session(made[".onnx"]), some)
     difference = float(np.abs(ours - model.predict_proba(some)).max())
     if difference > LARGEST_ONNX_DIFFERENCE:
         raise RuntimeError(
             f"the exported model differs from the trained one by {difference:.1e}: this is a fault "
             "of the export; report it with the versions that bundle.json names"
         )
-    return exported
+    return made
 
 
 def _voice_file(data: Dataset) -> bytes:
@@ -185,7 +267,8 @@ def _voice_file(data: Dataset) -> bytes:
     return buffer.getvalue()
 
 
-def _member_info(recipe: Recipe) -> dict[str, Any]:
+def member_info(recipe: Recipe) -> dict[str, Any]:
+    """Return what `bundle.json` tells of a model, but for its files."""
     return {
         "recipe": recipe.settings,
         "sample_rate": recipe.features.sr,

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from sercourse import normalize, splits
 from sercourse.experiment.dataset import Array, Dataset
+from sercourse.experiment.target import EMOTION
 from sercourse.recipes import Model, Recipe, Report
 
 NORMALIZED = ("speaker+norm", "speaker+enrol")
@@ -19,7 +20,11 @@ NORMALIZED = ("speaker+norm", "speaker+enrol")
 def make_folds(
     data: Dataset, *, protocol: str, seeds: Sequence[int] = range(10)
 ) -> list[splits.Fold]:
-    """Divide the clips of an experiment by a protocol."""
+    """Divide the clips of an experiment by a protocol.
+
+    Emotions are spread evenly over the folds whatever is asked of the clips, so that answers to
+    other questions are given for the same clips.
+    """
     clips = data.clips
     return splits.make_folds(
         protocol,
@@ -65,11 +70,14 @@ def fit_fold(
     if _normalizes(recipe, protocol):
         versions, test = _normalize_sides(data, fold, [each[rows] for each in versions])
         rows = np.arange(len(rows))
+    groups = inner_groups(data, protocol)[fold.train]
+    if settled is None:
+        _refuse_lone_groups(data.truth[fold.train], groups)
     model = recipe.learner.fit(
         versions,
         data.y[fold.train],
-        groups=_inner_groups(data, protocol)[fold.train],
-        n_labels=len(data.emotions),
+        groups=groups,
+        n_labels=len(data.labels),
         rows=rows,
         settled=settled,
         folder=checkpoints,
@@ -101,10 +109,28 @@ def _normalize_sides(
     )
 
 
-def _inner_groups(data: Dataset, protocol: str) -> NDArray[np.str_]:
+def _refuse_lone_groups(names: NDArray[np.str_], groups: NDArray[np.str_]) -> None:
+    """Refuse an emotion that no inner split could have on both sides, by its name.
+
+    Learners know the emotions by number only.
+    """
+    from sercourse import classical  # loads scikit-learn
+
+    classical.fewest_groups(names, groups)
+
+
+def inner_groups(data: Dataset, protocol: str) -> NDArray[np.str_]:
     """Return what inner splits keep together: speakers where the outer split is by speaker."""
-    by_speaker = protocol.startswith("speaker")
+    by_speaker = _is_by_speaker(data, protocol)
     return data.speakers if by_speaker else data.clips["group"].to_numpy(dtype=str)
+
+
+def _is_by_speaker(data: Dataset, protocol: str) -> bool:
+    """Whether test voices are new, as they also are where a split is given between corpora."""
+    if protocol != "given" or not data.has_voices:
+        return protocol.startswith("speaker")
+    sides = data.clips.groupby("split", dropna=True)["speaker"].agg(set)
+    return len(sides) == 2 and not set.intersection(*sides)
 
 
 def training_key(
@@ -123,8 +149,14 @@ def training_key(
     return [
         recipe.settings,
         _normalizes(recipe, protocol),
-        protocol.startswith("speaker"),
+        _is_by_speaker(data, protocol),
         list(data.emotions),
         sides.fillna("").to_numpy(dtype=str).tolist(),
         settled["epochs"] if settled else False,
+        *asked(data),
     ]
+
+
+def asked(data: Dataset) -> list[Any]:
+    """Return what is asked of the clips, if not the emotion: for the keys of what is stored."""
+    return [] if data.target == EMOTION else [data.target, data.truth.tolist()]

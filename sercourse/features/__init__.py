@@ -9,19 +9,30 @@ from __future__ import annotations
 
 import sys
 import zipfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sercourse import audio, augment, files
-from sercourse.features import short_term, spectrogram, statistics, voice
+from sercourse.features import (
+    chroma,
+    excerpt_means,
+    means,
+    mfcc,
+    segments,
+    short_term,
+    spectrogram,
+    statistics,
+    voice,
+)
 from sercourse.features.artefact import load_features, save_features
+from sercourse.features.by_clip import contents, features_by_clip
 from sercourse.features.changes import Change, generator
+from sercourse.features.sets import SETS, FeatureSet, librosa_set, named
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,11 +42,19 @@ __all__ = [
     "Change",
     "FeatureSet",
     "Features",
+    "chroma",
+    "contents",
+    "excerpt_means",
     "extract",
     "feature_table",
+    "features_by_clip",
+    "librosa_set",
     "load_features",
+    "means",
+    "mfcc",
     "named",
     "save_features",
+    "segments",
     "short_term",
     "spectrogram",
     "statistics",
@@ -47,95 +66,6 @@ __all__ = [
 ]
 
 Array = NDArray[np.floating]
-
-
-@dataclass(frozen=True)
-class FeatureSet:
-    """A recipe from a signal to one row: a vector of named numbers, or an array.
-
-    Attributes
-    ----------
-    name : str
-        Name in `SETS`.
-    sr : int
-        Sampling rate [Hz] that the signal must have.
-    names : tuple of str
-        Names of the features, in the order of the row; of an array, names along its last axis.
-    function : callable
-        ``function(y, sr=sr)`` returns the row. A function of a module, so that worker processes can
-        find it; what it needs and inference does not, it imports itself.
-    version : int
-        Raised whenever the function's numbers change, so that no cached table outlives them.
-    pre_emphasis : float
-        Coefficient of the pre-emphasis before everything else; 0 for none.
-    speed : float
-        Factor by which the signal is played faster first, to augment a training set; 1 for none.
-    shape : tuple of int
-        Shape of a row that is an array, float32; () for a vector of ``len(names)``, float64.
-    noise : tuple of float, optional
-        Range of signal-to-noise ratios [dB]: white noise at one of them is added before everything
-        else, to augment a training set.
-    draw : int
-        Which noise: each number draws another one for the same signal.
-    changes : tuple of Change
-        What else is done to the signal first, one after the other, to augment a training set.
-    longest : float
-        Words that last longer [s] are judged in parts: corpora have clips of one sentence, and
-        models know nothing longer.
-
-    Raises
-    ------
-    ValueError
-        If the last size of `shape` is not the number of names.
-    """
-
-    name: str
-    sr: int
-    names: tuple[str, ...]
-    function: Callable[..., Array]
-    version: int = 1
-    pre_emphasis: float = 0.0
-    speed: float = 1.0
-    shape: tuple[int, ...] = ()
-    noise: tuple[float, float] | None = None
-    draw: int = 0
-    changes: tuple[Change, ...] = ()
-    longest: float = 8.0
-
-    def __post_init__(self) -> None:
-        if self.shape and self.shape[-1] != len(self.names):
-            raise ValueError(
-                f"rows of {self.name!r} have shape {self.shape} and {len(self.names)} names: give "
-                "as many names as the last axis is long"
-            )
-
-    @property
-    def row_shape(self) -> tuple[int, ...]:
-        """Shape of a row, whether vector or array."""
-        return self.shape or (len(self.names),)
-
-    @property
-    def dtype(self) -> np.dtype[np.floating]:
-        """Float64 for vectors; float32 for arrays, of which there are too many numbers for more."""
-        return np.dtype(np.float32 if self.shape else np.float64)
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        """What the numbers depend on, as JSON can hold it: for bundles and the keys of caches."""
-        # What later versions added is told only where it is used: older bundles do not know of it.
-        shape = {"shape": list(self.shape)} if self.shape else {}
-        noise = {"noise": list(self.noise), "draw": self.draw} if self.noise else {}
-        changes = {"changes": [each.settings for each in self.changes]} if self.changes else {}
-        return {
-            "name": self.name,
-            "sr": self.sr,
-            "version": self.version,
-            "pre_emphasis": self.pre_emphasis,
-            "speed": self.speed,
-            **shape,
-            **noise,
-            **changes,
-        }
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,83 +88,6 @@ class Features:
     names: tuple[str, ...]
     clip_id: NDArray[np.str_]
     rejects: pd.DataFrame
-
-
-def _short_term_statistics(y: NDArray[Any], *, sr: int) -> Array:
-    return statistics.statistics(short_term.short_term(y, sr=sr))
-
-
-def _short_term_statistics_and_delta(y: NDArray[Any], *, sr: int) -> Array:
-    descriptors = short_term.short_term(y, sr=sr)
-    change = statistics.delta(descriptors)
-    scale = statistics.largest(descriptors)
-    return np.concatenate(
-        [statistics.statistics(descriptors), statistics.statistics(change, scale=scale)]
-    )
-
-
-_NAMES = statistics.statistic_names(short_term.SHORT_TERM_NAMES)
-_DELTA_NAMES = statistics.statistic_names(short_term.SHORT_TERM_NAMES, prefix="delta_")
-_ALL = (
-    FeatureSet("statistics", 16_000, _NAMES, _short_term_statistics),
-    FeatureSet(
-        "statistics+delta", 16_000, (*_NAMES, *_DELTA_NAMES), _short_term_statistics_and_delta
-    ),
-    FeatureSet("voice", 16_000, voice.VOICE_NAMES, voice.voice),
-    FeatureSet(
-        "time-windows",
-        16_000,
-        spectrogram.CLASSIC_NAMES,
-        spectrogram.classic_windows,
-        shape=spectrogram.CLASSIC_SHAPE,
-        longest=3.5,
-    ),
-    FeatureSet(
-        "log-mel",
-        16_000,
-        spectrogram.LOG_MEL_NAMES,
-        spectrogram.log_mel,
-        shape=spectrogram.LOG_MEL_SHAPE,
-        longest=3.5,
-    ),
-    FeatureSet(
-        "log-mel-segments",
-        16_000,
-        spectrogram.LOG_MEL_NAMES,
-        spectrogram.log_mel_segments,
-        shape=spectrogram.LOG_MEL_SEGMENTS_SHAPE,
-        longest=spectrogram.LONGEST_SECONDS,
-    ),
-    FeatureSet(
-        "mel-segments",
-        44_100,
-        spectrogram.MEL_SEGMENTS_NAMES,
-        spectrogram.mel_segments,
-        shape=spectrogram.MEL_SEGMENTS_SHAPE,
-        longest=spectrogram.LONGEST_SECONDS,
-    ),
-)
-
-SETS: Mapping[str, FeatureSet] = MappingProxyType({each.name: each for each in _ALL})
-"""The feature sets by name."""
-
-
-def named(name: str) -> FeatureSet:
-    """Return the feature set of that name.
-
-    Raises
-    ------
-    ValueError
-        If there is none; the sentence names those that there are.
-
-    Examples
-    --------
-    >>> named("statistics").names[:2]
-    ('zcr_mean', 'zcr_median')
-    """
-    if name not in SETS:
-        raise ValueError(f"unknown feature set {name!r}: use one of {', '.join(SETS)}")
-    return SETS[name]
 
 
 def with_pre_emphasis(feature_set: FeatureSet, coefficient: float) -> FeatureSet:
@@ -496,7 +349,8 @@ def _cache_file(
         return None
     key = files.digest([feature_set.settings, [str(each) for each in clips["content"]]])
     parent = files.cache_dir() / "features" if folder is None else Path(folder)
-    return parent / f"{feature_set.name}-{key}.npz"
+    # A colon cannot be in the name of a file on every system.
+    return parent / f"{feature_set.name.replace(':', '-')}-{key}.npz"
 
 
 def _load(

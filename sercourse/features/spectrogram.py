@@ -412,26 +412,58 @@ def mel_segments(y: NDArray[Any], *, sr: int) -> NDArray[np.float32]:
     >>> X.shape, (X > -100).any(axis=(1, 2)).tolist()
     ((4, 130, 128), [True, True, False, False])
     """
+    n_fft, bands = MEL_SEGMENTS_N_FFT, MEL_SEGMENTS_BANDS
+    mel = mel_filters(sr=sr, n_fft=n_fft, n_mels=bands, fmin=0.0, fmax=sr / 2)
+    power = [each @ mel.T for each in segment_powers(y, sr=sr)]
+    level = decibel(np.stack(power), reference=1.0, top_db=MEL_SEGMENTS_TOP_DB)
+    return segments_row(level)
+
+
+def segment_powers(y: NDArray[Any], *, sr: int) -> list[Array]:
+    """Return the power spectrogram of each segment of a clip, as `mel_segments` sums it into bands.
+
+    Parameters and errors are those of `mel_segments`.
+
+    Returns
+    -------
+    list of ndarray, shape (130, 1025) each
+        As many as the clip has segments.
+    """
     y = np.asarray(y, dtype=np.float64)
     short_term.require_signal(y)
     _require_audible(y, sr=sr)
     y = audio.normalize_peak(_loudest(y, length=round(LONGEST_SECONDS * sr)))
-    n_fft = MEL_SEGMENTS_N_FFT
-    mel = mel_filters(sr=sr, n_fft=n_fft, n_mels=MEL_SEGMENTS_BANDS, fmin=0.0, fmax=sr / 2)
-    power = [
+    return [
         power_spectrogram(
             segment,
-            frame_length=n_fft,
+            frame_length=MEL_SEGMENTS_N_FFT,
             hop_length=MEL_SEGMENTS_HOP,
-            n_fft=n_fft,
+            n_fft=MEL_SEGMENTS_N_FFT,
             window="hann",
             centred=True,
         )
-        @ mel.T
         for segment in audio.segments(y, sr=sr, seconds=SEGMENT_SECONDS)
     ]
-    level = decibel(np.stack(power), reference=1.0, top_db=MEL_SEGMENTS_TOP_DB)
-    return _row(level, n_segments=MOST_SEGMENTS, absent=MEL_SEGMENTS_FLOOR_DB)
+
+
+def segments_row(pictures: Array) -> NDArray[np.float32]:
+    """Return the pictures of a clip's segments, and absent ones after them.
+
+    Parameters
+    ----------
+    pictures : ndarray, shape (n_segments, n_frames, n_bands)
+        One to four; each has a number above -100.
+
+    Returns
+    -------
+    ndarray, shape (4, n_frames, n_bands)
+
+    Examples
+    --------
+    >>> segments_row(np.zeros((3, 1, 2)))[:, 0].tolist()
+    [[0.0, 0.0], [0.0, 0.0], [0.0, 0.0], [-100.0, -100.0]]
+    """
+    return _row(pictures, n_segments=MOST_SEGMENTS, absent=MEL_SEGMENTS_FLOOR_DB)
 
 
 def _words_level(words: Array, *, sr: int) -> Array:

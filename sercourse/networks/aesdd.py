@@ -97,10 +97,17 @@ def aesdd_cnn_3(
     input_shape: tuple[int, int] = SEGMENT_SHAPE,
     dropout: float = 0.5,
     kernel: int = 3,
+    band_poolings: int | None = None,
 ) -> keras.Model:
     """Return the ancestor's third network: convolutions of 16, 32, 64 and 128, dense 128, 64, 32.
 
-    Parameters, errors and result are those of `aesdd_cnn_1`.
+    Parameters, errors and result are those of `aesdd_cnn_1`, but for one.
+
+    Parameters
+    ----------
+    band_poolings : int, optional
+        How many of the poolings, from the first on, halve the bands too; the others halve the
+        frames alone. By default all four do; chroma's 12 bands can be halved twice.
 
     Examples
     --------
@@ -110,6 +117,36 @@ def aesdd_cnn_3(
     return _network(
         "aesdd_cnn_3",
         (16, 32, 64, 128),
+        (128, 64, 32),
+        n_labels,
+        input_shape,
+        dropout=dropout,
+        kernel=kernel,
+        band_poolings=band_poolings,
+    )
+
+
+def aesdd_cnn_4(
+    *,
+    n_labels: int,
+    input_shape: tuple[int, int] = SEGMENT_SHAPE,
+    dropout: float = 0.5,
+    kernel: int = 3,
+) -> keras.Model:
+    """Return the third network made deeper, as its author wished: two more convolutions of 128.
+
+    Each is pooled like the others, so that the last one sees most of the segment at once, and the
+    dense layers receive 512 numbers in place of 8192. Parameters, errors and result are those of
+    `aesdd_cnn_1`.
+
+    Examples
+    --------
+    >>> aesdd_cnn_4(n_labels=5).count_params()
+    468485
+    """
+    return _network(
+        "aesdd_cnn_4",
+        (16, 32, 64, 128, 128, 128),
         (128, 64, 32),
         n_labels,
         input_shape,
@@ -150,8 +187,10 @@ def _network(
     *,
     dropout: float,
     kernel: int,
+    band_poolings: int | None = None,
 ) -> keras.Model:
-    _refuse(len(filters), n_labels, input_shape, dropout=dropout, kernel=kernel)
+    halvings = (len(filters), len(filters) if band_poolings is None else band_poolings)
+    _refuse(halvings, n_labels, input_shape, dropout=dropout, kernel=kernel)
     keras: Any = quiet_keras()
     layers = keras.layers
     inputs = keras.Input(input_shape, name="segment")
@@ -160,7 +199,8 @@ def _network(
         convolution = layers.Conv2D(
             width, kernel, padding="same", activation="relu", name=f"convolution_{k}"
         )
-        x = layers.MaxPooling2D(2, name=f"pooling_{k}")(convolution(x))
+        pool = (2, 2 if k <= halvings[1] else 1)
+        x = layers.MaxPooling2D(pool, name=f"pooling_{k}")(convolution(x))
     x = layers.Dropout(dropout, name="dropout")(layers.Flatten(name="flatten")(x))
     for k, width in enumerate(units, start=1):
         x = layers.Dense(width, activation="relu", name=f"dense_{k}")(x)
@@ -168,16 +208,27 @@ def _network(
 
 
 def _refuse(
-    n_poolings: int, n_labels: int, input_shape: tuple[int, ...], *, dropout: float, kernel: int
+    halvings: tuple[int, int],
+    n_labels: int,
+    input_shape: tuple[int, ...],
+    *,
+    dropout: float,
+    kernel: int,
 ) -> None:
     """Refuse sizes of which no network can be made."""
     if n_labels < 2:
         raise ValueError(f"n_labels is {n_labels}: give at least two emotions to tell apart")
-    least = 2**n_poolings
-    if len(input_shape) != 2 or min(input_shape) < least:
+    n_poolings, band_poolings = halvings
+    if not 0 <= band_poolings <= n_poolings:
         raise ValueError(
-            f"the input shape is {input_shape}: give two sizes, frames and bands, of {least} at "
-            f"least, as {n_poolings} poolings halve them"
+            f"band_poolings is {band_poolings}: the network has {n_poolings} poolings; give a "
+            "number from 0 to that"
+        )
+    least = (2**n_poolings, 2**band_poolings)
+    if len(input_shape) != 2 or input_shape[0] < least[0] or input_shape[1] < least[1]:
+        raise ValueError(
+            f"the input shape is {input_shape}: give two sizes, frames and bands, of {least[0]} "
+            f"and {least[1]} at least, as {n_poolings} and {band_poolings} poolings halve them"
         )
     if not 0 <= dropout < 1:
         raise ValueError(f"dropout is {dropout}: give a share from 0 and below 1, such as 0.5")

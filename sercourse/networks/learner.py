@@ -25,6 +25,7 @@ from sercourse.networks.training import (
     temperature,
     train,
 )
+from sercourse.networks.wrapping import paired, standardized
 
 if TYPE_CHECKING:
     import keras
@@ -90,6 +91,12 @@ class NetworkLearner:
         Networks that are averaged. Each has another seed and is validated on other speakers.
     options : mapping
         Further arguments of `build`, as JSON can hold them.
+    standardized : bool
+        Whether inputs are standardised, each coefficient or feature by its mean and its spread over
+        the clips that the network learns from. It becomes a part of the network.
+    heads : tuple of int
+        Labels are the pairs of two kinds of labels, so many of each: the network answers each kind
+        with a head of its own, see `wrapping.paired`. () for one kind.
     """
 
     build: Callable[..., keras.Model]
@@ -97,6 +104,8 @@ class NetworkLearner:
     augment: Callable[..., tuple[Array, Array]] | None = None
     members: int = 1
     options: Mapping[str, Any] = field(default_factory=dict)
+    standardized: bool = False
+    heads: tuple[int, ...] = ()
 
     @property
     def packages(self) -> tuple[str, ...]:
@@ -111,12 +120,19 @@ class NetworkLearner:
             "training": self.training.settings,
             "augmentation": self.augment.__name__ if self.augment else None,
             "members": self.members,
+            # What later versions added is told only where it is used: results are stored by it.
             **({"options": dict(self.options)} if self.options else {}),
+            **({"standardized": True} if self.standardized else {}),
+            **({"heads": list(self.heads)} if self.heads else {}),
         }
 
     def seeded(self, seed: int) -> NetworkLearner:
         """Return the same with another seed."""
         return replace(self, training=replace(self.training, seed=seed))
+
+    def with_heads(self, *sizes: int) -> NetworkLearner:
+        """Return the same for labels that are pairs, with a head for each kind of label."""
+        return replace(self, heads=sizes)
 
     def fit(
         self,
@@ -188,7 +204,7 @@ class NetworkLearner:
         else:
             training = replace(training, epochs=round(settled["epochs"]), patience=None)
         set_seed(training.seed)
-        model = self.build(input_shape=examples.shape, n_labels=examples.n_labels, **self.options)
+        model = self._network(examples)
         progress = train(
             model,
             examples,
@@ -202,3 +218,11 @@ class NetworkLearner:
             return model, (settled or {})["temperature"], progress
         scores = logits(model, validation.plain())
         return model, temperature(scores, validation.y), progress
+
+    def _network(self, examples: Examples) -> keras.Model:
+        """Return the unfitted network for what it will learn from."""
+        n_labels = sum(self.heads) or examples.n_labels
+        model = self.build(input_shape=examples.shape, n_labels=n_labels, **self.options)
+        if self.heads:
+            model = paired(model, sizes=self.heads)
+        return standardized(model, examples.plain()) if self.standardized else model

@@ -188,6 +188,10 @@ class SegmentLearner:
         """Return the same with another seed."""
         return replace(self, network=self.network.seeded(seed))
 
+    def with_heads(self, *sizes: int) -> SegmentLearner:
+        """Return the same for labels that are pairs, with a head for each kind of label."""
+        return replace(self, network=self.network.with_heads(*sizes))
+
     def fit(
         self,
         versions: Sequence[Array],

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import threadpoolctl
 from numpy.typing import NDArray
 
 from sercourse import files
@@ -30,6 +31,7 @@ Build = Callable[..., "keras.Model"]
 CHECKPOINT = "checkpoint.npz"
 REPORTS = 8  # lines of progress in one training
 INFERENCE_BATCH = 64
+SMALLEST_PROBABILITY = 1e-7
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,11 @@ class Training:
     patience : int or None
         Stop after so many epochs without a lower validation loss, and take the best epoch.
     seed : int
+    loss : {"categorical", "binary", "ordinal"}
+        Cross-entropy of the labels, which may be of any kind; or of each label for itself, as a
+        question of yes or no, with the same softmax; or the squared distance between a label's
+        place, 0, 1, 2, ..., and the place that the probabilities expect: regression on labels in
+        order.
     """
 
     epochs: int
@@ -65,11 +72,15 @@ class Training:
     averaged: float = 0.0
     patience: int | None = None
     seed: int = 0
+    loss: str = "categorical"
 
     @property
     def settings(self) -> dict[str, Any]:
         """All of it, as JSON can hold it."""
-        return asdict(self)
+        known = asdict(self)
+        if self.loss == "categorical":
+            del known["loss"]  # results from before there was a choice are stored without
+        return known
 
 
 @dataclass(frozen=True, eq=False)
@@ -192,11 +203,15 @@ def train(
     if progress.epoch:
         report(f"going on after epoch {progress.epoch}")
     while not _finished(progress, training):
-        loss = _run_epoch(model, examples, training=training, epoch=progress.epoch, augment=augment)
+        # Augmentation has small products: more threads wait for each other on busy cores.
+        with threadpoolctl.threadpool_limits(1, user_api="blas"):
+            loss = _run_epoch(
+                model, examples, training=training, epoch=progress.epoch, augment=augment
+            )
         progress.epoch += 1
         entry = {"loss": round(loss, 5)}
         for name, seen in (("validation", validation), ("watched", watched)):
-            entry |= _scores(model, seen, name=name) if seen else {}
+            entry |= _scores(model, seen, name=name, loss=training.loss) if seen else {}
         progress.history.append(entry)
         _keep(progress, model, training=training)
         _save_checkpoint(model, progress, folder)
@@ -225,11 +240,35 @@ def compile_model(model: keras.Model, *, training: Training, n_clips: int) -> No
         optimizer = keras.optimizers.AdamW(
             rate, weight_decay=training.weight_decay, global_clipnorm=2.0
         )
-    loss = keras.losses.CategoricalCrossentropy(
-        from_logits=True, label_smoothing=training.label_smoothing
-    )
-    model.compile(optimizer=optimizer, loss=loss)
+    losses = {
+        "categorical": keras.losses.CategoricalCrossentropy(
+            from_logits=True, label_smoothing=training.label_smoothing
+        ),
+        "binary": _binary_cross_entropy,
+        "ordinal": _squared_distance,
+    }
+    if training.loss not in losses:
+        raise ValueError(f"unknown loss {training.loss!r}: use one of {', '.join(losses)}")
+    model.compile(optimizer=optimizer, loss=losses[training.loss])
     optimizer.build(model.trainable_variables)
+
+
+def _binary_cross_entropy(targets: Any, scores: Any) -> Any:
+    """Return the mean cross-entropy of the labels, each a yes or no (Keras tensors).
+
+    Keras's own function takes the logits of a softmax for those of a sigmoid, on TensorFlow.
+    """
+    ops: Any = quiet_keras().ops
+    p = ops.clip(ops.softmax(scores), SMALLEST_PROBABILITY, 1 - SMALLEST_PROBABILITY)
+    return -ops.mean(targets * ops.log(p) + (1 - targets) * ops.log(1 - p), axis=-1)
+
+
+def _squared_distance(targets: Any, scores: Any) -> Any:
+    """Return the squared distance of each target's place from the expected one (Keras tensors)."""
+    ops: Any = quiet_keras().ops
+    places = ops.arange(scores.shape[-1], dtype=scores.dtype)
+    expected = ops.sum(ops.softmax(scores) * places, axis=-1)
+    return ops.square(expected - ops.sum(targets * places, axis=-1))
 
 
 def logits(model: keras.Model, X: Array) -> NDArray[np.float64]:
@@ -325,12 +364,17 @@ def _run_epoch(
     return total / n
 
 
-def _scores(model: keras.Model, examples: Examples, *, name: str) -> dict[str, float]:
+def _scores(model: keras.Model, examples: Examples, *, name: str, loss: str) -> dict[str, float]:
     """Return loss and accuracy on clips that are not trained on."""
     scores = logits(model, examples.plain())
+    if loss == "ordinal":
+        expected = softmax(scores) @ np.arange(scores.shape[1])
+        answers, mean = np.rint(expected), float(np.mean((expected - examples.y) ** 2))
+    else:
+        answers, mean = scores.argmax(1), cross_entropy(scores, examples.y)
     return {
-        f"{name}_loss": round(cross_entropy(scores, examples.y), 5),
-        f"{name}_accuracy": round(float(np.mean(scores.argmax(1) == examples.y)), 5),
+        f"{name}_loss": round(mean, 5),
+        f"{name}_accuracy": round(float(np.mean(answers == examples.y)), 5),
     }
 
 

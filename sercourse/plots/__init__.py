@@ -9,7 +9,7 @@ from sercourse.plots.corpora import (
     speaker_counts,
     speaker_grid,
 )
-from sercourse.plots.networks import gains, learning_curves, occlusion
+from sercourse.plots.networks import ablation, gains, learning_curves, occlusion
 from sercourse.plots.over_time import emotions_over_time
 from sercourse.plots.results import (
     accuracies,
@@ -19,6 +19,8 @@ from sercourse.plots.results import (
     score_grid,
     speaker_accuracy,
 )
+from sercourse.plots.search import search_scores, size_curves, values_by_code
+from sercourse.plots.shares import emotion_shares
 from sercourse.plots.signals import (
     PITCH_CLASSES,
     chroma,
@@ -42,6 +44,7 @@ __all__ = [
     "EMOTION_COLOURS",
     "INK",
     "PITCH_CLASSES",
+    "ablation",
     "accuracies",
     "by_emotion",
     "chroma",
@@ -52,6 +55,7 @@ __all__ = [
     "confusion",
     "cuts",
     "emotion_counts",
+    "emotion_shares",
     "emotions_over_time",
     "filter_bank",
     "fold_map",
@@ -64,6 +68,8 @@ __all__ = [
     "reliability",
     "rolling_windows",
     "score_grid",
+    "search_scores",
+    "size_curves",
     "sounds",
     "speaker_accuracy",
     "speaker_counts",
@@ -71,5 +77,6 @@ __all__ = [
     "spectrogram",
     "time_axis",
     "use_style",
+    "values_by_code",
     "waveform",
 ]

@@ -156,6 +156,64 @@ def gains(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     return ax
 
 
+def ablation(
+    series: Mapping[str, pd.DataFrame],
+    *,
+    repeats: Mapping[str, Mapping[str, Sequence[float]]] | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw what each change gained over the same model without it, in one or more settings.
+
+    A full dot is a gain whose interval leaves out zero; an open one may be nothing.
+
+    Parameters
+    ----------
+    series : mapping from str to pandas.DataFrame
+        For each setting, such as a protocol, a row for each change, named by the index; the columns
+        `gain`, `low` and `high` are shares.
+    repeats : mapping from str to mapping from str to sequence of float, optional
+        For settings and changes the gains of single trainings [shares]: small ticks on the line.
+    ax : Axes, optional
+        Where to draw; a new figure unless given.
+
+    Examples
+    --------
+    >>> table = pd.DataFrame({"gain": [0.04], "low": [0.01], "high": [0.07]}, index=["noise"])
+    >>> ax = ablation({"new voices": table})
+    >>> [tick.get_text() for tick in ax.get_yticklabels()], ax.get_legend().texts[0].get_text()
+    (['noise'], 'new voices')
+    """
+    ax = axes_or_new(ax)
+    names = list(dict.fromkeys(str(name) for table in series.values() for name in table.index))
+    step = 0.5 / max(1, len(series))
+    for number, ((title, table), shade) in enumerate(zip(series.items(), SHADES[1:], strict=False)):
+        shift = (number - (len(series) - 1) / 2) * step
+        for name, row in table.iterrows():
+            height = names.index(str(name)) + shift
+            ticks = (repeats or {}).get(title, {}).get(str(name), ())
+            _draw_gain(ax, row, y=height, colour=shade, ticks=ticks)
+        ax.plot([], [], color=shade, marker="o", markersize=5, label=title)
+    ax.axvline(0, color=INK, lw=0.9, zorder=0)
+    ax.set_yticks(range(len(names)), names)
+    ax.set(xlabel="gain in accuracy [percentage points]", ylim=(len(names) - 0.5, -0.5))
+    ax.grid(axis="x")
+    ax.spines["left"].set_visible(False)
+    ax.tick_params(axis="y", length=0)
+    ax.legend(ncols=3, loc="lower left", bbox_to_anchor=(0, 1))
+    return ax
+
+
+def _draw_gain(
+    ax: Axes, row: Mapping[str, float] | pd.Series, *, y: float, colour: str, ticks: Sequence[float]
+) -> None:
+    gain, low, high = (100 * float(row[name]) for name in ("gain", "low", "high"))
+    ax.hlines(y, low, high, color=colour, lw=1.6)
+    if len(ticks):
+        ax.plot(100 * np.asarray(ticks), np.full(len(ticks), y), "|", color=colour, markersize=7)
+    clear = low > 0 or high < 0
+    ax.plot(gain, y, "o", color=colour, markersize=6, markerfacecolor=colour if clear else "white")
+
+
 def _round_step(value: float) -> float:
     """Return the smallest of 1, 2 and 5 times a power of ten that is not below a value."""
     if value <= 0:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from sercourse.recipes import aesdd, ravdess
+from sercourse.recipes import aesdd, means, mfcc, ravdess, toolkit
 from sercourse.recipes.recipe import (
     Ensemble,
     Learner,
@@ -14,7 +14,9 @@ from sercourse.recipes.recipe import (
     Report,
     SegmentModel,
     seeded,
+    with_heads,
 )
+from sercourse.recipes.toolkit import from_zoo, refuse_arrays
 
 __all__ = [
     "RECIPES",
@@ -24,12 +26,24 @@ __all__ = [
     "Recipe",
     "Report",
     "SegmentModel",
+    "from_zoo",
     "recipe",
+    "refuse_arrays",
     "seeded",
+    "with_heads",
 ]
 
 RECIPES: Mapping[str, Recipe | Ensemble] = MappingProxyType(
-    {each.name: each for each in (*ravdess.RECIPES, *aesdd.RECIPES)}
+    {
+        each.name: each
+        for each in (
+            *ravdess.RECIPES,
+            *aesdd.RECIPES,
+            *toolkit.RECIPES,
+            *mfcc.RECIPES,
+            *means.RECIPES,
+        )
+    }
 )
 """The recipes by name."""
 

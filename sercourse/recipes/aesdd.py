@@ -19,6 +19,7 @@ def _aesdd_cnn(number: int, **settings: Any) -> Callable[[], Learner]:
             1: networks.aesdd_cnn_1,
             2: networks.aesdd_cnn_2,
             3: networks.aesdd_cnn_3,
+            4: networks.aesdd_cnn_4,
         }
         learner = networks.NetworkLearner(builders[number], networks.AESDD_TRAINING, **settings)
         return networks.SegmentLearner(learner, spectrogram.MEL_SEGMENTS_FLOOR_DB)
@@ -29,10 +30,9 @@ def _aesdd_cnn(number: int, **settings: Any) -> Callable[[], Learner]:
 def _aesdd_cnn_ours() -> Learner:
     learner = networks.NetworkLearner(
         networks.cnn_lstm,
-        replace(networks.CNN_LSTM_TRAINING, epochs=25),
+        replace(networks.CNN_LSTM_TRAINING, epochs=30),
         augment=networks.augment_spectrograms,
         members=2,
-        options={"filters": [16, 32, 64, 128]},
     )
     return networks.SegmentLearner(learner, spectrogram.LOG_MEL_FLOOR_DB)
 
@@ -94,10 +94,47 @@ _AESDD_CNN = Recipe(
     seeds=3,
 )
 
+# What the ancestor tried, or wished to try: each differs from `aesdd-cnn-3` in one thing.
+_AESDD_TRIALS = (
+    *(
+        replace(
+            _AESDD_CNN_3,
+            name=f"aesdd-cnn-3-{option}-{value}",
+            title=f"aesdd-cnn-3 with {what}",
+            make_learner=_aesdd_cnn(3, options={option: value}),
+        )
+        for option, value, what in (
+            ("dropout", 0.3, "less dropout"),
+            ("dropout", 0.7, "more dropout"),
+            ("kernel", 5, "larger kernels"),
+        )
+    ),
+    replace(
+        _AESDD_CNN_3,
+        name="aesdd-cnn-4",
+        title="aesdd-cnn-3 made deeper: six convolutions",
+        make_learner=_aesdd_cnn(4),
+    ),
+    replace(
+        _AESDD_CNN_3,
+        name="aesdd-cnn-3-mfcc",
+        title="aesdd-cnn-3 on cepstra in place of mel bands",
+        feature_set="mfcc-segments",
+    ),
+    replace(
+        _AESDD_CNN_3,
+        name="aesdd-cnn-3-chroma",
+        title="aesdd-cnn-3 on chroma in place of mel bands",
+        feature_set="chroma-segments",
+        make_learner=_aesdd_cnn(3, options={"band_poolings": 2}),  # 12 classes: 6, then 3
+    ),
+)
+
 RECIPES: tuple[Recipe, ...] = (
     _AESDD_CNN_1,
     _AESDD_CNN_2,
     _AESDD_CNN_3,
     *_AESDD_STUDY,
     _AESDD_CNN,
+    *_AESDD_TRIALS,
 )

@@ -178,6 +178,24 @@ class Ensemble:
         return {"name": self.name, "members": [each.settings for each in self.members]}
 
 
+def with_heads(chosen: Recipe, sizes: tuple[int, int]) -> Recipe:
+    """Return the same recipe for labels that are pairs of two kinds, so many of each.
+
+    A network gets a head for each kind. What has no heads learns the pairs as they are.
+
+    Examples
+    --------
+    >>> from sercourse.recipes import recipe
+    >>> with_heads(recipe("cnn-lstm"), (8, 2)).settings["heads"]
+    [8, 2]
+    """
+    learner: Any = chosen.learner
+    if not hasattr(learner, "with_heads"):
+        return chosen
+    other: Learner = learner.with_heads(*sizes)
+    return replace(chosen, make_learner=lambda: other)
+
+
 def seeded(chosen: Recipe | Ensemble, seed: int) -> Recipe:
     """Return the same recipe, whose network starts and is shown its clips by another seed.
 

@@ -1,0 +1,225 @@
+"""How a pipeline is chosen and calibrated on the training side of a split."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import threadpoolctl
+from numpy.typing import NDArray
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import GridSearchCV, StratifiedGroupKFold
+from sklearn.pipeline import Pipeline
+
+from sercourse.classical.export import to_onnx
+from sercourse.classical.zoo import weighted
+
+Array = NDArray[np.floating]
+Split = tuple[NDArray[np.intp], NDArray[np.intp]]
+
+INNER_FOLDS = 4
+
+
+def inner_splits(
+    y: NDArray[Any], groups: Sequence[Any] | NDArray[Any], *, n_folds: int = INNER_FOLDS
+) -> list[Split]:
+    """Divide the training side for choices and calibration, with groups kept together.
+
+    Parameters
+    ----------
+    y : ndarray of str, shape (n,)
+    groups : sequence, length n
+        Speakers where the outer split is by speaker, else groups of recordings.
+    n_folds : int
+        Fewer are made where an emotion has fewer groups.
+
+    Returns
+    -------
+    list of (train, test)
+        Positions.
+
+    Raises
+    ------
+    ValueError
+        If an emotion occurs in one group only, so that no split has it on both sides.
+    """
+    groups = np.asarray(groups)
+    n_folds = min(n_folds, fewest_groups(y, groups))
+    splitter = StratifiedGroupKFold(n_folds, shuffle=True, random_state=0)
+    return list(splitter.split(y, y, groups))
+
+
+def fewest_groups(y: NDArray[Any], groups: NDArray[Any]) -> int:
+    """Return in how many groups the emotion occurs that occurs in the fewest.
+
+    Raises
+    ------
+    ValueError
+        If that is one, so that no split has the emotion on both sides.
+
+    Examples
+    --------
+    >>> y = np.array(["sad", "sad", "sad", "happy", "happy"])
+    >>> fewest_groups(y, np.array([1, 2, 3, 1, 2]))
+    2
+    """
+    occurrences = {emotion: len(np.unique(groups[y == emotion])) for emotion in np.unique(y)}
+    rarest = min(occurrences, key=lambda emotion: occurrences[emotion])
+    if occurrences[rarest] < 2:
+        raise ValueError(
+            f"emotion {str(rarest)!r} occurs in one group of the training side only: calibration "
+            "needs two at least; add recordings or leave the emotion out"
+        )
+    return occurrences[rarest]
+
+
+def fit(
+    make: Callable[[], Pipeline],
+    X: Array,
+    y: NDArray[Any],
+    *,
+    groups: Sequence[Any] | NDArray[Any],
+    grid: Mapping[str, Sequence[Any]] | None = None,
+) -> CalibratedClassifierCV:
+    """Choose settings by inner validation, then fit and calibrate on the whole training side.
+
+    Parameters
+    ----------
+    make : callable
+        Returns an unfitted pipeline.
+    X : ndarray, shape (n_clips, n_features)
+    y : ndarray of str, shape (n_clips,)
+    groups : sequence, length n_clips
+        What must not be on both sides of an inner split: speakers or groups of recordings.
+    grid : mapping, optional
+        Settings to choose among, as scikit-learn's grid search takes them.
+
+    Returns
+    -------
+    CalibratedClassifierCV
+        Its scores are turned into probabilities by one temperature, found on inner predictions
+        for clips that the model had not seen; the ranking of the emotions stays the SVM's.
+
+    References
+    ----------
+    Guo et al., "On calibration of modern neural networks", 2017, arXiv:1706.04599.
+    """
+    splits = inner_splits(y, groups)
+    emotions, codes = np.unique(y, return_inverse=True)
+    pipeline = make()
+    if grid:
+        search = GridSearchCV(pipeline, dict(grid), cv=splits, refit=False).fit(X, codes)
+        pipeline.set_params(**search.best_params_)
+    model = CalibratedClassifierCV(pipeline, method="temperature", cv=splits, ensemble=False)
+    model.fit(X, codes)
+    # Temperature scaling wants labels 0, 1, 2, ...; to the outside the model speaks the caller's.
+    model.classes_ = emotions
+    return model
+
+
+@dataclass(frozen=True, eq=False)
+class FittedPipeline:
+    """A calibrated pipeline that answers for every label, also one that it never saw.
+
+    Attributes
+    ----------
+    model : CalibratedClassifierCV
+        As `fit` returns it.
+    n_features, n_labels : int
+    """
+
+    model: CalibratedClassifierCV
+    n_features: int
+    n_labels: int
+    settled: Mapping[str, float] = field(default_factory=dict)
+
+    def predict_proba(self, X: Array) -> NDArray[np.float64]:
+        """Return calibrated probabilities, shape (n, n_labels)."""
+        probabilities = np.zeros((len(X), self.n_labels))
+        probabilities[:, self.model.classes_] = self.model.predict_proba(X)
+        return probabilities
+
+    def contents(self) -> dict[str, bytes]:
+        """Return the model as ONNX.
+
+        Raises
+        ------
+        ValueError
+            If a label did not occur in training: the exported model would not know its place.
+        """
+        if len(self.model.classes_) != self.n_labels:
+            raise ValueError(
+                f"{self.n_labels} emotions are wanted and {len(self.model.classes_)} occurred in "
+                "training: leave out those that have no clip"
+            )
+        return {".onnx": to_onnx(self.model, n_features=self.n_features)}
+
+
+@dataclass(frozen=True)
+class PipelineLearner:
+    """Fits a scikit-learn pipeline on the training side of a split.
+
+    Attributes
+    ----------
+    make : callable
+        Returns the unfitted pipeline.
+    grid : mapping
+        Settings of the pipeline that inner validation chooses among.
+    weighted : bool
+        Whether every emotion counts as much as any other, however few clips it has.
+    """
+
+    make: Callable[[], Pipeline]
+    grid: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
+    weighted: bool = False
+
+    @property
+    def packages(self) -> tuple[str, ...]:
+        """What its models depend on, for the record."""
+        return ("scikit-learn", "skl2onnx")
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """All that results depend on, as JSON can hold it."""
+        return {
+            "grid": {name: list(values) for name, values in self.grid.items()},
+            "model": " ".join(repr(self.make()).split()),
+            **({"weighted": True} if self.weighted else {}),
+        }
+
+    def fit(
+        self,
+        versions: Sequence[Array],
+        y: NDArray[np.intp],
+        *,
+        groups: NDArray[Any],
+        n_labels: int,
+        rows: NDArray[np.intp] | None = None,
+        settled: Mapping[str, float] | None = None,
+        folder: Path | None = None,
+        report: Callable[[str], None] = lambda line: None,
+    ) -> FittedPipeline:
+        """Fit the pipeline on all versions of the clips, as `recipes.Learner` says.
+
+        It takes a minute at most, so it keeps no checkpoint; and it finds its temperature by
+        cross-validation, so that nothing needs to be settled before.
+        """
+        chosen = versions if rows is None else [version[rows] for version in versions]
+        make = (lambda: weighted(self.make())) if self.weighted else self.make
+        # More threads wait for each other on busy cores. How often a perceptron sees the clips is
+        # a setting, of which scikit-learn warns as if it were a limit.
+        with threadpoolctl.threadpool_limits(1), warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            model = fit(
+                make,
+                np.concatenate(chosen),
+                np.tile(y, len(versions)),
+                groups=np.tile(groups, len(versions)),
+                grid=self.grid,
+            )
+        return FittedPipeline(model, versions[0].shape[1], n_labels)

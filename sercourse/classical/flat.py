@@ -1,0 +1,117 @@
+"""Pipelines on pictures, whose frames are laid one after the other into one long row."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sercourse.classical.fitting import FittedPipeline, PipelineLearner
+
+Array = NDArray[np.floating]
+
+
+@dataclass(frozen=True, eq=False)
+class FittedFlat:
+    """A fitted pipeline that takes pictures.
+
+    Attributes
+    ----------
+    model : FittedPipeline
+        It takes rows.
+    shape : tuple of int
+        Of one picture.
+    """
+
+    model: FittedPipeline
+    shape: tuple[int, ...]
+
+    @property
+    def settled(self) -> Mapping[str, float]:
+        """What inner validation found for the final model: nothing."""
+        return self.model.settled
+
+    def predict_proba(self, X: Array) -> NDArray[np.float64]:
+        """Return calibrated probabilities, shape (n, n_labels), of pictures, shape (n, ...)."""
+        return self.model.predict_proba(_rows(X))
+
+    def contents(self) -> dict[str, bytes]:
+        """Return the model as ONNX; it takes pictures.
+
+        Raises
+        ------
+        ValueError
+            As of `FittedPipeline`.
+        """
+        return {".onnx": _taking_pictures(self.model.contents()[".onnx"], shape=self.shape)}
+
+
+@dataclass(frozen=True)
+class FlatLearner:
+    """Fits a pipeline on pictures, each number of which is a feature of its own.
+
+    Attributes
+    ----------
+    learner : PipelineLearner
+        What learns from the rows.
+    """
+
+    learner: PipelineLearner
+
+    @property
+    def packages(self) -> tuple[str, ...]:
+        """What its models depend on, for the record."""
+        return self.learner.packages
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """All that results depend on, as JSON can hold it."""
+        return {**self.learner.settings, "flat": True}
+
+    def fit(
+        self,
+        versions: Sequence[Array],
+        y: NDArray[np.intp],
+        *,
+        groups: NDArray[Any],
+        n_labels: int,
+        rows: NDArray[np.intp] | None = None,
+        settled: Mapping[str, float] | None = None,
+        folder: Path | None = None,
+        report: Callable[[str], None] = lambda line: None,
+    ) -> FittedFlat:
+        """Fit the pipeline, as `recipes.Learner` says."""
+        fitted = self.learner.fit(
+            [_rows(each) for each in versions],
+            y,
+            groups=groups,
+            n_labels=n_labels,
+            rows=rows,
+            settled=settled,
+            folder=folder,
+            report=report,
+        )
+        return FittedFlat(fitted, versions[0].shape[1:])
+
+
+def _rows(X: Array) -> Array:
+    return X.reshape(len(X), -1)
+
+
+def _taking_pictures(content: bytes, *, shape: Sequence[int]) -> bytes:
+    """Return an ONNX model of rows with a first step that makes a row of each picture."""
+    import onnx
+    from onnx import TensorProto, helper
+
+    model = onnx.load_from_string(content)
+    graph = model.graph
+    for node in graph.node:
+        node.input[:] = ["rows" if name == "X" else name for name in node.input]
+    graph.node.insert(0, helper.make_node("Flatten", ["X"], ["rows"], axis=1))
+    del graph.input[:]
+    graph.input.append(helper.make_tensor_value_info("X", TensorProto.FLOAT, [None, *shape]))
+    return bytes(model.SerializeToString())

@@ -1,0 +1,26 @@
+"""Live use: where sound comes from, where an utterance begins and ends, and what is heard in it.
+
+A `Source` gives a signal in blocks, whether from a file or from a microphone. `utterances` waits
+for a speaker and stops by itself when they do; `predict_stream` judges windows that slide along.
+Both take any source, and what they compute does not depend on where its blocks end.
+"""
+
+from __future__ import annotations
+
+from sercourse.live.endpointing import Endpointing, Utterance, utterances
+from sercourse.live.microphones import Device, devices
+from sercourse.live.sources import FileSource, MicrophoneSource, Source, Watched
+from sercourse.live.streaming import predict_stream
+
+__all__ = [
+    "Device",
+    "Endpointing",
+    "FileSource",
+    "MicrophoneSource",
+    "Source",
+    "Utterance",
+    "Watched",
+    "devices",
+    "predict_stream",
+    "utterances",
+]

@@ -1,0 +1,122 @@
+"""Lesson 07 as a reader takes it: JupyterLab in Chromium, a voice at the microphone, the answer."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import nbformat
+import numpy as np
+import pytest
+import soundfile as sf
+from jupyter_browser import Notebook, chromium, jupyter_lab, programs
+
+from sercourse import audio, bundles
+
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+
+LESSON = "07_live_mic.ipynb"
+SR = 16_000
+MODEL = "ravdess-svm"
+
+RECORD = ".sercourse-recorder .record"
+MESSAGE = ".sercourse-recorder .message"
+
+# Keeps every picture that a cell shows, also those that it replaces.
+WATCH = """
+const {node} = window.jupyterapp.shell.currentWidget.content.widgets[arguments[0]];
+window.pictures = new Set();
+const look = () => node.querySelectorAll('.jp-OutputArea img').forEach(
+    image => window.pictures.add(image.src));
+new MutationObserver(look).observe(node, {childList: true, subtree: true, attributes: true});
+"""
+
+
+@pytest.fixture(scope="module")
+def lesson(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a copy of the lesson without outputs: what is run in it must not be committed."""
+    original = root / "notebooks" / LESSON
+    if not original.exists():
+        pytest.skip(f"there is no {original.relative_to(root)}")
+    notebook = nbformat.read(original, as_version=4)
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = [], None
+    copy = tmp_path_factory.mktemp("lesson") / LESSON
+    nbformat.write(notebook, copy)
+    return copy
+
+
+@pytest.fixture(scope="module")
+def spoken(sample_ravdess: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a clip between two pauses, as a microphone hears it; not the lesson's stand-in."""
+    y = audio.read(sample_ravdess / "Actor_04" / "03-01-08-02-01-01-04.ogg", sr=48_000)
+    path = tmp_path_factory.mktemp("microphone") / "spoken.wav"
+    sf.write(path, np.pad(y, 24_000), 48_000, subtype="PCM_16")
+    return path
+
+
+@pytest.fixture(scope="module")
+def recorded(
+    lesson: Path, spoken: Path, root: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Notebook]:
+    """The lesson, run as far as the recorder, into which somebody has spoken."""
+    programs()  # skips before anything is started
+    with (
+        jupyter_lab(lesson.parent, scratch=tmp_path_factory.mktemp("jupyter")) as lab,
+        chromium(microphone=spoken, size="1000,1200") as window,
+    ):
+        page = Notebook(window, lab.address(lesson.name))
+        recorder = place(lesson, "recorder = Recorder(")
+        run(page, lesson, 0, recorder + 1)
+        page.show(recorder)
+        page.click(RECORD)
+        page.wait_for_text(MESSAGE, "Recording from")
+        time.sleep(sf.info(spoken).duration + 0.3)
+        page.click(RECORD)
+        page.wait_for_text(MESSAGE, r"[\d.]+ s are in Python")
+        page.screenshot(root / "build" / "browser" / "lesson-07-recorded.png")
+        yield page
+
+
+def place(lesson: Path, text: str) -> int:
+    """Return which cell holds a text, the first of those that do."""
+    cells = nbformat.read(lesson, as_version=4).cells
+    return next(number for number, cell in enumerate(cells) if text in cell.source)
+
+
+def run(page: Notebook, lesson: Path, start: int, end: int) -> str:
+    """Run the cells from `start` until before `end`, none of which may fail; return the text."""
+    cells = nbformat.read(lesson, as_version=4).cells[start:end]
+    numbers = [n for n, cell in enumerate(cells, start=start) if cell.cell_type == "code"]
+    printed = []
+    for number in numbers:
+        printed.append(page.run(number))
+        assert not page.failure(number), cells[number - start].source
+    return "\n".join(printed)
+
+
+def test_what_the_reader_says_is_judged_in_the_next_cells(
+    recorded: Notebook, lesson: Path, spoken: Path, root: Path
+) -> None:
+    after, judging = place(lesson, "recorder = Recorder(") + 1, place(lesson, "## 3. ")
+    assert "recorded here: " in run(recorded, lesson, after, judging)
+    said = run(recorded, lesson, judging, place(lesson, "## 4. "))
+    recorded.show(judging)
+    recorded.screenshot(root / "build" / "browser" / "lesson-07-judged.png")
+    ((label, percent),) = re.findall(rf"^{MODEL}: (\w+) (\d+)%", said, re.MULTILINE)
+    expected = bundles.load(MODEL).predict(audio.read(spoken, sr=SR), sr=SR)
+    assert label == max(expected, key=lambda name: expected[name])
+    assert float(percent) / 100 == pytest.approx(expected[label], abs=0.15)
+
+
+def test_the_chart_grows_while_it_listens(recorded: Notebook, lesson: Path, root: Path) -> None:
+    chart = place(lesson, "= follow(")
+    run(recorded, lesson, place(lesson, "recorder = Recorder(") + 1, chart)
+    recorded.show(chart)
+    recorded.window.execute_script(WATCH, chart)
+    run(recorded, lesson, chart, chart + 1)
+    recorded.screenshot(root / "build" / "browser" / "lesson-07-over-time.png")
+    assert recorded.window.execute_script("return window.pictures.size") > 3

@@ -1,0 +1,298 @@
+"""EmotionRecognizer: a scikit-learn estimator in every way that users rely on."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import clone, is_classifier
+from sklearn.model_selection import GridSearchCV, GroupKFold, cross_val_score
+from sklearn.svm import SVC
+
+from sercourse import EmotionRecognizer, bundles, classical, corpora
+from sercourse.cli import main
+
+THREE = ["sad", "neutral", "happy"]
+
+
+@pytest.fixture(scope="module")
+def clips(root: Path) -> pd.DataFrame:
+    return corpora.scan(root / "data" / "sample" / "ravdess", corpus="ravdess").clips
+
+
+@pytest.fixture(scope="module")
+def few(clips: pd.DataFrame) -> pd.DataFrame:
+    """Six voices and three emotions: 60 clips."""
+    some = clips["speaker"].isin(sorted(clips["speaker"].unique())[:6])
+    return clips[some & clips["emotion"].isin(THREE)].reset_index(drop=True)
+
+
+@pytest.fixture
+def recognizer() -> EmotionRecognizer:
+    return EmotionRecognizer("svm-classic", emotions=THREE)
+
+
+@pytest.fixture(scope="module")
+def fitted(clips: pd.DataFrame) -> EmotionRecognizer:
+    return EmotionRecognizer("svm-classic", emotions=THREE, balance=True).fit(clips)
+
+
+def test_clone_and_parameters_are_those_of_scikit_learn(recognizer: EmotionRecognizer) -> None:
+    recognizer.set_params(balance=True, model=SVC(C=7), recipe=None)
+    copy = clone(recognizer)
+    assert copy.get_params()["model__C"] == 7
+    assert copy.emotions == THREE
+    assert copy.set_params(model__C=2).model.C == 2
+    assert recognizer.model.C == 7
+    assert is_classifier(recognizer)
+    assert not hasattr(copy, "classes_")
+
+
+def test_other_emotions_are_left_out_and_counted(clips: pd.DataFrame, few: pd.DataFrame) -> None:
+    lines: list[str] = []
+    recognizer = EmotionRecognizer("svm-classic", emotions=["joy", "ps", "sad"])
+    recognizer.set_params(report=lines.append).fit(clips)
+    others = ~clips["emotion"].isin(["happy", "surprised", "sad"])
+    assert recognizer.left_out_ == clips["emotion"][others].value_counts().to_dict()
+    assert f"left out: {others.sum()} clips of other emotions" in lines[0]
+    assert recognizer.classes_.tolist() == ["happy", "sad", "surprised"]
+    # A table with clips of unknown emotions scores as one without.
+    known = few[few["emotion"] != "neutral"]
+    assert recognizer.score(few) == recognizer.score(known)
+
+
+def test_balance_and_samples_by_class(fitted: EmotionRecognizer, clips: pd.DataFrame) -> None:
+    counts = clips["emotion"].value_counts()
+    table = fitted.samples_by_class()
+    assert table.index.tolist() == ["neutral", "happy", "sad"]  # the one order of emotions
+    assert table["given"].tolist() == [counts[name] for name in table.index]
+    assert set(table["used"]) == {counts["neutral"]}
+
+
+def test_weights_change_the_model_not_the_clips(few: pd.DataFrame) -> None:
+    few = few.drop(index=few.index[few["emotion"] == "sad"][5:])
+    plain = EmotionRecognizer("svm-classic").fit(few)
+    weighted = EmotionRecognizer("svm-classic", balance="weights").fit(few)
+    assert weighted.samples_by_class()["used"].tolist() == plain.given_[plain.classes_].tolist()
+    for recognizer, expected in ((plain, None), (weighted, "balanced")):
+        (calibrated,) = recognizer.models_[0].model.calibrated_classifiers_
+        assert calibrated.estimator[-1].class_weight == expected
+
+
+def test_paths_and_labels_do_what_a_table_does(few: pd.DataFrame) -> None:
+    bare = few[["path", "emotion"]]
+    by_table = EmotionRecognizer("svm-classic").fit(bare)
+    by_path = EmotionRecognizer("svm-classic").fit(list(few["path"]), list(few["emotion"]))
+    left = by_table.predict_proba(bare).to_numpy()
+    np.testing.assert_array_equal(left, by_path.predict_proba(list(few["path"])).to_numpy())
+    assert by_path.score(list(few["path"]), few["emotion"]) == by_table.score(bare)
+
+
+def test_labels_beside_a_table_come_first(few: pd.DataFrame) -> None:
+    swapped = few["emotion"].map({"sad": "happy", "happy": "sad", "neutral": "neutral"})
+    recognizer = EmotionRecognizer("svm-classic").fit(few, swapped)
+    assert recognizer.score(few, swapped) == recognizer.train_score() > 0.9
+    assert recognizer.score(few) < 0.5
+
+
+def test_probabilities_are_a_table_and_of_one_file_a_dict(
+    fitted: EmotionRecognizer, few: pd.DataFrame
+) -> None:
+    table = fitted.predict_proba(few)
+    assert table.columns.tolist() == fitted.classes_.tolist()
+    assert table.index.tolist() == few["clip_id"].tolist()
+    assert np.allclose(table.sum(axis=1), 1)
+    one = fitted.predict_proba(few["path"][0])
+    assert list(one) == fitted.classes_.tolist()
+    assert list(one.values()) == pytest.approx(table.iloc[0].tolist(), abs=1e-4)
+    assert fitted.predict(few["path"][0]) == max(one, key=lambda name: one[name])
+    assert (fitted.predict(few) == table.idxmax(axis=1)).all()
+
+
+def test_confusion_matrix_has_labels_and_percent(
+    fitted: EmotionRecognizer, clips: pd.DataFrame
+) -> None:
+    counts = fitted.confusion_matrix(clips)
+    share = fitted.confusion_matrix(clips, percentage=True)
+    assert counts.index.name == "truth"
+    assert counts.columns.tolist() == counts.index.tolist() == fitted.classes_.tolist()
+    given = clips["emotion"].value_counts()
+    assert counts.sum(axis=1).tolist() == [given[name] for name in counts.index]
+    assert np.allclose(share.sum(axis=1), 100)
+    assert np.trace(counts) / counts.to_numpy().sum() == pytest.approx(fitted.score(clips))
+
+
+def test_cross_val_score_keeps_voices_apart(few: pd.DataFrame) -> None:
+    recognizer = EmotionRecognizer("svm-classic")
+    scores = cross_val_score(
+        recognizer, few, few["emotion"], groups=few["speaker"], cv=GroupKFold(3)
+    )
+    assert len(scores) == 3
+    assert scores.mean() > 0.5  # chance is 0.4
+
+
+def test_cross_validation_computes_no_feature_twice(
+    few: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sercourse import features
+
+    recognizer = EmotionRecognizer("svm-classic").fit(few)
+    monkeypatch.setattr(features, "extract", lambda *_, **__: pytest.fail("computed again"))
+    assert recognizer.fit(few.iloc[::2]).score(few.iloc[1::2]) > 0.4
+
+
+def test_grid_search_chooses_among_recipes_and_settings(few: pd.DataFrame) -> None:
+    grid = [
+        {"recipe": ["svm-classic"]},
+        {"model": [SVC()], "model__C": [1e-4, 3], "features": ["statistics"]},
+    ]
+    search = GridSearchCV(EmotionRecognizer(), grid, cv=GroupKFold(2), error_score="raise")
+    search.fit(few, few["emotion"], groups=few["speaker"])
+    assert search.best_score_ == max(search.cv_results_["mean_test_score"])
+    assert search.best_params_.get("model__C") != 1e-4
+    assert set(search.predict(few)) <= set(THREE)
+
+
+def test_any_estimator_learns_from_any_vectors(few: pd.DataFrame, tmp_path: Path) -> None:
+    recognizer = EmotionRecognizer(model=SVC(C=5), features="librosa:mfcc+chroma").fit(few)
+    assert recognizer.recipe_.name == "svc"
+    folder = recognizer.save(tmp_path / "svc")
+    info = json.loads((folder / bundles.INDEX).read_text())
+    assert info["members"][0]["recipe"]["features"]["name"] == "librosa:mfcc+chroma"
+    assert "C=5" in info["members"][0]["recipe"]["model"]
+    loaded = EmotionRecognizer.load(folder)
+    difference = loaded.predict_proba(few) - recognizer.predict_proba(few)
+    assert np.abs(difference.to_numpy()).max() < 1e-4
+
+
+def test_the_zoo_keeps_the_best_on_inner_splits(
+    few: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    zoo = {name: classical.CLASSIFIERS[name] for name in ("svc", "decision-tree", "knn")}
+    monkeypatch.setattr(classical, "CLASSIFIERS", zoo)
+    recognizer = EmotionRecognizer(features="statistics", emotions=THREE).fit(few)
+    best = recognizer.search_.iloc[0]
+    assert best["uar"] == recognizer.search_["uar"].max()
+    assert set(recognizer.search_["estimator"]) == set(zoo)
+    assert recognizer.recipe_.name == f"toolkit-{best['estimator']}"
+    # What takes no weights stays out of a search with weights.
+    weighted = EmotionRecognizer(features="statistics", balance="weights").fit(few)
+    assert set(weighted.search_["estimator"]) == {"svc", "decision-tree"}
+
+
+def test_saved_model_says_what_was_measured_and_predicts_alike(
+    few: pd.DataFrame, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recognizer = EmotionRecognizer("svm-classic").fit(few)
+    measured = recognizer.evaluate("speaker")
+    folder = recognizer.save(tmp_path / "mine", licence="Terms: mine.")
+    card = (folder / "README.md").read_text()
+    assert f"{measured['accuracy']:.1%}".removesuffix("%") in card
+    assert "Terms: mine." in card
+    assert not list(folder.glob("*.pkl"))
+
+    loaded = EmotionRecognizer.load(folder)
+    assert loaded.score(few) == recognizer.score(few)
+    path = str(few["path"][3])
+    assert main(["predict", path, "--model", str(folder), "--json"]) == 0
+    (answer,) = json.loads(capsys.readouterr().out)
+    assert answer["probabilities"] == pytest.approx(loaded.predict_proba(path))
+    with pytest.raises(ValueError, match="was loaded from a bundle"):
+        loaded.samples_by_class()
+
+
+def test_a_shipped_ensemble_can_be_loaded() -> None:
+    loaded = EmotionRecognizer.load("ravdess-svm+cnn-lstm")
+    assert loaded.recipe == "svm+cnn-lstm"
+    assert len(loaded.classes_) == 8
+
+
+def test_unreadable_clips_are_rejects_in_training_and_errors_in_prediction(
+    few: pd.DataFrame, tmp_path: Path, recognizer: EmotionRecognizer
+) -> None:
+    broken = tmp_path / "broken_sad.wav"
+    broken.write_bytes(b"")
+    paths = [*few["path"], str(broken), str(tmp_path / "absent_sad.wav")]
+    recognizer.fit(paths, [*few["emotion"], "sad", "sad"])
+    assert recognizer.rejects_["path"].tolist() == paths[-2:]
+    with pytest.raises(ValueError, match=r"broken_sad\.wav: empty file"):
+        recognizer.predict([few["path"][0], str(broken)])
+
+
+def test_clips_drawn_with_replacement_are_fine(few: pd.DataFrame) -> None:
+    drawn = few.iloc[[*range(len(few)), 0, 0, 1]]
+    recognizer = EmotionRecognizer("svm-classic").fit(drawn)
+    assert recognizer.samples_by_class()["used"].sum() == len(drawn)
+
+
+@pytest.mark.parametrize(
+    ("settings", "wanted"),
+    [
+        ({"recipe": "svm", "model": SVC()}, "both a recipe and a model"),
+        ({"recipe": "svn"}, "unknown recipe 'svn'"),
+        ({"recipe": "svm-classic", "balance": "over"}, "balance is 'over'"),
+        ({"recipe": "svm-classic", "emotions": ["sad", "bored"]}, "no clip of bored"),
+        ({"recipe": "svm-classic", "emotions": ["sad"]}, "at least two"),
+        ({"recipe": "svm-classic", "emotions": ["sad", "glad"]}, "unknown emotion 'glad'"),
+        ({"recipe": "toolkit-knn", "balance": "weights"}, "takes no weights"),
+        ({"model": SVC(), "features": "log-mel"}, "array of shape"),
+    ],
+)
+def test_what_cannot_be_is_one_sentence(settings: dict, wanted: str, few: pd.DataFrame) -> None:
+    with pytest.raises(ValueError, match=wanted) as caught:
+        EmotionRecognizer(**settings).fit(few)
+    assert "\n" not in str(caught.value)
+
+
+def test_labels_are_asked_for(few: pd.DataFrame, fitted: EmotionRecognizer) -> None:
+    recognizer = EmotionRecognizer("svm-classic")
+    with pytest.raises(ValueError, match="give a label for each path"):
+        recognizer.fit(list(few["path"]))
+    with pytest.raises(ValueError, match="60 clips and 2 labels"):
+        recognizer.fit(few, ["sad", "happy"])
+    with pytest.raises(ValueError, match="no column 'path'"):
+        recognizer.fit(few.drop(columns="path"))
+    with pytest.raises(ValueError, match="none of the 60 clips is neutral or happy or sad"):
+        fitted.score(few, ["angry"] * 60)
+
+
+def test_one_clip_in_a_class_is_refused(few: pd.DataFrame) -> None:
+    lonely = pd.concat([few[few["emotion"] != "sad"], few[few["emotion"] == "sad"].head(1)])
+    for recognizer in (EmotionRecognizer("svm-classic"), EmotionRecognizer(features="statistics")):
+        with pytest.raises(ValueError, match="emotion 'sad' occurs in one group"):
+            recognizer.fit(lonely)
+
+
+FIVE_LINES = """
+from sercourse import EmotionRecognizer, corpora
+
+clips = corpora.scan("my-clips", corpus="custom").clips
+recognizer = EmotionRecognizer("svm-classic", emotions=["happy", "sad"], balance=True).fit(clips)
+print(recognizer.evaluate("random")["accuracy"])
+print(recognizer.predict_proba("my-clips/" + {name!r}))
+print((recognizer.save("build/my-model") / "README.md").read_text())
+"""
+
+
+def test_from_a_folder_of_clips_to_an_explained_model(clips: pd.DataFrame, tmp_path: Path) -> None:
+    folder = tmp_path / "my-clips"
+    folder.mkdir()
+    for k, clip in clips[clips["emotion"].isin(["happy", "sad", "angry"])].iterrows():
+        shutil.copy(clip["path"], folder / f"take{k}_{clip['emotion']}.ogg")
+    name = sorted(path.name for path in folder.glob("*_sad.ogg"))[0]
+    done = subprocess.run(
+        [sys.executable, "-c", FIVE_LINES.format(name=name)],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "It tells apart happy, sad." in done.stdout
+    assert bundles.load(tmp_path / "build" / "my-model").labels == ("happy", "sad")

@@ -1,0 +1,279 @@
+"""The search through the zoo: honest sides, resumable, readable, refusals in one sentence."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from sercourse import classical, experiment, recipes, splits
+from sercourse.cli import main
+from sercourse.experiment import candidates as candidates_module
+from sercourse.experiment.candidates import RNN_LAYERS, Candidate, Task, candidates
+from sercourse.experiment.search import validate
+
+FAST = ["svc", "decision-tree"]
+EMOTIONS = ("neutral", "happy", "sad")
+
+
+def dataset(*, emotions: tuple[str, ...] = EMOTIONS, seed: int = 0) -> experiment.Dataset:
+    """Return 120 clips by eight speakers; the first feature rises from sad to happy."""
+    rng = np.random.default_rng(seed)
+    n = 120
+    emotion = np.array(emotions)[np.arange(n) % len(emotions)]
+    rank = {"angry": -1, "sad": 0, "neutral": 1, "surprised": 1.5, "happy": 2}
+    X = rng.normal(size=(n, 6))
+    X[:, 0] += 4 * np.array([rank[name] for name in emotion])
+    speaker = np.arange(n) // 15
+    clips = pd.DataFrame(
+        {
+            "clip_id": [f"clip{k:03d}" for k in range(n)],
+            "corpus": "toy",
+            "emotion": emotion,
+            "speaker": [f"toy-{k}" for k in speaker],
+            "group": [f"toy:{k}" for k in range(n)],
+            "split": pd.array([pd.NA] * n, dtype="string"),
+            "content": [f"{k:x}" for k in range(n)],
+        }
+    ).astype("string")
+    clips.attrs["emotions"] = emotions
+    return experiment.Dataset(clips, X, (), emotions)
+
+
+def plan(data: experiment.Dataset | None = None, **settings: str) -> experiment.Plan:
+    data = dataset() if data is None else data
+    fold = experiment.make_folds(data, protocol="speaker")[0]
+    return experiment.Plan(data, fold, "speaker", "toy", **settings)
+
+
+def test_tables_tell_everything_and_are_read_back(tmp_path: Path) -> None:
+    wanted = plan()
+    found = experiment.run_search(wanted, estimators=FAST, folder=tmp_path / "s")
+    n_settings = [len(candidates(wanted.kind, [name])) for name in FAST]
+    assert found.candidates["estimator"].value_counts()[FAST].tolist() == n_settings
+    assert found.candidates["uar"].is_monotonic_decreasing
+    assert set(found.finalists["estimator"]) == set(FAST)
+    assert found.best == found.candidates["estimator"][0]
+    assert found.finalists["test_uar"].min() > 0.8
+    assert found.confusion().sum() == len(wanted.fold.test) == found.told["n_test"]
+    # the best settings of each estimator, not of another
+    assert set(found.settings("decision-tree")) == set(classical.CLASSIFIERS["decision-tree"].grid)
+
+    again = experiment.read_search(tmp_path / "s")
+    assert again.told == found.told
+    for name in ("candidates", "finalists", "predictions"):
+        pd.testing.assert_frame_equal(getattr(again, name), getattr(found, name))
+
+
+def test_test_speakers_are_heard_by_no_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    wanted = plan()
+    data, held_out = wanted.data, set(wanted.fold.test_speakers)
+    seen: list[set[str]] = []
+    fit = Candidate.fit
+
+    def spy(self: Candidate, task: Task, X: np.ndarray, y: np.ndarray) -> object:
+        rows = [int(np.flatnonzero((row == data.X).all(axis=1))[0]) for row in X]
+        seen.append(set(data.speakers[rows]))
+        return fit(self, task, X, y)
+
+    monkeypatch.setattr(candidates_module.Candidate, "fit", spy)
+    experiment.run_search(wanted, estimators=["svc"])
+    everyone = set(data.speakers) - held_out
+    assert seen
+    assert not set.union(*seen) & held_out
+    # each validation leaves speakers out; the last fit is that of the finalist
+    assert all(heard < everyone for heard in seen[:-1])
+    assert seen[-1] == everyone
+
+
+def test_a_cut_search_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = experiment.run_search(plan(), estimators=FAST)
+    fit, calls = Candidate.fit, []
+
+    def cut(self: Candidate, *args: object) -> object:
+        calls.append(self)
+        if len(calls) > 14:
+            raise KeyboardInterrupt
+        return fit(self, *args)
+
+    monkeypatch.setattr(candidates_module.Candidate, "fit", cut)
+    with pytest.raises(KeyboardInterrupt):
+        experiment.run_search(plan(), estimators=FAST, folder=tmp_path)
+    kept = pd.read_csv(tmp_path / "candidates.csv")
+    assert 0 < len(kept) < len(whole.candidates)
+    with pytest.raises(ValueError, match="was cut: run the same command"):
+        experiment.read_search(tmp_path)
+
+    monkeypatch.setattr(
+        candidates_module.Candidate,
+        "fit",
+        lambda self, *args: (calls.append(self), fit(self, *args))[1],
+    )
+    calls.clear()
+    lines: list[str] = []
+    found = experiment.run_search(plan(), estimators=FAST, folder=tmp_path, report=lines.append)
+    done = set(zip(kept["estimator"], kept["settings"], strict=True))
+    validated = calls[: -len(FAST)]
+    assert not done & {(each.estimator, json.dumps(each.settings)) for each in validated}
+    assert lines[0].startswith(f"{len(kept)} of {len(whole.candidates)} candidates are known")
+    columns = ["estimator", "settings", "uar", "accuracy"]
+    pd.testing.assert_frame_equal(found.candidates[columns], whole.candidates[columns])
+    pd.testing.assert_frame_equal(found.predictions, whole.predictions)
+
+    calls.clear()
+    experiment.run_search(plan(), estimators=FAST, folder=tmp_path)
+    assert not calls  # nothing is left to do
+
+
+def test_processes_find_what_one_finds() -> None:
+    alone = experiment.run_search(plan(), estimators=FAST)
+    several = experiment.run_search(plan(), estimators=FAST, n_jobs=2)
+    columns = ["estimator", "settings", "uar", "accuracy"]
+    pd.testing.assert_frame_equal(alone.candidates[columns], several.candidates[columns])
+
+
+def test_another_search_in_the_folder_is_refused(tmp_path: Path) -> None:
+    experiment.run_search(plan(), estimators=["svc"], folder=tmp_path / "s")
+    with pytest.raises(ValueError, match=r"another search, of balance none where undersample"):
+        experiment.run_search(
+            plan(balance="undersample"), estimators=["svc"], folder=tmp_path / "s"
+        )
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "file").touch()
+    with pytest.raises(FileExistsError, match=r"search\.json"):
+        experiment.run_search(plan(), estimators=["svc"], folder=tmp_path / "other")
+    with pytest.raises(FileNotFoundError, match="holds no search"):
+        experiment.read_search(tmp_path / "nowhere")
+
+
+def test_regression_estimates_the_code() -> None:
+    data = dataset(emotions=("happy", "sad", "angry", "surprised", "neutral"))
+    found = experiment.run_search(plan(data, task="regress"), estimators=["svr", "knn"])
+    assert found.candidates["error"].is_monotonic_increasing
+    assert found.finalists["test_error"].max() < 0.7  # the middle would be off by 1.2
+    rows = found.predictions
+    assert rows["value"].between(0.5, 5.5).all()
+    codes = {"angry": 1, "sad": 2, "neutral": 3, "surprised": 4, "happy": 5}
+    assert (rows["predicted"].map(codes) == rows["value"].round().clip(1, 5)).all()
+
+
+def test_scores_of_a_regression_are_in_units_of_the_code() -> None:
+    task = Task.of("regress", ["sad", "neutral", "happy"])
+    scores = task.scores(np.array([0, 1, 2, 2]), np.array([0.4, 1.0, 3.7, 1.4]))
+    assert scores == {"error": pytest.approx((0.4 + 0 + 1.7 + 0.6) / 4), "accuracy": 0.75}
+
+
+def test_undersampling_touches_the_training_side_only() -> None:
+    data = dataset()
+    rare = np.flatnonzero((data.y == 0) & (np.arange(len(data.y)) % 2 == 0))
+    data = replace(
+        data,
+        clips=data.clips.drop(index=rare).reset_index(drop=True),
+        X=np.delete(data.X, rare, axis=0),
+    )
+    wanted = plan(data, balance="undersample")
+    counts = np.bincount(data.y[wanted.train])
+    assert len(set(counts)) == 1
+    assert len(set(np.bincount(data.y[wanted.fold.test]))) > 1
+    assert set(wanted.train) <= set(wanted.fold.train)
+
+
+def test_undersample_of_nothing_is_refused() -> None:
+    with pytest.raises(ValueError, match="no clip to balance"):
+        splits.undersample([])
+
+
+@pytest.mark.parametrize(
+    ("settings", "estimators", "wanted"),
+    [
+        ({"task": "rank"}, None, "unknown task 'rank'"),
+        ({"balance": "more"}, None, "unknown balance 'more'"),
+        ({}, ["svr"], "no estimator 'svr' to classify: use svc, adaboost"),
+        ({"task": "regress", "balance": "weights"}, None, "regressors take no weights"),
+        ({"balance": "weights"}, ["knn"], "takes no weights"),
+    ],
+)
+def test_what_cannot_be_is_one_sentence(settings: dict, estimators: list, wanted: str) -> None:
+    with pytest.raises(ValueError, match=wanted):
+        experiment.run_search(plan(**settings), estimators=estimators)
+
+
+def test_more_clips_are_more_in_the_table_of_sizes(tmp_path: Path) -> None:
+    wanted = plan()
+    found = experiment.run_search(wanted, estimators=["svc"], folder=tmp_path)
+    found = experiment.against_size(wanted, found, shares=(0.2, 1.0), folder=tmp_path)
+    assert found.sizes["n_clips"].is_monotonic_increasing
+    assert found.sizes["n_clips"].iloc[-1] < len(wanted.train)  # the rest validates
+    assert (found.sizes[["fit_seconds", "predict_ms"]] > 0).all(axis=None)
+    pd.testing.assert_frame_equal(experiment.read_search(tmp_path).sizes, found.sizes)
+
+
+def test_recurrent_network_classifies_and_regresses(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("keras")
+    tiny = Candidate("rnn", {"lstm_units": [8], "dense_units": [8], "dropout": 0.0})
+    training = replace(candidates_module.networks.RNN_TRAINING, epochs=25, learning_rate=0.02)
+    monkeypatch.setattr(candidates_module.networks, "RNN_TRAINING", training)
+    for name, score, enough in (("classify", "uar", 0.75), ("regress", "error", 0.45)):
+        wanted = plan(task=name)
+        model = tiny.fit(wanted.kind, *wanted.side(wanted.train))
+        X, y = wanted.side(wanted.fold.test)
+        reached = wanted.kind.scores(y, model.predict(X))[score]
+        # Always the middle would have a recall of a third, and be off by two thirds.
+        assert reached < enough if name == "regress" else reached > enough
+
+
+def test_the_toolkits_layers_are_tried_first() -> None:
+    assert RNN_LAYERS[0] == {"lstm_units": [128, 128], "dense_units": [128, 128], "dropout": 0.3}
+
+
+def test_validate_needs_two_groups_of_each_emotion() -> None:
+    data = dataset()
+    task = Task.of("classify", data.emotions)
+    groups = np.where(data.y == 1, 0, np.arange(len(data.y)))
+    with pytest.raises(ValueError, match="in one group of the training side only"):
+        validate(task, candidates(task, ["svc"]), X=data.X, y=data.y, groups=groups)
+
+
+def test_command_searches_and_says_what_is_best(
+    sample_ravdess: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "tables"
+    command = ["search", str(sample_ravdess), "--corpus", "ravdess", "--emotions", "sad,joy"]
+    command += ["--features", "statistics", "--estimators", "svc,knn", "--jobs", "1"]
+    assert main([*command, "--out", str(out), "--sizes"]) == 0
+    printed = capsys.readouterr().out
+    found = experiment.read_search(out)
+    assert f"best on validation clips: {found.best}" in printed
+    assert found.told["features"] == "statistics"
+    assert found.told["emotions"] == ["happy", "sad"]
+    assert len(found.sizes) == 8
+    recipe = recipes.from_zoo(found.best, found.settings(), feature_set="statistics")
+    assert recipe.learner.settings["grid"] == {}
+
+
+@pytest.mark.parametrize(
+    ("options", "wanted"),
+    [
+        (["--features", "log-mel"], "array of shape"),
+        (["--emotions", "sad,bored"], "no clip of bored"),
+        (["--fold", "fold 9"], "no fold 'fold 9'"),
+        (["--task", "regress"], "no order of"),
+    ],
+)
+def test_command_refuses_in_one_sentence(
+    options: list[str],
+    wanted: str,
+    sample_ravdess: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    command = ["search", str(sample_ravdess), "--corpus", "ravdess", "--features", "statistics"]
+    assert main([*command, "--out", str(tmp_path / "o"), "--jobs", "1", *options]) == 2
+    message = capsys.readouterr().err.splitlines()[-1]
+    assert message.startswith("sercourse: ")
+    assert wanted in message
+    assert not (tmp_path / "o").exists()

@@ -1,0 +1,274 @@
+"""What is asked of a clip: emotion, gender, or both; and gender in bundles."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from sercourse import bundles, cli, corpora, evaluate, experiment
+from sercourse.experiment import target
+from sercourse.experiment.evaluation import _folder
+from sercourse.recipes import recipe
+
+LOGISTIC = recipe("logistic")
+CLASSIC = recipe("svm-classic")
+
+
+@pytest.fixture(scope="module")
+def clips(sample_ravdess: Path) -> pd.DataFrame:
+    return corpora.scan(sample_ravdess, corpus="ravdess").clips
+
+
+@pytest.fixture(scope="module")
+def gender(clips: pd.DataFrame) -> experiment.Dataset:
+    return experiment.prepare(LOGISTIC, clips, target="gender", progress=False)
+
+
+@pytest.fixture(scope="module")
+def both(clips: pd.DataFrame) -> experiment.Dataset:
+    return experiment.prepare(CLASSIC, clips, target="emotion+gender", progress=False)
+
+
+@pytest.fixture(scope="module")
+def measured(
+    gender: experiment.Dataset, tmp_path_factory: pytest.TempPathFactory
+) -> experiment.Evaluation:
+    store = tmp_path_factory.mktemp("store")
+    return experiment.evaluate_recipe(LOGISTIC, gender, protocol="speaker", store=store)
+
+
+@pytest.fixture
+def bundle(
+    gender: experiment.Dataset, measured: experiment.Evaluation, tmp_path: Path
+) -> bundles.Bundle:
+    folder = shutil.copytree(bundles.find("ravdess-svm"), tmp_path / "model")
+    experiment.train_gender(folder, LOGISTIC, gender, evaluations=[measured])
+    return bundles.load(folder)
+
+
+def test_labels_follow_what_is_asked(gender: experiment.Dataset, both: experiment.Dataset) -> None:
+    assert gender.labels == ("female", "male")
+    assert gender.truth.tolist() == gender.clips["gender"].tolist()
+    assert both.labels[:4] == ("female_neutral", "male_neutral", "female_calm", "male_calm")
+    assert len(both.labels) == 2 * len(both.emotions)
+    assert [both.labels[k] for k in both.y] == both.truth.tolist()
+    np.testing.assert_array_equal(both.y // 2, [both.emotions.index(e) for e in both.clips.emotion])
+    assert (gender.label_set, both.label_set) == ("gender", "emotion+gender")
+    assert both.of_emotions(["happy", "sad"]).label_set == "emotion+gender, happy+sad"
+
+
+def test_the_folds_are_the_same_whatever_is_asked(
+    gender: experiment.Dataset, both: experiment.Dataset
+) -> None:
+    for protocol in ("speaker", "random"):
+        folds = [
+            experiment.make_folds(data, protocol=protocol, seeds=[3]) for data in (gender, both)
+        ]
+        for one, other in zip(*folds, strict=True):
+            np.testing.assert_array_equal(one.test, other.test)
+
+
+def test_new_voices_are_told_apart(measured: experiment.Evaluation) -> None:
+    metrics = measured.metrics
+    assert metrics["target"] == "gender"
+    assert metrics["classes"] == ["female", "male"]
+    assert metrics["accuracy"] > 0.8  # chance is a half
+    columns = [name for name in measured.predictions if str(name).startswith("p_")]
+    assert columns == ["p_female", "p_male"]
+
+
+def test_pairs_are_scored_together_and_apart(both: experiment.Dataset, tmp_path: Path) -> None:
+    told = experiment.evaluate_recipe(CLASSIC, both, protocol="speaker", store=tmp_path)
+    assert told.metrics["accuracy"] < told.metrics["of_each"]["emotion"]["accuracy"]
+    for kind in ("emotion", "gender"):
+        alone = experiment.marginal(told.predictions, kind)
+        assert set(alone["truth"]) == set(both.clips[kind])
+        p = alone[[name for name in alone if str(name).startswith("p_")]].to_numpy()
+        np.testing.assert_allclose(p.sum(axis=1), 1, atol=1e-3)
+        again = evaluate.summarize(alone, emotions=target.classes(kind, both.emotions))
+        assert told.metrics["of_each"][kind] == again
+
+
+def test_results_of_emotions_are_stored_where_they_were(clips: pd.DataFrame) -> None:
+    plain = experiment.prepare(CLASSIC, clips, progress=False)
+    fold = experiment.make_folds(plain, protocol="speaker")[0]
+    key = experiment.folds.training_key(CLASSIC, plain, fold, protocol="speaker")
+    assert len(key) == 6
+    others = [
+        experiment.prepare(CLASSIC, clips, target=name, progress=False)
+        for name in ("gender", "emotion+gender")
+    ]
+    folders = {
+        _folder(CLASSIC, each, protocol="speaker", store=Path()).name for each in (plain, *others)
+    }
+    assert len(folders) == 3
+    keys = [
+        experiment.folds.training_key(CLASSIC, each, fold, protocol="speaker") for each in others
+    ]
+    assert key not in keys
+
+
+def test_what_is_stored_is_read_without_features(
+    both: experiment.Dataset, clips: pd.DataFrame, tmp_path: Path
+) -> None:
+    outline = experiment.outline(clips, target="emotion+gender")
+    where = {"protocol": "speaker", "store": tmp_path}
+    assert experiment.stored(CLASSIC, outline, **where) is None
+    done = experiment.evaluate_recipe(CLASSIC, both, only=["fold 2", "fold 5"], **where)
+    read = experiment.stored(CLASSIC, outline, **where)
+    assert read is not None
+    pd.testing.assert_frame_equal(read.predictions, done.predictions)
+    assert read.metrics == done.metrics
+    assert read.metrics["n_folds"] == 2
+
+
+def test_clips_of_unknown_voices_are_left_out_and_told(clips: pd.DataFrame) -> None:
+    some = clips.copy()
+    some.attrs = clips.attrs
+    some.loc[:4, "gender"] = pd.NA
+    lines: list[str] = []
+    data = experiment.prepare(CLASSIC, some, target="gender", progress=False, report=lines.append)
+    assert len(data.clips) == len(clips) - 5
+    assert lines == ["left out: 5 clips, as it is not known whose voice they are"]
+
+
+@pytest.mark.parametrize("kept", [["female"], []])
+def test_one_kind_of_voice_is_refused(clips: pd.DataFrame, kept: list[str]) -> None:
+    some = clips.copy()
+    some["gender"] = some["gender"].where(some["gender"].isin(kept))
+    with pytest.raises(ValueError, match=r"clips have (female|no known) voices only: target"):
+        experiment.prepare(CLASSIC, some, target="gender", progress=False)
+
+
+def test_an_unknown_target_is_refused(clips: pd.DataFrame) -> None:
+    with pytest.raises(ValueError, match=r"unknown target 'age': use one of emotion, gender"):
+        experiment.prepare(CLASSIC, clips, target="age", progress=False)
+
+
+def test_a_bundle_of_emotions_is_trained_on_emotions(
+    gender: experiment.Dataset, tmp_path: Path
+) -> None:
+    with pytest.raises(ValueError, match="target is 'gender': a bundle answers 'emotion'"):
+        experiment.train(LOGISTIC, gender, folder=tmp_path / "model", evaluations=[])
+
+
+def test_the_command_asks_for_both(sample_ravdess: Path, capsys: pytest.CaptureFixture) -> None:
+    command = ["evaluate", "svm-classic", str(sample_ravdess), "--corpus", "ravdess"]
+    done = cli.main(
+        [*command, "--protocol", "speaker", "--target", "emotion+gender", "--jobs", "1"]
+    )
+    assert done == 0
+    said = capsys.readouterr().out
+    assert "16 classes (emotion+gender)" in said
+    assert "  emotion " in said
+    assert "  gender " in said
+
+
+def test_a_bundle_learns_to_tell_voices(bundle: bundles.Bundle, clips: pd.DataFrame) -> None:
+    before = bundles.load("ravdess-svm")
+    for path, truth in zip(clips["path"].iloc[::90], clips["gender"].iloc[::90], strict=True):
+        said, plain = bundle.predict_file(path), before.predict_file(path)
+        assert said.probabilities == plain.probabilities
+        assert said.gender == truth
+        assert sum(said.gender_probabilities.values()) == pytest.approx(1)
+    assert bundle.info["corpus"] == before.info["corpus"]
+    unchanged = ["model.onnx", "model-enrolled.onnx", "predictions.csv"]
+    for name in unchanged:
+        assert bundle.info["files"][name] == before.info["files"][name]
+    assert bundle.metrics["protocols"] == before.metrics["protocols"]
+
+
+def test_what_was_measured_is_not_measured_again(
+    bundle: bundles.Bundle, clips: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured = []
+    row = bundles.Member.row
+
+    def spy(self, y, *, sr):
+        measured.append(len(y))
+        return row(self, y, sr=sr)
+
+    monkeypatch.setattr(bundles.Member, "row", spy)
+    assert bundle.predict_file(clips["path"].iloc[0]).gender
+    assert len(measured) == 1
+
+
+def test_voices_are_told_whoever_is_enrolled(bundle: bundles.Bundle, clips: pd.DataFrame) -> None:
+    own = clips[clips["speaker"] == clips["speaker"].iloc[0]]["path"]
+    known = bundle.enrol(own.head(8))
+    path = own.iloc[9]
+    assert known.predict_file(path).gender_probabilities == pytest.approx(
+        bundle.predict_file(path).gender_probabilities
+    )
+
+
+def test_every_figure_on_voices_follows_from_their_predictions(bundle: bundles.Bundle) -> None:
+    (told,) = bundle.metrics["gender"]["protocols"]
+    predictions = pd.read_csv(bundle.folder / "gender-predictions.csv")
+    again = evaluate.summarize(predictions, emotions=told["classes"])
+    for name in ("accuracy", "uar", "ece", "accuracy_interval"):
+        assert again[name] == pytest.approx(told[name])
+    assert again["confusion"] == told["confusion"]
+
+
+def test_the_card_says_what_it_cannot_mean_once(
+    bundle: bundles.Bundle, gender: experiment.Dataset, measured: experiment.Evaluation
+) -> None:
+    experiment.train_gender(bundle.folder, LOGISTIC, gender, evaluations=[measured])
+    card = (bundle.folder / "README.md").read_text("utf-8")
+    headings = [line for line in card.splitlines() if line.startswith("## ")]
+    assert headings[-2:] == ["## Female or male", "## Limits"]
+    assert headings.count("## Female or male") == 1
+    assert "cannot say who somebody is" in card
+
+
+def test_a_bundle_without_it_says_so(clips: pd.DataFrame) -> None:
+    plain = bundles.load("ravdess-svm-classic")
+    if plain.gender_member is not None:
+        pytest.skip("every bundle that comes with the project tells voices apart")
+    said = plain.predict_file(clips["path"].iloc[0])
+    assert (said.gender, said.gender_probabilities) == (None, {})
+    with pytest.raises(ValueError, match="does not tell voices apart: add that with sercourse"):
+        plain.predict_gender(np.zeros(16_000), sr=16_000)
+
+
+def test_predict_gains_a_line_and_json_two_names(
+    bundle: bundles.Bundle, clips: pd.DataFrame, capsys: pytest.CaptureFixture
+) -> None:
+    command = ["predict", str(clips["path"].iloc[0]), "--model", str(bundle.folder)]
+    assert cli.main(command) == 0
+    assert "\n  voice: " in capsys.readouterr().out
+    assert cli.main([*command, "--json"]) == 0
+    (said,) = json.loads(capsys.readouterr().out)
+    assert said["gender"] == clips["gender"].iloc[0]
+    assert set(said["gender_probabilities"]) == {"female", "male"}
+
+
+def test_another_rate_is_refused(gender: experiment.Dataset, tmp_path: Path) -> None:
+    folder = shutil.copytree(bundles.find("ravdess-svm"), tmp_path / "model")
+    with pytest.raises(ValueError, match=r"'mfcc-net' hears at 44100 Hz and model 'ravdess-svm'"):
+        experiment.train_gender(folder, recipe("mfcc-net"), gender, evaluations=[])
+
+
+def test_the_command_puts_it_into_a_bundle(
+    sample_ravdess: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    folder = shutil.copytree(bundles.find("ravdess-svm"), tmp_path / "model")
+    command = ["train-gender", str(folder), str(sample_ravdess), "--corpus", "ravdess"]
+    assert cli.main([*command, "--jobs", "1"]) == 0
+    assert "2 classes (gender)" in capsys.readouterr().out
+    assert bundles.load(folder).gender_member is not None
+
+
+def test_real_voices_are_told_apart(ravdess_root: Path, tmp_path: Path) -> None:
+    clips = corpora.scan(ravdess_root, corpus="ravdess").clips
+    some = clips[clips["statement"] == clips["statement"].iloc[0]].iloc[::5].reset_index(drop=True)
+    some.attrs = clips.attrs
+    data = experiment.prepare(LOGISTIC, some, target="gender", progress=False)
+    told = experiment.evaluate_recipe(LOGISTIC, data, protocol="speaker", store=tmp_path)
+    assert told.metrics["accuracy"] > 0.9
