@@ -16,7 +16,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 
 from sercourse import course
 from sercourse.cli import lessons as cli
-from sercourse.course import published
+from sercourse.course import pages, published
 from sercourse.course.lesson import assign, code_hash, describe, parameter_names, read
 
 FIRST = """# 01 · A *small* lesson
@@ -313,6 +313,20 @@ def test_widgets_and_timings_are_not_kept() -> None:
     assert [output.get("text") for output in notebook.cells[0].outputs] == ["kept"]
     assert notebook.cells[0].metadata == {}
     assert "widgets" not in notebook.metadata
+
+
+def test_pages_show_no_widgets(tmp_path: Path) -> None:
+    widget = {"application/vnd.jupyter.widget-view+json": {"model_id": "button-7"}}
+    cell = new_code_cell("1")
+    cell.outputs = [
+        new_output("display_data", data=widget),
+        new_output("stream", name="stdout", text="said beside it"),
+    ]
+    executed = tmp_path / "01_small.ipynb"
+    nbformat.write(new_notebook(cells=[cell], metadata={"widgets": {"state": {}}}), executed)
+    page = pages.write_page(executed, pictures=tmp_path).read_text("utf-8")
+    assert "said beside it" in page
+    assert "button-7" not in page
 
 
 def test_paths_inside_pictures_are_no_concern() -> None:

@@ -135,6 +135,11 @@ def code_cells(notebook: NotebookNode) -> list[NotebookNode]:
     ]
 
 
+def is_widget(output: NotebookNode) -> bool:
+    """Tell whether an output is a widget, which is nothing without a running Python."""
+    return "application/vnd.jupyter.widget-view+json" in output.get("data", {})
+
+
 def tags(cell: NotebookNode) -> Sequence[str]:
     """Return the tags of a cell."""
     return cell.metadata.get("tags", ())

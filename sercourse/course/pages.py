@@ -9,7 +9,7 @@ from string import Template
 
 from nbformat import NotebookNode
 
-from sercourse.course.lesson import describe, read
+from sercourse.course.lesson import code_cells, describe, is_widget, read
 from sercourse.files import atomic_path
 
 _INDEX = Template("""<!DOCTYPE html>
@@ -59,7 +59,7 @@ def write_page(executed: Path, *, pictures: Path) -> Path:
 
     exporter = HTMLExporter(template_name="lab", embed_images=True)
     metadata = {"name": executed.stem, "path": str(pictures)}
-    notebook = _hide_folds(read(executed))
+    notebook = _without_widgets(_hide_folds(read(executed)))
     body, _ = exporter.from_notebook_node(notebook, resources={"metadata": metadata})
     body = re.sub(r"<!--(/?)details-->", r"<\1details>", body)
     page = executed.with_suffix(".html")
@@ -84,6 +84,14 @@ def _hide_folds(notebook: NotebookNode) -> NotebookNode:
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
             cell.source = re.sub(r"<(/?)details>", r"<!--\1details-->", cell.source)
+    return notebook
+
+
+def _without_widgets(notebook: NotebookNode) -> NotebookNode:
+    """Drop widgets: a page would show buttons that nobody answers."""
+    notebook.metadata.pop("widgets", None)
+    for cell in code_cells(notebook):
+        cell.outputs = [output for output in cell.outputs if not is_widget(output)]
     return notebook
 
 

@@ -29,7 +29,7 @@ from sercourse.course.execute import (
     prepare_folder,
     write,
 )
-from sercourse.course.lesson import ROOT, code_cells, code_hash, parameter_names, read
+from sercourse.course.lesson import ROOT, code_cells, code_hash, is_widget, parameter_names, read
 from sercourse.files import cache_dir
 
 MAX_BYTES = 400_000
@@ -190,8 +190,7 @@ def clean(
 
 
 def _is_noise(output: NotebookNode) -> bool:
-    widget = "application/vnd.jupyter.widget-view+json"
-    return output.get("name") == "stderr" or widget in output.get("data", {})
+    return output.get("name") == "stderr" or is_widget(output)
 
 
 def _cleaned(

@@ -25,7 +25,7 @@ Array = NDArray[np.floating]
 FILTERS = 8
 N_BANDS, N_SEEN = 64, 48  # each as wide as two of the 128 mel bands; the lowest reach 8 kHz
 MFCC_CONV2D_TRAINING = Training(epochs=40, batch_size=32, optimizer="adam", learning_rate=1e-3)
-MFCC_NET_TRAINING = replace(CNN_LSTM_TRAINING, epochs=30)
+MFCC_NET_TRAINING = replace(CNN_LSTM_TRAINING, epochs=36)
 
 
 def mfcc_conv2d(
