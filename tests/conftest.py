@@ -9,6 +9,11 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 
+if worker := os.environ.get("PYTEST_XDIST_WORKER"):
+    # Two processes that compile librosa's functions for the first time, for other types, can each
+    # read what the other wrote into numba's cache, and crash.
+    os.environ.setdefault("NUMBA_CACHE_DIR", str(ROOT / "build" / "numba" / worker))
+
 
 def _real_corpus(name: str) -> Path:
     """Return the folder of a real corpus, or skip the test that asked for it."""
