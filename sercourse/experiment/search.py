@@ -137,8 +137,9 @@ class Search:
     told : mapping
         What was searched, on which clips.
     candidates : pandas.DataFrame
-        Best first: `estimator`, `settings` (JSON), `fit_seconds` of the processor, and on validation clips
-        `accuracy` and `uar` or, of a regression, the mean `error` in units of the code.
+        Best first: `estimator`, `settings` (JSON), `fit_seconds` of processor time, and on
+        validation clips `accuracy` and `uar` or, of a regression, the mean `error` in units of
+        the code.
     finalists : pandas.DataFrame
         The best of each estimator, best first: the same, the figures of the test side as
         ``test_...``, and `predict_ms` of one clip.
