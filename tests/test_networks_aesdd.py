@@ -348,10 +348,32 @@ def test_a_seed_makes_another_training_of_the_same_recipe() -> None:
     assert plain.settings["training"].pop("seed") == 0
     assert other.name == plain.name
     assert recipes.seeded(plain, 0).settings == plain.settings
-    with pytest.raises(ValueError, match="'svm' draws nothing at random"):
+    with pytest.raises(ValueError, match="'svm' trains no network"):
         recipes.seeded(recipe("svm"), 1)
     with pytest.raises(ValueError, match="is an ensemble: give each of its members a seed"):
         recipes.seeded(recipe("svm+cnn-lstm"), 1)
+
+
+def test_a_training_in_short_numbers_is_stored_apart_and_gives_a_network_in_long_ones() -> None:
+    plain = recipe("aesdd-cnn-3")
+    other = recipes.in_precision(plain, "bfloat16")
+    assert other.settings["training"] == {**plain.settings["training"], "precision": "bfloat16"}
+    assert recipes.in_precision(other, "float32").settings == plain.settings
+    with pytest.raises(ValueError, match="'svm' trains no network"):
+        recipes.in_precision(recipe("svm"), "bfloat16")
+    with pytest.raises(ValueError, match="unknown precision 'half': use one of float32, bfloat16"):
+        recipes.in_precision(plain, "half")
+
+    rng = np.random.default_rng(0)
+    y = np.arange(24) % 2
+    X = (rng.standard_normal((24, 16, 16)) + 2 * y[:, None, None]).astype(np.float32)
+    training = networks.Training(epochs=3, batch_size=8, optimizer="adam", precision="bfloat16")
+    learner = networks.NetworkLearner(networks.aesdd_cnn_1, training)
+    fitted = learner.fit([X], y, groups=np.arange(24) // 2, n_labels=2)
+    assert {each.dtype for each in fitted.members[0].weights} == {"float32"}
+    assert fitted.members[0].compute_dtype == "float32"
+    assert np.mean(fitted.predict_proba(X).argmax(1) == y) > 0.9
+    assert networks.quiet_keras().config.dtype_policy().name == "float32"
 
 
 def test_the_floor_that_is_learnt_with_is_that_of_the_features(sample_aesdd: Path) -> None:
@@ -499,4 +521,4 @@ def test_the_command_line_takes_a_seed_and_tells_the_accuracy_per_segment(
     told = json.loads(out.read_text("utf-8"))
     assert f"per segment {told['segment_accuracy']:.1%}" in capsys.readouterr().out
     assert main(["evaluate", "svm", *argv]) == 2
-    assert "draws nothing at random" in capsys.readouterr().err
+    assert "trains no network" in capsys.readouterr().err

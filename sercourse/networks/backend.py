@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Iterator
 from types import ModuleType
 
+PRECISIONS = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
 _NEEDED = ("keras", "tensorflow", "jax", "torch")
 _BANNER = re.compile(r"[IWE]\d{4} \d\d:\d\d:\d\d|WARNING: All log messages before absl")
 
@@ -65,6 +66,40 @@ def set_seed(seed: int) -> None:
     keras = quiet_keras()
     with _without_banners():
         keras.utils.set_random_seed(seed)
+
+
+def refuse_unknown_precision(name: str) -> None:
+    """Refuse a precision that networks are not trained in."""
+    if name not in PRECISIONS:
+        raise ValueError(f"unknown precision {name!r}: use one of {', '.join(PRECISIONS)}")
+
+
+@contextlib.contextmanager
+def precision(name: str) -> Iterator[None]:
+    """Let networks that are built meanwhile compute in ``float32`` or ``bfloat16``.
+
+    Their weights are in float32 either way.
+
+    Raises
+    ------
+    ValueError
+        If it is neither.
+
+    Examples
+    --------
+    >>> with precision("bfloat16"):
+    ...     layer = quiet_keras().layers.Dense(1)
+    >>> layer.compute_dtype, layer.variable_dtype
+    ('bfloat16', 'float32')
+    """
+    refuse_unknown_precision(name)
+    config = quiet_keras().config
+    before = config.dtype_policy()
+    config.set_dtype_policy(PRECISIONS[name])
+    try:
+        yield
+    finally:
+        config.set_dtype_policy(before)
 
 
 @contextlib.contextmanager

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sercourse.networks import export
-from sercourse.networks.backend import set_seed
+from sercourse.networks.backend import precision, refuse_unknown_precision, set_seed
 from sercourse.networks.training import (
     Array,
     Codes,
@@ -130,6 +130,17 @@ class NetworkLearner:
         """Return the same with another seed."""
         return replace(self, training=replace(self.training, seed=seed))
 
+    def in_precision(self, name: str) -> NetworkLearner:
+        """Return the same, trained in another precision.
+
+        Raises
+        ------
+        ValueError
+            If there is no such precision.
+        """
+        refuse_unknown_precision(name)
+        return replace(self, training=replace(self.training, precision=name))
+
     def with_heads(self, *sizes: int) -> NetworkLearner:
         """Return the same for labels that are pairs, with a head for each kind of label."""
         return replace(self, heads=sizes)
@@ -204,9 +215,10 @@ class NetworkLearner:
         else:
             training = replace(training, epochs=round(settled["epochs"]), patience=None)
         set_seed(training.seed)
-        model = self._network(examples)
+        with precision(training.precision):
+            trained = self._network(examples)
         progress = train(
-            model,
+            trained,
             examples,
             training=training,
             validation=validation,
@@ -214,6 +226,10 @@ class NetworkLearner:
             folder=folder,
             report=report,
         )
+        model = trained
+        if training.precision != "float32":
+            model = self._network(examples)
+            model.set_weights(trained.get_weights())
         if validation is None:
             return model, (settled or {})["temperature"], progress
         scores = logits(model, validation.plain())

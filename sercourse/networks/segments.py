@@ -188,6 +188,10 @@ class SegmentLearner:
         """Return the same with another seed."""
         return replace(self, network=self.network.seeded(seed))
 
+    def in_precision(self, name: str) -> SegmentLearner:
+        """Return the same, trained in another precision."""
+        return replace(self, network=self.network.in_precision(name))
+
     def with_heads(self, *sizes: int) -> SegmentLearner:
         """Return the same for labels that are pairs, with a head for each kind of label."""
         return replace(self, network=self.network.with_heads(*sizes))

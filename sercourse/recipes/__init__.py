@@ -13,6 +13,7 @@ from sercourse.recipes.recipe import (
     Recipe,
     Report,
     SegmentModel,
+    in_precision,
     seeded,
     with_heads,
 )
@@ -27,6 +28,7 @@ __all__ = [
     "Report",
     "SegmentModel",
     "from_zoo",
+    "in_precision",
     "recipe",
     "refuse_arrays",
     "seeded",

@@ -213,13 +213,35 @@ def seeded(chosen: Recipe | Ensemble, seed: int) -> Recipe:
     >>> seeded(recipe("aesdd-cnn-3"), 2).name
     'aesdd-cnn-3'
     """
+    return _changed(chosen, "seeded", seed, wanted="a seed")
+
+
+def in_precision(chosen: Recipe | Ensemble, name: str) -> Recipe:
+    """Return the same recipe, whose network is trained in ``float32`` or ``bfloat16``.
+
+    Raises
+    ------
+    ValueError
+        If it has no network, or there is no such precision.
+
+    Examples
+    --------
+    >>> from sercourse.recipes import recipe
+    >>> in_precision(recipe("aesdd-cnn-3"), "bfloat16").settings["training"]["precision"]
+    'bfloat16'
+    """
+    return _changed(chosen, "in_precision", name, wanted="a precision")
+
+
+def _changed(chosen: Recipe | Ensemble, method: str, value: Any, *, wanted: str) -> Recipe:
+    """Return the recipe with the learner that a method of its learner returns."""
     if isinstance(chosen, Ensemble):
-        raise ValueError(f"{chosen.name!r} is an ensemble: give each of its members a seed")
+        raise ValueError(f"{chosen.name!r} is an ensemble: give each of its members {wanted}")
     learner: Any = chosen.learner
-    if not hasattr(learner, "seeded"):
+    if not hasattr(learner, method):
         raise ValueError(
-            f"recipe {chosen.name!r} draws nothing at random: it gives the same model each time, "
-            "and needs no seed"
+            f"recipe {chosen.name!r} trains no network: it gives the same model each time, "
+            f"and has no use for {wanted}"
         )
-    other: Learner = learner.seeded(seed)
+    other: Learner = getattr(learner, method)(value)
     return replace(chosen, make_learner=lambda: other)
