@@ -500,6 +500,9 @@ def test_metrics_of_the_bundle_tell_of_segments(trained: Path) -> None:
     (entry,) = json.loads((trained / "metrics.json").read_text("utf-8"))["protocols"]
     predictions = pd.read_csv(trained / "predictions.csv")
     assert entry["segment_accuracy"] > 0
+    card = (trained / "README.md").read_text("utf-8")
+    assert "| Per segment % |" in card
+    assert f"| {100 * entry['segment_accuracy']:.1f} |\n" in card
     assert (
         entry["accuracy"] == evaluate.summarize(predictions, emotions=entry["emotions"])["accuracy"]
     )

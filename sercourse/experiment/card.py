@@ -12,14 +12,12 @@ def model_card(
     recipe: Recipe | Ensemble, info: Mapping[str, Any], metrics: Mapping[str, Any], *, licence: str
 ) -> str:
     """Return the model card: intended use, training data, limits and results, as Markdown."""
-    rows = [_card_row(entry) for entry in metrics["protocols"]]
-    table = "\n".join(
-        [
-            "| Protocol | Emotions | Accuracy % | UAR % | F1 % | Chance % |",
-            "|---|---|---|---|---|---|",
-            *rows,
-        ]
-    )
+    entries = metrics["protocols"]
+    segments = any("segment_accuracy" in entry for entry in entries)
+    rows = [_card_row(entry, segments=segments) for entry in entries]
+    columns = ["Protocol", "Emotions", "Accuracy %", "UAR %", "F1 %", "Chance %"]
+    columns += ["Per segment %"] * segments
+    table = "\n".join([f"| {' | '.join(columns)} |", "|---" * len(columns) + "|", *rows])
     corpus = info["corpus"]
     return f"""# {info["name"]}
 
@@ -77,12 +75,14 @@ def _gender_row(entry: Mapping[str, Any]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _card_row(entry: Mapping[str, Any]) -> str:
+def _card_row(entry: Mapping[str, Any], *, segments: bool) -> str:
     figures = (entry[name] for name in ("uar", "macro_f1", "chance"))
     cells = [f"{value:.1%}".removesuffix("%") for value in figures]
     emotions = f"{len(entry['emotions'])} ({entry['labels']})"
     partial = f", {entry['n_folds']} of {entry['of_folds']} folds" if "n_folds" in entry else ""
     told = [entry["protocol"] + partial, emotions, _accuracy(entry), *cells]
+    if segments:
+        told += [f"{entry['segment_accuracy']:.1%}".removesuffix("%")]
     return f"| {' | '.join(told)} |"
 
 

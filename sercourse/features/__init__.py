@@ -304,16 +304,11 @@ def _rows(
     paths: Sequence[str], *, feature_set: FeatureSet, n_jobs: int, progress: bool
 ) -> Iterator[_Outcome]:
     """Yield the outcome of each clip in turn, so that no second table of them is ever held."""
-    from joblib import Parallel, delayed
     from threadpoolctl import threadpool_limits
     from tqdm import tqdm
 
-    job = delayed(_row)
-    outcomes = Parallel(n_jobs=n_jobs, return_as="generator")(
-        job(path, feature_set=feature_set) for path in paths
-    )
     bar = tqdm(
-        outcomes,
+        _in_turn(paths, feature_set=feature_set, n_jobs=n_jobs),
         total=len(paths),
         desc=feature_set.name,
         unit="clip",
@@ -324,6 +319,18 @@ def _rows(
     )
     with threadpool_limits(1):  # clips run side by side; products within one are small
         yield from bar
+
+
+def _in_turn(paths: Sequence[str], *, feature_set: FeatureSet, n_jobs: int) -> Iterator[_Outcome]:
+    from joblib import Parallel, delayed
+
+    # The first clip is measured here. librosa has functions that are compiled and cached when they
+    # are first called, and processes that write that cache at the same time can crash.
+    yield from (_row(path, feature_set=feature_set) for path in paths[:1])
+    job = delayed(_row)
+    yield from Parallel(n_jobs=n_jobs, return_as="generator")(
+        job(path, feature_set=feature_set) for path in paths[1:]
+    )
 
 
 def _kept(X: Array, known: NDArray[np.bool_]) -> Array:
