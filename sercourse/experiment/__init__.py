@@ -13,6 +13,7 @@ from sercourse.experiment.evaluation import (
 from sercourse.experiment.final import save_fitted, train
 from sercourse.experiment.folds import fit_fold, inner_groups, make_folds
 from sercourse.experiment.gender import train_gender
+from sercourse.experiment.known import Known, known, shipped
 from sercourse.experiment.search import Plan, Search, against_size, read_search, run_search
 from sercourse.experiment.target import TARGETS, marginal
 
@@ -22,6 +23,7 @@ __all__ = [
     "Dataset",
     "EnsembleDataset",
     "Evaluation",
+    "Known",
     "Plan",
     "Search",
     "against_size",
@@ -30,6 +32,7 @@ __all__ = [
     "evaluate_recipe",
     "fit_fold",
     "inner_groups",
+    "known",
     "make_folds",
     "marginal",
     "outline",
@@ -37,6 +40,7 @@ __all__ = [
     "read_search",
     "run_search",
     "save_fitted",
+    "shipped",
     "stored",
     "train",
     "train_gender",

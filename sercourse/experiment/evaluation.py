@@ -102,11 +102,11 @@ def evaluate_recipe(
             files.write_json(_fold_file(folder, fold), result)
         results.append(result)
         report(_fold_line(fold, result, data=data))
-    return _evaluation(recipe, data, chosen, results, protocol=protocol, of=len(folds))
+    return assembled(recipe, data, chosen, results, protocol=protocol, of=len(folds))
 
 
 def stored(
-    recipe: Recipe,
+    recipe: Recipe | Ensemble,
     data: Dataset,
     *,
     protocol: str,
@@ -117,7 +117,8 @@ def stored(
 
     Parameters
     ----------
-    recipe : Recipe
+    recipe : Recipe or Ensemble
+        Of an ensemble the folds that all of its members have.
     data : Dataset
         Its features do not matter: `dataset.outline` is enough.
     protocol, seeds, store
@@ -133,16 +134,37 @@ def stored(
     ValueError
         If the clips cannot be divided by the protocol.
     """
-    recipe = _as_asked(recipe, data)
+    members = recipe.members if isinstance(recipe, Ensemble) else (recipe,)
     folds = make_folds(data, protocol=protocol, seeds=seeds)
     store = files.cache_dir() if store is None else store
-    folder = _folder(recipe, data, protocol=protocol, store=store)
-    read = [(fold, _stored(folder, fold)) for fold in folds]
-    found = [(fold, result) for fold, result in read if result is not None]
-    if not found:
+    found = [
+        _read(_as_asked(each, data), data, folds, protocol=protocol, store=store)
+        for each in members
+    ]
+    chosen = [fold for fold in folds if all(fold.name in results for results in found)]
+    if not chosen:
         return None
-    chosen, results = zip(*found, strict=True)
-    return _evaluation(recipe, data, chosen, results, protocol=protocol, of=len(folds))
+    evaluations = [
+        assembled(
+            each,
+            data,
+            chosen,
+            [results[fold.name] for fold in chosen],
+            protocol=protocol,
+            of=len(folds),
+        )
+        for each, results in zip(members, found, strict=True)
+    ]
+    return _averaged(recipe, evaluations, data) if isinstance(recipe, Ensemble) else evaluations[0]
+
+
+def _read(
+    recipe: Recipe, data: Dataset, folds: Sequence[splits.Fold], *, protocol: str, store: Path
+) -> dict[str, dict[str, Any]]:
+    """Return the folds that are stored, by name."""
+    folder = _folder(recipe, data, protocol=protocol, store=store)
+    read = {fold.name: _stored(folder, fold) for fold in folds}
+    return {name: result for name, result in read.items() if result is not None}
 
 
 def _as_asked(recipe: Recipe, data: Dataset) -> Recipe:
@@ -152,8 +174,8 @@ def _as_asked(recipe: Recipe, data: Dataset) -> Recipe:
     return with_heads(recipe, (len(data.emotions), len(classes(GENDER, ()))))
 
 
-def _evaluation(
-    recipe: Recipe,
+def assembled(
+    recipe: Recipe | Ensemble,
     data: Dataset,
     folds: Sequence[splits.Fold],
     results: Sequence[Mapping[str, Any]],
@@ -161,7 +183,11 @@ def _evaluation(
     protocol: str,
     of: int,
 ) -> Evaluation:
-    """Return predictions and figures of some finished folds; `of` is how many there are."""
+    """Return predictions and figures of some finished folds; `of` is how many there are.
+
+    A result has the `probabilities` of the fold's test clips, the `seconds` that it took and,
+    where there are any, more of `FROM_TRAINING`.
+    """
     predictions = pd.concat(
         [
             _prediction_rows(data, fold, result, protocol=protocol)
@@ -204,11 +230,18 @@ def average(members: Sequence[pd.DataFrame]) -> pd.DataFrame:
 def _evaluate_ensemble(
     ensemble: Ensemble, data: EnsembleDataset, *, protocol: str, **settings: Any
 ) -> Evaluation:
-    """Average what the members say out of fold; nothing is fitted on top of them."""
+    """Measure the members, and average what they say out of fold."""
     evaluations = [
         evaluate_recipe(member, part, protocol=protocol, **settings)
         for member, part in zip(ensemble.members, data.parts, strict=True)
     ]
+    return _averaged(ensemble, evaluations, data)
+
+
+def _averaged(
+    ensemble: Ensemble, evaluations: Sequence[Evaluation], data: Dataset | EnsembleDataset
+) -> Evaluation:
+    """Average what the members say of the same folds; nothing is fitted on top of them."""
     predictions = average([each.predictions for each in evaluations])
     summary = _summary(predictions, data)
     for i, fold in enumerate(summary["folds"]):
@@ -321,7 +354,7 @@ def _prediction_rows(
 
 
 def _metrics(
-    recipe: Recipe,
+    recipe: Recipe | Ensemble,
     data: Dataset,
     predictions: pd.DataFrame,
     results: Sequence[Mapping[str, Any]],
