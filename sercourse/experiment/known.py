@@ -134,9 +134,7 @@ def shipped(
     return assembled(recipe, data, chosen, results, protocol=protocol, of=len(folds))
 
 
-def _bundle_of(
-    recipe: Recipe | Ensemble, data: Dataset, folders: Sequence[Path]
-) -> Bundle | None:
+def _bundle_of(recipe: Recipe | Ensemble, data: Dataset, folders: Sequence[Path]) -> Bundle | None:
     """Return the verified bundle of this very recipe on these very clips."""
     members = recipe.members if isinstance(recipe, Ensemble) else (recipe,)
     for folder in folders:
@@ -156,9 +154,7 @@ def _as_json(settings: Mapping[str, Any]) -> Any:
     return json.loads(json.dumps(settings))
 
 
-def _entry(
-    metrics: Mapping[str, Any], data: Dataset, *, protocol: str
-) -> Mapping[str, Any] | None:
+def _entry(metrics: Mapping[str, Any], data: Dataset, *, protocol: str) -> Mapping[str, Any] | None:
     """Return what metrics say of a protocol and these emotions."""
     wanted = (protocol, data.label_set, list(data.emotions))
     entries = metrics["protocols"]

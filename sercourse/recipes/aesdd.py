@@ -8,7 +8,8 @@ from typing import Any
 
 from sercourse import networks
 from sercourse.features import Change, spectrogram
-from sercourse.recipes.recipe import Learner, Recipe
+from sercourse.recipes.ravdess import SVM
+from sercourse.recipes.recipe import Ensemble, Learner, Recipe
 
 
 def _aesdd_cnn(number: int, **settings: Any) -> Callable[[], Learner]:
@@ -93,6 +94,9 @@ _AESDD_CNN = Recipe(
     normalized=False,
     seeds=3,
 )
+_ENSEMBLE = Ensemble(
+    "svm+aesdd-cnn", "the SVM and `aesdd-cnn`, their probabilities averaged", (SVM, _AESDD_CNN)
+)
 
 # What the ancestor tried, or wished to try: each differs from `aesdd-cnn-3` in one thing.
 _AESDD_TRIALS = (
@@ -130,11 +134,12 @@ _AESDD_TRIALS = (
     ),
 )
 
-RECIPES: tuple[Recipe, ...] = (
+RECIPES: tuple[Recipe | Ensemble, ...] = (
     _AESDD_CNN_1,
     _AESDD_CNN_2,
     _AESDD_CNN_3,
     *_AESDD_STUDY,
     _AESDD_CNN,
+    _ENSEMBLE,
     *_AESDD_TRIALS,
 )

@@ -50,7 +50,7 @@ _SVM_CLASSIC = Recipe(
     feature_set="statistics",
     make_learner=_svm_classic,
 )
-_SVM = Recipe(
+SVM = Recipe(
     "svm",
     "a linear SVM on whitened voice features, trained with slower and faster copies",
     feature_set="voice",
@@ -124,12 +124,12 @@ _CNN_LSTM_STEPS = (
     ),
 )
 _ENSEMBLE = Ensemble(
-    "svm+cnn-lstm", "the SVM and the CNN-LSTM, their probabilities averaged", (_SVM, _CNN_LSTM)
+    "svm+cnn-lstm", "the SVM and the CNN-LSTM, their probabilities averaged", (SVM, _CNN_LSTM)
 )
 
 RECIPES: tuple[Recipe | Ensemble, ...] = (
     _SVM_CLASSIC,
-    _SVM,
+    SVM,
     _SVM_ROBUST,
     _CNN_LSTM_CLASSIC,
     _CNN_LSTM,
