@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from sklearn import metrics
@@ -143,3 +145,63 @@ def test_gains_that_cannot_be_paired_are_refused() -> None:
         evaluate.paired_gain(np.zeros(2), np.zeros(3), speakers=["x", "x"])
     with pytest.raises(ValueError, match="n_comparisons is 0"):
         evaluate.paired_gain(np.zeros(2), np.zeros(2), speakers=["x", "x"], n_comparisons=0)
+
+
+def test_exchanging_is_the_same_as_trying_every_exchange() -> None:
+    rng = np.random.default_rng(3)
+    speakers = np.repeat(np.arange(8), 12).astype(str)
+    before, after = rng.random(96) < 0.5, rng.random(96) < 0.65
+    gained = np.array(
+        [np.sum(after[speakers == k]) - np.sum(before[speakers == k]) for k in "01234567"]
+    )
+    signs = np.array(list(itertools.product((-1, 1), repeat=8)))
+    wanted = np.mean(np.abs(signs @ gained) >= abs(gained.sum()))
+    found = evaluate.exchange_test(before, after, speakers=speakers)
+    assert found == pytest.approx(wanted)
+    assert evaluate.exchange_test(after, before, speakers=speakers) == pytest.approx(wanted)
+
+
+def test_few_voices_cannot_prove_much() -> None:
+    speakers = np.repeat(np.arange(6), 50).astype(str)
+    none, every = np.zeros(300, dtype=bool), np.ones(300, dtype=bool)
+    assert evaluate.exchange_test(none, every, speakers=speakers) == pytest.approx(2 / 2**6)
+    assert evaluate.exchange_test(every, every, speakers=speakers) == 1.0
+
+
+def test_exchanging_finds_nothing_as_seldom_as_it_says() -> None:
+    rng = np.random.default_rng(4)
+    speakers = np.repeat(np.arange(12), 20).astype(str)
+    found = 0
+    for _ in range(300):
+        p = np.repeat(rng.beta(4, 4, size=(2, 12)), 20, axis=1)  # voices suit models, by chance
+        before, after = rng.random((2, 240)) < p
+        found += evaluate.exchange_test(before, after, speakers=speakers) < 0.05
+    assert 0.01 < found / 300 < 0.09
+
+
+def test_exchanging_wants_pairs() -> None:
+    with pytest.raises(ValueError, match="there are 2, 3, 3 clips"):
+        evaluate.exchange_test(np.ones(2, bool), np.ones(3, bool), speakers=["a", "b", "c"])
+
+
+def test_holm_by_hand() -> None:
+    found = evaluate.holm([0.02, 0.001, 0.5, 0.015])
+    np.testing.assert_allclose(found, [0.045, 0.004, 0.5, 0.045])
+    assert evaluate.holm([]).size == 0
+    assert evaluate.holm([0.6, 0.7]).max() == 1.0
+
+
+def test_groups_are_the_largest_that_hold_together() -> None:
+    rng = np.random.default_rng(5)
+    for n in range(1, 8):
+        different = np.triu(rng.random((n, n)) < 0.5, k=1)
+        different |= different.T
+        alike = [
+            set(some)
+            for size in range(1, n + 1)
+            for some in itertools.combinations(range(n), size)
+            if not different[np.ix_(some, some)].any()
+        ]
+        wanted = [some for some in alike if not any(some < other for other in alike)]
+        found = evaluate.groups_alike(different)
+        assert sorted(map(sorted, wanted)) == sorted(map(list, found))

@@ -72,6 +72,13 @@ class FlatLearner:
         """All that results depend on, as JSON can hold it."""
         return {**self.learner.settings, "flat": True}
 
+    def fit_once(
+        self, versions: Sequence[Array], y: NDArray[np.intp], *, n_labels: int
+    ) -> FittedFlat:
+        """Fit the pipeline as it is made, as `PipelineLearner.fit_once` does."""
+        fitted = self.learner.fit_once([_rows(each) for each in versions], y, n_labels=n_labels)
+        return FittedFlat(fitted, versions[0].shape[1:])
+
     def fit(
         self,
         versions: Sequence[Array],

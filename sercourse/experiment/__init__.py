@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sercourse.experiment.cost import Cost, cost, milliseconds
 from sercourse.experiment.dataset import Dataset, EnsembleDataset, choose, outline, prepare
 from sercourse.experiment.evaluation import (
     FROM_TRAINING,
@@ -13,13 +14,14 @@ from sercourse.experiment.evaluation import (
 from sercourse.experiment.final import save_fitted, train
 from sercourse.experiment.folds import fit_fold, inner_groups, make_folds
 from sercourse.experiment.gender import train_gender
-from sercourse.experiment.known import Known, known, shipped
+from sercourse.experiment.reading import Known, known, shipped
 from sercourse.experiment.search import Plan, Search, against_size, read_search, run_search
 from sercourse.experiment.target import TARGETS, marginal
 
 __all__ = [
     "FROM_TRAINING",
     "TARGETS",
+    "Cost",
     "Dataset",
     "EnsembleDataset",
     "Evaluation",
@@ -29,12 +31,14 @@ __all__ = [
     "against_size",
     "average",
     "choose",
+    "cost",
     "evaluate_recipe",
     "fit_fold",
     "inner_groups",
     "known",
     "make_folds",
     "marginal",
+    "milliseconds",
     "outline",
     "prepare",
     "read_search",

@@ -48,6 +48,7 @@ __all__ = [
     "extract",
     "feature_table",
     "features_by_clip",
+    "is_cached",
     "librosa_set",
     "load_features",
     "means",
@@ -281,6 +282,20 @@ def feature_table(
         _save(file, X=X, known=known, feature_set=feature_set)
     clip_id = clips["clip_id"].to_numpy(dtype=str)[known]
     return Features(_kept(X, known), feature_set.names, clip_id, _rejects(reasons))
+
+
+def is_cached(
+    clips: pd.DataFrame, *, feature_set: FeatureSet, cache: str | Path | None = None
+) -> bool:
+    """Return whether `feature_table` finds rows of these clips, so that it will be quick.
+
+    Parameters
+    ----------
+    clips, feature_set, cache
+        As in `feature_table`.
+    """
+    file = _cache_file(clips, feature_set=feature_set, folder=cache)
+    return file is not None and file.exists()
 
 
 @dataclass(frozen=True)

@@ -64,6 +64,11 @@ class FittedNetwork:
         """One Keras model from input to calibrated probabilities."""
         return export.calibrated(self.members, temperatures=self.temperatures)
 
+    @property
+    def n_weights(self) -> int:
+        """Numbers that the members have learnt or hold."""
+        return sum(member.count_params() for member in self.members)
+
     def predict_proba(self, X: Array) -> NDArray[np.float64]:
         """Return calibrated probabilities, shape (n, n_labels)."""
         scores = [
@@ -144,6 +149,21 @@ class NetworkLearner:
     def with_heads(self, *sizes: int) -> NetworkLearner:
         """Return the same for labels that are pairs, with a head for each kind of label."""
         return replace(self, heads=sizes)
+
+    def untrained(self, shape: tuple[int, ...], *, n_labels: int) -> FittedNetwork:
+        """Return what `fit` would, as large and as fast, that has learnt nothing.
+
+        Parameters
+        ----------
+        shape : tuple of int
+            Of one input.
+        n_labels : int
+        """
+        members = tuple(
+            self.build(input_shape=shape, n_labels=n_labels, **self.options)
+            for _ in range(self.members)
+        )
+        return FittedNetwork(members, (1.0,) * self.members, (), {})
 
     def fit(
         self,

@@ -124,6 +124,11 @@ class FittedSegments:
         """What validation found: `epochs` and `temperature`, means over the members."""
         return self.network.settled
 
+    @property
+    def n_weights(self) -> int:
+        """Numbers that the network has learnt or holds."""
+        return self.network.n_weights
+
     @cached_property
     def model(self) -> keras.Model:
         """One Keras model from clips to calibrated probabilities."""
@@ -195,6 +200,19 @@ class SegmentLearner:
     def with_heads(self, *sizes: int) -> SegmentLearner:
         """Return the same for labels that are pairs, with a head for each kind of label."""
         return replace(self, network=self.network.with_heads(*sizes))
+
+    def untrained(self, shape: tuple[int, ...], *, n_labels: int) -> FittedSegments:
+        """Return what `fit` would, as large and as fast, that has learnt nothing.
+
+        Parameters
+        ----------
+        shape : tuple of int
+            Of one clip, shape (n_segments, ...).
+        n_labels : int
+        """
+        n_segments, *segment = shape
+        network = self.network.untrained(tuple(segment), n_labels=n_labels)
+        return FittedSegments(network, n_segments, self.floor)
 
     def fit(
         self,

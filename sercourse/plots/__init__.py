@@ -9,6 +9,7 @@ from sercourse.plots.corpora import (
     speaker_counts,
     speaker_grid,
 )
+from sercourse.plots.leaderboard import pair_gains, ranking, recall_map, trade_off, two_questions
 from sercourse.plots.networks import ablation, gains, learning_curves, occlusion
 from sercourse.plots.over_time import emotions_over_time
 from sercourse.plots.results import (
@@ -64,7 +65,10 @@ __all__ = [
     "log_mel",
     "mfcc",
     "occlusion",
+    "pair_gains",
     "pictures",
+    "ranking",
+    "recall_map",
     "reliability",
     "rolling_windows",
     "score_grid",
@@ -76,6 +80,8 @@ __all__ = [
     "speaker_grid",
     "spectrogram",
     "time_axis",
+    "trade_off",
+    "two_questions",
     "use_style",
     "values_by_code",
     "waveform",

@@ -120,7 +120,7 @@ def shipped(
     """
     if data.target != EMOTION:
         return None
-    bundle = _bundle_of(recipe, data, bundles.available() if folders is None else folders)
+    bundle = bundle_of(recipe, data, folders=folders)
     entry = None if bundle is None else _entry(bundle.metrics, data, protocol=protocol)
     if bundle is None or entry is None:
         return None
@@ -134,10 +134,21 @@ def shipped(
     return assembled(recipe, data, chosen, results, protocol=protocol, of=len(folds))
 
 
-def _bundle_of(recipe: Recipe | Ensemble, data: Dataset, folders: Sequence[Path]) -> Bundle | None:
-    """Return the verified bundle of this very recipe on these very clips."""
+def bundle_of(
+    recipe: Recipe | Ensemble, data: Dataset, *, folders: Sequence[Path] | None = None
+) -> Bundle | None:
+    """Return the verified bundle of this very recipe on these very clips, if there is one.
+
+    Parameters
+    ----------
+    recipe : Recipe or Ensemble
+    data : Dataset
+        Its features do not matter.
+    folders : sequence of Path, optional
+        Bundles to look at; ``bundles.available()`` by default.
+    """
     members = recipe.members if isinstance(recipe, Ensemble) else (recipe,)
-    for folder in folders:
+    for folder in bundles.available() if folders is None else folders:
         if read_json(folder / "metrics.json").get("recipe") != recipe.name:
             continue
         bundle = bundles.load(folder)

@@ -1,0 +1,77 @@
+"""What a prediction costs: numbers that a model keeps, and time."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pandas as pd
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from sercourse import experiment, features
+from sercourse.experiment.cost import n_numbers
+from sercourse.recipes import Recipe, from_zoo, recipe
+
+EMOTIONS = ["happy", "sad", "angry"]
+NEIGHBOURS = from_zoo("knn", {"model__n_neighbors": 3}, feature_set="statistics")
+
+
+@pytest.fixture
+def data(sample_ravdess: Path) -> experiment.Dataset:
+    paths = sorted(sample_ravdess.rglob("*.ogg"))[:30]
+    clips = pd.DataFrame({"path": [str(path) for path in paths], "emotion": EMOTIONS * 10})
+    clips["clip_id"], clips["duration"] = [path.stem for path in paths], np.arange(30) / 10
+    clips["content"] = clips["clip_id"]
+    n_features = len(features.named("statistics").names)
+    X = np.random.default_rng(0).normal(size=(30, n_features))
+    return experiment.Dataset(clips, X, (), tuple(EMOTIONS))
+
+
+def test_numbers_of_a_model_are_tensors_and_lists() -> None:
+    weights = numpy_helper.from_array(np.ones((4, 3), dtype=np.float32), "W")
+    nodes = [
+        helper.make_node("MatMul", ["X", "W"], ["Z"]),
+        helper.make_node("Tree", ["Z"], ["P"], thresholds=[0.5, 0.25], children=[1, 2, 3], axis=1),
+    ]
+    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [None]) for name in "XP"]
+    graph = helper.make_graph(nodes, "small", ends[:1], ends[1:], [weights])
+    content = helper.make_model(graph).SerializeToString()
+    onnx.load_from_string(content)
+    assert n_numbers(content) == 4 * 3 + 2 + 3
+
+
+def test_neighbours_keep_the_clips_that_they_learnt_from(data: experiment.Dataset) -> None:
+    few = experiment.cost(NEIGHBOURS, data, rows=np.arange(12))
+    all_of_them = experiment.cost(NEIGHBOURS, data)
+    n_features = data.X.shape[1]
+    assert all_of_them.parameters - few.parameters == pytest.approx(18 * n_features, abs=18 * 3)
+    assert 0.1 < all_of_them.features_ms < 1000
+    assert 0.0 < all_of_them.model_ms < all_of_them.ms
+
+
+def test_networks_are_weighed_untrained() -> None:
+    for name, n_labels, weights in (("aesdd-cnn-3", 5, 1_156_357), ("mfcc-conv2d", 7, 208_303)):
+        chosen = recipe(name)
+        assert isinstance(chosen, Recipe)
+        shape = chosen.features.row_shape
+        untrained = chosen.learner.untrained(shape, n_labels=n_labels)
+        assert untrained.n_weights == weights
+    answers = untrained.predict_proba(np.zeros((2, *shape), dtype=np.float32))
+    np.testing.assert_allclose(answers.sum(axis=1), 1, atol=1e-5)
+
+
+def test_members_of_an_ensemble_add_up() -> None:
+    both = experiment.Cost(10, 1.0, 0.5) + experiment.Cost(5, 2.0, 0.25)
+    assert both == experiment.Cost(15, 3.0, 0.75)
+    assert both.ms == 3.75
+
+
+def test_what_cannot_be_weighed_is_said(data: experiment.Dataset) -> None:
+    empty = experiment.outline(data.clips.assign(corpus="x", gender="female"))
+    with pytest.raises(ValueError, match="the data have no features: prepare them"):
+        experiment.cost(NEIGHBOURS, empty)
+    strange = Recipe("mine", "", feature_set="statistics", make_learner=lambda: object())  # type: ignore[arg-type,return-value]
+    with pytest.raises(ValueError, match="'mine' cannot be weighed"):
+        experiment.cost(strange, data)
