@@ -48,12 +48,12 @@ def test_impossible_sizes_are_refused(settings: dict) -> None:
         networks.rnn(**{"n_labels": 3, **settings})
 
 
-def test_stored_settings_know_the_loss_only_where_it_is_another() -> None:
+@pytest.mark.parametrize("unusual", [{"loss": "ordinal"}, {"precision": "bfloat16"}])
+def test_stored_settings_know_a_choice_only_where_it_is_another(unusual: dict) -> None:
     plain = networks.Training(epochs=3)
-    known = asdict(plain)
-    del known["loss"]
+    known = {key: value for key, value in asdict(plain).items() if key not in ("loss", "precision")}
     assert plain.settings == known
-    assert networks.Training(epochs=3, loss="ordinal").settings == {**known, "loss": "ordinal"}
+    assert networks.Training(epochs=3, **unusual).settings == {**known, **unusual}
 
 
 def ordered(seed: int) -> tuple[np.ndarray, np.ndarray]:

@@ -10,22 +10,20 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
-from matplotlib.text import Annotation
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from numpy.typing import NDArray
 
+from sercourse.plots.placing import GREY, label_dots
 from sercourse.plots.style import INK, axes_or_new
 
 Array = NDArray[Any]
 
-GREY, PALE = "#9aa1a9", "#e6e9ec"
+PALE = "#e6e9ec"
 NEW, KNOWN = INK, "#b0763a"
 FRONT = "#d0451b"
 MAP = plt.get_cmap("YlGnBu", 12)  # few colours, so that a compact picture keeps them
 MOST_NUMBERS = 15  # rows of a square map whose cells have room for numbers
-DOT_PIXELS = 5.0
-RADII = (7, 12, 18, 26, 36, 48, 62, 80, 100)  # where a label may stand around its dot [pixels]
-DIRECTIONS = np.linspace(0, 2 * np.pi, 16, endpoint=False)
-LEADER_PIXELS = 15  # a label that stands farther away is joined to its dot
+WIDE_DECADES = 2  # from here on powers of ten are enough
 
 
 def ranking(
@@ -70,8 +68,8 @@ def ranking(
     lines |= {name: (share, ":", INK) for name, share in (marks or {}).items()}
     for name, (share, style, shade) in lines.items():
         ax.axvline(100 * share, color=shade, linestyle=style, lw=1, zorder=0)
-        where = {"xycoords": ax.get_xaxis_transform(), "ha": "center", "va": "bottom"}
-        ax.annotate(name, (100 * share, 1.005), size=8, color=INK, **where)
+        across = ax.get_xaxis_transform()
+        ax.text(100 * share, 1.005, name, transform=across, size=8, color=INK, ha="center")
     _rows(ax, table.index)
     ax.set(xlabel="accuracy [%]")
     ax.set_xlim(left=0)
@@ -108,7 +106,7 @@ def two_questions(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     ax.hlines(heights, easier, harder, color=GREY, lw=1.4, zorder=1)
     for name, values, shade in zip(table.columns, (easier, harder), (KNOWN, NEW), strict=True):
         ax.scatter(values, heights, s=34, color=shade, label=str(name), zorder=2)
-    for height, change in zip(heights, harder - easier, strict=True):
+    for height, change in enumerate(harder - easier):
         _beside(ax, height, f"{change:+.1f}", colour=INK)
     _rows(ax, table.index)
     ax.set(xlabel="accuracy [%]")
@@ -182,7 +180,7 @@ def trade_off(price: pd.Series, *, accuracy: pd.Series, label: str, ax: Axes | N
     x, y = price[ordered.index].to_numpy(dtype=float), 100 * ordered.to_numpy(dtype=float)
     ahead = not_beaten(x, y)
     steps = np.argsort(x[ahead], kind="stable")
-    ax.set_xscale("log")
+    _money(ax, x)
     corners = np.repeat(np.column_stack([x, y])[ahead][steps], 2, axis=0)
     front = np.column_stack([corners[1:, 0], corners[:-1, 1]])  # to the right, then up
     ax.plot(*front.T, color=FRONT, lw=1, alpha=0.7)
@@ -190,8 +188,17 @@ def trade_off(price: pd.Series, *, accuracy: pd.Series, label: str, ax: Axes | N
     ax.set(xlabel=label, ylabel="accuracy [%]")
     ax.margins(x=0.12, y=0.1)
     ax.grid()
-    _label_dots(ax, x, y, [str(name) for name in ordered.index], line=front)
+    label_dots(ax, x, y, [str(name) for name in ordered.index], line=front)
     return ax
+
+
+def _money(ax: Axes, x: Array) -> None:
+    """Let prices grow by factors to the right, told as plain numbers."""
+    few = np.ptp(np.log10(x)) < WIDE_DECADES
+    ax.set_xscale("log")
+    ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if few else (1,)))
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
+    ax.xaxis.set_minor_formatter(NullFormatter())
 
 
 def not_beaten(price: Array, value: Array) -> NDArray[np.bool_]:
@@ -206,8 +213,8 @@ def not_beaten(price: Array, value: Array) -> NDArray[np.bool_]:
     cheaper = price[:, np.newaxis] <= price
     better = value[:, np.newaxis] >= value
     really = (price[:, np.newaxis] < price) | (value[:, np.newaxis] > value)
-    beaten: NDArray[np.bool_] = (cheaper & better & really).any(axis=0)
-    return ~beaten
+    beats: NDArray[np.bool_] = cheaper & better & really
+    return ~np.logical_or.reduce(beats, axis=0)
 
 
 def recall_map(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
@@ -250,53 +257,5 @@ def _rows(ax: Axes, names: pd.Index) -> None:
 
 def _beside(ax: Axes, height: float, text: str, *, colour: str) -> None:
     """Write a text to the right of a row."""
-    where = {"xycoords": ax.get_yaxis_transform(), "va": "center", "color": colour}
-    ax.annotate(text, (1.01, height), size=8, annotation_clip=False, **where)
-
-
-def _label_dots(ax: Axes, x: Array, y: Array, names: Sequence[str], *, line: Array) -> None:
-    """Write names beside dots so that none covers another one, a dot or the line."""
-    ax.figure.draw_without_rendering()  # type: ignore[union-attr]  # now places are final
-    dots = ax.transData.transform(np.column_stack([x, y]))
-    boxes = [np.column_stack([dots - DOT_PIXELS, dots + DOT_PIXELS])]  # left, low, right, top
-    ends = ax.transData.transform(line)
-    pieces = np.stack([ends[:-1], ends[1:]])
-    boxes.append(np.column_stack([pieces.min(axis=0), pieces.max(axis=0)]))
-    taken = np.vstack(boxes)
-    inside = np.array(ax.get_window_extent().extents)
-    for dot, place, name in zip(dots, np.column_stack([x, y]), names, strict=True):
-        text = ax.annotate(name, tuple(place), (0, 0), textcoords="offset points", size=7)
-        text.set(ha="center", va="center_baseline", color=INK, in_layout=False)
-        box, offset = _free_box(text, dot, taken, inside)
-        taken = np.vstack([taken, box])
-        text.xyann = tuple(offset * 72 / ax.figure.dpi)
-        if np.hypot(*_gap(dot, box)) > LEADER_PIXELS:
-            thin = {"arrowstyle": "-", "color": GREY, "lw": 0.5, "shrinkA": 0, "shrinkB": 3}
-            joined = {"xytext": text.xyann, "textcoords": "offset points", "arrowprops": thin}
-            ax.annotate("", tuple(place), zorder=1, **joined).set_in_layout(False)
-
-
-def _free_box(
-    text: Annotation, dot: Array, taken: Array, inside: Array
-) -> tuple[Array, NDArray[np.float64]]:
-    """Return a box [pixels] for a text near its dot that is free, and how far its centre is off.
-
-    The nearest one is taken, the one to the right first; where all are taken, the farthest.
-    """
-    extent = text.get_window_extent()
-    half = np.array([extent.width, extent.height]) / 2
-    for radius in RADII:
-        for angle in DIRECTIONS:
-            offset = np.array([np.cos(angle), np.sin(angle)]) * (radius + half)
-            box = np.concatenate([dot + offset - half, dot + offset + half])
-            within = (box[:2] >= inside[:2]).all() and (box[2:] <= inside[2:]).all()
-            apart = (box[2:] < taken[:, :2]).any(axis=1) | (box[:2] > taken[:, 2:]).any(axis=1)
-            if within and apart.all():
-                return box, offset
-    return box, offset
-
-
-def _gap(dot: Array, box: Array) -> Array:
-    """Return how far a dot is from a box, along both axes."""
-    gap: Array = np.maximum(0, np.maximum(box[:2] - dot, dot - box[2:]))
-    return gap
+    along = ax.get_yaxis_transform()
+    ax.text(1.01, height, text, transform=along, size=8, va="center", color=colour)
