@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
+import nbformat
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -99,6 +100,19 @@ def test_results_table_shows_protocols_with_their_spread(tool: ModuleType, tmp_p
     assert tool.results_table(tmp_path).splitlines()[2:] == [
         f"| {link} | ravdess | 3 | random | 81.2 ± 1.6 | 50.0 | 49.0 | 40.0 |",
         f"| {link} | ravdess | 3 | speaker | 60.0 (55.0 to 65.0) | 50.0 | 49.0 | 40.0 |",
+    ]
+
+
+def test_leaderboard_shows_what_the_lesson_measured(tool: ModuleType, tmp_path: Path) -> None:
+    row = {"accuracy": 0.725, "low": 0.7, "high": 0.75, "ece": 0.04, "folds": "6 of 6"}
+    half = {**row, "folds": "3 of 6"}
+    told = {"boards": {"ravdess": {"svm": {**row, "numbers": 1234, "ms": 8.5}, "half": half}}}
+    printed = nbformat.v4.new_output("stream", name="stdout", text=json.dumps(told))
+    cell = nbformat.v4.new_code_cell("", outputs=[printed], metadata={"tags": ["metrics"]})
+    lesson = tmp_path / "11_leaderboard.ipynb"
+    nbformat.write(nbformat.v4.new_notebook(cells=[cell]), lesson)
+    assert tool.leaderboard_table(lesson, "ravdess").splitlines()[2:] == [
+        "| `svm` | 72.5 (70.0 to 75.0) |  | 0.040 | 1,234 | 8.5 |",
     ]
 
 

@@ -1,7 +1,8 @@
 """Write the tables of README.md from what they tell about.
 
 `python tools/readme.py` rewrites them in place; `--check` only says whether they are current.
-The results come from `models/*/metrics.json`, the lessons from the notebooks' first cells.
+The results come from `models/*/metrics.json`, the lessons from the notebooks' first cells, and the
+leaderboard from what lesson 11 measured when it was published.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
+
+import nbformat
 
 from sercourse import course
 from sercourse.files import atomic_path
@@ -27,6 +30,14 @@ RESULTS_HEAD = (
     "UAR %",
     "F1 %",
     "Chance %",
+)
+LEADERBOARD_HEAD = (
+    "Recipe",
+    "New voices %",
+    "Known voices %",
+    "Calibration error",
+    "Numbers",
+    "ms a clip",
 )
 LESSONS_HEAD = ("Lesson", "What you get", "Time (sample; full corpus)")
 
@@ -73,6 +84,35 @@ def percent(share: float) -> str:
     return f"{100 * share:.1f}"
 
 
+def leaderboard_table(lesson: Path, corpus: str) -> str:
+    """Return every recipe that was measured on a corpus, as the leaderboard's lesson printed it."""
+    for cell in nbformat.read(lesson, as_version=4).cells if lesson.exists() else ():
+        if "metrics" in cell.metadata.get("tags", ()) and cell.outputs:
+            board = json.loads(cell.outputs[0].text)["boards"][corpus]
+            asked = {name: row for name, row in board.items() if is_complete(row["folds"])}
+            return table(LEADERBOARD_HEAD, [leaderboard_row(*each) for each in asked.items()])
+    return "The leaderboard is not published yet."
+
+
+def is_complete(folds: str) -> bool:
+    """Return whether a row's folds, such as `5 of 6`, are all there."""
+    done, _, wanted = folds.partition(" of ")
+    return done == wanted
+
+
+def leaderboard_row(recipe: str, row: dict[str, Any]) -> list[str]:
+    """Return the row of one recipe; what was not measured stays empty."""
+    known, numbers, ms = (row.get(name) for name in ("known voices", "numbers", "ms"))
+    return [
+        f"`{recipe}`",
+        f"{percent(row['accuracy'])} ({percent(row['low'])} to {percent(row['high'])})",
+        "" if known is None else percent(known),
+        f"{row['ece']:.3f}",
+        "" if numbers is None else f"{numbers:,.0f}",
+        "" if ms is None else f"{ms:.1f}",
+    ]
+
+
 def lessons_table(notebooks: Path) -> str:
     """Return the table of lessons."""
     rows = []
@@ -94,7 +134,11 @@ def replace_block(text: str, *, name: str, content: str) -> str:
 def updated(text: str, *, root: Path) -> str:
     """Return the README's text with current tables."""
     text = replace_block(text, name="lessons", content=lessons_table(root / "notebooks"))
-    return replace_block(text, name="results", content=results_table(root / "models"))
+    text = replace_block(text, name="results", content=results_table(root / "models"))
+    for corpus in ("ravdess", "aesdd"):
+        board = leaderboard_table(root / "notebooks" / "11_leaderboard.ipynb", corpus)
+        text = replace_block(text, name=f"leaderboard-{corpus}", content=board)
+    return text
 
 
 def main() -> int:
