@@ -66,6 +66,7 @@ def learning_curves(
         place = (epoch, 0.03 + 0.11 * height)
         text = ax.annotate(name, place, (3, 0), xycoords=("data", "axes fraction"))
         text.set(size=8, color=INK)
+        text.set_bbox({"facecolor": "white", "edgecolor": "none", "pad": 1})  # over other lines
         if epoch > 0.7 * longest:  # to the left of its line, where there is room
             text.set(ha="right")
             text.xyann = (-3, 0)
