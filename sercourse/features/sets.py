@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sercourse.features import (
+    cepstra,
     excerpt_means,
     means,
     mfcc,
@@ -217,6 +218,7 @@ _ALL = (
         shape=mfcc.IMAGE_SHAPE,
         longest=3.5,
     ),
+    FeatureSet("mfcc-cloud", 44_100, cepstra.MFCC_CLOUD_NAMES, cepstra.mfcc_cloud, longest=3.5),
     FeatureSet(
         "means-162",
         22_050,

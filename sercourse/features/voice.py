@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from sercourse import audio
 from sercourse.features import short_term
+from sercourse.features.cloud import log_gaussian, log_gaussian_names
 
 Array = NDArray[np.float64]
 
@@ -43,7 +44,7 @@ SHAPE_NAMES = ("pitch", "voicing", "centroid", "spread", "flatness", "flux")
 # A covariance compares its entries: these factors bring every track to a spread of a few units,
 # as decibels and semitones have.
 SHAPE_SCALE = np.array([1.0, 10.0, 3.0, 3.0, 2.0, 2.0])
-DELTA_SCALE, DELTA2_SCALE, CONTRAST_SCALE, MEAN_SCALE = 4.0, 10.0, 0.5, 0.2
+DELTA_SCALE, DELTA2_SCALE, CONTRAST_SCALE = 4.0, 10.0, 0.5
 
 CONTRAST_EDGES_HZ = (50, 200, 400, 800, 1600, 3200, 8000)
 MODULATION_EDGES_HZ = (0.5, 1.5, 2.5, 4, 6, 8, 11, 15, 20)
@@ -251,29 +252,8 @@ def slope(track: Array, *, reach: int = DELTA_REACH) -> Array:
 
 
 def gaussian(measured: Tracks) -> Array:
-    """Return the cloud of all tracks as one point: the logarithm of its embedded Gaussian.
-
-    The mean joins the covariance in one positive definite matrix. Its matrix logarithm makes the
-    space of such matrices flat, so that a linear model may draw planes in it.
-
-    References
-    ----------
-    Lovrić, Min-Oo and Ruh, "Multivariate normal distributions parametrized as a Riemannian
-    symmetric space", 2000, doi:10.1006/jmva.1999.1853; Arsigny et al., "Log-Euclidean metrics for
-    fast and simple calculus on diffusion tensors", 2006, doi:10.1002/mrm.20965.
-    """
-    cloud = measured.table[:, : len(CLOUD_NAMES)]
-    mean = MEAN_SCALE * cloud.mean(axis=0)
-    covariance = np.cov(cloud, rowvar=False)
-    covariance[np.diag_indices_from(covariance)] += 1  # short clips do not span all directions
-    embedded = np.block(
-        [[covariance + np.outer(mean, mean), mean[:, np.newaxis]], [mean[np.newaxis], np.ones(1)]]
-    )
-    variances, directions = np.linalg.eigh(embedded)
-    logarithm = (directions * np.log(np.maximum(variances, 1e-8))) @ directions.T
-    rows, columns = np.triu_indices(len(logarithm))
-    # The factor makes lengths of the vector those of the symmetric matrix.
-    return logarithm[rows, columns] * np.where(rows == columns, 1, np.sqrt(2))
+    """Return the cloud of all tracks as one point."""
+    return log_gaussian(measured.table[:, : len(CLOUD_NAMES)])
 
 
 def modulation(measured: Tracks) -> Array:
@@ -427,11 +407,6 @@ def _columns(names: tuple[str, ...]) -> list[int]:
 _CONTOUR_TRACKS = (*MFCC_NAMES, *SHAPE_NAMES)
 
 
-def _gaussian_names() -> tuple[str, ...]:
-    names = (*CLOUD_NAMES, "mean")
-    return tuple(f"gaussian_{a}_{b}" for i, a in enumerate(names) for b in names[i:])
-
-
 def _modulation_names() -> tuple[str, ...]:
     regions = (*(f"mel{k}" for k in range(1, 9)), "level")
     rates = [f"{low:g}-{high:g}hz" for low, high in pairwise(MODULATION_EDGES_HZ)]
@@ -481,5 +456,9 @@ BLOCKS: Mapping[str, Callable[[Tracks], Array]] = MappingProxyType(
 )
 """The blocks of the set, in the order of its columns."""
 
-VOICE_NAMES: tuple[str, ...] = (*_gaussian_names(), *_modulation_names(), *_other_names())
+VOICE_NAMES: tuple[str, ...] = (
+    *log_gaussian_names(CLOUD_NAMES),
+    *_modulation_names(),
+    *_other_names(),
+)
 """Names of the features, in the order of `voice`."""

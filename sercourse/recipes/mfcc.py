@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from sercourse import networks
-from sercourse.recipes.recipe import Learner, Recipe
+from sercourse.recipes.recipe import Ensemble, Learner, Recipe
 
 
 def _conv2d_categorical() -> networks.NetworkLearner:
@@ -31,6 +31,12 @@ def _nine_neighbours() -> Learner:
     return classical.FlatLearner(classical.PipelineLearner(classical.nine_neighbours))
 
 
+def _svm() -> Learner:
+    from sercourse import classical
+
+    return classical.PipelineLearner(classical.svm_whitened)
+
+
 def _net() -> Learner:
     return networks.NetworkLearner(
         networks.mfcc_net, networks.MFCC_NET_TRAINING, augment=networks.augment_mfcc
@@ -46,7 +52,27 @@ _CONV2D = Recipe(
     seeds=3,
 )
 
-RECIPES: tuple[Recipe, ...] = (
+_SPEEDS = (0.87, 0.93, 1.07, 1.14)
+_SVM = Recipe(
+    "mfcc-svm",
+    "a linear SVM on the cloud that the frames of the same cepstra make",
+    feature_set="mfcc-cloud",
+    make_learner=_svm,
+    speeds=_SPEEDS,
+    normalized=False,
+    seeds=3,
+)
+_NET = Recipe(
+    "mfcc-net",
+    "the CNN-LSTM on the same cepstra, turned back into mel bands",
+    feature_set="mfcc-image",
+    make_learner=_net,
+    speeds=_SPEEDS,
+    normalized=False,
+    seeds=3,
+)
+
+RECIPES: tuple[Recipe | Ensemble, ...] = (
     _CONV2D,
     replace(
         _CONV2D,
@@ -70,13 +96,11 @@ RECIPES: tuple[Recipe, ...] = (
         normalized=False,
         seeds=3,
     ),
-    Recipe(
-        "mfcc-net",
-        "the CNN-LSTM on the same cepstra, turned back into mel bands",
-        feature_set="mfcc-image",
-        make_learner=_net,
-        speeds=(0.87, 0.93, 1.07, 1.14),
-        normalized=False,
-        seeds=3,
+    _NET,
+    _SVM,
+    Ensemble(
+        "mfcc-svm+net",
+        "the SVM and the network on the same cepstra, their probabilities averaged",
+        (_SVM, _NET),
     ),
 )
