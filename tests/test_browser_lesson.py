@@ -51,10 +51,13 @@ def lesson(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def spoken(sample_ravdess: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a clip between two pauses, as a microphone hears it; not the lesson's stand-in."""
+    """Return a clip between two pauses, as a microphone hears it; not the lesson's stand-in.
+
+    The pauses are long: on a busy machine the recorder starts and stops later than it is told to.
+    """
     y = audio.read(sample_ravdess / "Actor_04" / "03-01-08-02-01-01-04.ogg", sr=48_000)
     path = tmp_path_factory.mktemp("microphone") / "spoken.wav"
-    sf.write(path, np.pad(y, 24_000), 48_000, subtype="PCM_16")
+    sf.write(path, np.pad(y, 48_000), 48_000, subtype="PCM_16")
     return path
 
 
