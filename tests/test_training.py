@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -73,6 +74,43 @@ def test_a_training_that_was_cut_comes_to_the_same_weights(
     assert len(progress.history) == SHORT.epochs
     for mine, theirs in zip(resumed.get_weights(), through.get_weights(), strict=True):
         np.testing.assert_allclose(mine, theirs, atol=1e-6)
+
+
+def steps(*, is_fused: bool, build, shape: tuple[int, ...]) -> tuple[list[float], list[np.ndarray]]:
+    """Return losses and weights of a few training steps."""
+    keras = networks.quiet_keras()
+    networks.set_seed(0)
+    model = build(n_labels=3, input_shape=shape)
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(keras.optimizers.SGD(1e-3), loss)
+    rng = np.random.default_rng(0)
+    X, y = rng.uniform(-60, 0, (4, 6, *shape)).astype(np.float32), rng.integers(0, 3, (4, 6))
+    with networks.fused(model) if is_fused else contextlib.nullcontext():
+        changed = [layer.name for layer in model.layers if "call" in vars(layer)]
+        losses = [float(model.train_on_batch(*batch)) for batch in zip(X, y, strict=True)]
+    assert bool(changed) == is_fused
+    assert not any("call" in vars(layer) for layer in model.layers)
+    return losses, model.get_weights()
+
+
+@pytest.mark.parametrize(
+    ("build", "shape"),
+    [(networks.cnn_lstm, SHAPE), (networks.cnn_lstm_classic, (2, 32, 32))],
+)
+def test_fused_layers_learn_the_same(build, shape: tuple[int, ...]) -> None:
+    losses, weights = steps(is_fused=False, build=build, shape=shape)
+    fused_losses, fused_weights = steps(is_fused=True, build=build, shape=shape)
+    assert fused_losses == pytest.approx(losses, rel=1e-3)
+    for own, other in zip(fused_weights, weights, strict=True):
+        np.testing.assert_allclose(own, other, rtol=1e-3, atol=1e-4)
+
+
+def test_a_fused_model_answers_as_before() -> None:
+    model = fresh()
+    X = tones(6, seed=0).plain()
+    before = training.logits(model, X)
+    with networks.fused(model):
+        np.testing.assert_allclose(training.logits(model, X), before, atol=1e-5)
 
 
 def test_a_finished_training_is_read_back(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from sercourse.networks.aesdd import (
 from sercourse.networks.backend import quiet_keras, set_seed
 from sercourse.networks.classic import cnn_lstm_classic, cnn_lstm_time_distributed
 from sercourse.networks.cnn_lstm import CNN_LSTM_TRAINING, augment_spectrograms, cnn_lstm
+from sercourse.networks.fused import fused
 from sercourse.networks.learner import FittedNetwork, NetworkLearner
 from sercourse.networks.mfcc import (
     MFCC_CONV2D_TRAINING,
@@ -64,6 +65,7 @@ __all__ = [
     "cnn_lstm_classic",
     "cnn_lstm_time_distributed",
     "expected_codes",
+    "fused",
     "mfcc_conv2d",
     "mfcc_net",
     "mlp",

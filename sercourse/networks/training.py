@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from sercourse import files
 from sercourse.networks.backend import quiet_keras
+from sercourse.networks.fused import fused
 
 if TYPE_CHECKING:
     import keras
@@ -210,7 +211,7 @@ def train(
         report(f"going on after epoch {progress.epoch}")
     while not _finished(progress, training):
         # Augmentation has small products: more threads wait for each other on busy cores.
-        with threadpoolctl.threadpool_limits(1, user_api="blas"):
+        with threadpoolctl.threadpool_limits(1, user_api="blas"), fused(model):
             loss = _run_epoch(
                 model, examples, training=training, epoch=progress.epoch, augment=augment
             )
