@@ -29,11 +29,13 @@ def _aesdd_cnn(number: int, **settings: Any) -> Callable[[], Learner]:
 
 
 def _aesdd_cnn_ours() -> Learner:
+    # Narrower than on RAVDESS: no worse on validation speakers, in two thirds of the time.
     learner = networks.NetworkLearner(
         networks.cnn_lstm,
-        replace(networks.CNN_LSTM_TRAINING, epochs=30),
+        replace(networks.CNN_LSTM_TRAINING, epochs=25),
         augment=networks.augment_spectrograms,
         members=2,
+        options={"filters": [16, 32, 64, 96]},
     )
     return networks.SegmentLearner(learner, spectrogram.LOG_MEL_FLOOR_DB)
 
