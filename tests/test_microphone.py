@@ -173,7 +173,7 @@ def test_an_unplugged_microphone_is_told_and_nothing_is_lost(
 ) -> None:
     recorder = Listener(microphone, "record", tmp_path / "mine.wav", "--seconds", "600")
     recorder.wait_for("speak")
-    threading.Timer(3.0, microphone.unplug).start()
+    threading.Timer(6.0, microphone.unplug).start()  # a busy machine loses half of that
     with pytest.raises(subprocess.CalledProcessError):
         microphone.play(three_clips)
     assert recorder.end() == 1
@@ -182,7 +182,7 @@ def test_an_unplugged_microphone_is_told_and_nothing_is_lost(
     assert "unplugged" in told[0]
     assert "Traceback" not in "\n".join(recorder.err)
     heard = audio.read(tmp_path / "mine.wav", sr=SR)
-    assert 1.5 * SR < len(heard) < 10 * SR
+    assert 1.5 * SR < len(heard) < 12 * SR
     assert np.abs(heard).max() > 0.01
 
 
