@@ -29,7 +29,8 @@ def _aesdd_cnn(number: int, **settings: Any) -> Callable[[], Learner]:
 
 
 def _aesdd_cnn_ours() -> Learner:
-    # Narrower than on RAVDESS: no worse on validation speakers, in two thirds of the time.
+    # Narrower than on RAVDESS, for the time that it takes: validation speakers (two, one training
+    # each) lost nothing by it. In the recording folds it gave 75 %, the wider one 79 %.
     learner = networks.NetworkLearner(
         networks.cnn_lstm,
         replace(networks.CNN_LSTM_TRAINING, epochs=25),
