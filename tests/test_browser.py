@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 import soundfile as sf
 from jupyter_browser import Lab, Notebook, chromium, jupyter_lab, permit_microphone, programs
+from real_time import REAL_TIME
 from scipy.signal import correlate
 
 from sercourse import audio, bundles
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+pytestmark = [pytest.mark.browser, *REAL_TIME]
 
 SR = 16_000
 CELLS = [
@@ -125,7 +126,7 @@ def test_a_recorded_voice_is_judged_as_the_clip_itself(
     record(page, seconds=len(clip) / SR + 0.3)
     said = json.loads(page.run(PREDICT))
     recorded = aligned(audio.read(folder / "recorded.wav", sr=SR), to=clip)
-    assert np.corrcoef(recorded, clip)[0, 1] > 0.95  # a busy machine drops a block or two
+    assert np.corrcoef(recorded, clip)[0, 1] > 0.95  # no block is missing
     bundle = bundles.load("ravdess-svm")
     expected, heard = bundle.predict(clip, sr=SR), bundle.predict(recorded, sr=SR)
     assert max(said, key=said.get) == max(heard, key=heard.get) == max(expected, key=expected.get)

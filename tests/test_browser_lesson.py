@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 import soundfile as sf
 from jupyter_browser import Notebook, chromium, jupyter_lab, programs
+from real_time import REAL_TIME
 
 from sercourse import audio, bundles
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+pytestmark = [pytest.mark.browser, *REAL_TIME]
 
 LESSON = "07_live_mic.ipynb"
 SR = 16_000
@@ -62,26 +63,34 @@ def spoken(sample_ravdess: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
 
 
 @pytest.fixture(scope="module")
-def recorded(
-    lesson: Path, spoken: Path, root: Path, tmp_path_factory: pytest.TempPathFactory
+def opened(
+    lesson: Path, spoken: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Notebook]:
-    """The lesson, run as far as the recorder, into which somebody has spoken."""
+    """The lesson, run as far as the recorder, in a browser whose microphone plays the clip."""
     programs()  # skips before anything is started
     with (
         jupyter_lab(lesson.parent, scratch=tmp_path_factory.mktemp("jupyter")) as lab,
         chromium(microphone=spoken, size="1000,1200") as window,
     ):
         page = Notebook(window, lab.address(lesson.name))
-        recorder = place(lesson, "recorder = Recorder(")
-        run(page, lesson, 0, recorder + 1)
-        page.show(recorder)
-        page.click(RECORD)
-        page.wait_for_text(MESSAGE, "Recording from")
-        time.sleep(sf.info(spoken).duration + 0.3)
-        page.click(RECORD)
-        page.wait_for_text(MESSAGE, r"[\d.]+ s are in Python")
-        page.screenshot(root / "build" / "browser" / "lesson-07-recorded.png")
+        run(page, lesson, 0, place(lesson, "recorder = Recorder("))
         yield page
+
+
+@pytest.fixture
+def recorded(opened: Notebook, lesson: Path, spoken: Path, root: Path) -> Notebook:
+    """The same, with a new recorder into which somebody has spoken."""
+    recorder = place(lesson, "recorder = Recorder(")
+    run(opened, lesson, recorder, recorder + 1)
+    opened.show(recorder)
+    opened.wait_for_text(MESSAGE, "^$")
+    opened.click(RECORD)
+    opened.wait_for_text(MESSAGE, "Recording from")
+    time.sleep(sf.info(spoken).duration + 0.3)
+    opened.click(RECORD)
+    opened.wait_for_text(MESSAGE, r"[\d.]+ s are in Python")
+    opened.screenshot(root / "build" / "browser" / "lesson-07-recorded.png")
+    return opened
 
 
 def place(lesson: Path, text: str) -> int:

@@ -17,6 +17,7 @@ import pytest
 import soundfile
 import soxr
 import virtual_microphone
+from real_time import REAL_TIME
 from virtual_microphone import VirtualMicrophone
 
 from sercourse import audio
@@ -26,7 +27,7 @@ COMMAND = [sys.executable, "-m", "sercourse"]
 CLIPS = ("03-01-05-02-01-01-01", "03-01-04-01-01-01-01", "03-01-08-02-02-01-01")
 PATIENCE = 60.0  # [s]; machines that test are slow, and none of this is a test of speed
 
-pytestmark = pytest.mark.xdist_group("microphone")  # they take turns
+pytestmark = REAL_TIME
 
 
 @pytest.fixture(scope="module", autouse=True)
