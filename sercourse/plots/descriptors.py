@@ -297,7 +297,8 @@ def table_of_shares(
             colour = "white" if value > 0.6 * np.nanmax(percent) else INK
             at = {"ha": "center", "va": "center_baseline"}
             ax.text(column, row, f"{value:.0f}", color=colour, size=7.5, **at)
-    ax.set_xticks(range(len(columns)), columns, size=8)
+    ax.set_facecolor(_GREY)  # behind cells without a value
+    ax.set_xticks(range(len(columns)), columns, size=7.5)
     ax.set_yticks(range(len(rows)), rows)
     ax.tick_params(length=0)
     ax.spines[:].set_visible(False)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+import seaborn
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
@@ -26,6 +26,7 @@ _TITLES = {
     "predict_ms": "time to judge a clip [ms]",
 }
 _TIMES = ("fit_seconds", "predict_ms")
+_MARKERS = "os^Dv<>PX*"  # whoever cannot tell the colours goes by these
 
 
 def search_scores(
@@ -99,11 +100,13 @@ def size_curves(sizes: pd.DataFrame, *, y: str, ax: Axes | None = None) -> Axes:
     ([40.0, 50.0], 'UAR [%]')
     """
     ax = axes_or_new(ax)
-    shades = plt.get_cmap("tab10")
-    for number, (name, rows) in enumerate(sizes.groupby("estimator")):
+    shades = seaborn.color_palette("colorblind")
+    for (name, rows), shade, marker in zip(
+        sizes.groupby("estimator"), shades, _MARKERS, strict=False
+    ):
         ordered = rows.sort_values("n_clips")
-        values = _factor(y) * ordered[y]
-        ax.plot(ordered["n_clips"], values, "o-", color=shades(number), ms=3, label=str(name))
+        style = {"color": shade, "marker": marker, "ms": 3.5, "lw": 1, "label": str(name)}
+        ax.plot(ordered["n_clips"], _factor(y) * ordered[y], **style)
     if y in _TIMES:
         ax.set_yscale("log")
     ax.set(xlabel="training clips", ylabel=_TITLES[y])
