@@ -74,7 +74,9 @@ def adapt(typical: Voice, X: Array, *, prior_clips: float = PRIOR_CLIPS) -> Voic
     References
     ----------
     Reynolds, Quatieri and Dunn, "Speaker verification using adapted Gaussian mixture models",
-    2000, doi:10.1006/dspr.1999.0361, equations 11-14 for a single Gaussian.
+    2000, doi:10.1006/dspr.1999.0361, equation 12 for a single Gaussian. The variance lacks what
+    equation 13 adds for the step between both means: few clips place the mean badly, and its
+    error is no spread of the voice.
 
     Examples
     --------

@@ -289,7 +289,7 @@ class EmotionRecognizer(ClassifierMixin, BaseEstimator):
         data, _ = self._prepared(sketch, clips)
         task = Task.of("classify", data.emotions, weighted=weighted)
         names = [name for name in classical.CLASSIFIERS if not weighted or _takes_weights(name)]
-        groups = experiment.inner_groups(data, _protocol(data))
+        groups = experiment.inner_groups(data, data.usual_protocol)
         classical.fewest_groups(data.truth, groups)
         self.search_ = validate(
             task,
@@ -410,10 +410,11 @@ def _known(clips: pd.DataFrame) -> pd.DataFrame:
     absent: dict[str, Any] = {name: missing for name in UNKNOWN if name not in clips.columns}
     if "corpus" not in clips.columns:
         absent["corpus"] = pd.array(["custom"] * len(clips), dtype="string")
-    if "group" not in clips.columns:
-        absent["group"] = clips["clip_id"]
+    content = pd.Series(features.contents(clips), clips.index)
     if "content" not in clips.columns:
-        absent["content"] = features.contents(clips)
+        absent["content"] = content
+    if "group" not in clips.columns:  # a recording under two names must not be on two sides
+        absent["group"] = clips["clip_id"].groupby(content).transform("first")
     return clips.assign(**absent)
 
 
@@ -442,16 +443,10 @@ def _dataset(clips: pd.DataFrame, versions: Sequence[NDArray[Any]]) -> experimen
     return experiment.Dataset(clips, X, tuple(copies), labels.in_order(clips["emotion"]))
 
 
-def _protocol(data: experiment.Dataset) -> str:
-    """Return what inner splits keep together: voices, where they are known."""
-    return "speaker" if data.has_voices else "random"
-
-
 def _fitted(recipe: Recipe, data: experiment.Dataset, *, report: Callable[[str], None]) -> Model:
     """Fit a recipe on all clips."""
-    everything = splits.Fold("all", np.arange(len(data.y)), np.arange(len(data.y)))
     model, _ = experiment.fit_fold(
-        recipe, data, everything, protocol=_protocol(data), report=report
+        recipe, data, data.everything, protocol=data.usual_protocol, report=report
     )
     return model
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -30,6 +31,7 @@ RAVDESS_FOLDS: tuple[tuple[int, ...], ...] = (
 )
 """Test actors of the six folds that EmoBox publishes (Ma et al., 2024), so that results compare."""
 
+TEST_SHARE = 0.2  # of the recordings, in a random split
 ENROLMENT_CLIPS = 8
 MOST_SINGLE_SPEAKER_FOLDS = 10
 NO_CLIPS: Indices = np.empty(0, dtype=np.intp)
@@ -120,7 +122,7 @@ def make_folds(
     if protocol == "recording":
         return recording_folds(y, groups)
     if protocol == "given":
-        return [given_fold(split)]
+        return [given_fold(split, groups)]
     folds = speaker_folds(speakers, groups, corpus=corpus)
     if protocol == "speaker+enrol":
         return [set_aside(fold, speakers) for fold in folds]
@@ -139,13 +141,22 @@ def random_fold(y: NDArray[Any], groups: NDArray[Any], *, seed: int) -> Fold:
     Raises
     ------
     ValueError
-        If an emotion has fewer than two groups of clips.
+        If an emotion has fewer than two groups of clips, or there are more emotions than a fifth
+        of the groups could show.
     """
     from sklearn.model_selection import train_test_split
 
     names, first = np.unique(groups, return_index=True)
     _refuse_rare_emotions(y[first], least=2)
-    _, test_groups = train_test_split(names, test_size=0.2, stratify=y[first], random_state=seed)
+    n_test, n_emotions = math.ceil(TEST_SHARE * len(names)), len(np.unique(y))
+    if n_test < n_emotions:
+        raise ValueError(
+            f"there are {len(names)} recordings of {n_emotions} emotions: a fifth of them, "
+            f"{n_test}, cannot show each emotion; add recordings or choose fewer emotions"
+        )
+    _, test_groups = train_test_split(
+        names, test_size=TEST_SHARE, stratify=y[first], random_state=seed
+    )
     is_test = np.isin(groups, test_groups)
     return Fold(f"seed {seed}", np.flatnonzero(~is_test), np.flatnonzero(is_test), seed=seed)
 
@@ -166,13 +177,13 @@ def recording_folds(y: NDArray[Any], groups: NDArray[Any], *, n_folds: int = 5) 
     return [Fold(f"fold {k}", train, test) for k, (train, test) in enumerate(parts, start=1)]
 
 
-def given_fold(split: Sequence[Any] | NDArray[Any] | None) -> Fold:
+def given_fold(split: Sequence[Any] | NDArray[Any] | None, groups: NDArray[Any]) -> Fold:
     """Use the train and test parts that the clip table names.
 
     Raises
     ------
     ValueError
-        If either part is empty.
+        If either part is empty, or a group is in both.
     """
     parts = np.asarray([] if split is None else split, dtype=object).astype(str)
     train, test = np.flatnonzero(parts == "train"), np.flatnonzero(parts == "test")
@@ -180,6 +191,11 @@ def given_fold(split: Sequence[Any] | NDArray[Any] | None) -> Fold:
         raise ValueError(
             f"the clip table names {len(train)} training and {len(test)} test clips: protocol "
             "'given' needs both, from folders train/ and test/ or a CSV column 'split'"
+        )
+    if shared := set(groups[train]) & set(groups[test]):
+        raise ValueError(
+            f"recording {str(min(shared))!r}, or another take of it, is in training and in test: "
+            "leave it out of one of them"
         )
     return Fold("given", train, test)
 

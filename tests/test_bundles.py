@@ -306,6 +306,38 @@ def test_a_recording_shorter_than_a_window_gives_one_row(sample_ravdess: Path) -
     np.testing.assert_allclose(heard.probabilities[0], expected, atol=1e-6)
 
 
+def test_a_long_window_is_judged_in_parts_as_a_long_signal_is(sample_ravdess: Path) -> None:
+    bundle, y = bundles.load("ravdess-cnn-lstm"), clips_and_pauses(sample_ravdess)[:128_000]
+    heard = bundle.predict_over_time(y, sr=16_000, every=1.0, window=8.0)
+    expected = list(bundle.predict(y, sr=16_000).values())
+    np.testing.assert_allclose(heard.probabilities[0], expected, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("y", "message"),
+    [(np.full(32_000, np.nan), "sample 0 of the signal is nan"), (np.zeros((9, 2)), "one channel")],
+)
+def test_a_signal_that_is_none_is_refused(y: np.ndarray, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        bundles.load("ravdess-svm").predict(y, sr=16_000)
+
+
+def test_one_long_file_enrols_as_its_sentences_do(sample_ravdess: Path, tmp_path: Path) -> None:
+    bundle, paths = bundles.load("ravdess-svm"), sorted(sample_ravdess.glob("Actor_01/*.ogg"))[:8]
+    clips = [audio.pad(audio.read(path, sr=16_000), length=64_000)[:64_000] for path in paths]
+    soundfile.write(tmp_path / "long.wav", np.concatenate(clips), 16_000, subtype="FLOAT")
+    for k, clip in enumerate(clips):
+        soundfile.write(tmp_path / f"{k}.wav", clip, 16_000, subtype="FLOAT")
+    long, several = (
+        bundle.enrol(each).predict(clips[0], sr=16_000)
+        for each in ([tmp_path / "long.wav"], [tmp_path / f"{k}.wav" for k in range(8)])
+    )
+    assert long == pytest.approx(several, abs=1e-6)
+    soundfile.write(tmp_path / "silent.wav", np.zeros(32_000), 16_000)
+    with pytest.raises(ValueError, match=r"silent\.wav: .*silence"):
+        bundle.enrol([tmp_path / "silent.wav"])
+
+
 def test_enrolment_changes_the_timeline(sample_ravdess: Path) -> None:
     y, bundle = clips_and_pauses(sample_ravdess)[:48_000], bundles.load()
     known = bundle.enrol(sorted((sample_ravdess / "Actor_01").glob("*.ogg"))[:8])

@@ -109,8 +109,20 @@ def test_predict_refuses_what_a_user_can_mistype(
 ) -> None:
     clip = sample_ravdess / CLIP
     assert "no model 'none'" in refuse(capsys, "predict", clip, "--model", "none")
-    assert "no sound file" in refuse(capsys, "predict", tmp_path)
     assert "no sound file" in refuse(capsys, "predict", clip, "--enrol", tmp_path)
+
+
+def test_predict_goes_on_after_an_empty_folder(
+    sample_ravdess: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "empty").mkdir()
+    argv = ["predict", str(tmp_path / "empty"), str(sample_ravdess / CLIP), "--json"]
+    assert main(argv) == 1
+    told = capsys.readouterr()
+    assert len(json.loads(told.out)) == 1
+    assert told.err == f"sercourse: {tmp_path / 'empty'}: there is no sound file in this folder\n"
+    assert main([*argv[:-1], "--every", "1"]) == 1
+    assert str(sample_ravdess / CLIP) in capsys.readouterr().out
 
 
 def test_models_lists_what_they_know_and_how_good_they_are(

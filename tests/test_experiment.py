@@ -77,6 +77,17 @@ def test_a_damaged_fold_is_computed_again(data: experiment.Dataset, tmp_path: Pa
     pd.testing.assert_frame_equal(first.predictions, again.predictions)
 
 
+def test_a_fold_that_tells_of_other_clips_is_computed_again(
+    data: experiment.Dataset, tmp_path: Path
+) -> None:
+    first = experiment.evaluate_recipe(CLASSIC, data, protocol="random", seeds=[0], store=tmp_path)
+    stored = next(tmp_path.rglob("seed-0.json"))
+    told = json.loads(stored.read_text())
+    stored.write_text(json.dumps(told | {"clip_id": told["clip_id"][::-1]}))
+    again = experiment.evaluate_recipe(CLASSIC, data, protocol="random", seeds=[0], store=tmp_path)
+    pd.testing.assert_frame_equal(first.predictions, again.predictions)
+
+
 def test_stored_folds_belong_to_their_settings(data: experiment.Dataset, tmp_path: Path) -> None:
     fewer = experiment.prepare(
         CLASSIC, data.clips, emotions=["sad", "angry", "happy"], progress=False

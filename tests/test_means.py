@@ -63,6 +63,19 @@ def test_unknown_parts_are_refused(name: str) -> None:
         features.named(name)
 
 
+@pytest.mark.parametrize(
+    ("y", "message"),
+    [
+        (np.zeros(0), "lasts 0.00 s: at least 0.3 s"),
+        (np.full(SR, np.nan), "sample 0 of the signal is nan"),
+        (np.zeros((SR, 2)), "give one channel"),
+    ],
+)
+def test_what_holds_no_clip_is_refused(y: np.ndarray, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        means.means(y, sr=SR)
+
+
 @pytest.mark.parametrize("seconds", [0.3, 0.7])
 def test_short_clips_and_silence_give_no_warning(clips: list[np.ndarray], seconds: float) -> None:
     n = int(seconds * SR)

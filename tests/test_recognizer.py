@@ -94,6 +94,16 @@ def test_paths_and_labels_do_what_a_table_does(few: pd.DataFrame) -> None:
     assert by_path.score(list(few["path"]), few["emotion"]) == by_table.score(bare)
 
 
+def test_a_recording_under_two_names_stays_on_one_side(few: pd.DataFrame, tmp_path: Path) -> None:
+    some = few.groupby("emotion").head(6)
+    copies = [shutil.copy(path, tmp_path / f"{k}.ogg") for k, path in enumerate(some["path"])]
+    recognizer = EmotionRecognizer("svm-classic")
+    recognizer.fit([*some["path"], *copies], [*some["emotion"], *some["emotion"]])
+    groups = recognizer.data_.clips["group"]
+    assert groups.nunique() == len(some)
+    assert (groups.value_counts() == 2).all()
+
+
 def test_labels_beside_a_table_come_first(few: pd.DataFrame) -> None:
     swapped = few["emotion"].map({"sad": "happy", "happy": "sad", "neutral": "neutral"})
     recognizer = EmotionRecognizer("svm-classic").fit(few, swapped)

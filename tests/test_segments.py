@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from sercourse import audio
-from sercourse.features import extract, mfcc, named, segments, spectrogram
+from sercourse.features import extract, named, segments, short_term, spectrogram
 
 SR = 44_100
 ABSENT = -100.0
@@ -37,7 +37,7 @@ def test_cepstra_are_those_of_librosa(y: np.ndarray) -> None:
 
 def test_cepstra_stay_above_the_level_of_absent_segments() -> None:
     # The worst case: bands that are 80 dB apart where the cosines' sum wants it.
-    cosines = mfcc.cosines(n=128, n_kept=40)
+    cosines = short_term.cosines(n=128, n_kept=40)
     level = np.where(cosines[:, 1:].sum(axis=1) > 0, -80.0, 0.0)
     assert (level @ cosines)[1:].max() > ABSENT
 

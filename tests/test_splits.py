@@ -105,6 +105,12 @@ def test_given_follows_the_table() -> None:
         ("speaker", {"groups": ["g"] * 48}, "'g' spans two speakers"),
         ("speaker+enrol", {"speakers": ["a"] * 40 + ["b"] * 8}, "speaker b has 8 clips"),
         ("given", {}, "0 training and 0 test clips"),
+        ("given", {"split": ["train", "test"] * 24, "groups": ["g"] * 48}, "'g'.* in training and"),
+        (
+            "random",
+            {"y": [f"{k // 2}" for k in range(16)], "groups": range(16), "speakers": ["a"] * 16},
+            "16 recordings of 8 emotions: a fifth of them, 4, cannot",
+        ),
     ],
 )
 def test_impossible_splits_are_refused_in_a_sentence(

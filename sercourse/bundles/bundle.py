@@ -132,16 +132,18 @@ class Bundle:
         Parameters
         ----------
         paths : iterable of path
-            Clips of one speaker, with as many moods as there are; about eight will do.
+            Clips of one speaker, with as many moods as there are; about eight will do. A long one
+            counts as several.
 
         Raises
         ------
-        ValueError
-            If the bundle has no model for known voices or no clip is given.
+        OSError, ValueError
+            If the bundle has no model for known voices, no clip is given, or one cannot be read or
+            holds no voice.
         """
         if not self.can_enrol:
             raise ValueError(f"model {self.name!r} cannot enrol a speaker: it was trained without")
-        signals = [audio.read(path, sr=self.sample_rate) for path in paths]
+        signals = [part for path in paths for part in self._parts(self._read(path))]
         if not signals:
             raise ValueError("there is no clip to enrol the speaker from: give a few of them")
         members = tuple(each.enrol(signals, sr=self.sample_rate) for each in self.members)
@@ -228,10 +230,7 @@ class Bundle:
         OSError, ValueError
             If the file cannot be read, or holds nothing to judge.
         """
-        y = audio.read(path, sr=self.sample_rate)
-        refusals = _refusals(y, sr=self.sample_rate)
-        if refusals:
-            raise ValueError(f"{path}: {'; '.join(refusals)}")
+        y = self._read(path)
         warnings = tuple(audio.problems(y, sr=self.sample_rate))
         parts = self._parts(y)
         rows = self._rows(parts)
@@ -351,12 +350,27 @@ class Bundle:
         fit = np.array([note in ("", timeline.CLIPPED) for _, note in measured])
         probabilities = np.full((len(windows), len(self.labels)), np.nan)
         if fit.any():
-            signals = [each.y for each, good in zip(windows, fit, strict=True) if good]
-            probabilities[fit] = self.predict_proba(*self._rows(signals))
+            probabilities[fit] = self._judge(
+                [each.y for each, good in zip(windows, fit, strict=True) if good]
+            )
         return [
             timeline.Moment(each.start, each.end, level, p, note)
             for each, (level, note), p in zip(windows, measured, probabilities, strict=True)
         ]
+
+    def _judge(self, signals: Sequence[NDArray[Any]]) -> NDArray[np.float64]:
+        """Return the probabilities of signals of one length; at once, unless it is a long one."""
+        if len(signals[0]) <= self._longest * self.sample_rate:
+            return self.predict_proba(*self._rows(signals))
+        answers = [self.predict_proba(*self._rows(self._parts(y))) for y in signals]
+        return np.stack([each.mean(axis=0) for each in answers])
+
+    def _read(self, path: str | Path) -> NDArray[np.float32]:
+        """Read a sound file; refuse one that holds nothing to judge."""
+        y = audio.read(path, sr=self.sample_rate)
+        if refusals := _refusals(y, sr=self.sample_rate):
+            raise ValueError(f"{path}: {'; '.join(refusals)}")
+        return y
 
     def _refuse_rate(self, sr: int) -> None:
         if sr != self.sample_rate:
@@ -365,10 +379,14 @@ class Bundle:
                 f"{self.sample_rate} Hz: resample it, or read it with audio.read at that rate"
             )
 
+    @property
+    def _longest(self) -> float:
+        """Length of words that every member can take at once [s]."""
+        return min(each.feature_set.longest for each in self.members)
+
     def _parts(self, y: NDArray[Any]) -> list[NDArray[Any]]:
         """Return the signal, or parts of it if its words last longer than the models can take."""
-        sr = self.sample_rate
-        longest = min(each.feature_set.longest for each in self.members)
+        sr, longest = self.sample_rate, self._longest
         if len(y) <= longest * sr or len(audio.trim(y, sr=sr)) <= longest * sr:
             return [y]
         parts = audio.segments(y, sr=sr, seconds=min(PART_SECONDS, longest))

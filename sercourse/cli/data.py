@@ -77,7 +77,7 @@ def _scan(args: argparse.Namespace) -> int:
     from sercourse import corpora, files
 
     if args.out:
-        _require_file_name(args.out)
+        files.refuse_unwritable_file(args.out)
     found = corpora.scan(args.root, corpus=args.corpus, csv=args.csv)
     for name, value in _summary(found):
         print(f"{name:<17}{value}")
@@ -108,9 +108,9 @@ def _fetch(args: argparse.Namespace) -> int:
 
 
 def _features(args: argparse.Namespace) -> int:
-    from sercourse import corpora, features
+    from sercourse import corpora, features, files
 
-    _require_file_name(args.out)
+    files.refuse_unwritable_file(args.out)
     chosen = features.with_pre_emphasis(features.named(args.set), args.pre_emphasis)
     found = corpora.scan(args.root, corpus=args.corpus, csv=args.csv)
     table = features.feature_table(found.clips, feature_set=chosen, n_jobs=args.jobs)
@@ -122,13 +122,6 @@ def _features(args: argparse.Namespace) -> int:
     sizes = " x ".join(str(size) for size in table.X.shape[1:])
     print(f"{out}: {len(table.X)} clips x {sizes} features")
     return int(len(table.rejects) > 0)
-
-
-def _require_file_name(path: Path) -> None:
-    """Refuse, before the work, a place that cannot be written to after it."""
-    if path.is_dir():
-        raise IsADirectoryError(f"{path}: is a folder; give the name of a file")
-    path.parent.mkdir(parents=True, exist_ok=True)
 
 
 def _summary(found: Scan) -> list[tuple[str, str]]:

@@ -6,7 +6,6 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -139,7 +138,7 @@ def load_model(args: argparse.Namespace) -> Bundle:
         left_out = [emotion for emotion in known if emotion not in bundle.labels]
         if left_out:
             text.say(f"left out: {', '.join(left_out)}; the others are scaled to 100 %")
-    return bundle.enrol(_sound_files([args.enrol])) if args.enrol else bundle
+    return bundle.enrol(_sound_files(args.enrol)) if args.enrol else bundle
 
 
 def _add_recipe(parser: argparse.ArgumentParser) -> None:
@@ -179,6 +178,8 @@ def _evaluate(args: argparse.Namespace) -> int:
     if args.precision is not None:
         recipe = recipes.in_precision(recipe, args.precision)
     splits.refuse_unknown(args.protocol)
+    if args.json:
+        files.refuse_unwritable_file(args.json)
     emotions = labels.parse_emotions(args.emotions) if args.emotions else None
     clips = _clips(args)
     data = experiment.prepare(
@@ -190,7 +191,7 @@ def _evaluate(args: argparse.Namespace) -> int:
         report=text.say,
     )
     if args.leave_out:
-        data = data.without_speakers(args.leave_out.split(","))
+        data = data.without_speakers([name.strip() for name in args.leave_out.split(",")])
     evaluation = experiment.evaluate_recipe(
         recipe,
         data,
@@ -217,7 +218,7 @@ def _train(args: argparse.Namespace) -> int:
     clips = _clips(args)
     data = experiment.prepare(recipe, clips, emotions=emotions, n_jobs=args.jobs, report=text.say)
     evaluations = []
-    for protocol, subset in wanted or [("speaker" if data.has_voices else "random", None)]:
+    for protocol, subset in wanted or [(data.usual_protocol, None)]:
         part = data if subset is None else data.of_emotions(subset)
         text.say(f"{protocol}, {len(part.emotions)} emotions")
         evaluations.append(
@@ -249,8 +250,9 @@ def _train_gender(args: argparse.Namespace) -> int:
     data = experiment.prepare(
         recipe, _clips(args), target="gender", n_jobs=args.jobs, report=text.say
     )
-    protocol = "speaker" if data.has_voices else "random"
-    evaluation = experiment.evaluate_recipe(recipe, data, protocol=protocol, report=text.say)
+    evaluation = experiment.evaluate_recipe(
+        recipe, data, protocol=data.usual_protocol, report=text.say
+    )
     experiment.train_gender(folder, recipe, data, evaluations=[evaluation], report=text.say)
     print(_summary(evaluation.metrics))
     print(f"saved {folder}: sercourse predict FILE --model {folder}")
@@ -260,10 +262,13 @@ def _train_gender(args: argparse.Namespace) -> int:
 def _predict(args: argparse.Namespace) -> int:
     over_time.refuse(args)
     bundle = load_model(args)
+    paths, errors = _all_sound_files(args.files)
+    for error in errors:
+        print(f"sercourse: {error}", file=sys.stderr)
     if args.every is not None:
-        return over_time.run(args, bundle=bundle, paths=_sound_files(args.files))
-    predictions, failed = [], False
-    for path in _sound_files(args.files):
+        return max(over_time.run(args, bundle=bundle, paths=paths), int(bool(errors)))
+    predictions, failed = [], bool(errors)
+    for path in paths:
         try:
             prediction = bundle.predict_file(path)
         except (OSError, ValueError) as error:
@@ -318,19 +323,34 @@ def _licence(root: Path, corpus: str) -> str:
     return f"Its terms: {known.licence}. Cite {known.cite}." if known else ""
 
 
-def _sound_files(paths: list[Path]) -> Iterator[Path]:
-    """Yield files as given, and the sound files of folders, sorted."""
-    from sercourse import audio
+def _sound_files(path: Path) -> list[Path]:
+    """Return the file, or the sound files of the folder, sorted.
 
+    Raises
+    ------
+    ValueError
+        If a folder holds none.
+    """
+    if not path.is_dir():
+        return [path]
+    from sercourse.corpora.entries import sound_files  # loads pandas
+
+    found = sound_files(path)
+    if not found:
+        raise ValueError(f"{path}: there is no sound file in this folder")
+    return found
+
+
+def _all_sound_files(paths: list[Path]) -> tuple[list[Path], list[ValueError]]:
+    """Return the sound files of several paths, and what is wrong with the others."""
+    found: list[Path] = []
+    errors = []
     for path in paths:
-        if not path.is_dir():
-            yield path
-            continue
-        known = audio.SUFFIXES | audio.FFMPEG_SUFFIXES
-        found = sorted(file for file in path.rglob("*") if file.suffix.lower() in known)
-        if not found:
-            raise ValueError(f"{path}: there is no sound file in this folder")
-        yield from found
+        try:
+            found += _sound_files(path)
+        except ValueError as error:
+            errors.append(error)
+    return found, errors
 
 
 def _reason(path: Path, error: Exception) -> str:

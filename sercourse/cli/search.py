@@ -84,7 +84,7 @@ def _search(args: argparse.Namespace) -> int:
     data = experiment.prepare(
         recipe, scan.clips, emotions=emotions, n_jobs=args.jobs, report=text.say
     )
-    protocol = args.protocol or ("speaker" if data.has_voices else "random")
+    protocol = args.protocol or data.usual_protocol
     plan = experiment.Plan(
         data,
         _fold(data, protocol=protocol, name=args.fold),

@@ -39,7 +39,7 @@ and not for decisions about anyone.
 
 With `random` and `recording` the same voices are on both sides of the split; with `speaker` every
 test voice is new, which is what to expect for yours. In brackets: 95 % intervals over speakers;
-after ±: standard deviations over repeats. Every figure comes from `predictions.csv`.
+after ±: standard deviations over seeds or folds. Every figure comes from `predictions.csv`.
 
 ## Limits
 

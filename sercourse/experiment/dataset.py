@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from sercourse import bundles, features, labels
+from sercourse import bundles, features, labels, splits
 from sercourse.experiment import target as targets
 from sercourse.recipes import Ensemble, Recipe, Report
 
@@ -69,6 +69,17 @@ class Dataset:
     def has_voices(self) -> bool:
         """Whether every clip's speaker is known, and there are several."""
         return bool(self.clips["speaker"].notna().all() and self.clips["speaker"].nunique() > 1)
+
+    @property
+    def usual_protocol(self) -> str:
+        """What is asked unless somebody says otherwise: new voices, where voices are known."""
+        return "speaker" if self.has_voices else "random"
+
+    @property
+    def everything(self) -> splits.Fold:
+        """All clips on both sides, for a model that is not tested any more."""
+        every = np.arange(len(self.clips))
+        return splits.Fold("all", every, every)
 
     @property
     def corpus(self) -> str:
@@ -156,6 +167,11 @@ class EnsembleDataset:
     def has_voices(self) -> bool:
         """Whether every clip's speaker is known, and there are several."""
         return self.parts[0].has_voices
+
+    @property
+    def usual_protocol(self) -> str:
+        """What is asked unless somebody says otherwise: new voices, where voices are known."""
+        return self.parts[0].usual_protocol
 
     @property
     def corpus(self) -> str:

@@ -96,7 +96,7 @@ def evaluate_recipe(
     folder = _folder(recipe, data, protocol=protocol, store=store)
     results = []
     for fold in chosen:
-        result = _stored(folder, fold)
+        result = _stored(folder, fold, data=data)
         if result is None:
             result = _run_fold(recipe, data, fold, protocol=protocol, store=store, report=report)
             files.write_json(_fold_file(folder, fold), result)
@@ -163,7 +163,7 @@ def _read(
 ) -> dict[str, dict[str, Any]]:
     """Return the folds that are stored, by name."""
     folder = _folder(recipe, data, protocol=protocol, store=store)
-    read = {fold.name: _stored(folder, fold) for fold in folds}
+    read = {fold.name: _stored(folder, fold, data=data) for fold in folds}
     return {name: result for name, result in read.items() if result is not None}
 
 
@@ -321,11 +321,11 @@ def _fold_file(folder: Path, fold: splits.Fold) -> Path:
     return folder / f"{fold.name.replace(' ', '-')}.json"
 
 
-def _stored(folder: Path, fold: splits.Fold) -> dict[str, Any] | None:
-    """Return a finished fold; a file that a full disk or an editor damaged counts as none."""
+def _stored(folder: Path, fold: splits.Fold, *, data: Dataset) -> dict[str, Any] | None:
+    """Return a finished fold; what is damaged, or tells of other clips, counts as none."""
     try:
         result: dict[str, Any] = json.loads(_fold_file(folder, fold).read_text("utf-8"))
-        return result if len(result["clip_id"]) == len(fold.test) else None
+        return result if result["clip_id"] == list(data.clips["clip_id"].iloc[fold.test]) else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 import sercourse
-from sercourse import bundles, corpora, files, labels, normalize, splits
+from sercourse import bundles, corpora, files, labels, normalize
 from sercourse.experiment.card import model_card
 from sercourse.experiment.dataset import Array, Dataset, EnsembleDataset
 from sercourse.experiment.evaluation import DECIMALS, Evaluation
@@ -218,7 +218,7 @@ def _export(
     report: Report,
 ) -> dict[str, bytes]:
     """Train on everything and return the model's files, after checking that ONNX is the same."""
-    everything = splits.Fold("all", np.arange(len(data.y)), np.arange(len(data.y)))
+    everything = data.everything
     key = files.digest(training_key(recipe, data, everything, protocol=protocol, settled=settled))
     model, X = fit_fold(
         recipe,

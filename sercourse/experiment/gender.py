@@ -11,10 +11,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from sercourse import bundles, corpora, splits
+from sercourse import bundles, corpora
 from sercourse.experiment.card import with_gender
 from sercourse.experiment.dataset import Dataset
 from sercourse.experiment.evaluation import DECIMALS, Evaluation
@@ -66,9 +65,7 @@ def train_gender(
     bundle = bundles.load(folder)
     _refuse(bundle, recipe, data)
     report(f"training {recipe.name} on all {len(data.y)} clips (gender)")
-    everything = splits.Fold("all", np.arange(len(data.y)), np.arange(len(data.y)))
-    protocol = "speaker" if data.has_voices else "random"
-    model, X = fit_fold(recipe, data, everything, protocol=protocol)
+    model, X = fit_fold(recipe, data, data.everything, protocol=data.usual_protocol)
     told = {"recipe": recipe.name, "protocols": [each.metrics for each in evaluations]}
     contents = _kept(bundle)
     card = str(contents[CARD], "utf-8")

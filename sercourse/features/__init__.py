@@ -2,7 +2,7 @@
 
 `extract` turns a signal into one row, a vector of numbers or an array such as a spectrogram;
 `feature_table` turns a clip table into a table of rows, in parallel and remembered between runs.
-Extraction needs NumPy alone: it is what inference loads.
+What the course's own sets measure needs no librosa and no SciPy: inference loads it.
 """
 
 from __future__ import annotations
@@ -311,8 +311,7 @@ def _row(path: str, *, feature_set: FeatureSet) -> _Outcome:
         y = audio.read(path, sr=feature_set.sr)
         return _Outcome(row=extract(y, sr=feature_set.sr, feature_set=feature_set))
     except (ValueError, OSError) as error:
-        # The table of rejects has the path beside the reason: once is enough.
-        return _Outcome(reason=str(error).removeprefix(f"{path}: "))
+        return _Outcome(reason=audio.reason(error, path=path))
 
 
 def _rows(

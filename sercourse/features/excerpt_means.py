@@ -61,7 +61,7 @@ def excerpt_means(y: NDArray[Any], *, sr: int) -> Array:
     >>> dict(zip(EXCERPT_MEANS_NAMES, measured.round(1), strict=True))["zero_crossings"]
     np.float64(0.5)
     """
-    y = mfcc.excerpt(y, sr=sr, offset=OFFSET, seconds=SECONDS)
+    y = spectrogram.excerpt(y, sr=sr, offset=OFFSET, seconds=SECONDS)
     power = mfcc.power_spectrogram(y)
     filters = spectrogram.mel_filters(sr=sr, n_fft=mfcc.N_FFT, n_mels=N_MELS, fmin=0.0, fmax=sr / 2)
     tracks = [

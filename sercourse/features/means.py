@@ -17,6 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sercourse.features import short_term
+
 Array = NDArray[np.floating]
 
 PARTS: dict[str, tuple[str, ...]] = {
@@ -73,6 +75,12 @@ def means(y: NDArray[Any], *, sr: int, parts: Iterable[str] = tuple(PARTS)) -> A
     ndarray, shape (n_features,)
         In the order of `PARTS`.
 
+    Raises
+    ------
+    ValueError
+        If the clip is shorter than 0.3 s or not one channel of finite samples, or there is no
+        such part.
+
     References
     ----------
     Jiang et al., "Music type classification by spectral contrast feature", 2002,
@@ -86,7 +94,9 @@ def means(y: NDArray[Any], *, sr: int, parts: Iterable[str] = tuple(PARTS)) -> A
     >>> means(noise, sr=16_000, parts=["chroma", "tonnetz"]).shape
     (18,)
     """
-    spectra = _Spectra(np.asarray(y), sr)
+    y = np.asarray(y)
+    short_term.require_clip(y, sr=sr)
+    spectra = _Spectra(y, sr)
     with _quiet():
         described = [_DESCRIPTORS[part](spectra) for part in chosen_parts(parts)]
     return np.concatenate([each.mean(axis=1) for each in described])

@@ -7,7 +7,6 @@ by value.
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -21,7 +20,6 @@ Array = NDArray[np.floating]
 N_FFT, HOP = 2048, 512  # [samples]
 N_MELS = 128
 TOP_DB = 80.0
-SHORTEST_SECONDS = 0.3  # that must be left after the offset
 
 IMAGE_OFFSET, IMAGE_SECONDS = 0.5, 2.5
 IMAGE_COEFFICIENTS = 39
@@ -57,36 +55,7 @@ def mfcc(power: Array, *, sr: int, n_mfcc: int) -> Array:
     n_fft = 2 * (power.shape[1] - 1)
     mel = spectrogram.mel_filters(sr=sr, n_fft=n_fft, n_mels=N_MELS, fmin=0.0, fmax=sr / 2)
     level = spectrogram.decibel(power @ mel.T, reference=1.0, top_db=TOP_DB)
-    return level @ cosines(n=N_MELS, n_kept=n_mfcc)
-
-
-@lru_cache(maxsize=8)
-def cosines(*, n: int, n_kept: int) -> NDArray[np.float64]:
-    """Return the first columns of the orthonormal cosine transform (DCT-II) of `n` points.
-
-    Parameters
-    ----------
-    n : int
-        Points that are transformed.
-    n_kept : int
-        Coefficients that are kept, `n` at most.
-
-    Returns
-    -------
-    ndarray, shape (n, n_kept)
-        Read-only; ``c = x @ cosines`` are the coefficients, ``c @ cosines.T`` what they tell of x.
-
-    Examples
-    --------
-    >>> C = cosines(n=8, n_kept=3)
-    >>> bool(np.allclose(C.T @ C, np.eye(3)))
-    True
-    """
-    angle = np.pi * np.arange(n_kept) * (np.arange(n)[:, np.newaxis] + 0.5) / n
-    basis = np.sqrt(2 / n) * np.cos(angle)
-    basis[:, 0] /= np.sqrt(2)
-    basis.flags.writeable = False
-    return basis
+    return level @ short_term.cosines(n=N_MELS, n_kept=n_mfcc)
 
 
 def mfcc_image(y: NDArray[Any], *, sr: int) -> NDArray[np.float32]:
@@ -118,7 +87,7 @@ def mfcc_image(y: NDArray[Any], *, sr: int) -> NDArray[np.float32]:
     >>> mfcc_image(noise, sr=44_100).shape
     (216, 39)
     """
-    y = excerpt(y, sr=sr, offset=IMAGE_OFFSET, seconds=IMAGE_SECONDS)
+    y = spectrogram.excerpt(y, sr=sr, offset=IMAGE_OFFSET, seconds=IMAGE_SECONDS)
     y = audio.pad(y, length=round(IMAGE_SECONDS * sr))
     return mfcc(power_spectrogram(y), sr=sr, n_mfcc=IMAGE_COEFFICIENTS).astype(np.float32)
 
@@ -128,31 +97,3 @@ def power_spectrogram(y: NDArray[Any]) -> Array:
     return spectrogram.power_spectrogram(
         y, frame_length=N_FFT, hop_length=HOP, n_fft=N_FFT, window="hann", centred=True
     )
-
-
-def excerpt(y: NDArray[Any], *, sr: int, offset: float, seconds: float) -> NDArray[np.float64]:
-    """Return so many seconds of a clip, or as many as there are, from an offset [s] on.
-
-    Raises
-    ------
-    ValueError
-        If fewer than 0.3 s are left, they are silent, or the clip is not finite.
-
-    Examples
-    --------
-    >>> excerpt(np.arange(1.0, 11.0), sr=10, offset=0.5, seconds=0.4)
-    array([6., 7., 8., 9.])
-    """
-    y = np.asarray(y, dtype=np.float64)
-    short_term.require_signal(y)
-    shortest = offset + SHORTEST_SECONDS
-    if len(y) < shortest * sr:
-        raise ValueError(
-            f"the clip lasts {len(y) / sr:.2f} s: at least {shortest:g} s is needed, as it is read "
-            f"from {offset:g} s on"
-        )
-    start = round(offset * sr)
-    y = y[start : start + round(seconds * sr)]
-    if not np.ptp(y):
-        raise ValueError(f"the clip is silent from {offset:g} s on: record it again")
-    return y

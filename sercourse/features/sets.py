@@ -45,18 +45,19 @@ class FeatureSet:
     version : int
         Raised whenever the function's numbers change, so that no cached table outlives them.
     pre_emphasis : float
-        Coefficient of the pre-emphasis before everything else; 0 for none.
+        Coefficient of the pre-emphasis, which comes last before `function`; 0 for none.
     speed : float
-        Factor by which the signal is played faster first, to augment a training set; 1 for none.
+        Factor by which the signal is played faster, after `changes` and `noise`, to augment a
+        training set; 1 for none.
     shape : tuple of int
         Shape of a row that is an array, float32; () for a vector of ``len(names)``, float64.
     noise : tuple of float, optional
-        Range of signal-to-noise ratios [dB]: white noise at one of them is added before everything
-        else, to augment a training set.
+        Range of signal-to-noise ratios [dB]: white noise at one of them is added after `changes`,
+        to augment a training set.
     draw : int
         Which noise: each number draws another one for the same signal.
     changes : tuple of Change
-        What else is done to the signal first, one after the other, to augment a training set.
+        What is done to the signal first, one after the other, to augment a training set.
     longest : float
         Words that last longer [s] are judged in parts: corpora have clips of one sentence, and
         models know nothing longer.

@@ -18,6 +18,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sercourse import audio
+
 Array = NDArray[np.float64]
 
 EPS = 1e-7
@@ -119,6 +121,21 @@ def require_signal(y: NDArray[Any]) -> None:
     if not finite.all():
         where = int(np.argmin(finite))
         raise ValueError(f"sample {where} of the signal is {y[where]}: give finite samples")
+
+
+def require_clip(y: NDArray[Any], *, sr: int) -> None:
+    """Refuse what is not one channel of finite samples, long enough to hold a word.
+
+    Raises
+    ------
+    ValueError
+        As `require_signal` does, or if it is shorter than 0.3 s.
+    """
+    require_signal(y)
+    if len(y) < audio.MIN_SECONDS * sr:
+        raise ValueError(
+            f"the clip lasts {len(y) / sr:.2f} s: at least {audio.MIN_SECONDS} s is needed"
+        )
 
 
 def _require_one_channel(y: NDArray[Any]) -> None:
@@ -367,7 +384,36 @@ def mfcc(frames: Array, *, sr: int, n_mfcc: int = N_MFCC) -> Array:
     level = 20 * np.log10(bands)
     # The coefficients kept do not see a constant. Without it silence gives zeros, not round-off.
     level -= level[:, :1]
-    return level @ _dct_basis(N_MELS, n_mfcc)
+    return level @ cosines(n=N_MELS, n_kept=n_mfcc + 1)[:, 1:]
+
+
+@lru_cache(maxsize=8)
+def cosines(*, n: int, n_kept: int) -> NDArray[np.float64]:
+    """Return the first columns of the orthonormal cosine transform (DCT-II) of `n` points.
+
+    Parameters
+    ----------
+    n : int
+        Points that are transformed.
+    n_kept : int
+        Coefficients that are kept, `n` at most.
+
+    Returns
+    -------
+    ndarray, shape (n, n_kept)
+        Read-only; ``c = x @ cosines`` are the coefficients, ``c @ cosines.T`` what they tell of x.
+
+    Examples
+    --------
+    >>> C = cosines(n=8, n_kept=3)
+    >>> bool(np.allclose(C.T @ C, np.eye(3)))
+    True
+    """
+    angle = np.pi * np.arange(n_kept) * (np.arange(n)[:, np.newaxis] + 0.5) / n
+    basis = np.sqrt(2 / n) * np.cos(angle)
+    basis[:, 0] /= np.sqrt(2)
+    basis.flags.writeable = False
+    return basis
 
 
 @lru_cache(maxsize=16)
@@ -490,13 +536,3 @@ def _window(length: int) -> Array:
     window = np.hamming(length)
     window.flags.writeable = False
     return window
-
-
-@lru_cache(maxsize=16)
-def _dct_basis(n_inputs: int, n_coefficients: int) -> Array:
-    """Return the orthonormal DCT-II, coefficients 1 to n_coefficients, as a matrix."""
-    order = np.arange(1, n_coefficients + 1)
-    position = np.arange(n_inputs)[:, None] + 0.5
-    basis = np.sqrt(2 / n_inputs) * np.cos(np.pi / n_inputs * position * order)
-    basis.flags.writeable = False
-    return basis

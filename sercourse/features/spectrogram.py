@@ -26,7 +26,6 @@ SMALLEST_POWER = 1e-10
 """Powers below count as this one, so that silence has a logarithm: librosa's choice."""
 
 CLASSIC_OFFSET = 0.5  # [s]; RAVDESS clips start with about that much silence
-CLASSIC_SHORTEST = 0.3  # [s] that must be left after the offset
 CLASSIC_LENGTH = 49_100  # [samples]
 CLASSIC_FRAME, CLASSIC_HOP, CLASSIC_N_FFT = 256, 128, 512  # [samples]
 CLASSIC_MELS = 128
@@ -117,6 +116,36 @@ def power_spectrogram(
     taper = _window(window, frame_length).astype(np.result_type(y, np.float32), copy=False)
     spectrum = np.fft.rfft(framed * taper, n_fft, axis=1)
     return spectrum.real**2 + spectrum.imag**2
+
+
+def excerpt(
+    y: NDArray[Any], *, sr: int, offset: float, seconds: float | None = None
+) -> NDArray[np.float64]:
+    """Return so many seconds of a clip, or as many as there are, from an offset [s] on.
+
+    Raises
+    ------
+    ValueError
+        If fewer than 0.3 s are left, they are silent, or the clip is not finite.
+
+    Examples
+    --------
+    >>> excerpt(np.arange(1.0, 11.0), sr=10, offset=0.5, seconds=0.4)
+    array([6., 7., 8., 9.])
+    """
+    y = np.asarray(y, dtype=np.float64)
+    short_term.require_signal(y)
+    shortest = offset + audio.MIN_SECONDS
+    if len(y) < shortest * sr:
+        raise ValueError(
+            f"the clip lasts {len(y) / sr:.2f} s: at least {shortest:g} s is needed, as it is read "
+            f"from {offset:g} s on"
+        )
+    y = y[round(offset * sr) :]
+    y = y if seconds is None else y[: round(seconds * sr)]
+    if not np.ptp(y):
+        raise ValueError(f"the clip is silent from {offset:g} s on: record it again")
+    return y
 
 
 @lru_cache(maxsize=16)
@@ -330,8 +359,6 @@ def log_mel(y: NDArray[Any], *, sr: int) -> NDArray[np.float32]:
     >>> X.shape, float(X.min()), float(X.max())
     ((288, 64), -70.0, 0.0)
     """
-    y = np.asarray(y, dtype=np.float64)
-    short_term.require_signal(y)
     level = _words_level(voice.speech(y, sr=sr), sr=sr)
     return _fitted(level, n_frames=LOG_MEL_FRAMES).astype(np.float32)
 
@@ -366,8 +393,6 @@ def log_mel_segments(y: NDArray[Any], *, sr: int) -> NDArray[np.float32]:
     >>> X.shape, (X > -70).any(axis=(1, 2)).tolist()
     ((4, 300, 64), [True, True, False, False])
     """
-    y = np.asarray(y, dtype=np.float64)
-    short_term.require_signal(y)
     words = _loudest(voice.speech(y, sr=sr), length=round(LONGEST_SECONDS * sr))
     n_segments, n_frames, _ = LOG_MEL_SEGMENTS_SHAPE
     level = _words_level(words, sr=sr)
@@ -430,7 +455,6 @@ def segment_powers(y: NDArray[Any], *, sr: int) -> list[Array]:
         As many as the clip has segments.
     """
     y = np.asarray(y, dtype=np.float64)
-    short_term.require_signal(y)
     _require_audible(y, sr=sr)
     y = audio.normalize_peak(_loudest(y, length=round(LONGEST_SECONDS * sr)))
     return [
@@ -499,10 +523,7 @@ def _loudest(y: Array, *, length: int) -> Array:
 
 
 def _require_audible(y: Array, *, sr: int) -> None:
-    if len(y) < audio.MIN_SECONDS * sr:
-        raise ValueError(
-            f"the clip lasts {len(y) / sr:.2f} s: at least {audio.MIN_SECONDS} s is needed"
-        )
+    short_term.require_clip(y, sr=sr)
     if np.abs(y).max() < np.finfo(np.float32).tiny:  # what audio.normalize_peak takes for silence
         raise ValueError("the clip is silent: record it again, or leave it out")
 
@@ -517,17 +538,7 @@ def _fitted(level: Array, *, n_frames: int) -> Array:
 
 def _standardized(y: NDArray[Any], *, sr: int) -> NDArray[np.float64]:
     """Return the clip after its offset, with mean 0 and standard deviation 1."""
-    y = np.asarray(y, dtype=np.float64)
-    short_term.require_signal(y)
-    shortest = CLASSIC_OFFSET + CLASSIC_SHORTEST
-    if len(y) < shortest * sr:
-        raise ValueError(
-            f"the clip lasts {len(y) / sr:.2f} s: at least {shortest:g} s is needed, as it is read "
-            f"from {CLASSIC_OFFSET} s on"
-        )
-    y = y[round(CLASSIC_OFFSET * sr) :]
-    if not np.ptp(y):
-        raise ValueError(f"the clip is silent from {CLASSIC_OFFSET} s on: record it again")
+    y = excerpt(y, sr=sr, offset=CLASSIC_OFFSET)
     return (y - y.mean()) / y.std()
 
 

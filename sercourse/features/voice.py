@@ -37,7 +37,6 @@ VOICED_ABOVE = 0.5  # normalised autocorrelation
 OCTAVE_COST = 0.02  # per octave below the highest pitch, so that multiples of the period lose
 LARGEST_PITCH_STEP = 4.0  # [semitones a frame]; more is a jump between octaves
 DELTA_REACH = 4  # frames to either side
-SHORTEST_CLIP = 0.3  # [s]
 MARGIN_SECONDS = 0.05
 
 SHAPE_NAMES = ("pitch", "voicing", "centroid", "spread", "flatness", "flux")
@@ -141,7 +140,7 @@ def tracks(y: NDArray[Any], *, sr: int) -> Tracks:
     pitch = 12 * np.log2(frequency / 100)
     pitch = np.interp(np.arange(len(pitch)), np.flatnonzero(voiced), pitch[voiced])
     shape = np.column_stack([pitch, voicing, spectral_shape(power, sr=sr)]) * SHAPE_SCALE
-    mfcc = log_mel @ _cosines(N_MELS)[:, :N_MFCC]
+    mfcc = log_mel @ short_term.cosines(n=N_MELS, n_kept=N_MFCC)
     table = [mfcc, DELTA_SCALE * slope(mfcc), DELTA2_SCALE * slope(slope(mfcc))]
     table += [shape, DELTA_SCALE * slope(shape), CONTRAST_SCALE * contrast(power, sr=sr)]
     return Tracks(log_mel, level, pitch, voiced, active, np.concatenate(table, axis=1))
@@ -276,8 +275,8 @@ def contour(measured: Tracks) -> Array:
     times = np.linspace(0, len(course) - 1, CONTOUR_POINTS)
     at = np.arange(len(course))
     course = np.column_stack([np.interp(times, at, track) for track in course.T])
-    components = _cosines(CONTOUR_POINTS)[:, 1 : CONTOUR_ORDERS + 1].T @ course
-    return components.ravel()
+    orders = short_term.cosines(n=CONTOUR_POINTS, n_kept=CONTOUR_ORDERS + 1)[:, 1:]
+    return (orders.T @ course).ravel()
 
 
 def percentiles(measured: Tracks) -> Array:
@@ -345,13 +344,11 @@ def speech(y: NDArray[Any], *, sr: int) -> Array:
     Raises
     ------
     ValueError
-        If the clip is shorter than 0.3 s or silent.
+        If the clip is not one channel of finite samples, shorter than 0.3 s, or silent.
     """
-    if len(y) < SHORTEST_CLIP * sr:
-        raise ValueError(
-            f"the clip lasts {len(y) / sr:.2f} s: at least {SHORTEST_CLIP} s of speech is needed"
-        )
-    y = audio.normalize_peak(np.asarray(y, dtype=np.float64), peak=0.5)
+    y = np.asarray(y, dtype=np.float64)
+    short_term.require_clip(y, sr=sr)
+    y = audio.normalize_peak(y, peak=0.5)
     if not y.any():
         raise ValueError("the clip is silent: no feature can be computed; record it again")
     length, hop = short_term.frame_length(sr=sr), short_term.hop_length(sr=sr)
@@ -375,15 +372,6 @@ def _autocorrelation(framed: Array) -> Array:
     spectrum = np.fft.rfft(framed, 2 ** int(np.ceil(np.log2(2 * n))), axis=1)
     product = np.fft.irfft(spectrum.real**2 + spectrum.imag**2, axis=1)[:, :n]
     return product / (product[:, :1] + 1e-9) + 1e-9
-
-
-@lru_cache(maxsize=4)
-def _cosines(n: int) -> Array:
-    """Return the orthonormal type-2 discrete cosine transform of n points, a column for each."""
-    basis = np.sqrt(2 / n) * np.cos(np.pi / n * np.outer(np.arange(n) + 0.5, np.arange(n)))
-    basis[:, 0] /= np.sqrt(2)
-    basis.flags.writeable = False
-    return basis
 
 
 @lru_cache(maxsize=4)

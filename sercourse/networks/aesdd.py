@@ -1,9 +1,9 @@
-"""The ancestor's three networks on AESDD: convolutions over one segment of a mel spectrogram.
+"""Networks on AESDD: convolutions over one segment of a mel spectrogram.
 
-They are those of github.com/JadeArpaliangeas/Speech-Emotion-Recognition-CNN, layer by layer:
-convolutions with ReLU, each followed by max pooling, then dropout and dense layers. The ancestor's
-pictures lie with frequency down and time across; here time goes down, as everywhere in the course,
-which turns each kernel on its side and changes nothing else.
+The first three are those of github.com/JadeArpaliangeas/Speech-Emotion-Recognition-CNN, layer by
+layer: convolutions with ReLU, each followed by max pooling, then dropout and dense layers. The
+ancestor's pictures lie with frequency down and time across; here time goes down, as everywhere in
+the course, which turns each kernel on its side and changes nothing else. The fourth is deeper.
 """
 
 from __future__ import annotations

@@ -54,11 +54,6 @@ class FittedNetwork:
     progress: tuple[Progress, ...]
     settled: dict[str, float]
 
-    @property
-    def classes_(self) -> NDArray[np.intp]:
-        """Labels as numbers, in the order of the probabilities."""
-        return np.arange(self.members[0].output_shape[-1])
-
     @cached_property
     def model(self) -> keras.Model:
         """One Keras model from input to calibrated probabilities."""
@@ -77,7 +72,7 @@ class FittedNetwork:
         return softmax(np.mean(scores, axis=0))
 
     def contents(self) -> dict[str, bytes]:
-        """Return the model as files of a bundle, by name without suffix."""
+        """Return the model as files of a bundle, by suffix."""
         return {".onnx": export.to_onnx(self.model), ".keras": export.to_keras(self.model)}
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sercourse.features import mfcc
+from sercourse.features import mfcc, short_term
 from sercourse.networks.backend import quiet_keras
 from sercourse.networks.cnn_lstm import CNN_LSTM_TRAINING, augment_spectrograms, cnn_lstm
 from sercourse.networks.training import Training
@@ -146,7 +146,7 @@ def augment_mfcc(X: Array, T: Array, *, rng: np.random.Generator) -> tuple[Array
 
 def _to_bands(n_coefficients: int) -> NDArray[np.float32]:
     """Return what turns cepstra into the curve that they are of, read off at 64 bands [dB]."""
-    waves = mfcc.cosines(n=N_BANDS, n_kept=n_coefficients).T
+    waves = short_term.cosines(n=N_BANDS, n_kept=n_coefficients).T
     return (waves * np.sqrt(N_BANDS / mfcc.N_MELS)).astype(np.float32)
 
 

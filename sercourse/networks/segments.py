@@ -160,7 +160,7 @@ class FittedSegments:
         return sums / np.bincount(owner, minlength=len(X))[:, np.newaxis]
 
     def contents(self) -> dict[str, bytes]:
-        """Return the model as files of a bundle, by name without suffix."""
+        """Return the model as files of a bundle, by suffix."""
         return {".onnx": export.to_onnx(self.model), ".keras": export.to_keras(self.model)}
 
 

@@ -326,7 +326,9 @@ def temperature(scores: Array, y: Codes) -> float:
 
 
 def class_weights(y: Codes, *, n_labels: int) -> NDArray[np.float32]:
-    """Return a weight for each label, so that rare ones count as much in all; their mean is 1.
+    """Return a weight for each label, so that rare ones count as much in all.
+
+    Over the clips, its mean is 1.
 
     Examples
     --------
