@@ -21,97 +21,108 @@ if TYPE_CHECKING:
 
 def add_parsers(subparsers: argparse._SubParsersAction) -> None:
     """Register `evaluate`, `train`, `train-gender`, `predict` and `models`."""
-    evaluate = subparsers.add_parser(
+    for add in (_add_evaluate, _add_train, _add_train_gender, _add_predict, _add_models):
+        add(subparsers)
+
+
+def _add_evaluate(subparsers: argparse._SubParsersAction) -> None:
+    parser = subparsers.add_parser(
         "evaluate",
         help="measure a recipe under a protocol",
         description="Measure a recipe under a protocol. Each fold is stored as it ends: after an "
         "interruption the same command goes on from there.",
     )
-    _add_recipe(evaluate)
-    evaluate.add_argument(
+    _add_recipe(parser)
+    parser.add_argument(
         "--protocol",
         required=True,
         metavar="NAME",
         help="random, recording, speaker, speaker+norm, speaker+enrol or given",
     )
-    evaluate.add_argument(
+    parser.add_argument(
         "--target",
         default="emotion",
         metavar="NAME",
         help="what is asked of a clip: emotion, gender or emotion+gender; default: emotion",
     )
-    _add_seeds(evaluate)
-    evaluate.add_argument(
+    _add_seeds(parser)
+    parser.add_argument(
         "--folds", metavar="A,B", help='only these, such as "fold 1,fold 2"; default: all'
     )
-    evaluate.add_argument(
+    parser.add_argument(
         "--leave-out",
         metavar="A,B",
         help="speakers without whose clips all is done, such as those of a test fold while you "
         "compare recipes",
     )
-    evaluate.add_argument(
+    parser.add_argument(
         "--training-seed",
         type=int,
         metavar="N",
         help="of a network: how it starts, and in which order it is shown the clips; default: 0",
     )
-    evaluate.add_argument(
+    parser.add_argument(
         "--precision",
         metavar="NAME",
         help="of a network's training: float32 (the default) or bfloat16, which takes half the "
         "time on processors made for it",
     )
-    evaluate.add_argument("--json", metavar="FILE", type=Path, help="also write the result there")
-    evaluate.set_defaults(run=_evaluate)
+    parser.add_argument("--json", metavar="FILE", type=Path, help="also write the result there")
+    parser.set_defaults(run=_evaluate)
 
-    train = subparsers.add_parser(
+
+def _add_train(subparsers: argparse._SubParsersAction) -> None:
+    parser = subparsers.add_parser(
         "train",
         help="train a recipe on a corpus and save the bundle",
         description="Train a recipe on all clips of a corpus and save the bundle, with the figures "
         "of each protocol that --measure names (stored folds are used again).",
     )
-    _add_recipe(train)
-    train.add_argument(
+    _add_recipe(parser)
+    parser.add_argument(
         "--out", required=True, metavar="DIR", type=Path, help="folder of the bundle"
     )
-    train.add_argument(
+    parser.add_argument(
         "--measure",
         action="append",
         metavar="PROTOCOL[:EMOTIONS]",
         help="such as speaker or random:happy,sad; may be repeated; default: speaker, or random "
         "where speakers are unknown",
     )
-    _add_seeds(train)
-    train.set_defaults(run=_train)
+    _add_seeds(parser)
+    parser.set_defaults(run=_train)
 
-    train_gender = subparsers.add_parser(
+
+def _add_train_gender(subparsers: argparse._SubParsersAction) -> None:
+    parser = subparsers.add_parser(
         "train-gender",
         help="let a trained model also say whether a voice is female or male",
         description="Train a second, small model on a corpus and put it into a bundle, whose "
         "models of emotions stay as they are. Do it again after the bundle was trained anew.",
     )
-    train_gender.add_argument("model", metavar="MODEL", help="a bundle, by name or folder")
-    _add_corpus(train_gender)
-    train_gender.add_argument(
-        "--recipe", default="logistic", metavar="RECIPE", help="default: logistic"
-    )
-    train_gender.set_defaults(run=_train_gender)
+    parser.add_argument("model", metavar="MODEL", help="a bundle, by name or folder")
+    _add_corpus(parser)
+    parser.add_argument("--recipe", default="logistic", metavar="RECIPE", help="default: logistic")
+    parser.set_defaults(run=_train_gender)
 
-    predict = subparsers.add_parser(
+
+def _add_predict(subparsers: argparse._SubParsersAction) -> None:
+    parser = subparsers.add_parser(
         "predict",
         help="name the emotion in sound files",
         description="Name the emotion in sound files of any format, rate and length. Exit status 1 "
         "if a file could not be judged; the others are done all the same.",
     )
-    predict.add_argument("files", nargs="+", metavar="FILE", type=Path, help="files or folders")
-    add_model(predict)
-    predict.add_argument("--json", action="store_true", help="print one JSON list")
-    over_time.add_arguments(predict)
-    predict.set_defaults(run=_predict)
+    parser.add_argument("files", nargs="+", metavar="FILE", type=Path, help="files or folders")
+    add_model(parser)
+    parser.add_argument("--json", action="store_true", help="print one JSON list")
+    over_time.add_arguments(parser)
+    parser.set_defaults(run=_predict)
 
-    models = subparsers.add_parser("models", help="list the trained models and how good they are")
-    models.set_defaults(run=_models)
+
+def _add_models(subparsers: argparse._SubParsersAction) -> None:
+    parser = subparsers.add_parser("models", help="list the trained models and how good they are")
+    parser.set_defaults(run=_models)
 
 
 def add_model(parser: argparse.ArgumentParser) -> None:

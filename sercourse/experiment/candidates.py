@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from sercourse import classical, evaluate, labels, networks
 from sercourse.experiment.dataset import Array
+from sercourse.recipes.toolkit import RNN
 
-RNN = "rnn"
 RNN_LAYERS: tuple[dict[str, Any], ...] = (
     {"lstm_units": [128, 128], "dense_units": [128, 128], "dropout": 0.3},
     {"lstm_units": [64], "dense_units": [64], "dropout": 0.3},

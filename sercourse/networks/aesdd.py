@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from sercourse import augment
 from sercourse.features import spectrogram
-from sercourse.networks.backend import quiet_keras
+from sercourse.networks.backend import quiet_keras, refuse_lone_label
 from sercourse.networks.training import Training
 
 if TYPE_CHECKING:
@@ -216,8 +216,7 @@ def _refuse(
     kernel: int,
 ) -> None:
     """Refuse sizes of which no network can be made."""
-    if n_labels < 2:
-        raise ValueError(f"n_labels is {n_labels}: give at least two emotions to tell apart")
+    refuse_lone_label(n_labels)
     n_poolings, band_poolings = halvings
     if not 0 <= band_poolings <= n_poolings:
         raise ValueError(

@@ -102,6 +102,18 @@ def precision(name: str) -> Iterator[None]:
         config.set_dtype_policy(before)
 
 
+def refuse_lone_label(n_labels: int) -> None:
+    """Refuse a network that would have nothing to tell apart.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than two labels.
+    """
+    if n_labels < 2:
+        raise ValueError(f"n_labels is {n_labels}: give at least two emotions to tell apart")
+
+
 @contextlib.contextmanager
 def _without_banners() -> Iterator[None]:
     """Drop the log lines that are written to standard error meanwhile; pass on all others.

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sercourse.networks.backend import quiet_keras
+from sercourse.networks.backend import quiet_keras, refuse_lone_label
 
 if TYPE_CHECKING:
     import keras
@@ -120,8 +120,7 @@ def _recurrence(n_labels: int, dropout: float) -> list[keras.layers.Layer]:
 
 
 def _checked(input_shape: tuple[int, ...], *, n_labels: int) -> tuple[int, ...]:
-    if n_labels < 2:
-        raise ValueError(f"n_labels is {n_labels}: give at least two emotions to tell apart")
+    refuse_lone_label(n_labels)
     if len(input_shape) != 3 or min(input_shape) < 1:
         raise ValueError(
             f"the input shape is {input_shape}: give three sizes, windows, frames and bands"

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from sercourse import augment
 from sercourse.features import spectrogram
-from sercourse.networks.backend import quiet_keras
+from sercourse.networks.backend import quiet_keras, refuse_lone_label
 from sercourse.networks.training import Training
 
 if TYPE_CHECKING:
@@ -71,6 +71,8 @@ def cnn_lstm(
     ------
     ModuleNotFoundError
         If Keras is not installed.
+    ValueError
+        If there are fewer than two labels.
 
     Examples
     --------
@@ -78,6 +80,7 @@ def cnn_lstm(
     >>> model.output_shape
     (None, 8)
     """
+    refuse_lone_label(n_labels)
     keras: Any = quiet_keras()
     layers = keras.layers
     inputs = keras.Input(input_shape, name="log_mel")

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sercourse.features import mfcc, short_term
-from sercourse.networks.backend import quiet_keras
+from sercourse.networks.backend import quiet_keras, refuse_lone_label
 from sercourse.networks.cnn_lstm import CNN_LSTM_TRAINING, augment_spectrograms, cnn_lstm
 from sercourse.networks.training import Training
 
@@ -152,8 +152,7 @@ def _to_bands(n_coefficients: int) -> NDArray[np.float32]:
 
 def _refuse(n_labels: int, input_shape: tuple[int, ...], *, dropout: float) -> None:
     """Refuse sizes of which no network can be made."""
-    if n_labels < 2:
-        raise ValueError(f"n_labels is {n_labels}: give at least two emotions to tell apart")
+    refuse_lone_label(n_labels)
     if len(input_shape) != 2 or input_shape[0] < 27 or input_shape[1] < 33:
         raise ValueError(
             f"the input shape is {input_shape}: give two sizes, at least 27 frames and 33 "

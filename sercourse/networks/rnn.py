@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sercourse.networks.backend import quiet_keras
+from sercourse.networks.backend import quiet_keras, refuse_lone_label
 from sercourse.networks.learner import FittedNetwork
 from sercourse.networks.training import Training, logits, softmax
 
@@ -104,8 +104,7 @@ def _refuse(
     n_labels: int, input_shape: tuple[int, ...], lstm_units: Sequence[int], dropout: float
 ) -> None:
     """Refuse sizes of which no network can be made."""
-    if n_labels < 2:
-        raise ValueError(f"n_labels is {n_labels}: give at least two emotions to tell apart")
+    refuse_lone_label(n_labels)
     if len(input_shape) not in (1, 2):
         raise ValueError(f"the input shape is {input_shape}: give features, or frames and features")
     if not lstm_units:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sercourse import augment
-from sercourse.networks.backend import quiet_keras
+from sercourse.networks.backend import quiet_keras, refuse_lone_label
 from sercourse.networks.training import Training
 
 if TYPE_CHECKING:
@@ -59,12 +59,15 @@ def mlp(*, n_labels: int, input_shape: tuple[int], units: Sequence[int] = MLP_UN
     ------
     ModuleNotFoundError
         If Keras is not installed.
+    ValueError
+        If there are fewer than two labels.
 
     Examples
     --------
     >>> mlp(n_labels=8, input_shape=(162,)).count_params()
     31864
     """
+    refuse_lone_label(n_labels)
     keras: Any = quiet_keras()
     layers = keras.layers
     x = inputs = keras.Input(input_shape, name="features")
@@ -97,6 +100,7 @@ def vector_cnn(
     >>> vector_cnn(n_labels=8, input_shape=(162,)).output_shape
     (None, 8)
     """
+    refuse_lone_label(n_labels)
     keras: Any = quiet_keras()
     layers = keras.layers
     inputs = keras.Input(input_shape, name="features")
@@ -129,6 +133,7 @@ def vector_lstm(
     >>> vector_lstm(n_labels=8, input_shape=(162,)).output_shape
     (None, 8)
     """
+    refuse_lone_label(n_labels)
     keras: Any = quiet_keras()
     layers = keras.layers
     inputs = keras.Input(input_shape, name="features")
@@ -163,6 +168,7 @@ def wide_mlp(
     >>> wide_mlp(n_labels=8, input_shape=(162,)).output_shape
     (None, 8)
     """
+    refuse_lone_label(n_labels)
     keras: Any = quiet_keras()
     layers = keras.layers
     inputs = keras.Input(input_shape, name="features")

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from sercourse.plots import signals
-from sercourse.plots.style import EMOTION_COLOURS, INK, axes_or_new
+from sercourse.plots.style import EMOTION_COLOURS, GREY, INK, axes_or_new
 
 Array = NDArray[Any]
 Series = Mapping[str, Array]
@@ -20,9 +20,8 @@ Series = Mapping[str, Array]
 WIDTH = 7.0
 """Width of a figure [inch]."""
 
-_GREY = "#a9b0b8"  # what something else is compared with
 _LINES: tuple[dict[str, Any], ...] = (
-    {"color": _GREY},
+    {"color": GREY},
     {"color": INK},
     {"color": INK, "linestyle": "--"},
 )
@@ -87,7 +86,7 @@ def framing(
     start = max(0, min(start, len(y) - length))
     piece = np.pad(y[start : start + length], (0, max(0, length - len(y))))
     milliseconds = 1000 * np.arange(len(piece)) / sr
-    ax.plot(milliseconds, 0.9 * piece / np.abs(piece).max(initial=1e-9), color=_GREY)
+    ax.plot(milliseconds, 0.9 * piece / np.abs(piece).max(initial=1e-9), color=GREY)
     for number in range(_N_FRAMES):
         first, base = number * hop_length, -1.7 - 0.75 * number
         span = milliseconds[first : first + len(window)]
@@ -261,8 +260,8 @@ def distribution(
     ndarray of Axes, shape (2,)
     """
     axes = _grid(1, 2, height=2.2, width_ratios=[2.2, 1], sharey=True)[0]
-    axes[0].plot(hop_seconds * np.arange(len(series)), series, color=_GREY)
-    axes[1].hist(series, bins=30, orientation="horizontal", color=_GREY)
+    axes[0].plot(hop_seconds * np.arange(len(series)), series, color=GREY)
+    axes[1].hist(series, bins=30, orientation="horizontal", color=GREY)
     shades = plt.get_cmap("viridis")(np.linspace(0, 0.85, len(marks)))
     for (name, value), shade in zip(marks.items(), shades, strict=True):
         for ax in axes:
@@ -297,7 +296,7 @@ def table_of_shares(
             colour = "white" if value > 0.6 * np.nanmax(percent) else INK
             at = {"ha": "center", "va": "center_baseline"}
             ax.text(column, row, f"{value:.0f}", color=colour, size=7.5, **at)
-    ax.set_facecolor(_GREY)  # behind cells without a value
+    ax.set_facecolor(GREY)  # behind cells without a value
     ax.set_xticks(range(len(columns)), columns, size=7.5)
     ax.set_yticks(range(len(rows)), rows)
     ax.tick_params(length=0)
@@ -327,8 +326,8 @@ def emotion_against_speaker(
         style = {"s": 18, "alpha": 0.75, "linewidth": 0, "marker": marker}
         ax.scatter(*points, color=shade, label=family, **style)
     right, top = 108 * emotion.max(), 105 * max(emotion.max(), speaker.max())
-    ax.plot([0, top], [0, top], color=_GREY)
-    ax.axvline(100 * chance, color=_GREY, linestyle=":", label="emotions shuffled")
+    ax.plot([0, top], [0, top], color=GREY)
+    ax.axvline(100 * chance, color=GREY, linestyle=":", label="emotions shuffled")
     ax.set(xlabel="variance explained by emotion [%]", xlim=(0, right))
     ax.set(ylabel="variance explained by speaker [%]", ylim=(0, top))
     ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))

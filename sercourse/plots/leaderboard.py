@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -13,15 +12,13 @@ from matplotlib.colors import ListedColormap
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from numpy.typing import NDArray
 
-from sercourse.plots.placing import GREY, label_dots
-from sercourse.plots.style import INK, axes_or_new
+from sercourse.plots.placing import label_dots
+from sercourse.plots.style import GREY, INK, MAP, PALE, axes_or_new
 
 Array = NDArray[Any]
 
-PALE = "#e6e9ec"
 NEW, KNOWN = INK, "#b0763a"
 FRONT = "#d0451b"
-MAP = plt.get_cmap("YlGnBu", 12)  # few colours, so that a compact picture keeps them
 MOST_NUMBERS = 15  # rows of a square map whose cells have room for numbers
 WIDE_DECADES = 2  # from here on powers of ten are enough
 

@@ -12,12 +12,10 @@ from matplotlib.axes import Axes
 from matplotlib.colors import BoundaryNorm
 from numpy.typing import NDArray
 
-from sercourse.plots.style import INK, axes_or_new
+from sercourse.plots.style import GREY, INK, SHADES, axes_or_new
 
 Array = NDArray[Any]
 
-GREY = "#9aa1a9"
-SHADES = (GREY, INK, "#b0763a", "#5d8a94")  # of curves that are no emotions
 BETTER, WORSE = "#5d8a94", "#b0763a"
 HALF_THE_COLOURS = 5  # few, so that a compact picture keeps them
 MOST_TICKS = 10

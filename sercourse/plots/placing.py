@@ -11,10 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.text import Annotation
 from numpy.typing import NDArray
 
-from sercourse.plots.style import INK
+from sercourse.plots.style import GREY, INK
 
 Array = NDArray[np.float64]
-GREY = "#9aa1a9"
 DOT_PIXELS = 5.0
 RADII = (7, 12, 18, 26, 36, 48, 62, 80, 100)  # where a label may stand around its dot [pixels]
 DIRECTIONS = np.linspace(0, 2 * np.pi, 16, endpoint=False)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -15,17 +14,22 @@ from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
 from sercourse.labels import in_order
-from sercourse.plots.style import EMOTION_COLOURS, INK, axes_or_new, colours
+from sercourse.plots.style import (
+    EMOTION_COLOURS,
+    GREY,
+    INK,
+    MAP,
+    PALE,
+    SHADES,
+    axes_or_new,
+    colours,
+)
 
 if TYPE_CHECKING:
     from sercourse.splits import Fold
 
 Array = NDArray[Any]
 
-PALE = "#e6e9ec"  # what stands back: the training side, a bar's ground
-GREY = "#9aa1a9"
-SHADES = (GREY, INK, "#b0763a", "#5d8a94")  # of series that are no emotions
-MAP = plt.get_cmap("YlGnBu", 12)  # few colours, so that a compact picture keeps them
 CONFIDENCE = 1.96  # standard deviations to either side of a 95 % interval
 
 _DIVISORS: dict[str, tuple[int | None, str]] = {

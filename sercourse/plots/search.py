@@ -12,8 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
-from sercourse.plots.results import GREY, PALE
-from sercourse.plots.style import EMOTION_COLOURS, INK, axes_or_new
+from sercourse.plots.style import EMOTION_COLOURS, GREY, INK, PALE, axes_or_new
 
 Array = NDArray[Any]
 

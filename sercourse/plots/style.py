@@ -33,6 +33,11 @@ EMOTION_COLOURS: Mapping[str, str] = MappingProxyType(dict(zip(EMOTIONS, _COLOUR
 INK = "#2e3742"
 """The colour of what stands for no emotion."""
 
+GREY = "#9aa1a9"  # what something is compared with
+PALE = "#e6e9ec"  # what stands back: the training side, a bar's ground
+SHADES = (GREY, INK, "#b0763a", "#5d8a94")  # of series that are no emotions
+MAP = plt.get_cmap("YlGnBu", 12)  # few colours, so that a compact picture keeps them
+
 _SETTINGS: dict[Any, Any] = {
     "figure.figsize": (7.0, 2.6),
     "figure.dpi": 100,

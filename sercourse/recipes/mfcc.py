@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from sercourse import networks
+from sercourse.recipes.ravdess import SVM
 from sercourse.recipes.recipe import Ensemble, Learner, Recipe
 
 
@@ -31,12 +32,6 @@ def _nine_neighbours() -> Learner:
     return classical.FlatLearner(classical.PipelineLearner(classical.nine_neighbours))
 
 
-def _svm() -> Learner:
-    from sercourse import classical
-
-    return classical.PipelineLearner(classical.svm_whitened)
-
-
 def _net() -> Learner:
     return networks.NetworkLearner(
         networks.mfcc_net, networks.MFCC_NET_TRAINING, augment=networks.augment_mfcc
@@ -57,7 +52,7 @@ _SVM = Recipe(
     "mfcc-svm",
     "a linear SVM on the cloud that the frames of the same cepstra make",
     feature_set="mfcc-cloud",
-    make_learner=_svm,
+    make_learner=SVM.make_learner,
     speeds=_SPEEDS,
     normalized=False,
     seeds=3,
