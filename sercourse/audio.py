@@ -8,6 +8,8 @@ from __future__ import annotations
 import contextlib
 import io
 import math
+import numbers
+import os
 import shutil
 import subprocess
 import tempfile
@@ -175,9 +177,9 @@ def blocks(path: str | Path, *, sr: int, seconds: float = 10.0) -> Iterator[np.n
     [8000, 8000, 4000]
     """
     _refuse_rate(sr)
-    length = round(seconds * sr)
-    if length < 1:
+    if not 1 <= seconds * sr < math.inf:
         raise ValueError(f"seconds is {seconds}: at least one sample ({1 / sr:.6f} s) is wanted")
+    length = round(seconds * sr)
     return _equal_blocks(_resampled(Path(path), sr=sr, seconds=seconds), length=length)
 
 
@@ -396,13 +398,22 @@ def problems(y: np.ndarray, *, sr: int) -> list[str]:
     magnitude = np.abs(y)
     clipped = float(np.mean(magnitude >= CLIPPED_LEVEL)) if y.size else 0.0
     found = []
-    if magnitude.max(initial=0.0) < 10 ** (SILENCE_DB / 20):
+    # A constant is as silent as zero.
+    if y.size == 0 or np.abs(y - y.mean()).max() < 10 ** (SILENCE_DB / 20):
         found.append(f"silence: its peak is below {SILENCE_DB:.0f} dB of full scale")
     if y.size < MIN_SECONDS * sr:
         found.append(f"too short: {y.size / sr:.2f} s, at least {MIN_SECONDS} s is needed")
     if clipped > CLIPPED_SHARE:
         found.append(f"clipped: {100 * clipped:.1f} % of samples at full scale")
     return found
+
+
+def refusals(y: np.ndarray, *, sr: int) -> list[str]:
+    """Return why a signal cannot be judged; a clipped one can, with a warning.
+
+    Parameters and phrases are those of `problems`.
+    """
+    return [each for each in problems(y, sr=sr) if not each.startswith("clipped")]
 
 
 def _frame_power(y: np.ndarray, *, frame_length: int, hop_length: int) -> np.ndarray:
@@ -418,6 +429,8 @@ def _head(path: Path) -> bytes:
     """Return the first bytes of a file that must exist and hold something."""
     if path.is_dir():
         raise ValueError(f"{path}: a folder, not a sound file")
+    if path.exists() and not path.is_file():  # reading it would wait, and take what it holds
+        raise ValueError(f"{path}: a pipe or a device; save the sound as a file first")
     try:
         with path.open("rb") as file:
             head = file.read(16)
@@ -438,7 +451,8 @@ def _needs_ffmpeg(path: Path) -> bool:
 
 def _open(path: Path) -> sf.SoundFile:
     try:
-        file = sf.SoundFile(path)
+        # As bytes, a name may be any that the system allows, also one that is no text.
+        file = sf.SoundFile(os.fsencode(path) if os.name == "posix" else path)
     except sf.LibsndfileError:
         raise ValueError(f"{path}: {_fault(path)}") from None
     if file.format == "RAW":  # a guess from the suffix .au or .snd: any text would pass for sound
@@ -457,7 +471,9 @@ def _fault(path: Path) -> str:
 def _decode(path: Path) -> tuple[np.ndarray, int]:
     """Return samples, shape (n_samples, n_channels), float32, and their rate [Hz]."""
     with _decoding(path) as file:
-        samples = file.read(dtype="float32", always_2d=True)
+        # Of formats without seeking, such as GSM, libsndfile wants to know how much.
+        n_frames = -1 if file.seekable() else file.frames
+        samples = file.read(n_frames, dtype="float32", always_2d=True)
         if len(samples) == 0:
             raise ValueError(f"{path}: no samples")
         return samples, file.samplerate
@@ -517,8 +533,8 @@ def _mono(samples: np.ndarray, *, path: str | Path) -> np.ndarray:
 
 
 def _refuse_rate(sr: int) -> None:
-    if sr <= 0:
-        raise ValueError(f"sr is {sr}: a sample rate in Hz, above 0, is wanted")
+    if not isinstance(sr, numbers.Real) or not 0 < sr < math.inf:
+        raise ValueError(f"sr is {sr!r}: a sample rate in Hz, above 0, is wanted")
 
 
 def _through_ffmpeg(path: Path, *, to: BinaryIO) -> None:

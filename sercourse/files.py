@@ -45,7 +45,8 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     try:
         yield temporary
         temporary.chmod(0o644)  # mkstemp makes files that only their owner can read
-        temporary.replace(path)
+        with _naming(path):
+            temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -67,18 +68,32 @@ def atomic_folder(folder: str | Path, *, replaces: str) -> Iterator[Path]:
     OSError
         If the place cannot be written to.
     """
-    folder = Path(folder)
+    folder = Path(folder).resolve()  # a link stays one
     refuse_unwritable(folder, replaces=replaces)
     folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
         yield temporary
         temporary.chmod(0o755)  # mkdtemp makes folders that only their owner can open
-        if folder.exists():
-            shutil.rmtree(folder)
-        temporary.replace(folder)
+        with _naming(folder):
+            _take_place(temporary, of=folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _take_place(new: Path, *, of: Path) -> None:
+    """Give a folder the name of another, which is deleted only once the new one is there."""
+    if not of.exists():
+        new.replace(of)
+        return
+    old = Path(tempfile.mkdtemp(prefix=f".{of.name}-old-", dir=of.parent))
+    of.replace(old)
+    try:
+        new.replace(of)
+    except OSError:
+        old.replace(of)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
 
 
 @contextlib.contextmanager

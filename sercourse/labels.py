@@ -144,11 +144,18 @@ def canonical(name: str) -> str:
 def in_order(emotions: Iterable[str]) -> tuple[str, ...]:
     """Return the distinct emotions, canonical and in the one order.
 
+    Raises
+    ------
+    ValueError
+        If one is unknown, or a text is given in place of a list.
+
     Examples
     --------
     >>> in_order(["sad", "anger", "neutral", "sad"])
     ('neutral', 'sad', 'angry')
     """
+    if isinstance(emotions, str):
+        raise ValueError(f"emotions is the text {emotions!r}: give a list of names")
     present = {canonical(name) for name in emotions}
     return tuple(emotion for emotion in EMOTIONS if emotion in present)
 

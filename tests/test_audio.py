@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import os
 import shutil
 import subprocess
 import sys
@@ -177,6 +178,38 @@ def test_missing_file(tmp_path: Path) -> None:
 def test_rate_asked_for_must_be_positive(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="sr is 0"):
         audio.read(tmp_path / "a.wav", sr=0)
+
+
+@pytest.mark.parametrize("sr", [float("nan"), float("inf"), "16000"])
+def test_a_rate_is_a_number(tmp_path: Path, sr: object) -> None:
+    path = write(tmp_path / "a.wav", np.zeros(1_000), 8_000)
+    with pytest.raises(ValueError, match="a sample rate in Hz, above 0, is wanted"):
+        audio.read(path, sr=sr)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes here")
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.wav")
+    with pytest.raises(ValueError, match="a pipe or a device"):
+        audio.read(tmp_path / "a.wav", sr=16_000)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names are text here")
+def test_a_name_need_not_be_text(tmp_path: Path) -> None:
+    path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff.wav"))
+    write(tmp_path / "a.wav", 0.1 * np.ones(1_000), 8_000).rename(path)
+    assert len(audio.read(path, sr=8_000)) == 1_000
+
+
+def test_a_format_without_seeking_is_read(tmp_path: Path) -> None:
+    y = 0.3 * np.sin(np.arange(16_000) / 10)
+    sf.write(tmp_path / "a.wav", y, 8_000, subtype="GSM610")
+    assert len(audio.read(tmp_path / "a.wav", sr=8_000)) == pytest.approx(16_000, abs=320)
+
+
+def test_a_constant_is_silence() -> None:
+    assert audio.refusals(np.full(16_000, 0.5), sr=16_000)[0].startswith("silence")
+    assert audio.refusals(np.sin(np.arange(16_000)), sr=16_000) == []
 
 
 def test_reason_of_an_operating_system_error() -> None:

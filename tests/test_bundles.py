@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 import soundfile
 
-from sercourse import audio, bundles, evaluate, experiment, features, timeline
+from sercourse import audio, bundles, evaluate, experiment, features, files, timeline
 
 ROOT = Path(__file__).resolve().parent.parent
 SHIPPED = sorted(path.parent for path in (ROOT / "models").glob("*/bundle.json"))
@@ -104,7 +104,16 @@ def test_a_missing_file_is_named(copied: Path) -> None:
 
 @pytest.mark.parametrize(
     ("change", "message"),
-    [({"schema": 99}, "follows schema 99"), ({"files": None}, "names no files")],
+    [
+        ({"schema": 99}, "follows schema 99"),
+        ({"schema": "2"}, "follows schema '2'"),
+        ({"files": None}, "has no files"),
+        ({"files": {}}, "has no files"),
+        ({"members": []}, "has no members"),
+        ({"members": ["x"]}, "does not say what a model measures"),
+        ({"gender": "x"}, "does not say what a model measures"),
+        ({"labels": None}, "has no labels"),
+    ],
 )
 def test_an_index_that_cannot_be_followed_is_refused(
     copied: Path, change: dict, message: str
@@ -113,6 +122,15 @@ def test_an_index_that_cannot_be_followed_is_refused(
     index.write_text(json.dumps(json.loads(index.read_text("utf-8")) | change), "utf-8")
     with pytest.raises(ValueError, match=message):
         bundles.load(copied)
+
+
+def test_a_model_that_cannot_run_is_named(copied: Path) -> None:
+    (copied / "model.onnx").write_bytes(b"no model")
+    index = json.loads((copied / "bundle.json").read_text("utf-8"))
+    index["files"]["model.onnx"] = files.content_hash(copied / "model.onnx")
+    (copied / "bundle.json").write_text(json.dumps(index), "utf-8")
+    with pytest.raises(ValueError, match=r"model\.onnx is no model that can be run"):
+        bundles.load(copied).predict(np.sin(np.arange(32_000)), sr=16_000)
 
 
 @pytest.mark.parametrize("content", ["{", "[]", "\udcff"])
@@ -155,6 +173,20 @@ def test_saving_replaces_a_bundle_but_nothing_else(tmp_path: Path) -> None:
         bundles.save(tmp_path / "model", info={"name": text}, contents={"a.txt": text})
     assert (tmp_path / "model" / "a.txt").read_text() == "new"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["model", "photos"]
+
+
+def test_what_a_user_put_beside_a_model_stays(tmp_path: Path) -> None:
+    bundles.save(tmp_path / "model", info={}, contents={"a.txt": "old", "b.txt": "old"})
+    (tmp_path / "model" / "notes.txt").write_text("mine")
+    (tmp_path / "model" / "takes").mkdir()
+    (tmp_path / "model" / "takes" / "a.wav").write_text("mine, too")
+    (tmp_path / "link").symlink_to(tmp_path / "model")
+    bundles.save(tmp_path / "link", info={}, contents={"a.txt": "new"})
+    kept = {path.relative_to(tmp_path).as_posix() for path in tmp_path.glob("model/**/*")}
+    names = ("a.txt", "bundle.json", "notes.txt", "takes", "takes/a.wav")
+    assert kept == {f"model/{name}" for name in names}
+    assert (tmp_path / "link").is_symlink()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["link", "model"]
 
 
 def test_a_failed_save_leaves_the_old_bundle(

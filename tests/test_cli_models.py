@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -110,6 +112,64 @@ def test_predict_refuses_what_a_user_can_mistype(
     clip = sample_ravdess / CLIP
     assert "no model 'none'" in refuse(capsys, "predict", clip, "--model", "none")
     assert "no sound file" in refuse(capsys, "predict", clip, "--enrol", tmp_path)
+
+
+def test_predict_overwrites_no_recording_of_a_folder(
+    sample_ravdess: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mine = Path(shutil.copy(sample_ravdess / CLIP, tmp_path / "mine.ogg"))
+    before = mine.read_bytes()
+    argv = ("predict", tmp_path, "--every", "1", "--csv", mine)
+    assert "is one of the recordings" in refuse(capsys, *argv)
+    assert mine.read_bytes() == before
+
+
+@pytest.mark.parametrize("options", [["--json"], ["--every", "1", "--csv"]])
+def test_predict_keeps_what_was_finished_when_it_is_interrupted(
+    options: list[str],
+    sample_ravdess: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    read, paths = audio.read, [sample_ravdess / CLIP, tmp_path / "next.wav"]
+
+    def interrupted(path: Path, **settings: Any) -> np.ndarray:
+        if Path(path) == paths[1]:
+            raise KeyboardInterrupt
+        return read(path, **settings)
+
+    blocks = audio.blocks
+    monkeypatch.setattr(audio, "read", interrupted)
+    monkeypatch.setattr(
+        audio, "blocks", lambda path, **each: iter([interrupted(path, sr=each["sr"])])
+    )
+    table = tmp_path / "table.csv"
+    options = [*options, str(table)] if "--csv" in options else options
+    assert main(["predict", *map(str, paths), *options]) == 130
+    monkeypatch.setattr(audio, "blocks", blocks)
+    told = capsys.readouterr().out if "--json" in options else table.read_text()
+    assert CLIP in told
+
+
+def test_an_empty_argument_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "an argument is empty" in refuse(capsys, "predict", "")
+
+
+@pytest.mark.parametrize("jobs", ["0", "-2", "many"])
+def test_processes_are_counted_from_one(jobs: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["evaluate", "svm", "x", "--protocol", "random", "--jobs", jobs])
+    assert "argument --jobs: " in capsys.readouterr().err
+
+
+def test_enrolment_leaves_out_clips_without_a_voice(
+    sample_ravdess: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copy(sample_ravdess / CLIP, tmp_path / "a.ogg")
+    soundfile.write(tmp_path / "silent.wav", np.zeros(32_000), 16_000)
+    assert main(["predict", str(sample_ravdess / CLIP), "--enrol", str(tmp_path)]) == 0
+    assert f"left out: {tmp_path / 'silent.wav'}: silence" in capsys.readouterr().err
 
 
 def test_predict_goes_on_after_an_empty_folder(
@@ -298,7 +358,7 @@ def test_predict_over_time_goes_on_after_a_bad_file(
     rng = np.random.default_rng(0)
     soundfile.write(tmp_path / "silent.wav", np.zeros(80_000), 16_000)
     soundfile.write(tmp_path / "noise.wav", 0.01 * rng.normal(size=80_000), 16_000)
-    soundfile.write(tmp_path / "short.wav", np.full(800, 0.1), 16_000)
+    soundfile.write(tmp_path / "short.wav", 0.1 * rng.normal(size=800), 16_000)
     (tmp_path / "text.wav").write_text("not a sound" * 99)
     reasons = {
         "silent.wav": "nothing in it can be judged: silence",

@@ -410,6 +410,24 @@ def test_csv_that_is_none(tmp_path: Path, content: bytes, message: str) -> None:
         corpora.scan(tmp_path, corpus="custom", csv=table)
 
 
+def test_a_scan_can_be_read_back(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(root)
+    folder = Path("data") / "sample" / "aesdd"
+    first = corpora.scan(folder, corpus="aesdd").clips
+    first.to_csv(tmp_path / "clips.csv", index=False)
+    again = corpora.scan(folder, corpus="custom", csv=tmp_path / "clips.csv").clips
+    assert list(again["emotion"]) == list(first["emotion"])
+
+
+def test_a_name_in_a_csv_may_hold_a_line_break(tmp_path: Path) -> None:
+    clip(tmp_path / "a\nb.wav")
+    (tmp_path / "clips.csv").write_text('path,emotion\n"a\nb.wav",sad\n')
+    scan = corpora.scan(tmp_path, corpus="custom", csv=tmp_path / "clips.csv")
+    assert len(scan.clips) == 1
+
+
 def test_missing_csv(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="no such CSV"):
         corpora.scan(tmp_path, corpus="custom", csv=tmp_path / "none.csv")

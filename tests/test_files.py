@@ -52,6 +52,28 @@ def test_home_without_the_project_says_what_to_do(
         files.home()
 
 
+def test_a_folder_that_cannot_take_its_place_leaves_the_old_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "mark").write_text("old")
+    replace = Path.replace
+
+    def refuse(self: Path, target: Path) -> Path:
+        if (self / "mark").is_file() and (self / "mark").read_text() == "new":
+            raise PermissionError(13, "Permission denied")
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", refuse)
+    with (
+        pytest.raises(OSError, match="cannot be written"),
+        files.atomic_folder(tmp_path / "a", replaces="mark") as temporary,
+    ):
+        (temporary / "mark").write_text("new")
+    assert (tmp_path / "a" / "mark").read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
 def test_a_file_that_cannot_be_written_is_refused_before_the_work(tmp_path: Path) -> None:
     with pytest.raises(IsADirectoryError, match=r"is a folder: give the name of a file"):
         files.refuse_unwritable_file(tmp_path)

@@ -50,6 +50,18 @@ def plan(data: experiment.Dataset | None = None, **settings: str) -> experiment.
     return experiment.Plan(data, fold, "speaker", "toy", **settings)
 
 
+def test_a_setting_that_cannot_be_fitted_is_left_out() -> None:
+    rng = np.random.default_rng(0)
+    X, y, groups = rng.normal(size=(12, 3)), np.arange(12) % 2, np.arange(12) // 2
+    task, said = Task.of("classify", ["sad", "happy"]), []
+    few = [Candidate("knn", {"model__n_neighbors": n}) for n in (3, 50)]
+    tried = validate(task, few, X=X, y=y, groups=groups, report=said.append)
+    assert list(tried["settings"]) == ['{"model__n_neighbors": 3}']
+    assert any("left out: Expected n_neighbors" in line for line in said)
+    with pytest.raises(ValueError, match=r"knn .*50.* cannot be fitted"):
+        validate(task, few[1:], X=X, y=y, groups=groups)
+
+
 def test_tables_tell_everything_and_are_read_back(tmp_path: Path) -> None:
     wanted = plan()
     found = experiment.run_search(wanted, estimators=FAST, folder=tmp_path / "s")

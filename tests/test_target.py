@@ -141,7 +141,7 @@ def test_clips_of_unknown_voices_are_left_out_and_told(clips: pd.DataFrame) -> N
 def test_one_kind_of_voice_is_refused(clips: pd.DataFrame, kept: list[str]) -> None:
     some = clips.copy()
     some["gender"] = some["gender"].where(some["gender"].isin(kept))
-    with pytest.raises(ValueError, match=r"clips have (female|no known) voices only: target"):
+    with pytest.raises(ValueError, match=r"clips are of (female|no known) voices: target"):
         experiment.prepare(CLASSIC, some, target="gender", progress=False)
 
 

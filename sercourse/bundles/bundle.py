@@ -17,6 +17,7 @@ from sercourse import audio, evaluate, timeline
 from sercourse.bundles.masking import among, renormalized
 from sercourse.bundles.member import Member
 from sercourse.bundles.reading import read_json
+from sercourse.features import short_term
 
 PART_SECONDS = 4.0
 BATCH = 32  # windows of a recording that are judged in one run of the model
@@ -141,6 +142,8 @@ class Bundle:
             If the bundle has no model for known voices, no clip is given, or one cannot be read or
             holds no voice.
         """
+        if isinstance(paths, str | Path):
+            raise ValueError(f"paths is {str(paths)!r}: give a list of clips")
         if not self.can_enrol:
             raise ValueError(f"model {self.name!r} cannot enrol a speaker: it was trained without")
         signals = [part for path in paths for part in self._parts(self._read(path))]
@@ -196,7 +199,7 @@ class Bundle:
         ValueError
             If the rate is another or the signal cannot be judged: silent, too short.
         """
-        self._refuse_rate(sr)
+        y = self._checked(y, sr=sr)
         return self._answer(self._rows(self._parts(y)))
 
     def predict_gender(self, y: NDArray[Any], *, sr: int) -> dict[str, float]:
@@ -214,7 +217,7 @@ class Bundle:
         ValueError
             If the bundle has no model for it, the rate is another or the signal cannot be judged.
         """
-        self._refuse_rate(sr)
+        y = self._checked(y, sr=sr)
         if self.gender_member is None:
             raise ValueError(
                 f"model {self.name!r} does not tell voices apart: add that with sercourse "
@@ -284,6 +287,7 @@ class Bundle:
         >>> heard.start.tolist(), heard.emotions, heard.notes
         ([0.0, 1.0, 2.0], (None, None, None), ('silence', 'silence', 'silence'))
         """
+        y = self._checked(y, sr=sr)
         moments = self.predict_stream([y], sr=sr, every=every, window=window, batch=BATCH)
         return timeline.collect(moments, labels=self.labels)
 
@@ -368,8 +372,15 @@ class Bundle:
     def _read(self, path: str | Path) -> NDArray[np.float32]:
         """Read a sound file; refuse one that holds nothing to judge."""
         y = audio.read(path, sr=self.sample_rate)
-        if refusals := _refusals(y, sr=self.sample_rate):
+        if refusals := audio.refusals(y, sr=self.sample_rate):
             raise ValueError(f"{path}: {'; '.join(refusals)}")
+        return y
+
+    def _checked(self, y: NDArray[Any], *, sr: int) -> NDArray[Any]:
+        """Return a signal that is one channel of finite samples at the rate of the bundle."""
+        self._refuse_rate(sr)
+        y = np.asarray(y)
+        short_term.require_signal(y)
         return y
 
     def _refuse_rate(self, sr: int) -> None:
@@ -390,7 +401,7 @@ class Bundle:
         if len(y) <= longest * sr or len(audio.trim(y, sr=sr)) <= longest * sr:
             return [y]
         parts = audio.segments(y, sr=sr, seconds=min(PART_SECONDS, longest))
-        heard = [part for part in parts if not _refusals(part, sr=sr)]
+        heard = [part for part in parts if not audio.refusals(part, sr=sr)]
         if not heard:
             raise ValueError("no part of the recording is loud enough to be judged")
         return heard
@@ -433,9 +444,3 @@ class Bundle:
 
 def _likeliest(probabilities: Mapping[str, float]) -> str:
     return max(probabilities, key=lambda label: probabilities[label])
-
-
-def _refusals(y: NDArray[Any], *, sr: int) -> list[str]:
-    """Return why a signal cannot be judged; a clipped one can, with a warning."""
-    problems = audio.problems(y, sr=sr)
-    return [problem for problem in problems if not problem.startswith("clipped")]

@@ -83,8 +83,11 @@ class Member:
 
     @cached_property
     def _session(self) -> onnxruntime.InferenceSession:
-        name = self.info["files"]["enrolled" if self.voice else "model"]
-        return session((self.folder / name).read_bytes())
+        path = self.folder / self.info["files"]["enrolled" if self.voice else "model"]
+        try:
+            return session(path.read_bytes())
+        except Exception as error:  # onnxruntime's own kinds have nothing else in common
+            raise ValueError(f"{path} is no model that can be run: get it again") from error
 
 
 def member_files(name: str | None = None, *, enrols: bool) -> dict[str, str]:

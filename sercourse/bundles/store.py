@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -59,7 +60,7 @@ def load(model: str | Path = DEFAULT_MODEL) -> Bundle:
     info = read_json(folder / INDEX)
     if info.get("schema") != SCHEMA:
         raise ValueError(
-            f"{folder / INDEX} follows schema {info.get('schema')} and this version of sercourse "
+            f"{folder / INDEX} follows schema {info.get('schema')!r} and this version of sercourse "
             f"reads schema {SCHEMA}: get a model and a version of the same time"
         )
     _verify(folder, info)
@@ -74,7 +75,8 @@ def save(
     Parameters
     ----------
     folder : path
-        An earlier bundle there is replaced; a folder that is no bundle is refused.
+        An earlier bundle there is replaced, and what else lies beside it stays; a folder that is
+        no bundle is refused.
     info : mapping
         Content of `bundle.json`, without schema and hashes.
     contents : mapping from file name to bytes or text
@@ -97,12 +99,22 @@ def save(
             (temporary / name).write_bytes(data)
         hashes = {name: files.content_hash(temporary / name) for name in sorted(contents)}
         files.write_json(temporary / INDEX, {"schema": SCHEMA, **info, "files": hashes})
+        for path in _strangers(folder):
+            if not (temporary / path.name).exists():
+                (shutil.copytree if path.is_dir() else shutil.copy2)(path, temporary / path.name)
     return folder
 
 
+def _strangers(folder: Path) -> list[Path]:
+    """Return what lies in the folder of an earlier bundle and is not of it."""
+    if not (folder / INDEX).is_file():
+        return []
+    own = {INDEX, *read_json(folder / INDEX).get("files", {})}
+    return [path for path in folder.iterdir() if path.name not in own]
+
+
 def _verify(folder: Path, info: Mapping[str, Any]) -> None:
-    if not isinstance(info.get("files"), dict):
-        raise ValueError(f"{folder / INDEX} names no files: get the model again")
+    _refuse_odd_index(folder / INDEX, info)
     for name, wanted in info["files"].items():
         if Path(name).name != name:
             raise ValueError(f"{folder / INDEX} names a file outside the bundle, {name!r}")
@@ -114,6 +126,20 @@ def _verify(folder: Path, info: Mapping[str, Any]) -> None:
             raise ValueError(
                 f"{folder / name} has changed since the bundle was made: get the model again"
             )
+
+
+def _refuse_odd_index(index: Path, info: Mapping[str, Any]) -> None:
+    """Refuse an index whose entries are not what the rest of the package relies on."""
+    wanted: dict[str, type] = {"name": str, "labels": list, "members": list, "files": dict}
+    for name, kind in wanted.items():
+        if not isinstance(info.get(name), kind) or not info[name]:
+            raise ValueError(f"{index} has no {name}: get the model again")
+    models = [*info["members"], *([info["gender"]] if info.get("gender") is not None else [])]
+    for each in models:
+        if not isinstance(each, dict) or not {"recipe", "feature_names", "files"} <= set(each):
+            raise ValueError(f"{index} does not say what a model measures: get the model again")
+        if unknown := sorted(set(each["files"].values()) - set(info["files"])):
+            raise ValueError(f"{index} has no hash of {unknown[0]}: get the model again")
 
 
 def label_set(emotions: Sequence[str], *, of: Sequence[str]) -> str:

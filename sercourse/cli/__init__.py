@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import sys
 from collections.abc import Sequence
+from concurrent.futures import BrokenExecutor
 
 from sercourse import __version__
 from sercourse.cli import data, lessons, live, models, search
@@ -26,7 +28,10 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status: 0 done, 1 partly done, 2 refused."""
     args = build_parser().parse_args(argv)
+    with contextlib.suppress(AttributeError):  # a bar is a question mark where it has no letter
+        sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
     try:
+        _refuse_empty(sys.argv[1:] if argv is None else argv)
         return int(args.run(args))
     except KeyboardInterrupt:
         print("\nsercourse: interrupted; what was finished is kept", file=sys.stderr)
@@ -35,12 +40,25 @@ def main(argv: Sequence[str] | None = None) -> int:
         # The reader, such as `head`, has had enough; Python must not complain at exit either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except BrokenExecutor:
+        print(
+            "sercourse: a process that was started for the work has died, of too little memory "
+            "perhaps; what was finished is kept: try again with --jobs 1",
+            file=sys.stderr,
+        )
+        return 2
     except (ValueError, OSError, LookupError, ModuleNotFoundError) as error:
         # These are what a user can cause; SERCOURSE_DEBUG shows where they come from.
         if os.environ.get("SERCOURSE_DEBUG"):
             raise
         print(f"sercourse: {_sentence(error)}", file=sys.stderr)
         return 2
+
+
+def _refuse_empty(argv: Sequence[str]) -> None:
+    """Refuse what an unset variable of a shell leaves behind: as a path it is this folder."""
+    if "" in argv and "-p" not in argv:  # a parameter of a lesson may be an empty text
+        raise ValueError("an argument is empty: give it a value, or leave it out")
 
 
 def _sentence(error: Exception) -> str:

@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sercourse.cli import options
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -40,7 +42,7 @@ def add_parsers(subparsers: argparse._SubParsersAction) -> None:
         "features",
         help="compute the features of every clip of a corpus",
         description="Compute the features of every clip into an .npz file with arrays X, "
-        "feature_names and clip_id. Exit status 1 if a clip could not be used.",
+        "feature_names and clip_id. Exit status 1 if a clip of the corpus could not be measured.",
     )
     _add_corpus(features)
     features.add_argument("--set", required=True, metavar="SET", help="such as statistics")
@@ -53,7 +55,11 @@ def add_parsers(subparsers: argparse._SubParsersAction) -> None:
         help="such as 0.97; default: none",
     )
     features.add_argument(
-        "--jobs", type=int, default=1, metavar="N", help="processes; default: %(default)s"
+        "--jobs",
+        type=options.processes,
+        default=1,
+        metavar="N",
+        help="processes; default: %(default)s",
     )
     features.set_defaults(run=_features)
 
@@ -94,6 +100,8 @@ def _fetch(args: argparse.Namespace) -> int:
 
     to = args.to or Path("data") / args.name
     download = fetch.entry(args.name)
+    if to.exists() and not to.is_dir():
+        raise FileExistsError(f"{to} is a file: give the name of a folder")
     if not to.is_dir() or not any(to.iterdir()):
         if download.url is None:
             print(fetch.instructions(args.name, to=to))

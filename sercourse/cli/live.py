@@ -96,6 +96,8 @@ def _listen(args: argparse.Namespace) -> int:
         _warm_up(bundle)
         try:
             _hear(args, bundle=bundle, tally=tally)
+        except BrokenPipeError:  # who reads the answers has had enough
+            raise
         except (OSError, ValueError) as error:
             if not tally.n_heard:
                 raise

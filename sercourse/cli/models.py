@@ -10,7 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sercourse.cli import over_time, text
+from sercourse.cli import options, over_time, text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -57,7 +57,7 @@ def _add_evaluate(subparsers: argparse._SubParsersAction) -> None:
     )
     parser.add_argument(
         "--training-seed",
-        type=int,
+        type=options.seed,
         metavar="N",
         help="of a network: how it starts, and in which order it is shown the clips; default: 0",
     )
@@ -149,7 +149,26 @@ def load_model(args: argparse.Namespace) -> Bundle:
         left_out = [emotion for emotion in known if emotion not in bundle.labels]
         if left_out:
             text.say(f"left out: {', '.join(left_out)}; the others are scaled to 100 %")
-    return bundle.enrol(_sound_files(args.enrol)) if args.enrol else bundle
+    if args.enrol is None:
+        return bundle
+    return bundle.enrol(_voiced(_sound_files(args.enrol), sr=bundle.sample_rate))
+
+
+def _voiced(paths: list[Path], *, sr: int) -> list[Path]:
+    """Return the clips that tell of a voice; say what is wrong with the others."""
+    from sercourse import audio
+
+    found = []
+    for path in paths:
+        try:
+            refusals = audio.refusals(audio.read(path, sr=sr), sr=sr)
+        except (OSError, ValueError) as error:
+            refusals = [audio.reason(error, path=path)]
+        if refusals:
+            text.say(f"left out: {path}: {'; '.join(refusals)}")
+        else:
+            found.append(path)
+    return found
 
 
 def _add_recipe(parser: argparse.ArgumentParser) -> None:
@@ -163,7 +182,11 @@ def _add_corpus(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--corpus", metavar="NAME", help="ravdess, aesdd, emodb, custom ...")
     parser.add_argument("--csv", metavar="FILE", type=Path, help="for custom: path, emotion, ...")
     parser.add_argument(
-        "--jobs", type=int, default=os.cpu_count() or 1, metavar="N", help="processes for features"
+        "--jobs",
+        type=options.processes,
+        default=os.cpu_count() or 1,
+        metavar="N",
+        help="processes for features",
     )
 
 
@@ -211,9 +234,9 @@ def _evaluate(args: argparse.Namespace) -> int:
         only=[name.strip() for name in args.folds.split(",")] if args.folds else None,
         report=text.say,
     )
-    print(_summary(evaluation.metrics))
     if args.json:
         files.write_json(args.json, evaluation.metrics)
+    print(_summary(evaluation.metrics))
     return 0
 
 
@@ -271,40 +294,53 @@ def _train_gender(args: argparse.Namespace) -> int:
 
 
 def _predict(args: argparse.Namespace) -> int:
-    over_time.refuse(args)
+    paths, reasons = _all_sound_files(args.files)
+    over_time.refuse(args, recordings=paths)
     bundle = load_model(args)
-    paths, errors = _all_sound_files(args.files)
-    for error in errors:
-        print(f"sercourse: {error}", file=sys.stderr)
+    for reason in reasons:
+        print(f"sercourse: {reason}", file=sys.stderr)
     if args.every is not None:
-        return max(over_time.run(args, bundle=bundle, paths=paths), int(bool(errors)))
-    predictions, failed = [], bool(errors)
-    for path in paths:
-        try:
-            prediction = bundle.predict_file(path)
-        except (OSError, ValueError) as error:
-            failed = True
-            print(f"sercourse: {_reason(path, error)}", file=sys.stderr)
-            continue
-        for warning in prediction.warnings:
-            print(f"sercourse: {path}: {warning}", file=sys.stderr)
-        predictions.append(prediction)
-        if not args.json:
-            print(_answer(prediction))
-    if args.json:
-        print(json.dumps([_as_json(each) for each in predictions], indent=1, ensure_ascii=False))
-    return int(failed)
+        return max(over_time.run(args, bundle=bundle, paths=paths), int(bool(reasons)))
+    predictions: list[Prediction] = []
+    try:
+        for path in paths:
+            if (prediction := _predicted(bundle, path)) is None:
+                continue
+            predictions.append(prediction)
+            if not args.json:
+                print(_answer(prediction))
+    finally:  # an interruption keeps what was finished
+        if args.json:
+            answers = [_as_json(each) for each in predictions]
+            print(json.dumps(answers, indent=1, ensure_ascii=False))
+    return int(bool(reasons) or len(predictions) < len(paths))
+
+
+def _predicted(bundle: Bundle, path: Path) -> Prediction | None:
+    """Return what a bundle says of a file; say why if nothing can be said."""
+    try:
+        prediction = bundle.predict_file(path)
+    except (OSError, ValueError) as error:
+        print(f"sercourse: {_reason(path, error)}", file=sys.stderr)
+        return None
+    for warning in prediction.warnings:
+        print(f"sercourse: {path}: {warning}", file=sys.stderr)
+    return prediction
 
 
 def _models(args: argparse.Namespace) -> int:
     from sercourse import bundles
 
-    folders = bundles.available()
+    folders, failed = bundles.available(), False
     for folder in folders:
-        print(_description(bundles.load(folder)))
+        try:
+            print(_description(bundles.load(folder)))
+        except (OSError, ValueError, LookupError) as error:
+            failed = True
+            print(f"sercourse: {error}", file=sys.stderr)
     if not folders:
         print("no trained model is here yet: make one with sercourse train")
-    return 0
+    return int(failed)
 
 
 def _clips(args: argparse.Namespace) -> pd.DataFrame:
@@ -346,22 +382,25 @@ def _sound_files(path: Path) -> list[Path]:
         return [path]
     from sercourse.corpora.entries import sound_files  # loads pandas
 
-    found = sound_files(path)
+    errors: list[OSError] = []
+    found = sound_files(path, failed=errors.append)
+    for error in errors:
+        print(f"sercourse: {_reason(Path(error.filename), error)}", file=sys.stderr)
     if not found:
         raise ValueError(f"{path}: there is no sound file in this folder")
     return found
 
 
-def _all_sound_files(paths: list[Path]) -> tuple[list[Path], list[ValueError]]:
+def _all_sound_files(paths: list[Path]) -> tuple[list[Path], list[str]]:
     """Return the sound files of several paths, and what is wrong with the others."""
     found: list[Path] = []
-    errors = []
+    reasons = []
     for path in paths:
         try:
             found += _sound_files(path)
-        except ValueError as error:
-            errors.append(error)
-    return found, errors
+        except (OSError, ValueError) as error:
+            reasons.append(_reason(path, error))
+    return found, reasons
 
 
 def _reason(path: Path, error: Exception) -> str:

@@ -45,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def refuse(args: argparse.Namespace) -> None:
+def refuse(args: argparse.Namespace, *, recordings: Iterable[Path]) -> None:
     """Refuse options that cannot be followed, before any work is done."""
     from sercourse import files, timeline
 
@@ -57,9 +57,9 @@ def refuse(args: argparse.Namespace) -> None:
     timeline.refuse_steps(every=args.every, window=_window(args))
     if args.plot and args.plot.suffix.lower() not in PICTURES:
         raise ValueError(f"--plot {args.plot}: give a name that ends with {', '.join(PICTURES)}")
-    recordings = {path.resolve() for path in args.files}
+    heard = {path.resolve() for path in recordings}
     for target in filter(None, (args.csv, args.plot)):
-        if target.resolve() in recordings:
+        if target.resolve() in heard:
             raise ValueError(f"{target} is one of the recordings: it is not overwritten")
         files.refuse_unwritable_file(target)
 
@@ -72,24 +72,37 @@ def run(args: argparse.Namespace, *, bundle: Bundle, paths: Iterable[Path]) -> i
     if args.plot and len(paths) > 1:
         raise ValueError(f"--plot draws one recording and {len(paths)} are given: give one of them")
     heard: list[tuple[Path, Timeline]] = []
-    for path in paths:
-        try:
-            timeline = _hear(path, bundle=bundle, args=args)
-        except (OSError, ValueError) as error:
-            print(f"sercourse: {path}: {audio.reason(error, path=path)}", file=sys.stderr)
-            continue
-        heard.append((path, timeline))
-        if not args.json:
-            print(f"{path}  windows of {_window(args):g} s every {args.every:g} s")
-            print("\n".join(_lines(timeline)))
+    try:
+        for path in paths:
+            try:
+                timeline = _hear(path, bundle=bundle, args=args)
+            except (OSError, ValueError) as error:
+                print(f"sercourse: {path}: {audio.reason(error, path=path)}", file=sys.stderr)
+                continue
+            heard.append((path, timeline))
+            if not args.json:
+                print(f"{path}  windows of {_window(args):g} s every {args.every:g} s")
+                print("\n".join(_lines(timeline)))
+    finally:  # an interruption keeps what was finished
+        _keep(heard, args=args, bundle=bundle, with_path=len(paths) > 1)
+    return int(len(heard) < len(paths))
+
+
+def _keep(
+    heard: list[tuple[Path, Timeline]],
+    *,
+    args: argparse.Namespace,
+    bundle: Bundle,
+    with_path: bool,
+) -> None:
+    """Write what was heard to where it is wanted."""
+    if heard and args.csv:
+        _write_csv(args.csv, heard, labels=bundle.labels, with_path=with_path)
+    if heard and args.plot:
+        _draw(args.plot, *heard[0], sr=bundle.sample_rate)
     if args.json:
         answers = [_as_json(path, timeline, args=args) for path, timeline in heard]
         print(json.dumps(answers, indent=1, ensure_ascii=False))
-    if heard and args.csv:
-        _write_csv(args.csv, heard, labels=bundle.labels, with_path=len(paths) > 1)
-    if heard and args.plot:
-        _draw(args.plot, *heard[0], sr=bundle.sample_rate)
-    return int(len(heard) < len(paths))
 
 
 def _window(args: argparse.Namespace) -> float:
@@ -151,7 +164,8 @@ def _write_csv(
     header = ["start", "end", "emotion", *(f"p_{label}" for label in labels)]
     with (
         files.atomic_path(target) as temporary,
-        temporary.open("w", encoding="utf-8", newline="") as file,
+        # A name of a file need not be text: it is written as the bytes that it has.
+        temporary.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file,
     ):
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["path", *header] if with_path else header)

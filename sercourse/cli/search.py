@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sercourse.cli import text
+from sercourse.cli import options, text
 
 if TYPE_CHECKING:
     from sercourse.experiment import Dataset, Search
@@ -68,7 +68,7 @@ def add_parsers(subparsers: argparse._SubParsersAction) -> None:
         help="folder of tables; default: one in the cache, where lesson 08 looks for it",
     )
     search.add_argument(
-        "--jobs", type=int, default=os.cpu_count() or 1, metavar="N", help="processes"
+        "--jobs", type=options.processes, default=os.cpu_count() or 1, metavar="N", help="processes"
     )
     search.set_defaults(run=_search)
 

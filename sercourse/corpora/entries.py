@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import csv
+import io
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -32,14 +33,17 @@ class Reject:
     reason: str
 
 
-def sound_files(root: Path) -> list[Path]:
+def sound_files(
+    root: Path, *, failed: Callable[[OSError], None] = lambda error: None
+) -> list[Path]:
     """Return every file below `root` with the suffix of a sound file, sorted.
 
-    Linked folders are followed, except back to where they came from.
+    Linked folders are followed, except back to where they came from. `failed` is told of folders
+    that cannot be entered.
     """
     suffixes = audio.SUFFIXES | audio.FFMPEG_SUFFIXES
     found: list[Path] = []
-    for name, folders, files in os.walk(root, followlinks=True):
+    for name, folders, files in os.walk(root, onerror=failed, followlinks=True):
         folder = Path(name)
         folders[:] = [each for each in folders if not _leads_back(folder / each)]
         found += [folder / each for each in files if Path(each).suffix.lower() in suffixes]
@@ -54,8 +58,9 @@ def by_name(root: Path, *, rule: Rule) -> tuple[list[Entry], list[Reject]]:
     ValueError
         If there is no sound file, or none follows the rule.
     """
-    entries, rejects = [], []
-    for path in sound_files(root):
+    entries: list[Entry] = []
+    rejects: list[Reject] = []
+    for path in sound_files(root, failed=lambda error: rejects.append(_locked(error))):
         relative = PurePosixPath(path.relative_to(root).as_posix())
         try:
             label = rule(relative)
@@ -71,8 +76,8 @@ def by_name(root: Path, *, rule: Rule) -> tuple[list[Entry], list[Reject]]:
 def by_csv(csv_path: Path, *, root: Path) -> tuple[list[Entry], list[Reject]]:
     """Label the files that a CSV lists, by its columns path and emotion.
 
-    Columns speaker, gender and split are read where they are. A path is relative to `root` or
-    to the CSV.
+    Columns speaker, gender and split are read where they are. A path is relative to `root`, to
+    the CSV or to where Python runs.
 
     Raises
     ------
@@ -83,7 +88,7 @@ def by_csv(csv_path: Path, *, root: Path) -> tuple[list[Entry], list[Reject]]:
     """
     entries, rejects = [], []
     for row in _rows(csv_path):
-        path = _located(row["path"], folders=(root, csv_path.parent))
+        path = _located(row["path"], folders=(root, csv_path.parent, Path()))
         try:
             entries.append(_entry(row, path=path, root=root))
         except ValueError as error:
@@ -91,6 +96,11 @@ def by_csv(csv_path: Path, *, root: Path) -> tuple[list[Entry], list[Reject]]:
     if not entries and not rejects:
         raise ValueError(f"{csv_path}: lists no clip")
     return entries, rejects
+
+
+def _locked(error: OSError) -> Reject:
+    path = Path(error.filename)
+    return Reject(path, f"a folder that cannot be entered: {audio.reason(error, path=path)}")
 
 
 def _leads_back(folder: Path) -> bool:
@@ -120,9 +130,11 @@ def _rows(csv_path: Path) -> Iterator[dict[str, str]]:
         text = csv_path.read_text("utf-8-sig")
     except UnicodeDecodeError:
         raise ValueError(f"{csv_path}: is not UTF-8 text; save it as CSV in UTF-8") from None
-    lines = text.splitlines()
-    header = lines[0] if lines else ""
-    reader = csv.reader(lines, delimiter=";" if ";" in header and "," not in header else ",")
+    header = text.partition("\n")[0]
+    reader = csv.reader(
+        io.StringIO(text, newline=None),
+        delimiter=";" if ";" in header and "," not in header else ",",
+    )
     columns = [name.strip().lower() for name in next(reader, [])]
     missing = [name for name in _CSV_COLUMNS[:2] if name not in columns]
     if missing:

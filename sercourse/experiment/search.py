@@ -279,12 +279,22 @@ def validate(
     jobs = (delayed(_job)(each, task, X, y, parts) for each in todo if each not in here)
     elsewhere = Parallel(n_jobs=n_jobs, return_as="generator_unordered")(jobs)
     ended = itertools.chain(elsewhere, (_job(each, task, X, y, parts) for each in here))
+    failed = "no candidate is given"
     for number, (candidate, figures) in enumerate(ended, start=1):
         row = candidate_row(candidate)
+        named = f"{number} of {len(todo)}: {row['estimator']} {row['settings']}"
+        if isinstance(figures, str):
+            failed = f"{row['estimator']} {row['settings']} cannot be fitted: {figures}"
+            report(f"{named}: left out: {figures}")
+            continue
         ledger.add("candidates", [{**row, **rounded(figures)}])
-        report(f"{number} of {len(todo)}: {row['estimator']} {row['settings']}: {_line(figures)}")
+        report(f"{named}: {_line(figures)}")
     rows = [candidate_row(each) for each in wanted]  # grids may have changed since
-    return ranked(task, pd.DataFrame(rows).merge(ledger.table("candidates")))
+    known = ledger.table("candidates")
+    tried = pd.DataFrame(rows).merge(known) if len(known) else known
+    if not len(tried):
+        raise ValueError(failed)
+    return ranked(task, tried)
 
 
 def against_size(
@@ -354,8 +364,12 @@ def _job(
     X: Array,
     y: NDArray[np.intp],
     parts: Sequence[classical.Split],
-) -> tuple[Candidate, dict[str, float]]:
-    return candidate, validated(candidate, task, X, y, parts)
+) -> tuple[Candidate, dict[str, float] | str]:
+    """Return a candidate with its scores, or with the reason why it cannot be fitted."""
+    try:
+        return candidate, validated(candidate, task, X, y, parts)
+    except ValueError as error:  # such as more neighbours than clips
+        return candidate, str(error).partition("\n")[0]
 
 
 def _candidate(row: Mapping[Any, Any]) -> Candidate:

@@ -64,7 +64,7 @@ def usable(target: str, clips: pd.DataFrame, *, report: Report) -> pd.DataFrame:
     present = set(clips["gender"][known])
     if len(present) < len(GENDERS):
         raise ValueError(
-            f"the clips have {' and '.join(sorted(present)) or 'no known'} voices only: target "
+            f"the clips are of {' and '.join(sorted(present)) or 'no known'} voices: target "
             f"{target!r} needs {' and '.join(GENDERS)} ones; name them in a CSV column 'gender'"
         )
     kept = clips[known].reset_index(drop=True)

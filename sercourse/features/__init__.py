@@ -309,6 +309,8 @@ class _Outcome:
 def _row(path: str, *, feature_set: FeatureSet) -> _Outcome:
     try:
         y = audio.read(path, sr=feature_set.sr)
+        if refusals := audio.refusals(y, sr=feature_set.sr):
+            return _Outcome(reason="; ".join(refusals))
         return _Outcome(row=extract(y, sr=feature_set.sr, feature_set=feature_set))
     except (ValueError, OSError) as error:
         return _Outcome(reason=audio.reason(error, path=path))
