@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -13,6 +14,10 @@ if worker := os.environ.get("PYTEST_XDIST_WORKER"):
     # Two processes that compile librosa's functions for the first time, for other types, can each
     # read what the other wrote into numba's cache, and crash.
     os.environ.setdefault("NUMBA_CACHE_DIR", str(ROOT / "build" / "numba" / worker))
+
+# On a busy machine one example can take longer than the 200 ms that Hypothesis allows by itself.
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")
 
 
 def _real_corpus(name: str) -> Path:

@@ -7,7 +7,8 @@ import onnxruntime
 import pytest
 from sklearn.decomposition import PCA
 from sklearn.feature_selection import SelectFpr, f_classif
-from sklearn.pipeline import make_pipeline
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
@@ -90,11 +91,38 @@ def test_one_speaker_for_an_emotion_is_refused() -> None:
         classical.inner_splits(y, speakers)
 
 
-def test_grid_is_searched_on_the_training_side(clouds) -> None:
+def test_a_grid_gives_the_setting_that_does_best_on_other_voices(clouds) -> None:
     X, y, speakers = clouds
     grid = {"svm__gamma": (1e3, 0.005)}  # the first tells any two clips apart
     model = classical.fit(classical.svm_classic, X, y, groups=speakers, grid=grid)
     assert model.calibrated_classifiers_[0].estimator["svm"].gamma == 0.005
+
+
+def test_a_voice_and_its_copies_are_on_one_side_of_every_inner_split(clouds) -> None:
+    X, y, speakers = clouds
+    named = np.column_stack([speakers, X[:, :5]])  # the first feature tells who speaks
+    asked: list[tuple[set[float], set[float]]] = []
+
+    class Curious(LogisticRegression):
+        """Notes which voices it learnt, and about which it is asked."""
+
+        def fit(self, X, y):
+            self.heard = set(X[:, 0])
+            return super().fit(X, y)
+
+        def decision_function(self, X):  # scikit-learn's answers all come through here
+            asked.append((self.heard, set(X[:, 0])))
+            return super().decision_function(X)
+
+    learner = classical.PipelineLearner(
+        lambda: Pipeline([("model", Curious(max_iter=50))]), {"model__C": (0.1, 1.0)}
+    )
+    learner.fit([named, named], y, groups=speakers, n_labels=N_CLASSES)
+    # The grid's two settings, then the calibration.
+    assert len(asked) == 3 * classical.INNER_FOLDS
+    for heard, others in asked:
+        assert heard.isdisjoint(others)
+        assert heard | others == set(range(8))
 
 
 def test_probabilities_are_calibrated_on_unseen_clips() -> None:

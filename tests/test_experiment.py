@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -176,6 +179,77 @@ def test_normalising_sees_no_label_of_the_test_side(data: experiment.Dataset) ->
     blind = experiment.Dataset(shuffled, data.X, data.copies, data.emotions)
     _, other = experiment.fit_fold(CLASSIC, blind, fold, protocol="speaker+norm")
     assert np.array_equal(test, other)
+
+
+@dataclass
+class Spy:
+    """A learner, and a model, that keeps what it is given to learn from."""
+
+    versions: Sequence[np.ndarray] = ()
+
+    def fit(self, versions: Sequence[np.ndarray], y: np.ndarray, **settings: Any) -> Spy:
+        return Spy([each[settings["rows"]] for each in versions])
+
+
+SPYING = replace(CLASSIC, name="spying", make_learner=Spy)
+
+
+def test_an_enrolled_voice_is_known_from_its_enrolment_clips_alone(
+    data: experiment.Dataset,
+) -> None:
+    fold = experiment.make_folds(data, protocol="speaker+enrol")[0]
+
+    def scored(moved: np.ndarray) -> np.ndarray:
+        X = data.X.copy()
+        X[moved] += 100
+        changed = replace(data, X=X)
+        return experiment.fit_fold(SPYING, changed, fold, protocol="speaker+enrol")[1]
+
+    plain = scored(fold.test[:0])
+    np.testing.assert_array_equal(scored(fold.test[::2])[1::2], plain[1::2])
+    assert (scored(fold.enrol) != plain).all()
+
+
+@pytest.mark.parametrize("protocol", ["speaker", "speaker+norm", "speaker+enrol"])
+def test_what_is_learnt_from_knows_nothing_of_the_test_voices(
+    protocol: str, data: experiment.Dataset
+) -> None:
+    fold = experiment.make_folds(data, protocol=protocol)[0]
+
+    def learnt(*versions: np.ndarray) -> Sequence[np.ndarray]:
+        given = replace(data, X=versions[0], copies=versions[1:])
+        model, _ = experiment.fit_fold(SPYING, given, fold, protocol=protocol)
+        assert isinstance(model, Spy)
+        return model.versions
+
+    versions = [data.X, 1.1 * data.X]
+    others = [each.copy() for each in versions]
+    for each in others:
+        each[[*fold.test, *fold.enrol]] += 100
+    for mine, theirs in zip(learnt(*versions), learnt(*others), strict=True):
+        assert len(mine) == len(fold.train)
+        np.testing.assert_array_equal(mine, theirs)
+
+
+def test_the_final_model_takes_the_median_over_the_folds(
+    data: experiment.Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = {}
+
+    def spy(*_: Any, settled: dict[str, float], **__: Any) -> None:
+        seen.update(settled)
+        raise StopIteration
+
+    monkeypatch.setattr(experiment.final, "fit_fold", spy)
+    epochs, temperatures = (10.0, 20.0, 60.0), (3.0, 1.5, 1.2)  # the means are other numbers
+    folds = [{"epochs": e, "temperature": t} for e, t in zip(epochs, temperatures, strict=True)]
+    first, other = (
+        experiment.Evaluation(pd.DataFrame(), {}, {CLASSIC.name: each})
+        for each in (folds, folds[2:])
+    )
+    with pytest.raises(StopIteration):
+        experiment.train(CLASSIC, data, folder=tmp_path, evaluations=[first, other])
+    assert seen == {"epochs": 20, "temperature": 1.5}
 
 
 def test_an_unusable_clip_is_reported_and_the_rest_go_on(

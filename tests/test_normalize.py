@@ -45,6 +45,14 @@ def test_adaptation_lies_between_the_typical_voice_and_the_clips(X: np.ndarray) 
     assert np.abs(few.mean - typical.mean).sum() < np.abs(X[:4].mean(axis=0) - typical.mean).sum()
 
 
+def test_an_adapted_spread_is_the_weighted_mean_of_the_variances_alone() -> None:
+    typical = normalize.Voice(np.array([0.0]), np.array([3.0]))
+    voice = normalize.adapt(typical, np.array([[1.0], [3.0]]), prior_clips=2)
+    assert voice.mean == pytest.approx([1.0])
+    # (1 + 9) / 2: that the means are 2 apart adds nothing, as a term of 1 would.
+    assert voice.std**2 == pytest.approx([5.0])
+
+
 def test_enrolment_uses_only_the_enrolled_clips(X: np.ndarray) -> None:
     typical = normalize.typical_voice(X, SPEAKERS)
     enrolment = {"a": X[:8]}

@@ -154,7 +154,7 @@ def test_cross_validation_computes_no_feature_twice(
 
     recognizer = EmotionRecognizer("svm-classic").fit(few)
     monkeypatch.setattr(features, "extract", lambda *_, **__: pytest.fail("computed again"))
-    assert recognizer.fit(few.iloc[::2]).score(few.iloc[1::2]) > 0.4
+    assert recognizer.fit(few.iloc[::2]).score(few.iloc[1::2]) > 0.7  # chance is 0.4
 
 
 def test_grid_search_chooses_among_recipes_and_settings(few: pd.DataFrame) -> None:

@@ -75,7 +75,7 @@ def test_random_seeds_differ_and_repeat() -> None:
     assert not np.array_equal(first.test, other.test)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(0, 1000))
 def test_groups_stay_together(seed: int) -> None:
     data = table(ACTORS[:6], per_speaker=20)
