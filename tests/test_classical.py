@@ -91,6 +91,12 @@ def test_one_speaker_for_an_emotion_is_refused() -> None:
         classical.inner_splits(y, speakers)
 
 
+def test_too_few_clips_are_said_to_be_few() -> None:
+    X, y = np.random.default_rng(0).normal(size=(8, 5)), np.array(["happy", "sad"] * 4)
+    with pytest.raises(ValueError, match=r"8 clips are too few or too alike .*0 feature"):
+        classical.fit(classical.svm_classic, X, y, groups=np.arange(8))
+
+
 def test_a_grid_gives_the_setting_that_does_best_on_other_voices(clouds) -> None:
     X, y, speakers = clouds
     grid = {"svm__gamma": (1e3, 0.005)}  # the first tells any two clips apart

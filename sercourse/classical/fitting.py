@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -106,6 +107,11 @@ def fit(
         Its scores are turned into probabilities by one temperature, found on inner predictions
         for clips that the model had not seen; the ranking of the emotions stays the SVM's.
 
+    Raises
+    ------
+    ValueError
+        If the clips are too few or too alike for the pipeline.
+
     References
     ----------
     Guo et al., "On calibration of modern neural networks", 2017, arXiv:1706.04599.
@@ -114,13 +120,28 @@ def fit(
     emotions, codes = np.unique(y, return_inverse=True)
     pipeline = make()
     if grid:
-        search = GridSearchCV(pipeline, dict(grid), cv=splits, refit=False).fit(X, codes)
-        pipeline.set_params(**search.best_params_)
+        search = GridSearchCV(pipeline, dict(grid), cv=splits, refit=False)
+        with _saying_how_few(X):
+            pipeline.set_params(**search.fit(X, codes).best_params_)
     model = CalibratedClassifierCV(pipeline, method="temperature", cv=splits, ensemble=False)
-    model.fit(X, codes)
+    with _saying_how_few(X):
+        model.fit(X, codes)
     # Temperature scaling wants labels 0, 1, 2, ...; to the outside the model speaks the caller's.
     model.classes_ = emotions
     return model
+
+
+@contextlib.contextmanager
+def _saying_how_few(X: Array) -> Iterator[None]:
+    """Say what scikit-learn's sentences leave out: that there are too few clips."""
+    try:
+        yield
+    except ValueError as error:
+        why = str(error).strip().partition("\n")[0].rstrip(".")
+        raise ValueError(
+            f"{len(X)} clips are too few or too alike to train this model: add clips, or leave out "
+            f"emotions ({why})"
+        ) from error
 
 
 @dataclass(frozen=True, eq=False)
