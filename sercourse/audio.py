@@ -10,6 +10,7 @@ import io
 import math
 import numbers
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -80,6 +81,9 @@ CLIPPED_SHARE = 0.001
 _SNDFILE_MAGIC = tuple(b"RIFF RIFX RF64 riff FORM fLaC OggS ID3 .snd dns. caff NIST".split())
 _EBML_MAGIC = b"\x1a\x45\xdf\xa3"
 _HEADER_BYTES = 4096  # a file that ends within these has no more than a header
+_SIZES = re.compile(r"(?:data|SSND|Data Size)\s*: (\d+) \(should be (\d+)\)")
+_ENDLESS = 2**31 - 2**20  # [bytes]
+_MISSING_SHARE = 0.01  # less is a slip of the program that wrote the header
 
 
 @dataclass(frozen=True)
@@ -458,7 +462,24 @@ def _open(path: Path) -> sf.SoundFile:
     if file.format == "RAW":  # a guess from the suffix .au or .snd: any text would pass for sound
         file.close()
         raise ValueError(f"{path}: not a sound file")
+    if missing := _missing(file):
+        file.close()
+        raise ValueError(f"{path}: truncated sound file, {missing:.0%} of it is missing")
     return file
+
+
+def _missing(file: sf.SoundFile) -> float:
+    """Return which share of the sound that the header promises the file does not hold.
+
+    libsndfile reads what is there and only notes the rest. Programs that write to a pipe promise
+    the largest number there is, as they cannot know.
+    """
+    noted = _SIZES.search(file.extra_info)
+    if noted is None:
+        return 0.0
+    promised, held = map(int, noted.groups())
+    share = 1 - held / max(promised, 1)
+    return share if promised < _ENDLESS and share > _MISSING_SHARE else 0.0
 
 
 def _fault(path: Path) -> str:

@@ -207,6 +207,21 @@ def test_a_format_without_seeking_is_read(tmp_path: Path) -> None:
     assert len(audio.read(tmp_path / "a.wav", sr=8_000)) == pytest.approx(16_000, abs=320)
 
 
+@pytest.mark.parametrize("suffix", [".wav", ".aiff", ".au"])
+def test_a_file_that_ends_early_is_refused(tmp_path: Path, suffix: str) -> None:
+    path = write(tmp_path / f"a{suffix}", 0.1 * np.sin(np.arange(16_000)), 8_000)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(ValueError, match="truncated sound file, 50% of it is missing"):
+        audio.read(path, sr=8_000)
+
+
+def test_a_file_that_was_written_to_a_pipe_is_read(tmp_path: Path) -> None:
+    content = write(tmp_path / "a.wav", 0.1 * np.sin(np.arange(8_000)), 8_000).read_bytes()
+    start = content.index(b"data") + 4
+    (tmp_path / "b.wav").write_bytes(content[:start] + b"\xff" * 4 + content[start + 4 :])
+    assert len(audio.read(tmp_path / "b.wav", sr=8_000)) == 8_000
+
+
 def test_a_constant_is_silence() -> None:
     assert audio.refusals(np.full(16_000, 0.5), sr=16_000)[0].startswith("silence")
     assert audio.refusals(np.sin(np.arange(16_000)), sr=16_000) == []
