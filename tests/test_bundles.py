@@ -187,6 +187,10 @@ def test_what_a_user_put_beside_a_model_stays(tmp_path: Path) -> None:
     assert kept == {f"model/{name}" for name in names}
     assert (tmp_path / "link").is_symlink()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["link", "model"]
+    (tmp_path / "model" / "bundle.json").write_text("{")
+    bundles.save(tmp_path / "model", info={}, contents={"a.txt": "newer"})
+    assert (tmp_path / "model" / "a.txt").read_text() == "newer"
+    assert (tmp_path / "model" / "notes.txt").read_text() == "mine"
 
 
 def test_a_failed_save_leaves_the_old_bundle(

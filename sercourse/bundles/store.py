@@ -109,7 +109,11 @@ def _strangers(folder: Path) -> list[Path]:
     """Return what lies in the folder of an earlier bundle and is not of it."""
     if not (folder / INDEX).is_file():
         return []
-    own = {INDEX, *read_json(folder / INDEX).get("files", {})}
+    try:
+        listed = read_json(folder / INDEX).get("files")
+    except ValueError:  # a damaged index: who knows whose the rest is
+        listed = None
+    own = {INDEX, *(listed if isinstance(listed, dict) else {})}
     return [path for path in folder.iterdir() if path.name not in own]
 
 
