@@ -75,7 +75,9 @@ def saved(
 ) -> Path:
     """Write what a bundle tells of its recipe; there is no model in it."""
     info = {
-        "members": [{"recipe": chosen.settings}],
+        "name": chosen.name,
+        "labels": list(data.labels),
+        "members": [{"recipe": chosen.settings, "feature_names": [], "files": {}}],
         "corpus": {"fingerprint": corpora.fingerprint(data.clips)},
     }
     metrics = {"recipe": chosen.name, "corpus": "ravdess", "protocols": [evaluation.metrics]}
