@@ -86,14 +86,17 @@ def _take_place(new: Path, *, of: Path) -> None:
     if not of.exists():
         new.replace(of)
         return
-    old = Path(tempfile.mkdtemp(prefix=f".{of.name}-old-", dir=of.parent))
-    of.replace(old)
+    aside = Path(tempfile.mkdtemp(prefix=f".{of.name}-old-", dir=of.parent))
+    old = aside / of.name  # a name of its own: not every system replaces an empty folder
     try:
+        of.replace(old)
         new.replace(of)
     except OSError:
-        old.replace(of)
+        if old.exists():
+            old.replace(of)
+        aside.rmdir()
         raise
-    shutil.rmtree(old, ignore_errors=True)
+    shutil.rmtree(aside, ignore_errors=True)
 
 
 @contextlib.contextmanager
