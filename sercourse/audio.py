@@ -5,23 +5,18 @@ Every waveform `y` is a one-dimensional float array; its rate `sr` [Hz] is alway
 
 from __future__ import annotations
 
-import contextlib
-import io
 import math
 import numbers
-import os
-import re
-import shutil
-import subprocess
-import tempfile
-from collections.abc import Iterator
+import warnings
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
-import soundfile as sf
 import soxr
+
+from sercourse import decoding
+from sercourse.decoding import SoundWarning
 
 SUFFIXES = frozenset(
     [
@@ -76,14 +71,14 @@ CLIPPED_LEVEL = 0.99
 CLIPPED_SHARE = 0.001
 """A clip with more than this share of clipped samples is reported."""
 
-# First bytes of the containers that libsndfile knows, and of the two that phones and browsers
-# write and users rename to .wav.
-_SNDFILE_MAGIC = tuple(b"RIFF RIFX RF64 riff FORM fLaC OggS ID3 .snd dns. caff NIST".split())
-_EBML_MAGIC = b"\x1a\x45\xdf\xa3"
-_HEADER_BYTES = 4096  # a file that ends within these has no more than a header
-_SIZES = re.compile(r"(?:data|SSND|Data Size)\s*: (\d+) \(should be (\d+)\)")
-_ENDLESS = 2**31 - 2**20  # [bytes]
-_MISSING_SHARE = 0.01  # less is a slip of the program that wrote the header
+BLOCK_SECONDS = 10.0
+"""Default length of a block [s]."""
+
+_MOST_VALUES = 4_000_000  # decoded at a time
+_CANCELLED = 0.2  # of the power that independent channels keep when they are averaged
+
+READ_ERRORS = (OSError, ValueError, MemoryError)
+"""What can go wrong with one file while the others of a batch are fine."""
 
 
 @dataclass(frozen=True)
@@ -105,11 +100,15 @@ class Info:
     channels: int
 
 
-def read(path: str | Path, *, sr: int) -> np.ndarray:
+Channel = int | str | None
+"""One channel of a recording: its number from 1, "left" or "right"; None for their average."""
+
+
+def read(path: str | Path, *, sr: int, channel: Channel = None) -> np.ndarray:
     """Read any sound file as mono at the rate asked for.
 
-    Channels are averaged and the rate is converted with soxr's HQ setting. Files that libsndfile
-    cannot decode (m4a, mp4, webm, aac ...) go through ffmpeg where it is installed.
+    The rate is converted with soxr's HQ setting. Files that libsndfile cannot decode (m4a, webm,
+    aac, films ...) go through ffmpeg where it is installed, which converts their rate itself.
 
     Parameters
     ----------
@@ -117,6 +116,9 @@ def read(path: str | Path, *, sr: int) -> np.ndarray:
         A sound file of any rate, number of channels and bit depth.
     sr : int
         Rate wanted [Hz].
+    channel : int or str, optional
+        The only one to take: a number from 1, "left" or "right". Default: the average of all, or
+        the loudest alone, with a warning, where averaging cancels them.
 
     Returns
     -------
@@ -128,7 +130,13 @@ def read(path: str | Path, *, sr: int) -> np.ndarray:
     FileNotFoundError
         If there is no such file.
     ValueError
-        If it cannot be read: the message is ``PATH: reason``.
+        If it cannot be read: the message is ``PATH: reason``. A file that ends before its header
+        says, or within a frame, counts as truncated and is refused.
+
+    Warns
+    -----
+    SoundWarning
+        If channels cancel each other, or the header tells of less sound than there is.
 
     Examples
     --------
@@ -141,16 +149,12 @@ def read(path: str | Path, *, sr: int) -> np.ndarray:
     ((16000,), 'float32')
     """
     _refuse_rate(sr)
-    samples, native = _decode(Path(path))
-    y = _mono(samples, path=path)
-    if native != sr:
-        y = soxr.resample(y, native, sr, quality="HQ")
-    if y.size == 0:
-        raise ValueError(f"{path}: no samples")
-    return np.ascontiguousarray(y, dtype=np.float32)
+    return np.concatenate(list(_pieces(Path(path), sr=sr, channel=channel)))
 
 
-def blocks(path: str | Path, *, sr: int, seconds: float = 10.0) -> Iterator[np.ndarray]:
+def blocks(
+    path: str | Path, *, sr: int, seconds: float = BLOCK_SECONDS, channel: Channel = None
+) -> Iterator[np.ndarray]:
     """Read a sound file piece by piece, so that an hour takes no more memory than a sentence.
 
     Parameters
@@ -161,6 +165,8 @@ def blocks(path: str | Path, *, sr: int, seconds: float = 10.0) -> Iterator[np.n
         Rate wanted [Hz].
     seconds : float
         Length of a block [s]; the last one may be shorter.
+    channel : int or str, optional
+        As for `read`.
 
     Yields
     ------
@@ -184,14 +190,14 @@ def blocks(path: str | Path, *, sr: int, seconds: float = 10.0) -> Iterator[np.n
     if not 1 <= seconds * sr < math.inf:
         raise ValueError(f"seconds is {seconds}: at least one sample ({1 / sr:.6f} s) is wanted")
     length = round(seconds * sr)
-    return _equal_blocks(_resampled(Path(path), sr=sr, seconds=seconds), length=length)
+    return _equal_blocks(_pieces(Path(path), sr=sr, channel=channel), length=length)
 
 
 def info(path: str | Path) -> Info:
-    """Return duration, rate and channels of a sound file without decoding it.
+    """Return duration, rate and channels of a sound file.
 
-    What libsndfile cannot read is decoded by ffmpeg: headers of such files often lack the
-    duration.
+    A length is counted where the header cannot be believed: always in what ffmpeg reads, and in MP3
+    and Ogg files to find those that are truncated.
 
     Raises
     ------
@@ -209,13 +215,14 @@ def info(path: str | Path) -> Info:
     Info(duration=0.5, sample_rate=8000, channels=1)
     """
     path = Path(path)
-    if _needs_ffmpeg(path):
-        samples, rate = _decode(path)
-        return Info(len(samples) / rate, rate, samples.shape[1])
-    with _open(path) as file:
-        if file.frames == 0:
+    with decoding.opened(path) as file:
+        n_samples = file.n_samples
+        if n_samples is None:
+            n_values = _MOST_VALUES // file.channels
+            n_samples = sum(iter(lambda: len(file.read(n_values)), 0))
+        if n_samples == 0:
             raise ValueError(f"{path}: no samples")
-        return Info(file.frames / file.samplerate, file.samplerate, file.channels)
+        return Info(n_samples / file.rate, file.rate, file.channels)
 
 
 def reason(error: Exception, *, path: str | Path) -> str:
@@ -228,6 +235,8 @@ def reason(error: Exception, *, path: str | Path) -> str:
     """
     if isinstance(error, OSError) and error.strerror:
         return error.strerror.lower()
+    if isinstance(error, MemoryError):
+        return f"too little memory for it: {error}".removesuffix(": ")
     return str(error).removeprefix(f"{path}: ")
 
 
@@ -378,7 +387,79 @@ def segments(y: np.ndarray, *, sr: int, seconds: float) -> np.ndarray:
     return y[starts[:, np.newaxis] + np.arange(length)]
 
 
-def problems(y: np.ndarray, *, sr: int) -> list[str]:
+class Issue(str):
+    """What is wrong with a clip, in words.
+
+    Attributes
+    ----------
+    kind : str
+        "silence", "too short" or "clipped"; its first words.
+
+    Examples
+    --------
+    >>> issue = Issue("too short", "0.10 s")
+    >>> issue, issue.kind
+    ('too short: 0.10 s', 'too short')
+    """
+
+    kind: str
+
+    def __new__(cls, kind: str, detail: str) -> Issue:
+        """Make the words of their kind and what was measured."""
+        issue = super().__new__(cls, f"{kind}: {detail}")
+        issue.kind = kind
+        return issue
+
+
+SILENCE, TOO_SHORT, CLIPPED = "silence", "too short", "clipped"
+
+
+@dataclass
+class Quality:
+    """What is measured on a signal, block by block, to tell whether it can be judged.
+
+    Examples
+    --------
+    >>> quality = Quality(sr=16_000)
+    >>> quality.add(np.zeros(800))
+    >>> quality.add(np.zeros(800))
+    >>> quality.issues()
+    ['silence: its peak is below -60 dB of full scale',
+     'too short: 0.10 s, at least 0.3 s is needed']
+    """
+
+    sr: int
+    n_samples: int = 0
+    _n_clipped: int = 0
+    _total: float = 0.0
+    _lowest: float = math.inf
+    _highest: float = -math.inf
+
+    def add(self, y: np.ndarray) -> None:
+        """Go on with the next samples."""
+        if y.size:
+            self.n_samples += y.size
+            self._n_clipped += int(np.count_nonzero(np.abs(y) >= CLIPPED_LEVEL))
+            self._total += float(y.sum(dtype=np.float64))
+            self._lowest = min(self._lowest, float(y.min()))
+            self._highest = max(self._highest, float(y.max()))
+
+    def issues(self) -> list[Issue]:
+        """Return what is wrong with all that was added."""
+        found = []
+        n_samples = max(1, self.n_samples)
+        mean = self._total / n_samples  # a constant is as silent as zero
+        if max(self._highest - mean, mean - self._lowest) < 10 ** (SILENCE_DB / 20):
+            found.append(Issue(SILENCE, f"its peak is below {SILENCE_DB:.0f} dB of full scale"))
+        seconds = self.n_samples / self.sr
+        if seconds < MIN_SECONDS:
+            found.append(Issue(TOO_SHORT, f"{seconds:.2f} s, at least {MIN_SECONDS} s is needed"))
+        if (clipped := self._n_clipped / n_samples) > CLIPPED_SHARE:
+            found.append(Issue(CLIPPED, f"{100 * clipped:.1f} % of samples at full scale"))
+        return found
+
+
+def problems(y: np.ndarray, *, sr: int) -> list[Issue]:
     """Say what makes a clip unfit to be judged: silence, too few samples, clipping.
 
     Parameters
@@ -390,8 +471,8 @@ def problems(y: np.ndarray, *, sr: int) -> list[str]:
 
     Returns
     -------
-    list of str
-        One phrase for each problem; empty for a sound clip.
+    list of Issue
+        A phrase for each problem; empty for a sound clip.
 
     Examples
     --------
@@ -399,25 +480,22 @@ def problems(y: np.ndarray, *, sr: int) -> list[str]:
     ['silence: its peak is below -60 dB of full scale',
      'too short: 0.10 s, at least 0.3 s is needed']
     """
-    magnitude = np.abs(y)
-    clipped = float(np.mean(magnitude >= CLIPPED_LEVEL)) if y.size else 0.0
-    found = []
-    # A constant is as silent as zero.
-    if y.size == 0 or np.abs(y - y.mean()).max() < 10 ** (SILENCE_DB / 20):
-        found.append(f"silence: its peak is below {SILENCE_DB:.0f} dB of full scale")
-    if y.size < MIN_SECONDS * sr:
-        found.append(f"too short: {y.size / sr:.2f} s, at least {MIN_SECONDS} s is needed")
-    if clipped > CLIPPED_SHARE:
-        found.append(f"clipped: {100 * clipped:.1f} % of samples at full scale")
-    return found
+    quality = Quality(sr)
+    quality.add(y)
+    return quality.issues()
 
 
-def refusals(y: np.ndarray, *, sr: int) -> list[str]:
+def refusals(y: np.ndarray, *, sr: int) -> list[Issue]:
     """Return why a signal cannot be judged; a clipped one can, with a warning.
 
     Parameters and phrases are those of `problems`.
     """
-    return [each for each in problems(y, sr=sr) if not each.startswith("clipped")]
+    return fatal(problems(y, sr=sr))
+
+
+def fatal(issues: Iterable[Issue]) -> list[Issue]:
+    """Return the issues with which a signal cannot be judged: all but clipping."""
+    return [each for each in issues if each.kind != CLIPPED]
 
 
 def _frame_power(y: np.ndarray, *, frame_length: int, hop_length: int) -> np.ndarray:
@@ -429,108 +507,24 @@ def _frame_power(y: np.ndarray, *, frame_length: int, hop_length: int) -> np.nda
     return (energy[last] - energy[first]) / frame_length
 
 
-def _head(path: Path) -> bytes:
-    """Return the first bytes of a file that must exist and hold something."""
-    if path.is_dir():
-        raise ValueError(f"{path}: a folder, not a sound file")
-    if path.exists() and not path.is_file():  # reading it would wait, and take what it holds
-        raise ValueError(f"{path}: a pipe or a device; save the sound as a file first")
-    try:
-        with path.open("rb") as file:
-            head = file.read(16)
-    except FileNotFoundError:
-        raise FileNotFoundError(f"{path}: no such file") from None
-    if not head:
-        raise ValueError(f"{path}: empty file")
-    return head
-
-
-def _needs_ffmpeg(path: Path) -> bool:
-    """Tell by suffix, then by content, because phones' m4a files are often renamed to .wav."""
-    head = _head(path)
-    if path.suffix.lower() in FFMPEG_SUFFIXES:
-        return True
-    return head[4:8] == b"ftyp" or head.startswith(_EBML_MAGIC)
-
-
-def _open(path: Path) -> sf.SoundFile:
-    try:
-        # As bytes, a name may be any that the system allows, also one that is no text.
-        file = sf.SoundFile(os.fsencode(path) if os.name == "posix" else path)
-    except sf.LibsndfileError:
-        raise ValueError(f"{path}: {_fault(path)}") from None
-    if file.format == "RAW":  # a guess from the suffix .au or .snd: any text would pass for sound
-        file.close()
-        raise ValueError(f"{path}: not a sound file")
-    if missing := _missing(file):
-        file.close()
-        raise ValueError(f"{path}: truncated sound file, {missing:.0%} of it is missing")
-    return file
-
-
-def _missing(file: sf.SoundFile) -> float:
-    """Return which share of the sound that the header promises the file does not hold.
-
-    libsndfile reads what is there and only notes the rest. Programs that write to a pipe promise
-    the largest number there is, as they cannot know.
-    """
-    noted = _SIZES.search(file.extra_info)
-    if noted is None:
-        return 0.0
-    promised, held = map(int, noted.groups())
-    share = 1 - held / max(promised, 1)
-    return share if promised < _ENDLESS and share > _MISSING_SHARE else 0.0
-
-
-def _fault(path: Path) -> str:
-    """Say why libsndfile refused a file: its own messages are about its internals."""
-    if not _head(path).startswith(_SNDFILE_MAGIC):
-        return "not a sound file"
-    return "truncated header" if path.stat().st_size < _HEADER_BYTES else "damaged sound file"
-
-
-def _decode(path: Path) -> tuple[np.ndarray, int]:
-    """Return samples, shape (n_samples, n_channels), float32, and their rate [Hz]."""
-    with _decoding(path) as file:
-        # Of formats without seeking, such as GSM, libsndfile wants to know how much.
-        n_frames = -1 if file.seekable() else file.frames
-        samples = file.read(n_frames, dtype="float32", always_2d=True)
-        if len(samples) == 0:
-            raise ValueError(f"{path}: no samples")
-        return samples, file.samplerate
-
-
-@contextlib.contextmanager
-def _decoding(path: Path) -> Iterator[sf.SoundFile]:
-    """Open a sound file, or what ffmpeg makes of it, and name the file if decoding fails."""
-    with contextlib.ExitStack() as stack:
-        if _needs_ffmpeg(path):
-            source = stack.enter_context(tempfile.TemporaryFile())
-            _through_ffmpeg(path, to=source)
-            file = stack.enter_context(sf.SoundFile(source))
-        else:
-            file = stack.enter_context(_open(path))
-        try:
-            yield file
-        except sf.LibsndfileError:
-            raise ValueError(f"{path}: damaged sound file") from None
-
-
-def _resampled(path: Path, *, sr: int, seconds: float) -> Iterator[np.ndarray]:
-    """Yield a file's signal in pieces of about `seconds`."""
-    empty = np.zeros(0, dtype=np.float32)
-    with _decoding(path) as file:
-        length = max(1, round(seconds * file.samplerate))
-        resampler = soxr.ResampleStream(file.samplerate, sr, 1, dtype="float32", quality="HQ")
-        # Between equal rates read() changes no sample, and neither does this.
-        change = resampler.resample_chunk if file.samplerate != sr else lambda y, last=False: y
+def _pieces(path: Path, *, sr: int, channel: Channel) -> Iterator[np.ndarray]:
+    """Yield a file's signal in pieces of any length."""
+    with decoding.opened(path, sr=int(sr) if sr == int(sr) else None) as file:
+        mix = _Mix(path, channel, n_channels=file.channels)
+        length = max(1, min(round(BLOCK_SECONDS * file.rate), _MOST_VALUES // file.channels))
+        resampler = soxr.ResampleStream(file.rate, sr, 1, dtype="float32", quality="HQ")
+        change = resampler.resample_chunk if file.rate != sr else _unchanged
         n_samples = 0
-        while len(samples := file.read(length, dtype="float32", always_2d=True)):
+        while len(samples := file.read(length)):
             n_samples += len(samples)
-            yield change(_mono(samples, path=path))
+            yield change(mix(samples))
         if n_samples == 0:
             raise ValueError(f"{path}: no samples")
-        yield change(empty, last=True)
+        yield change(np.zeros(0, dtype=np.float32), last=True)
+
+
+def _unchanged(y: np.ndarray, last: bool = False) -> np.ndarray:
+    return y
 
 
 def _equal_blocks(pieces: Iterator[np.ndarray], *, length: int) -> Iterator[np.ndarray]:
@@ -545,31 +539,62 @@ def _equal_blocks(pieces: Iterator[np.ndarray], *, length: int) -> Iterator[np.n
         yield held
 
 
-def _mono(samples: np.ndarray, *, path: str | Path) -> np.ndarray:
-    """Average the channels of finite samples, shape (n_samples, n_channels)."""
-    y = samples.mean(axis=1) if samples.shape[1] > 1 else np.ascontiguousarray(samples[:, 0])
-    if not np.isfinite(y).all():
-        raise ValueError(f"{path}: {'NaN' if np.isnan(y).any() else 'infinite'} samples")
-    return y
+class _Mix:
+    """Makes one channel of several: that which is wanted, or their average.
+
+    Where channels are in opposite phase, as of a cable with a swapped pair, the average cancels the
+    voice. From there on the loudest channel is used alone.
+    """
+
+    def __init__(self, path: Path, channel: Channel, *, n_channels: int) -> None:
+        self._path, self._n_channels = path, n_channels
+        self._index = None if channel is None else _index(channel, n_channels, path=path)
+
+    def __call__(self, samples: np.ndarray) -> np.ndarray:
+        y = self._one(samples)
+        if not np.isfinite(y).all():
+            kind = "NaN" if np.isnan(y).any() else "infinite"
+            raise ValueError(f"{self._path}: {kind} samples")
+        return y
+
+    def _one(self, samples: np.ndarray) -> np.ndarray:
+        if self._n_channels == 1:
+            return np.ascontiguousarray(samples[:, 0])
+        if self._index is None:
+            y: np.ndarray = samples.mean(axis=1)
+            power = np.einsum("nc,nc->c", samples, samples)
+            independent = power.sum() / self._n_channels**2
+            if not y @ y < _CANCELLED * independent or self._is_faint(samples):
+                return y
+            self._index = int(power.argmax())
+            warnings.warn(
+                f"{self._path}: its channels cancel each other when averaged: channel "
+                f"{self._index + 1} alone is used; choose one yourself where that is wrong",
+                SoundWarning,
+                stacklevel=2,
+            )
+        return np.ascontiguousarray(samples[:, self._index])
+
+    @staticmethod
+    def _is_faint(samples: np.ndarray) -> bool:
+        return bool(np.abs(samples).max() < 10 ** (SILENCE_DB / 20))
+
+
+def _index(channel: int | str, n_channels: int, *, path: Path) -> int:
+    """Return the place of a channel that is named."""
+    number = {"left": 1, "right": 2}.get(str(channel), channel)
+    try:
+        place = int(number)
+    except ValueError:
+        place = 0
+    if place < 1:
+        raise ValueError(f"channel is {channel!r}: give left, right or a number from 1")
+    if place > n_channels:
+        raise ValueError(f"{path}: channel {channel} is wanted and it has {n_channels}")
+    return place - 1
 
 
 def _refuse_rate(sr: int) -> None:
-    if not isinstance(sr, numbers.Real) or not 0 < sr < math.inf:
-        raise ValueError(f"sr is {sr!r}: a sample rate in Hz, above 0, is wanted")
-
-
-def _through_ffmpeg(path: Path, *, to: BinaryIO) -> None:
-    """Write the sound of a file as AU: its header may leave the length open."""
-    ffmpeg = shutil.which("ffmpeg")
-    if ffmpeg is None:
-        raise ValueError(
-            f"{path}: {path.suffix} files are read through ffmpeg, which is not installed: "
-            "install it, or convert the clip to .wav or .flac"
-        )
-    # "file:" keeps ffmpeg from taking a name such as "concat:..." for one of its protocols.
-    command = [ffmpeg, "-v", "error", "-nostdin", "-i", f"file:{path}", "-map", "0:a:0"]
-    command += ["-c:a", "pcm_f32be", "-f", "au", "pipe:1"]
-    done = subprocess.run(command, stdout=to, stderr=subprocess.DEVNULL, check=False)
-    if done.returncode != 0 or to.seek(0, io.SEEK_END) == 0:
-        raise ValueError(f"{path}: not a sound file that ffmpeg can read")
-    to.seek(0)
+    lowest, highest = decoding.LOWEST_RATE, decoding.HIGHEST_RATE
+    if not isinstance(sr, numbers.Real) or not lowest <= sr <= highest:
+        raise ValueError(f"sr is {sr!r}: a rate of {lowest} to {highest} Hz is wanted")

@@ -1,0 +1,261 @@
+"""Headers of sound files that lie: about how much follows, or cut off before it does.
+
+Programs that write a header before they know the length leave 0 or a huge number in it; recorders
+in browsers leave the length of the first second; interrupted copies hold less than they say.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import BinaryIO
+
+TOLERANCE = 0.01
+"""A difference below this share is a slip of the program that wrote the header."""
+
+_REVERSED_BITS = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
+_TAGS = (b"ID3", b"TAG", b"APETAGEX", b"LYRICS")
+
+# Rates of MPEG audio [kbit/s] by index 1 to 14, for (MPEG 1, layer), (MPEG 2 and 2.5, layer).
+_KBITS = {
+    (1, 1): range(32, 449, 32),
+    (1, 2): (32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384),
+    (1, 3): (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
+    (2, 1): (32, 48, 56, 64, 80, 96, 112, 128, 144, 160, 176, 192, 224, 256),
+    (2, 2): (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
+    (2, 3): (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
+}
+
+
+@dataclass(frozen=True)
+class Header:
+    """What is known of a file before any of it is decoded.
+
+    Attributes
+    ----------
+    patches : dict of int to bytes
+        What must stand at some places of the file for all of its sound to be decoded.
+    told : float
+        The share of the sound in the file that its header tells of: above 1 in a truncated file.
+    n_samples : int or None
+        Length of each channel, where counting is better than what libsndfile makes of it.
+    fault : str
+        Why the file cannot be trusted; empty for a sound one.
+    """
+
+    patches: dict[int, bytes] = field(default_factory=dict)
+    told: float = 1.0
+    n_samples: int | None = None
+    fault: str = ""
+
+
+def inspect(file: BinaryIO, *, size: int) -> Header:
+    """Look for lies in the header of a file of so many bytes; of other formats nothing is known."""
+    file.seek(0)
+    magic = file.read(4)
+    if magic[:3] == b"ID3" or (magic[:1] == b"\xff" and _mpeg_frame(magic)):
+        return _mpeg(file, size=size)
+    known: dict[bytes, Callable[..., Header]] = {
+        b"RIFF": _chunks,
+        b"RIFX": _chunks,
+        b"RF64": _chunks,
+        b"FORM": _chunks,
+        b".snd": _au,
+        b"fLaC": _flac,
+        b"OggS": _ogg,
+        b"caff": _wide,
+        b"riff": _wide,
+    }
+    return known[magic](file, size=size) if magic in known else Header()
+
+
+def is_unknown(n_bytes: int) -> bool:
+    """Whether a length stands for "to the end of the file": 0, or a huge round number.
+
+    Examples
+    --------
+    >>> [is_unknown(n) for n in (0, 2**30, 0x7F000000, 0x7FFFF000 - 36, 0xFFFFFFFF)]
+    [True, True, True, True, True]
+    >>> is_unknown(32_000), is_unknown(1_234_567_890)
+    (False, False)
+    """
+    near = (n_bytes + 2**16) % 2**24 <= 2**17  # programs subtract their header from the number
+    return n_bytes == 0 or (n_bytes > 2**30 - 2**16 and near)
+
+
+def _truncated(told: int, held: int) -> Header:
+    """Compare the length that a header tells, if it does, with what there is."""
+    return Header(told=max(1.0, told / held) if held > 0 and not is_unknown(told) else 1.0)
+
+
+def _chunks(file: BinaryIO, *, size: int) -> Header:
+    """Look at the chunk of samples in a RIFF (WAV) or FORM (AIFF) file."""
+    file.seek(0)
+    form = file.read(12)
+    order = "<" if form.startswith(b"R") and form[3:4] != b"X" else ">"
+    kind = b"data" if form[8:] == b"WAVE" else b"SSND"
+    if form[8:] not in (b"WAVE", b"AIFF", b"AIFC"):  # such as AVI
+        return _truncated(int.from_bytes(form[4:8], "little"), size - 8)
+    at, told = 12, 0
+    while at + 8 <= size:
+        file.seek(at)
+        name, told = struct.unpack(f"{order}4sI", file.read(8))
+        at += 8
+        if name == kind:
+            break
+        at += told + told % 2
+    held = size - at
+    if form[:4] == b"RF64" and told == 2**32 - 1:
+        file.seek(28)
+        told = int.from_bytes(file.read(8), "little")
+    if held <= 0 or told >= held:
+        return _truncated(told, held)
+    if _is_told(file, at + told + told % 2, size=size, order=order, told=told):
+        return Header()
+    length = struct.pack(f"{order}I", min(held, 2**32 - 1))
+    whole = struct.pack(f"{order}I", min(size - 8, 2**32 - 1))
+    return Header({4: whole, at - 4: length}, told=told / held if told else 1.0)
+
+
+def _is_told(file: BinaryIO, at: int, *, size: int, order: str, told: int) -> bool:
+    """Whether nothing but other chunks, tags and padding follows the samples."""
+    while size - at >= max(8, TOLERANCE * told):
+        file.seek(at)
+        head = file.read(8)
+        name, length = struct.unpack(f"{order}4sI", head)
+        if head.startswith(_TAGS):
+            return True
+        another = name in (b"RIFF", b"FORM")  # a recording that was appended
+        if another or not name.isascii() or not name.decode().isprintable():
+            return not any(iter(lambda: file.read(2**20).strip(b"\0"), b"")) and not any(head)
+        at += 8 + length + length % 2
+        if at > size + 1:
+            return False
+    return True
+
+
+def _au(file: BinaryIO, *, size: int) -> Header:
+    file.seek(4)
+    start, told = struct.unpack(">II", file.read(8).ljust(8, b"\0"))
+    held = size - start
+    if held <= 0 or told >= (1 - TOLERANCE) * held:
+        return _truncated(told, held)
+    return Header({8: b"\xff" * 4}, told=told / held if told else 1.0)
+
+
+def _wide(file: BinaryIO, *, size: int) -> Header:
+    """Look for the end of the last chunk of a CAF or W64 file; -1 is an unknown length."""
+    file.seek(0)
+    caf = file.read(4) == b"caff"
+    at = 8 if caf else 40
+    while size - at >= 24:
+        file.seek(at)
+        _, length = (
+            struct.unpack(">4sq", file.read(12)) if caf else struct.unpack("<16sq", file.read(24))
+        )
+        if length < (0 if caf else 24):
+            break
+        at += 12 + length if caf else (length + 7) // 8 * 8
+    return _truncated(at, size)
+
+
+def _flac(file: BinaryIO, *, size: int) -> Header:
+    """Take the number of samples from STREAMINFO, so that libFLAC decodes what there is."""
+    file.seek(0)
+    head = file.read(26)
+    if len(head) < 26 or head[4] & 127:
+        return Header()
+    packed = int.from_bytes(head[18:], "big")
+    told, depth = packed & (2**36 - 1), (packed >> 36 & 31) + 1
+    n_bytes = told * ((packed >> 41 & 7) + 1) * depth / 8
+    # Nothing but silence is packed as tightly as that.
+    n_samples = None if told == 0 or n_bytes > 10 * size else told
+    return Header({18: (packed >> 36 << 36).to_bytes(8, "big")}, n_samples=n_samples)
+
+
+def _ogg(file: BinaryIO, *, size: int) -> Header:
+    """Check every page: libogg leaves out damaged ones, and with them their sound."""
+    file.seek(0)
+    at = n_packets = 0
+    while size - at > 0:
+        head = file.read(27)
+        if not head.startswith(b"OggS"):
+            rest = head + file.read()
+            return Header(fault="damaged sound file" if b"OggS" in rest else "")
+        table = file.read(head[26]) if len(head) == 27 else b""
+        body = file.read(sum(table))
+        at += 27 + head[26] + sum(table) if len(head) == 27 else 27
+        if at > size:
+            return Header(fault="truncated sound file, it ends within a page of Ogg")
+        page = head[:22] + bytes(4) + head[26:] + table + body
+        if _ogg_checksum(page) != int.from_bytes(head[22:26], "little"):
+            return Header(fault="damaged sound file")
+        n_packets += sum(length < 255 for length in table)
+        if 0 < (position := int.from_bytes(head[6:14], "little", signed=True)) > 2**20 * n_packets:
+            return Header(fault=f"damaged sound file, a page of Ogg claims to be at {position}")
+    return Header()
+
+
+def _ogg_checksum(page: bytes) -> int:
+    """Return the CRC of a page: that of zlib with the bits the other way round."""
+    mirrored = zlib.crc32(page.translate(_REVERSED_BITS), 0xFFFFFFFF) ^ 0xFFFFFFFF
+    return int(f"{mirrored:032b}"[::-1], 2)
+
+
+def _mpeg(file: BinaryIO, *, size: int) -> Header:
+    """Count the frames of an MP3 and compare them with its Xing header."""
+    at, n_frames, told, place, samples = _after_id3(file), 0, 0, 0, 0
+    while size - at >= 4:
+        file.seek(at)
+        head = file.read(4)
+        frame = _mpeg_frame(head)
+        if frame is None:
+            if n_frames and (head.startswith(_TAGS) or not any(head)):
+                break  # tags or padding at the end
+            return Header()  # something else is in it, and decoders find a way round it
+        length, samples = frame
+        if n_frames == 0 and (found := re.search(rb"(?:Xing|Info)\0\0\0", start := file.read(192))):
+            place = at + 4 + found.start() + 8
+            flags = start[found.start() + 7]
+            told = int.from_bytes(start[found.start() + 8 :][:4], "big") if flags & 1 else 0
+        n_frames, at = n_frames + 1, at + length
+    held = n_frames - (place > 0)
+    if told and told > held and 1 - held / told > TOLERANCE:
+        return Header(told=told / max(held, 1e-9))
+    if at > size:
+        return Header(fault="truncated sound file, it ends within a frame of MPEG audio")
+    if told and told < (1 - TOLERANCE) * held - 2:
+        patch = {place: held.to_bytes(4, "big")}
+        return Header(patch, told=told / held, n_samples=held * samples)
+    return Header(n_samples=None if told else held * samples)
+
+
+def _after_id3(file: BinaryIO) -> int:
+    at = 0
+    while True:
+        file.seek(at)
+        head = file.read(10)
+        if len(head) < 10 or head[:3] != b"ID3":
+            return at
+        n_bytes = 0
+        for byte in head[6:]:
+            n_bytes = n_bytes << 7 | byte & 127
+        at += 10 + n_bytes
+
+
+def _mpeg_frame(head: bytes) -> tuple[int, int] | None:
+    """Return the bytes and the samples of a frame of MPEG audio; None if it is none."""
+    word = int.from_bytes(head, "big")
+    version, layer = word >> 19 & 3, 4 - (word >> 17 & 3)  # version 3 is MPEG 1, 2 is 2, 0 is 2.5
+    kbits, rate, padding = word >> 12 & 15, word >> 10 & 3, word >> 9 & 1
+    if word >> 21 != 0x7FF or version == 1 or layer == 4 or kbits in (0, 15) or rate == 3:
+        return None
+    hertz = (44_100, 48_000, 32_000)[rate] >> {3: 0, 2: 1, 0: 2}[version]
+    bits = 1000 * _KBITS[1 if version == 3 else 2, layer][kbits - 1]
+    if layer == 1:
+        return (12 * bits // hertz + padding) * 4, 384
+    samples = 576 if layer == 3 and version != 3 else 1152
+    return samples // 8 * bits // hertz + padding, samples
