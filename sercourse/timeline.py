@@ -28,8 +28,10 @@ without their melody, and a longer one mixes two moods.
 SHORTEST_WINDOW, LONGEST_WINDOW = 0.5, 8.0  # [s]; models know single sentences
 SHORTEST_STEP, LONGEST_STEP = 0.01, 3600.0  # [s]; a frame of the features, and an hour
 
-SILENCE, NO_SPEECH, TOO_QUIET = "silence", "no speech", "too quiet"
-NOT_FINITE, CLIPPED = "NaN samples", "clipped"
+SILENCE, NO_SPEECH, TOO_QUIET = audio.SILENCE, "no speech", "too quiet"
+NOT_FINITE, CLIPPED = "NaN samples", audio.CLIPPED
+JUDGED = ("", CLIPPED)
+"""Notes of windows that a model judges."""
 
 QUIET_DB = 45.0
 """A window so far below the loudest one [dB] is background.
@@ -257,7 +259,7 @@ def measure(y: NDArray[Any], *, sr: int) -> tuple[float, str]:
     if not len(y):
         return _FLOOR_DB, SILENCE
     level = float(_levels(y, sr=sr)[_n_loud(len(y), sr=sr) - 1])
-    found = [problem.partition(":")[0] for problem in audio.problems(y, sr=sr)]
+    found = [issue.kind for issue in audio.problems(y, sr=sr)]
     if not set(found) - {CLIPPED} and _is_steady(y, sr=sr):
         return level, NO_SPEECH
     return level, found[0] if found else ""

@@ -107,7 +107,10 @@ def test_without_ffmpeg_one_sentence_says_what_to_do(
     path = tmp_path / "a.m4a"
     path.write_bytes(b"\0\0\0\x20ftypM4A " + bytes(100))
     monkeypatch.setattr(shutil, "which", lambda name: None)
-    with pytest.raises(ValueError, match=r"a\.m4a: \.m4a files are read through ffmpeg, which is"):
+    with pytest.raises(
+        ValueError,
+        match=r"a\.m4a: MPEG-4 \(m4a, mp4, mov\) is read through ffmpeg, which is not installed",
+    ):
         audio.read(path, sr=16_000)
 
 
@@ -183,7 +186,7 @@ def test_rate_asked_for_must_be_positive(tmp_path: Path) -> None:
 @pytest.mark.parametrize("sr", [float("nan"), float("inf"), "16000"])
 def test_a_rate_is_a_number(tmp_path: Path, sr: object) -> None:
     path = write(tmp_path / "a.wav", np.zeros(1_000), 8_000)
-    with pytest.raises(ValueError, match="a sample rate in Hz, above 0, is wanted"):
+    with pytest.raises(ValueError, match="a rate of 1000 to 768000 Hz is wanted"):
         audio.read(path, sr=sr)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from sercourse.bundles.reading import read_json
 from sercourse.features import short_term
 
 PART_SECONDS = 4.0
+LONG_SECONDS = 60.0  # a recording beyond this is never held as a whole
 BATCH = 32  # windows of a recording that are judged in one run of the model
 
 
@@ -42,6 +43,8 @@ class Prediction:
         Whether the voice sounds ``female`` or ``male``; None where the model does not know.
     gender_probabilities : dict of str to float
         Of both; empty where the model does not know.
+    channel : int, str or None
+        The one that was judged; None for the average of all.
     """
 
     path: str
@@ -51,6 +54,7 @@ class Prediction:
     warnings: tuple[str, ...] = ()
     gender: str | None = None
     gender_probabilities: dict[str, float] = field(default_factory=dict)
+    channel: audio.Channel = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -185,7 +189,8 @@ class Bundle:
         """Return the probability of each emotion in a signal.
 
         A signal whose words last longer than the model can take, 8 s or less, is judged in parts of
-        4 s or less, whose probabilities are averaged; silent parts do not count.
+        4 s or less, whose probabilities are averaged; silent parts do not count. Beyond a minute,
+        neither do parts without speech, or far softer than the loudest.
 
         Parameters
         ----------
@@ -199,8 +204,8 @@ class Bundle:
         ValueError
             If the rate is another or the signal cannot be judged: silent, too short.
         """
-        y = self._checked(y, sr=sr)
-        return self._answer(self._rows(self._parts(y)))
+        blocks = _in_minutes(self._checked(y, sr=sr), sr=sr)
+        return self._averages(blocks, with_gender=False)[0]
 
     def predict_gender(self, y: NDArray[Any], *, sr: int) -> dict[str, float]:
         """Return the probabilities that a voice is a female and a male one.
@@ -223,30 +228,38 @@ class Bundle:
                 f"model {self.name!r} does not tell voices apart: add that with sercourse "
                 "train-gender"
             )
-        return self._answer_gender(self._parts(y), ())
+        return self._averages(_in_minutes(y, sr=sr), with_gender=True)[1]
 
-    def predict_file(self, path: str | Path) -> Prediction:
-        """Name the emotion in a sound file of any rate, format and number of channels.
+    def predict_file(self, path: str | Path, *, channel: audio.Channel = None) -> Prediction:
+        """Name the emotion in a sound file of any rate, format, length and number of channels.
+
+        Parameters
+        ----------
+        path : path
+        channel : int or str, optional
+            The only one to judge: a number from 1, "left" or "right". Default: their average.
 
         Raises
         ------
         OSError, ValueError
             If the file cannot be read, or holds nothing to judge.
         """
-        y = self._read(path)
-        warnings = tuple(audio.problems(y, sr=self.sample_rate))
-        parts = self._parts(y)
-        rows = self._rows(parts)
-        probabilities = self._answer(rows)
-        genders = self._answer_gender(parts, rows)
+        sr, quality = self.sample_rate, audio.Quality(self.sample_rate)
+        blocks = audio.blocks(path, sr=sr, seconds=LONG_SECONDS, channel=channel)
+        try:
+            probabilities, genders = self._averages(_measured(blocks, quality), with_gender=True)
+        except _SilentError as error:
+            fatal = audio.fatal(quality.issues())
+            raise ValueError(f"{path}: {'; '.join(fatal) or error}") from None
         return Prediction(
             str(path),
             _likeliest(probabilities),
             probabilities,
-            len(y) / self.sample_rate,
-            warnings,
+            quality.n_samples / sr,
+            tuple(quality.issues()),
             _likeliest(genders) if genders else None,
             genders,
+            channel,
         )
 
     def predict_over_time(
@@ -292,18 +305,24 @@ class Bundle:
         return timeline.collect(moments, labels=self.labels)
 
     def predict_file_over_time(
-        self, path: str | Path, *, every: float, window: float = timeline.WINDOW_SECONDS
+        self,
+        path: str | Path,
+        *,
+        every: float,
+        window: float = timeline.WINDOW_SECONDS,
+        channel: audio.Channel = None,
     ) -> timeline.Timeline:
         """Do the same for a sound file of any rate, format and number of channels.
 
-        The file is read in blocks: an hour takes no more memory than a sentence.
+        The file is read in blocks: an hour takes no more memory than a sentence. `channel` is that
+        of `predict_file`.
 
         Raises
         ------
         OSError, ValueError
             If the file cannot be read, or `every` or `window` is out of range.
         """
-        blocks = audio.blocks(path, sr=self.sample_rate)
+        blocks = audio.blocks(path, sr=self.sample_rate, channel=channel)
         moments = self.predict_stream(
             blocks, sr=self.sample_rate, every=every, window=window, batch=BATCH
         )
@@ -351,7 +370,7 @@ class Bundle:
     def _moments(self, windows: Sequence[timeline.Window]) -> list[timeline.Moment]:
         """Judge some windows in one run of the model."""
         measured = [timeline.measure(each.y, sr=self.sample_rate) for each in windows]
-        fit = np.array([note in ("", timeline.CLIPPED) for _, note in measured])
+        fit = np.array([note in timeline.JUDGED for _, note in measured])
         probabilities = np.full((len(windows), len(self.labels)), np.nan)
         if fit.any():
             probabilities[fit] = self._judge(
@@ -403,7 +422,7 @@ class Bundle:
         parts = audio.segments(y, sr=sr, seconds=min(PART_SECONDS, longest))
         heard = [part for part in parts if not audio.refusals(part, sr=sr)]
         if not heard:
-            raise ValueError("no part of the recording is loud enough to be judged")
+            raise _SilentError("no part of the recording is loud enough to be judged")
         return heard
 
     def _rows(self, signals: Sequence[NDArray[Any]]) -> list[NDArray[np.floating]]:
@@ -415,31 +434,79 @@ class Bundle:
         with threadpool_limits(1):
             return np.stack([member.row(y, sr=self.sample_rate) for y in signals])
 
-    def _answer(self, rows: Sequence[NDArray[np.floating]]) -> dict[str, float]:
-        """Return the probability of each emotion, a mean over the parts of a signal."""
-        probabilities = self.predict_proba(*rows).mean(axis=0)
-        return dict(zip(self.labels, probabilities.tolist(), strict=True))
+    def _averages(
+        self, blocks: Iterator[NDArray[Any]], *, with_gender: bool
+    ) -> tuple[dict[str, float], dict[str, float]]:
+        """Return the probabilities of emotions and of genders, means over the parts of a signal."""
+        answers = []
+        for parts, levels in self._groups(blocks):
+            rows = self._rows(parts)
+            genders = self._genders(parts, rows) if with_gender else np.zeros((len(parts), 0))
+            answers.append((levels, self.predict_proba(*rows), genders))
+        if not answers:
+            raise _SilentError("no part of the recording is loud enough to be judged")
+        levels, *found = (np.concatenate(each) for each in zip(*answers, strict=True))
+        loud = levels >= levels.max() - timeline.QUIET_DB
+        emotions, genders = (each[loud].mean(axis=0).tolist() for each in found)
+        names = self.gender_member.info["labels"] if genders and self.gender_member else ()
+        return dict(zip(self.labels, emotions, strict=True)), dict(zip(names, genders, strict=True))
 
-    def _answer_gender(
+    def _groups(
+        self, blocks: Iterator[NDArray[Any]]
+    ) -> Iterator[tuple[list[NDArray[Any]], NDArray[np.float64]]]:
+        """Yield parts of a signal, some at a time, with their levels [dB] if it is a long one."""
+        sr = self.sample_rate
+        y, more = next(blocks), next(blocks, None)
+        if more is None:
+            parts = self._parts(y)
+            if refusals := audio.refusals(y, sr=sr):
+                raise _SilentError("; ".join(refusals))
+            yield parts, np.zeros(len(parts))
+            return
+        seconds = min(PART_SECONDS, self._longest)
+        windows = timeline.windows(chain([y, more], blocks), sr=sr, every=seconds, window=seconds)
+        while group := list(islice(windows, BATCH)):
+            measured = [(each.y, *timeline.measure(each.y, sr=sr)) for each in group]
+            heard = [(y, level) for y, level, note in measured if note in timeline.JUDGED]
+            if heard:
+                yield [y for y, _ in heard], np.array([level for _, level in heard])
+
+    def _genders(
         self, parts: Sequence[NDArray[Any]], rows: Sequence[NDArray[np.floating]]
-    ) -> dict[str, float]:
-        """Return the probabilities of female and male; nothing where no model tells them.
+    ) -> NDArray[np.float64]:
+        """Return the probabilities (n_parts, 2) of the voice; no columns where no model tells them.
 
         What a member measured already is not measured again.
         """
         model = self.gender_member
         if model is None:
-            return {}
-        measured = zip(self.members, rows, strict=False)
+            return np.zeros((len(parts), 0))
+        measured = zip(self.members, rows, strict=True)
         known = (X for member, X in measured if self._measures_the_same(member))
         X = next(known, None)
-        probabilities = model.predict_proba(self._rows_of(model, parts) if X is None else X)
-        return dict(zip(model.info["labels"], probabilities.mean(axis=0).tolist(), strict=True))
+        return model.predict_proba(self._rows_of(model, parts) if X is None else X)
 
     def _measures_the_same(self, member: Member) -> bool:
         """Whether a member measures what the model of voices needs."""
         model = self.gender_member
         return model is not None and member.feature_set.settings == model.feature_set.settings
+
+
+class _SilentError(ValueError):
+    """A signal holds no part that can be judged."""
+
+
+def _in_minutes(y: NDArray[Any], *, sr: int) -> Iterator[NDArray[Any]]:
+    """Yield a signal as a file is read: in blocks of a minute."""
+    length = round(LONG_SECONDS * sr)
+    return (y[start : start + length] for start in range(0, max(1, len(y)), length))
+
+
+def _measured(blocks: Iterable[NDArray[Any]], quality: audio.Quality) -> Iterator[NDArray[Any]]:
+    """Yield blocks unchanged, and note their quality on the way."""
+    for y in blocks:
+        quality.add(y)
+        yield y
 
 
 def _likeliest(probabilities: Mapping[str, float]) -> str:

@@ -6,8 +6,10 @@ import argparse
 import contextlib
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 from concurrent.futures import BrokenExecutor
+from typing import Any
 
 from sercourse import __version__
 from sercourse.cli import data, lessons, live, models, search
@@ -28,6 +30,7 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status: 0 done, 1 partly done, 2 refused."""
     args = build_parser().parse_args(argv)
+    warnings.showwarning = _show_warning
     with contextlib.suppress(AttributeError):  # a bar is a question mark where it has no letter
         sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
     try:
@@ -53,6 +56,16 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         print(f"sercourse: {_sentence(error)}", file=sys.stderr)
         return 2
+
+
+def _show_warning(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int, *_: Any, **__: Any
+) -> None:
+    """Show what is said of a sound file as the commands say things, and the rest as Python does."""
+    if category.__name__ == "SoundWarning":  # importing the class would load the reader of sound
+        print(f"sercourse: {message}", file=sys.stderr)
+    else:
+        print(warnings.formatwarning(message, category, filename, lineno), file=sys.stderr)
 
 
 def _refuse_empty(argv: Sequence[str]) -> None:

@@ -190,7 +190,7 @@ def _windows(args: argparse.Namespace, *, source: Source, bundle: Bundle, tally:
     for moment in live.predict_stream(source, bundle, every=args.every):
         tally.n_heard += 1
         when = text.span(moment.start, moment.end)
-        judged = moment.note in ("", timeline.CLIPPED)
+        judged = moment.note in timeline.JUDGED
         tally.n_judged += judged
         best = int(moment.probabilities.argmax())
         said = bundle.labels[best] if judged else f"({moment.note})"

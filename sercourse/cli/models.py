@@ -15,6 +15,7 @@ from sercourse.cli import options, over_time, text
 if TYPE_CHECKING:
     import pandas as pd
 
+    from sercourse.audio import Channel
     from sercourse.bundles import Bundle, Prediction
     from sercourse.recipes import Ensemble, Recipe
 
@@ -116,6 +117,13 @@ def _add_predict(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument("files", nargs="+", metavar="FILE", type=Path, help="files or folders")
     add_model(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON list")
+    parser.add_argument(
+        "--channel",
+        type=options.channel,
+        metavar="WHICH",
+        help="judge one channel only, left, right or a number, or each by itself, as of a call "
+        "whose speakers are on two channels; default: their average",
+    )
     over_time.add_arguments(parser)
     parser.set_defaults(run=_predict)
 
@@ -161,8 +169,8 @@ def _voiced(paths: list[Path], *, sr: int) -> list[Path]:
     found = []
     for path in paths:
         try:
-            refusals = audio.refusals(audio.read(path, sr=sr), sr=sr)
-        except (OSError, ValueError) as error:
+            refusals: list[str] = [*audio.refusals(audio.read(path, sr=sr), sr=sr)]
+        except audio.READ_ERRORS as error:
             refusals = [audio.reason(error, path=path)]
         if refusals:
             text.say(f"left out: {path}: {'; '.join(refusals)}")
@@ -299,12 +307,13 @@ def _predict(args: argparse.Namespace) -> int:
     bundle = load_model(args)
     for reason in reasons:
         print(f"sercourse: {reason}", file=sys.stderr)
+    takes, failed = _takes(paths, channel=args.channel)
     if args.every is not None:
-        return max(over_time.run(args, bundle=bundle, paths=paths), int(bool(reasons)))
+        return max(over_time.run(args, bundle=bundle, takes=takes), int(bool(reasons or failed)))
     predictions: list[Prediction] = []
     try:
-        for path in paths:
-            if (prediction := _predicted(bundle, path)) is None:
+        for path, channel in takes:
+            if (prediction := _predicted(bundle, path, channel=channel)) is None:
                 continue
             predictions.append(prediction)
             if not args.json:
@@ -313,18 +322,38 @@ def _predict(args: argparse.Namespace) -> int:
         if args.json:
             answers = [_as_json(each) for each in predictions]
             print(json.dumps(answers, indent=1, ensure_ascii=False))
-    return int(bool(reasons) or len(predictions) < len(paths))
+    return int(bool(reasons or failed) or len(predictions) < len(takes))
 
 
-def _predicted(bundle: Bundle, path: Path) -> Prediction | None:
+def _takes(paths: list[Path], *, channel: Channel) -> tuple[list[tuple[Path, Channel]], bool]:
+    """Return what is to be judged: files, or each of their channels; and whether one failed."""
+    if channel != "each":
+        return [(path, channel) for path in paths], False
+    from sercourse import audio
+
+    takes: list[tuple[Path, Channel]] = []
+    failed = False
+    for path in paths:
+        try:
+            takes += [(path, number + 1) for number in range(audio.info(path).channels)]
+        except audio.READ_ERRORS as error:
+            failed = True
+            print(f"sercourse: {_reason(path, error)}", file=sys.stderr)
+    return takes, failed
+
+
+def _predicted(bundle: Bundle, path: Path, *, channel: Channel) -> Prediction | None:
     """Return what a bundle says of a file; say why if nothing can be said."""
+    from sercourse import audio
+
+    name = text.take(path, channel)
     try:
-        prediction = bundle.predict_file(path)
-    except (OSError, ValueError) as error:
-        print(f"sercourse: {_reason(path, error)}", file=sys.stderr)
+        prediction = bundle.predict_file(path, channel=channel)
+    except audio.READ_ERRORS as error:
+        print(f"sercourse: {name}: {audio.reason(error, path=path)}", file=sys.stderr)
         return None
     for warning in prediction.warnings:
-        print(f"sercourse: {path}: {warning}", file=sys.stderr)
+        print(f"sercourse: {name}: {warning}", file=sys.stderr)
     return prediction
 
 
@@ -411,7 +440,8 @@ def _reason(path: Path, error: Exception) -> str:
 
 def _answer(prediction: Prediction) -> str:
     """Return the emotion and its probabilities as bars."""
-    first = f"{prediction.path}  {prediction.duration:.1f} s  {prediction.emotion}"
+    name = text.take(prediction.path, prediction.channel)
+    first = f"{name}  {prediction.duration:.1f} s  {prediction.emotion}"
     return f"{first}\n{text.bars(prediction.probabilities)}{_voice(prediction)}"
 
 
@@ -427,6 +457,8 @@ def _voice(prediction: Prediction) -> str:
 def _as_json(prediction: Prediction) -> dict[str, Any]:
     known = asdict(prediction)
     known.pop("warnings")
+    if prediction.channel is None:
+        del known["channel"]
     if prediction.gender is None:  # the model does not know
         del known["gender"], known["gender_probabilities"]
     return known

@@ -13,6 +13,15 @@ def processes(text: str) -> int:
     return number
 
 
+def channel(text: str) -> int | str:
+    """Read which channel of a recording is meant."""
+    if text in ("left", "right", "each"):
+        return text
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text}: give left, right, each or a number from 1")
+    return int(text)
+
+
 def seed(text: str) -> int:
     """Read the seed of a generator of random numbers."""
     number = _whole(text)

@@ -16,8 +16,11 @@ from sercourse.cli import text
 if TYPE_CHECKING:
     import numpy as np
 
+    from sercourse.audio import Channel
     from sercourse.bundles import Bundle
     from sercourse.timeline import Timeline
+
+    Take = tuple[Path, Channel]
 
 PICTURES = (".png", ".svg", ".pdf", ".jpg")
 OUTLINE_PER_SECOND = 1000
@@ -64,32 +67,32 @@ def refuse(args: argparse.Namespace, *, recordings: Iterable[Path]) -> None:
         files.refuse_unwritable_file(target)
 
 
-def run(args: argparse.Namespace, *, bundle: Bundle, paths: Iterable[Path]) -> int:
+def run(args: argparse.Namespace, *, bundle: Bundle, takes: list[Take]) -> int:
     """Judge every recording window by window, and return the exit status."""
     from sercourse import audio
 
-    paths = list(paths)
-    if args.plot and len(paths) > 1:
-        raise ValueError(f"--plot draws one recording and {len(paths)} are given: give one of them")
-    heard: list[tuple[Path, Timeline]] = []
+    if args.plot and len(takes) > 1:
+        raise ValueError(f"--plot draws one recording and {len(takes)} are given: give one of them")
+    heard: list[tuple[Take, Timeline]] = []
     try:
-        for path in paths:
+        for take in takes:
+            name = text.take(*take)
             try:
-                timeline = _hear(path, bundle=bundle, args=args)
-            except (OSError, ValueError) as error:
-                print(f"sercourse: {path}: {audio.reason(error, path=path)}", file=sys.stderr)
+                timeline = _hear(take, bundle=bundle, args=args)
+            except audio.READ_ERRORS as error:
+                print(f"sercourse: {name}: {audio.reason(error, path=take[0])}", file=sys.stderr)
                 continue
-            heard.append((path, timeline))
+            heard.append((take, timeline))
             if not args.json:
-                print(f"{path}  windows of {_window(args):g} s every {args.every:g} s")
+                print(f"{name}  windows of {_window(args):g} s every {args.every:g} s")
                 print("\n".join(_lines(timeline)))
     finally:  # an interruption keeps what was finished
-        _keep(heard, args=args, bundle=bundle, with_path=len(paths) > 1)
-    return int(len(heard) < len(paths))
+        _keep(heard, args=args, bundle=bundle, with_path=len(takes) > 1)
+    return int(len(heard) < len(takes))
 
 
 def _keep(
-    heard: list[tuple[Path, Timeline]],
+    heard: list[tuple[Take, Timeline]],
     *,
     args: argparse.Namespace,
     bundle: Bundle,
@@ -101,7 +104,7 @@ def _keep(
     if heard and args.plot:
         _draw(args.plot, *heard[0], sr=bundle.sample_rate)
     if args.json:
-        answers = [_as_json(path, timeline, args=args) for path, timeline in heard]
+        answers = [_as_json(take, timeline, args=args) for take, timeline in heard]
         print(json.dumps(answers, indent=1, ensure_ascii=False))
 
 
@@ -111,17 +114,23 @@ def _window(args: argparse.Namespace) -> float:
     return timeline.WINDOW_SECONDS if args.window is None else float(args.window)
 
 
-def _hear(path: Path, *, bundle: Bundle, args: argparse.Namespace) -> Timeline:
+def _hear(take: Take, *, bundle: Bundle, args: argparse.Namespace) -> Timeline:
     """Return the emotions of a recording in which there is speech."""
     from sercourse import timeline
 
-    heard = bundle.predict_file_over_time(path, every=args.every, window=_window(args))
+    path, channel = take
+    heard = bundle.predict_file_over_time(
+        path, every=args.every, window=_window(args), channel=channel
+    )
     if not heard.judged.any():
         reasons = ", ".join(sorted(set(heard.notes)))
         raise ValueError(f"nothing in it can be judged: {reasons}")
     clipped = heard.notes.count(timeline.CLIPPED)
     if clipped:
-        print(f"sercourse: {path}: clipped in {clipped} of {len(heard)} windows", file=sys.stderr)
+        print(
+            f"sercourse: {text.take(*take)}: clipped in {clipped} of {len(heard)} windows",
+            file=sys.stderr,
+        )
     return heard
 
 
@@ -140,7 +149,7 @@ def _lines(heard: Timeline) -> Iterator[str]:
             yield text.moment(when, said=what, p=heard.probabilities[row].max())
 
 
-def _as_json(path: Path, heard: Timeline, *, args: argparse.Namespace) -> dict[str, Any]:
+def _as_json(take: Take, heard: Timeline, *, args: argparse.Namespace) -> dict[str, Any]:
     windows = [
         {
             "start": float(heard.start[row]),
@@ -152,11 +161,13 @@ def _as_json(path: Path, heard: Timeline, *, args: argparse.Namespace) -> dict[s
         for row, (emotion, p) in enumerate(zip(heard.emotions, heard.probabilities, strict=True))
     ]
     settings = {"every": args.every, "window": _window(args)}
-    return {"path": str(path), **settings, "over_time": windows}
+    path, channel = take
+    told = {"path": str(path)} if channel is None else {"path": str(path), "channel": channel}
+    return {**told, **settings, "over_time": windows}
 
 
 def _write_csv(
-    target: Path, heard: list[tuple[Path, Timeline]], *, labels: Iterable[str], with_path: bool
+    target: Path, heard: list[tuple[Take, Timeline]], *, labels: Iterable[str], with_path: bool
 ) -> None:
     """Write a row for each window; what was not judged stays blank."""
     from sercourse import files
@@ -169,9 +180,9 @@ def _write_csv(
     ):
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["path", *header] if with_path else header)
-        for path, timeline in heard:
+        for take, timeline in heard:
             for row in _rows(timeline):
-                writer.writerow([path, *row] if with_path else row)
+                writer.writerow([text.take(*take), *row] if with_path else row)
 
 
 def _rows(heard: Timeline) -> Iterator[list[str]]:
@@ -181,20 +192,20 @@ def _rows(heard: Timeline) -> Iterator[list[str]]:
         yield [f"{start:.3f}", f"{end:.3f}", emotion or "", *known]
 
 
-def _draw(target: Path, path: Path, heard: Timeline, *, sr: int) -> None:
+def _draw(target: Path, take: Take, heard: Timeline, *, sr: int) -> None:
     import matplotlib as mpl
 
     mpl.use("Agg")  # a file is drawn, no window is opened
     from sercourse import files, plots
 
     plots.use_style()
-    y, rate = _outline(path, sr=sr)
+    y, rate = _outline(*take, sr=sr)
     ax = plots.emotions_over_time(heard.table(), y=y, sr=rate)
     with files.atomic_path(target) as temporary:
         ax.figure.canvas.print_figure(temporary, dpi=200, bbox_inches="tight")
 
 
-def _outline(path: Path, *, sr: int) -> tuple[np.ndarray, int]:
+def _outline(path: Path, channel: Channel, *, sr: int) -> tuple[np.ndarray, int]:
     """Return the lowest and the highest sample of each millisecond, and how many there are in 1 s.
 
     It looks like the signal, and that of an hour takes 29 MB.
@@ -205,7 +216,7 @@ def _outline(path: Path, *, sr: int) -> tuple[np.ndarray, int]:
 
     step = sr // OUTLINE_PER_SECOND
     pieces = []
-    for block in audio.blocks(path, sr=sr):
+    for block in audio.blocks(path, sr=sr, channel=channel):
         columns = block[: len(block) // step * step].reshape(-1, step)
         pieces.append(np.column_stack([columns.min(axis=1), columns.max(axis=1)]).ravel())
     return np.concatenate(pieces), 2 * (sr // step)

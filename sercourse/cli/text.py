@@ -14,6 +14,15 @@ def say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
+def take(path: object, channel: int | str | None) -> str:
+    """Name a recording, and which of its channels is meant.
+
+    >>> take("call.wav", None), take("call.wav", 2), take("call.wav", "left")
+    ('call.wav', 'call.wav (channel 2)', 'call.wav (channel left)')
+    """
+    return str(path) if channel is None else f"{path} (channel {channel})"
+
+
 def bars(probabilities: Mapping[str, float]) -> str:
     """Return a line with a bar for each emotion, the most probable first.
 

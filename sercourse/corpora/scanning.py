@@ -168,7 +168,7 @@ def _measure(entries: Sequence[Entry]) -> tuple[list[_Clip], list[Reject]]:
 def _measured(entry: Entry) -> _Clip | Reject:
     try:
         return _Clip(entry, audio.info(entry.path), _content(entry.path))
-    except (OSError, ValueError) as error:
+    except audio.READ_ERRORS as error:
         return Reject(entry.path, audio.reason(error, path=entry.path))
 
 

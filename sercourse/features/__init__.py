@@ -312,7 +312,7 @@ def _row(path: str, *, feature_set: FeatureSet) -> _Outcome:
         if refusals := audio.refusals(y, sr=feature_set.sr):
             return _Outcome(reason="; ".join(refusals))
         return _Outcome(row=extract(y, sr=feature_set.sr, feature_set=feature_set))
-    except (ValueError, OSError) as error:
+    except audio.READ_ERRORS as error:
         return _Outcome(reason=audio.reason(error, path=path))
 
 

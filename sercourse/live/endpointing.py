@@ -306,8 +306,7 @@ def _band(sr: int) -> tuple[float, float]:
 
 def _is_fit(y: NDArray[np.float32], *, sr: int) -> bool:
     """Tell whether a model can judge a signal; a clipped one it can."""
-    found = audio.problems(y, sr=sr)
-    return bool(np.isfinite(y).all()) and all(each.startswith("clipped") for each in found)
+    return bool(np.isfinite(y).all()) and not audio.refusals(y, sr=sr)
 
 
 def _pieces(numbers: NDArray[np.intp], *, gap: int) -> list[NDArray[np.intp]]:
