@@ -27,6 +27,7 @@ SUFFIXES = frozenset(
         ".oga",
         ".opus",
         ".mp3",
+        ".mp2",
         ".aif",
         ".aiff",
         ".aifc",
@@ -54,7 +55,17 @@ FFMPEG_SUFFIXES = frozenset(
         ".wma",
         ".amr",
         ".3gp",
+        ".3gpp",
+        ".3ga",
+        ".3g2",
+        ".qta",
+        ".weba",
+        ".spx",
         ".ac3",
+        ".avi",
+        ".flv",
+        ".mpg",
+        ".mpeg",
     ]
 )
 """Suffixes of the files that are read through ffmpeg, where it is installed."""
@@ -566,7 +577,7 @@ class _Mix:
             independent = power.sum() / self._n_channels**2
             if not y @ y < _CANCELLED * independent or self._is_faint(samples):
                 return y
-            self._index = int(power.argmax())
+            self._index = int((power > 0.9 * power.max()).argmax())  # the first of equal ones
             warnings.warn(
                 f"{self._path}: its channels cancel each other when averaged: channel "
                 f"{self._index + 1} alone is used; choose one yourself where that is wrong",

@@ -165,7 +165,8 @@ class _Libsndfile:
         self.rate: int = file.samplerate
         self.channels: int = file.channels
         frames = None if file.format == "FLAC" or file.frames >= 2**62 else file.frames
-        self.n_samples: int | None = frames if header.n_samples is None else header.n_samples
+        self._told: int | None = frames if header.n_samples is None else header.n_samples
+        self.n_samples = self._told if header.plausible else None
         self._path, self._file = path, file
         self._n_read = 0
 
@@ -175,8 +176,8 @@ class _Libsndfile:
         except sf.LibsndfileError:
             raise ValueError(f"{self._path}: damaged sound file") from None
         self._n_read += len(samples)
-        if len(samples) == 0 and self.n_samples and self._n_read:
-            self._compare(self.n_samples)
+        if len(samples) == 0 and self._told and self._n_read:
+            self._compare(self._told)
         return samples
 
     def _compare(self, told: int) -> None:

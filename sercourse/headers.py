@@ -42,6 +42,8 @@ class Header:
         The share of the sound in the file that its header tells of: above 1 in a truncated file.
     n_samples : int or None
         Length of each channel, where counting is better than what libsndfile makes of it.
+    plausible : bool
+        Whether this length can be believed before anything is decoded.
     fault : str
         Why the file cannot be trusted; empty for a sound one.
     """
@@ -49,6 +51,7 @@ class Header:
     patches: dict[int, bytes] = field(default_factory=dict)
     told: float = 1.0
     n_samples: int | None = None
+    plausible: bool = True
     fault: str = ""
 
 
@@ -171,9 +174,11 @@ def _flac(file: BinaryIO, *, size: int) -> Header:
     packed = int.from_bytes(head[18:], "big")
     told, depth = packed & (2**36 - 1), (packed >> 36 & 31) + 1
     n_bytes = told * ((packed >> 41 & 7) + 1) * depth / 8
-    # Nothing but silence is packed as tightly as that.
-    n_samples = None if told == 0 or n_bytes > 10 * size else told
-    return Header({18: (packed >> 36 << 36).to_bytes(8, "big")}, n_samples=n_samples)
+    return Header(
+        {18: (packed >> 36 << 36).to_bytes(8, "big")},
+        n_samples=told or None,
+        plausible=n_bytes < 10 * size,  # nothing but silence is packed more tightly
+    )
 
 
 def _ogg(file: BinaryIO, *, size: int) -> Header:
