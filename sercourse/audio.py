@@ -151,10 +151,10 @@ def read(path: str | Path, *, sr: int, channel: Channel = None) -> np.ndarray:
 
     Examples
     --------
-    >>> import tempfile
+    >>> import tempfile, soundfile
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = Path(folder) / "stereo.wav"
-    ...     sf.write(path, np.full((48_000, 2), 0.5), 48_000)
+    ...     soundfile.write(path, np.full((48_000, 2), 0.5), 48_000)
     ...     y = read(path, sr=16_000)
     >>> y.shape, y.dtype.name
     ((16000,), 'float32')
@@ -191,9 +191,9 @@ def blocks(
 
     Examples
     --------
-    >>> import tempfile
+    >>> import tempfile, soundfile
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     sf.write(Path(folder) / "a.wav", np.zeros(20_000), 8_000)
+    ...     soundfile.write(Path(folder) / "a.wav", np.zeros(20_000), 8_000)
     ...     [len(block) for block in blocks(Path(folder) / "a.wav", sr=8_000, seconds=1)]
     [8000, 8000, 4000]
     """
@@ -219,9 +219,9 @@ def info(path: str | Path) -> Info:
 
     Examples
     --------
-    >>> import tempfile
+    >>> import tempfile, soundfile
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     sf.write(Path(folder) / "a.wav", np.zeros(4_000), 8_000)
+    ...     soundfile.write(Path(folder) / "a.wav", np.zeros(4_000), 8_000)
     ...     info(Path(folder) / "a.wav")
     Info(duration=0.5, sample_rate=8000, channels=1)
     """
