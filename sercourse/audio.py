@@ -32,6 +32,7 @@ SUFFIXES = frozenset(
         ".oga",
         ".opus",
         ".mp3",
+        ".mp2",
         ".aif",
         ".aiff",
         ".aifc",
@@ -59,6 +60,13 @@ FFMPEG_SUFFIXES = frozenset(
         ".wma",
         ".amr",
         ".3gp",
+        ".3gpp",
+        ".3ga",
+        ".qta",
+        ".weba",
+        ".spx",
+        ".avi",
+        ".flv",
         ".ac3",
     ]
 )

@@ -14,6 +14,7 @@ from matplotlib.colors import ListedColormap
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
+from sercourse.corpora.naming import speaker_id
 from sercourse.labels import in_order
 from sercourse.plots.style import EMOTION_COLOURS, INK, axes_or_new, colours
 
@@ -268,4 +269,4 @@ def _speaker_label(clips: pd.DataFrame, speaker: str) -> str:
     """Return a speaker without the corpus, and f or m where the gender is known."""
     gender = clips.loc[clips["speaker"].eq(speaker), "gender"].iloc[0]
     letter = {"female": " f", "male": " m"}.get(str(gender), "")
-    return speaker.rpartition("-")[2] + letter
+    return speaker_id(speaker) + letter
