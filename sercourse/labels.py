@@ -273,7 +273,7 @@ class Translation:
 
 
 def parse_translation(text: str) -> dict[str, str]:
-    """Read what labels mean: lines such as ``ang=angry`` or ``ang,angry``, or a JSON object.
+    r"""Read what labels mean: lines such as ``ang=angry`` or ``ang,angry``, or a JSON object.
 
     A label alone stands for itself.
 
@@ -284,7 +284,7 @@ def parse_translation(text: str) -> dict[str, str]:
 
     Examples
     --------
-    >>> parse_translation("ang=angry\\nexc = happy\\nstressed")
+    >>> parse_translation("ang=angry\nexc = happy\nstressed")
     {'ang': 'angry', 'exc': 'happy', 'stressed': 'stressed'}
     """
     if text.lstrip().startswith("{"):

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path, PurePosixPath
+from typing import Any
 from unicodedata import normalize
 
 import pandas as pd
@@ -306,7 +307,8 @@ def _rows(csv_path: Path) -> tuple[list[dict[str, str]], list[str]]:
         lines.readline()
     header = lines.readline()
     delimiter = told[1] if told else max(",;\t|", key=header.count)
-    names = [normalize("NFC", name.strip()) for name in next(csv.reader([header], delimiter=delimiter), [])]
+    (cells,) = csv.reader([header or "\n"], delimiter=delimiter)
+    names = [normalize("NFC", name.strip()) for name in cells]
     places = _places([spelling(name) for name in names])
     if missing := [each for each in ("path", "emotion") if each not in places]:
         raise ValueError(
@@ -314,12 +316,12 @@ def _rows(csv_path: Path) -> tuple[list[dict[str, str]], list[str]]:
             f"needed, {', '.join(list(_COLUMNS)[2:])} are welcome"
         )
     try:
-        cells = list(csv.reader(lines, delimiter=delimiter))
+        table = list(csv.reader(lines, delimiter=delimiter))
     except csv.Error as error:
         raise ValueError(f"{csv_path}: is no CSV ({error})") from None
     rows = [
         {name: line[k].strip() if k < len(line) else "" for name, k in places.items()}
-        for line in cells
+        for line in table
     ]
     unknown = [name for k, name in enumerate(names) if name and k not in places.values()]
     return [row for row in rows if row["path"]], unknown
@@ -379,7 +381,10 @@ def _entry(row: Mapping[str, str], *, path: Path, root: Path, translate: Transla
         recording=clip_id,
         gender=_GENDERS.get(gender, gender) or None,
         split=split or None,
-        **{name: told.get(name) or None for name in ("speaker", "intensity", "statement", "take")},
+        speaker=told.get("speaker") or None,
+        intensity=told.get("intensity") or None,
+        statement=told.get("statement") or None,
+        take=told.get("take") or None,
     )
     return Entry(path, clip_id, label, _seconds(told, "start"), _seconds(told, "end"))
 
@@ -404,7 +409,7 @@ def _seconds(row: Mapping[str, str], name: str) -> float | None:
 def _decided(entries: Sequence[Entry], *, raters: str | None) -> Entry:
     """Return what several rows say of the same clip; ValueError if they contradict each other."""
     labels = [each.label for each in entries]
-    agreed = {}
+    agreed: dict[str, Any] = {}
     for name in ("speaker", "gender", "split", "intensity", "statement", "take"):
         told = sorted({getattr(label, name) for label in labels} - {None})
         if len(told) > 1:
@@ -413,7 +418,7 @@ def _decided(entries: Sequence[Entry], *, raters: str | None) -> Entry:
     counts = Counter(label.emotion for label in labels).most_common()
     said = ", ".join(f"{emotion} x {count}" for emotion, count in counts)
     if len(counts) > 1 and raters is None:
-        raise ValueError(f"{len(labels)} rows contradict: {said}; raters majority decides")
+        raise ValueError(f"{len(labels)} rows contradict: {said}; --raters majority decides")
     if len(counts) > 1 and counts[0][1] == counts[1][1]:
         raise ValueError(f"no majority among {len(labels)} raters: {said}")
     emotion, count = counts[0]

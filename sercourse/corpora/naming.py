@@ -95,9 +95,10 @@ _SPLIT_FOLDER = re.compile(r"(train|test)(ing)?([-_ ].*)?", re.IGNORECASE)
 _EMODB_MEN = frozenset({"03", "10", "11", "12", "15"})
 _EMODB_WOMEN = frozenset({"08", "09", "13", "14", "16"})
 # Of CREMA-D's 91 actors, by its VideoDemographics.csv; the others are men.
-_CREMAD_WOMEN = frozenset(
-    "02 03 04 06 07 08 09 10 12 13 18 20 21 24 25 28 29 30 37 43 46 47 49 52 53 54 55 56 58 60 61 "
-    "63 72 73 74 75 76 78 79 82 84 89 91".split()
+_CREMAD_WOMEN = (
+    "1002 1003 1004 1006 1007 1008 1009 1010 1012 1013 1018 1020 1021 1024 1025 "
+    "1028 1029 1030 1037 1043 1046 1047 1049 1052 1053 1054 1055 1056 1058 1060 "
+    "1061 1063 1072 1073 1074 1075 1076 1078 1079 1082 1084 1089 1091"
 )
 _SAVEE_MEN = ("DC", "JE", "JK", "KL")
 
@@ -241,7 +242,7 @@ def cremad_label(path: PurePosixPath) -> Label:
         emotion=labels.CREMAD_EMOTIONS[emotion],
         recording=path.stem.upper(),
         speaker=speaker,
-        gender="female" if speaker[2:] in _CREMAD_WOMEN else "male",
+        gender="female" if speaker in _CREMAD_WOMEN else "male",
         intensity=_CREMAD_LEVELS.get(level),
         statement=sentence,
     )
@@ -324,20 +325,6 @@ RULES: dict[str, Rule] = {
     "custom": Rule("custom", "20190616_125714_happy", "custom", custom_label),
 }
 """The corpora that can be scanned, by name."""
-
-
-def speaker_id(speaker: str) -> str:
-    """Return a speaker without the corpus.
-
-    Examples
-    --------
-    >>> speaker_id("ravdess-07"), speaker_id("crema-d-1001"), speaker_id("custom-anna-maria")
-    ('07', '1001', 'anna-maria')
-    """
-    prefixes = {f"{rule.speakers}-" for rule in RULES.values()}
-    return next(
-        (speaker.removeprefix(each) for each in prefixes if speaker.startswith(each)), speaker
-    )
 
 
 def _match(pattern: re.Pattern[str], stem: str, title: str) -> tuple[str, ...]:

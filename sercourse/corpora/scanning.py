@@ -89,6 +89,12 @@ class _Clip:
         start, end = self.entry.start, self.entry.end
         return self.file if start is None else files.digest([self.file, start, end])
 
+    @property
+    def duration(self) -> float:
+        """Of what is heard [s]."""
+        start, end = self.entry.start, self.entry.end
+        return self.header.duration if start is None or end is None else end - start
+
 
 def scan(
     root: str | Path,
@@ -161,7 +167,7 @@ def scan(
         found = by_csv(
             Path(csv).expanduser(),
             root=root,
-            audio_root=audio_root and _folder(Path(audio_root).expanduser()),
+            audio_root=None if audio_root is None else _folder(Path(audio_root).expanduser()),
             translate=translation,
             raters=raters,
         )
@@ -274,7 +280,6 @@ def _clip_table(clips: Sequence[_Clip], *, corpus: str) -> pd.DataFrame:
 
 def _row(clip: _Clip, *, corpus: str) -> dict[str, str | float | None]:
     entry, label, header = clip.entry, clip.entry.label, clip.header
-    whole = entry.start is None or entry.end is None
     return {
         "clip_id": entry.clip_id,
         "path": str(entry.path),
@@ -285,7 +290,7 @@ def _row(clip: _Clip, *, corpus: str) -> dict[str, str | float | None]:
         "intensity": label.intensity,
         "statement": label.statement,
         "take": label.take,
-        "duration": header.duration if whole else entry.end - entry.start,
+        "duration": clip.duration,
         "sample_rate": header.sample_rate,
         "channels": header.channels,
         "group": f"{corpus}:{label.recording}",
