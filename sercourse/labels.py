@@ -261,10 +261,14 @@ class Translation:
                 return self._meanings[key]
         return canonical(name)
 
+    def add(self, names: Iterable[str]) -> None:
+        """Take further names for labels, which stand for themselves."""
+        self._meanings |= {spelling(name): canonical(name) for name in names}
+
     def knows(self, name: str) -> bool:
-        """Return whether the name is canonical, an alias, or one to translate."""
+        """Return whether the name is a canonical emotion, spells one, or is to be translated."""
         key = spelling(name)
-        return key in self._meanings or key in ALIASES or key in EMOTIONS
+        return key in self._meanings or ALIASES.get(key, key) in EMOTIONS
 
     @property
     def unused(self) -> list[str]:

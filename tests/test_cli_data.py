@@ -59,7 +59,8 @@ def test_scan_writes_the_table(corpus: Path, tmp_path: Path) -> None:
 
 def test_scan_of_broken_files_only(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "a02 (1).wav").touch()
-    assert run("scan", tmp_path, "--corpus", "aesdd") == 0
+    with pytest.raises(ValueError, match="no clip can be used; 1 are left out"):
+        run("scan", tmp_path, "--corpus", "aesdd")
     assert "left out         1" in capsys.readouterr().out
 
 

@@ -102,7 +102,7 @@ class Listing:
         if not self.others:
             return ""
         counts = ", ".join(f"{suffix} x {n}" for suffix, n in sorted(self.others.items()))
-        return f"passed over: {self.others.total()} files that are no sound ({counts})"
+        return f"passed over: {self.others.total()} file(s) that are no sound ({counts})"
 
 
 def list_files(root: Path) -> Listing:
@@ -111,7 +111,7 @@ def list_files(root: Path) -> Listing:
     Linked folders are followed, except back to where they came from. What macOS leaves in archives
     (``._*``, ``__MACOSX``) is no sound, whatever its suffix.
     """
-    found = Listing([], Counter(), [])
+    found, suffixes = Listing([], Counter(), []), audio.SUFFIXES | audio.FFMPEG_SUFFIXES
     for name, folders, files in os.walk(root, onerror=found.errors.append, followlinks=True):
         folder = Path(name)
         folders[:] = [each for each in folders if not _leads_back(folder / each)]
@@ -119,7 +119,7 @@ def list_files(root: Path) -> Listing:
         for path in (folder / each for each in files):
             if of_macos or path.name.startswith("._"):
                 found.others["of macOS"] += 1
-            elif path.suffix.lower() in audio.SUFFIXES | audio.FFMPEG_SUFFIXES or _sounds(path):
+            elif path.suffix.lower() in suffixes or _sounds(path):
                 found.sounds.append(path)
             elif not path.name.startswith("."):
                 found.others[path.suffix.lower() or "without suffix"] += 1
@@ -137,21 +137,18 @@ def by_name(root: Path, *, corpus: str, translate: Translation) -> Found:
     """
     listing, rule = list_files(root), RULES[corpus]
     paths = {path: PurePosixPath(path.relative_to(root).as_posix()) for path in listing.sounds}
-    own = frozenset[str]()
     if corpus == "custom":
-        own = folder_labels(paths.values(), knows=translate.knows)
+        translate.add(folder_labels(paths.values(), knows=translate.knows))
     found = Found([], [_locked(error) for error in listing.errors], [listing.note])
     copies: dict[str, Path] = {}
     # Of copies in several formats the first is kept: that without loss.
     for path in sorted(paths, key=lambda each: (each.suffix.lower() != ".wav", each)):
         try:
             if corpus == "custom":
-                label = custom_label(
-                    paths[path], knows=lambda name: translate.knows(name) or spelling(name) in own
-                )
+                label = custom_label(paths[path], translate=translate)
             else:
                 label = rule(paths[path])
-            label = replace(label, emotion=translate(label.emotion))
+                label = replace(label, emotion=translate(label.emotion))
             first = copies.setdefault(label.recording, path)
             if rule.one_of_each and first is not path:
                 raise ValueError(f"copy of {paths[first]}")
@@ -280,7 +277,7 @@ def _nothing_found(root: Path, corpus: str, found: Found) -> str:
     rule = RULES[corpus]
     wanted = f"files named like '{rule.shape}.wav' are wanted"
     if corpus == "custom":
-        wanted += ", or a folder for each emotion, or a CSV"
+        wanted += ", or a folder for each emotion, or a CSV, or --map for labels of your own,"
     if not found.rejects:
         noted = f" ({found.notes[0]})" if found.notes[0] else ""
         return f"{root}: holds no sound file{noted}; {wanted}, here or in folders below"

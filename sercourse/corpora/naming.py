@@ -248,15 +248,15 @@ def cremad_label(path: PurePosixPath) -> Label:
     )
 
 
-def custom_label(path: PurePosixPath, *, knows: Callable[[str], bool] | None = None) -> Label:
+def custom_label(path: PurePosixPath, *, translate: labels.Translation | None = None) -> Label:
     """Read ``..._emotion`` or ``emotion/...``, and the split from a folder named train or test.
 
     Parameters
     ----------
     path : PurePosixPath
         Relative path.
-    knows : callable, optional
-        Whether a text is a label; the canonical emotions and their aliases by default.
+    translate : Translation, optional
+        Which texts are labels, and what they mean.
 
     Examples
     --------
@@ -266,18 +266,19 @@ def custom_label(path: PurePosixPath, *, knows: Callable[[str], bool] | None = N
     >>> custom_label(PurePosixPath("Angry/001.wav")).emotion
     'angry'
     """
-    knows = knows or labels.Translation({}).knows
-    named, folder = _emotion_in(path.stem, knows), _emotion_of_folder(path, knows)
-    if named and folder and labels.canonical(named) != labels.canonical(folder):
+    translate = translate or labels.Translation({})
+    named = _emotion_in(path.stem, translate.knows)
+    folder = _emotion_of_folder(path, translate.knows)
+    if named and folder and translate(named) != translate(folder):
         raise ValueError(
             f"its name says {named} and its folder {folder}: list it in a CSV, or rename it"
         )
     emotion = named or folder or _stamped(path)
     if emotion is None:
         last = _words(path.stem)[-1]
-        raise ValueError(f"neither its name nor its folder ends in a known emotion: {last!r}")
+        raise ValueError(f"name does not end in a known emotion: {last!r}")
     return Label(
-        emotion=labels.canonical(emotion),
+        emotion=translate(emotion),
         recording=path.with_suffix("").as_posix(),
         split=_split_of(path.parent),
     )

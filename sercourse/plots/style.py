@@ -41,7 +41,7 @@ _OWN_COLOURS = (
     "#8fd14f",
     "#8c4a1f",
     "#5cc8f0",
-    "#7a1f4f",
+    "#e6b8dd",
     "#ffa630",
     "#1f4e5f",
 )
