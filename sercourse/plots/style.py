@@ -126,7 +126,7 @@ def palette(emotions: Iterable[str]) -> dict[str, str]:
     Examples
     --------
     >>> palette(["stressed", "anger"])
-    {'angry': '#b81d2c', 'stressed': '#5cc8f0'}
+    {'angry': '#b81d2c', 'stressed': '#1f4e5f'}
     """
     names = in_order(emotions)
     chosen = {name: EMOTION_COLOURS[name] for name in names if name in EMOTION_COLOURS}
