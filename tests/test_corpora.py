@@ -118,6 +118,15 @@ def test_a_bad_file_is_rejected_with_its_reason_and_stops_nothing(tmp_path: Path
     }
 
 
+def test_a_pointer_in_place_of_a_file_says_how_to_get_it(tmp_path: Path) -> None:
+    clips(tmp_path, "1001_DFA_SAD_XX.wav")
+    (tmp_path / "1001_DFA_ANG_XX.wav").write_text("version https://git-lfs.github.com/spec/v1\n")
+    scan = corpora.scan(tmp_path, corpus="crema-d")
+    assert scan.rejects["reason"].tolist() == [
+        "a pointer of git-lfs in place of the sound: run git lfs pull"
+    ]
+
+
 def test_a_corpus_of_broken_files_only_still_says_why(tmp_path: Path) -> None:
     (tmp_path / "a02 (1).wav").touch()
     scan = corpora.scan(tmp_path, corpus="aesdd")

@@ -277,7 +277,7 @@ def _nothing_found(root: Path, corpus: str, found: Found) -> str:
     rule = RULES[corpus]
     wanted = f"files named like '{rule.shape}.wav' are wanted"
     if corpus == "custom":
-        wanted += ", or a folder for each emotion, or a CSV, or --map for labels of your own,"
+        wanted += " (or a folder for each emotion, a CSV, or --map for labels of your own)"
     if not found.rejects:
         noted = f" ({found.notes[0]})" if found.notes[0] else ""
         return f"{root}: holds no sound file{noted}; {wanted}, here or in folders below"

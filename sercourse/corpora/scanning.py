@@ -239,7 +239,17 @@ def _measured(path: Path) -> tuple[audio.Info, str] | Reject:
     try:
         return audio.info(path), _content(path)
     except (OSError, ValueError) as error:
-        return Reject(path, audio.reason(error, path=path))
+        pointer = path.is_file() and _content_starts(path, b"version https://git-lfs")
+        why = "a pointer of git-lfs in place of the sound: run git lfs pull" if pointer else None
+        return Reject(path, why or audio.reason(error, path=path))
+
+
+def _content_starts(path: Path, head: bytes) -> bool:
+    try:
+        with path.open("rb") as file:
+            return file.read(len(head)) == head
+    except OSError:
+        return False
 
 
 def _content(path: Path) -> str:
