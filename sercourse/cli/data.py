@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sercourse.cli import corpus, options, text
+from sercourse.cli import corpus_options, options, text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,7 +22,7 @@ def add_parsers(subparsers: argparse._SubParsersAction) -> None:
         description="List what a corpus holds: clips, speakers, emotions, formats, identical "
         "clips, and every file that is left out, with the reason.",
     )
-    corpus.add_options(scan)
+    corpus_options.add(scan)
     scan.add_argument("--out", metavar="FILE.csv", type=Path, help="also write the table of clips")
     scan.set_defaults(run=_scan)
 
@@ -43,7 +43,7 @@ def add_parsers(subparsers: argparse._SubParsersAction) -> None:
         description="Compute the features of every clip into an .npz file with arrays X, "
         "feature_names and clip_id. Exit status 1 if a clip of the corpus could not be measured.",
     )
-    corpus.add_options(features)
+    corpus_options.add(features)
     features.add_argument("--set", required=True, metavar="SET", help="such as statistics")
     features.add_argument("--out", required=True, metavar="FILE.npz", type=Path)
     features.add_argument(
@@ -68,14 +68,14 @@ def _scan(args: argparse.Namespace) -> int:
 
     if args.out:
         files.refuse_unwritable_file(args.out)
-    found = corpus.scanned(args)
+    found = corpus_options.scanned(args)
     for name, value in _summary(found):
         print(f"{name:<17}{value}")
     for reject in found.rejects.itertuples():
         print(f"  {reject.path}: {reject.reason}")
     for note in found.notes:
         print(note)
-    corpus.refuse_none(found, args)
+    corpus_options.refuse_none(found, args)
     if args.out:
         with files.atomic_path(args.out) as temporary:
             found.clips.to_csv(temporary, index=False)
@@ -107,7 +107,7 @@ def _features(args: argparse.Namespace) -> int:
 
     files.refuse_unwritable_file(args.out)
     chosen = features.with_pre_emphasis(features.named(args.set), args.pre_emphasis)
-    found = corpus.clips_said(args, say=text.say)
+    found = corpus_options.clips_said(args, say=text.say)
     table = features.feature_table(found.clips, feature_set=chosen, n_jobs=args.jobs)
     fingerprint = corpora.fingerprint(found.clips)
     out = features.save_features(table, args.out, feature_set=chosen, fingerprint=fingerprint)

@@ -10,7 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sercourse.cli import corpus, options, over_time, text
+from sercourse.cli import corpus_options, options, over_time, text
 
 if TYPE_CHECKING:
     from sercourse.bundles import Bundle, Prediction
@@ -176,7 +176,7 @@ def _add_recipe(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_corpus(parser: argparse.ArgumentParser) -> None:
-    corpus.add_options(parser)
+    corpus_options.add(parser)
     parser.add_argument(
         "--jobs",
         type=options.processes,
@@ -211,7 +211,7 @@ def _evaluate(args: argparse.Namespace) -> int:
     if args.json:
         files.refuse_unwritable_file(args.json)
     emotions = labels.parse_emotions(args.emotions) if args.emotions else None
-    clips = corpus.clips_said(args, say=text.say).clips
+    clips = corpus_options.clips_said(args, say=text.say).clips
     data = experiment.prepare(
         recipe,
         clips,
@@ -245,7 +245,7 @@ def _train(args: argparse.Namespace) -> int:
     wanted = [_measurement(text) for text in args.measure or []]
     for protocol, _ in wanted:
         splits.refuse_unknown(protocol)
-    clips = corpus.clips_said(args, say=text.say).clips
+    clips = corpus_options.clips_said(args, say=text.say).clips
     data = experiment.prepare(recipe, clips, emotions=emotions, n_jobs=args.jobs, report=text.say)
     evaluations = []
     for protocol, subset in wanted or [(data.usual_protocol, None)]:
@@ -277,7 +277,7 @@ def _train_gender(args: argparse.Namespace) -> int:
     if isinstance(recipe, recipes.Ensemble):
         raise ValueError(f"recipe {recipe.name!r} is an ensemble: choose a single model")
     folder = bundles.find(args.model)
-    clips = corpus.clips_said(args, say=text.say).clips
+    clips = corpus_options.clips_said(args, say=text.say).clips
     data = experiment.prepare(recipe, clips, target="gender", n_jobs=args.jobs, report=text.say)
     evaluation = experiment.evaluate_recipe(
         recipe, data, protocol=data.usual_protocol, report=text.say

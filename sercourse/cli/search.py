@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sercourse.cli import corpus, options, text
+from sercourse.cli import corpus_options, options, text
 
 if TYPE_CHECKING:
     from sercourse.experiment import Dataset, Search
@@ -23,7 +23,7 @@ def add_parsers(subparsers: argparse._SubParsersAction) -> None:
         "choose on validation clips, and test the best of each once. What ends is kept in tables: "
         "after an interruption the same command goes on from there.",
     )
-    corpus.add_options(search)
+    corpus_options.add(search)
     search.add_argument(
         "--features",
         default="librosa",
@@ -76,7 +76,7 @@ def _search(args: argparse.Namespace) -> int:
 
     emotions = labels.parse_emotions(args.emotions) if args.emotions else None
     recipe = recipes.from_zoo("svc", feature_set=args.features)  # any: all see the same features
-    clips = corpus.clips_said(args, say=text.say).clips
+    clips = corpus_options.clips_said(args, say=text.say).clips
     data = experiment.prepare(recipe, clips, emotions=emotions, n_jobs=args.jobs, report=text.say)
     protocol = args.protocol or data.usual_protocol
     plan = experiment.Plan(

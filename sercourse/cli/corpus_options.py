@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from sercourse.corpora import Scan
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
+def add(parser: argparse.ArgumentParser) -> None:
     """Add the folder of a corpus, its name, and how it is labelled."""
     parser.add_argument("root", metavar="ROOT", type=Path, help="folder of the corpus")
     parser.add_argument(
