@@ -104,6 +104,15 @@ REGISTRY: dict[str, Download] = {
             ),
         ),
         Download(
+            name="crema-d",
+            licence="Open Database License",
+            cite="Cao et al. 2014, doi 10.1109/TAFFC.2014.2336244",
+            how=(
+                "Install git-lfs, clone https://github.com/CheyneyComputerScience/CREMA-D and move "
+                "its folder AudioWAV (or AudioMP3)"
+            ),
+        ),
+        Download(
             name="savee",
             licence="free for research, after registration",
             cite="Haq and Jackson 2010, in Machine Audition, pp. 398-423",

@@ -42,7 +42,8 @@ class EmotionRecognizer(ClassifierMixin, BaseEstimator):
         In place of a recipe: what learns from the set `features`. With neither, the classifiers of
         the zoo are tried on inner splits of the clips, and the best is kept.
     emotions : sequence of str, optional
-        Only these, in any common spelling; clips of others are left out. All by default.
+        Only these, in any common spelling, or labels of one's own; clips of others are left out.
+        All by default.
     features : str
         Features of `model` and of the zoo: a name that `features.named` knows, of vectors.
     balance : {False, True, "undersample", "weights"}
@@ -58,7 +59,7 @@ class EmotionRecognizer(ClassifierMixin, BaseEstimator):
     Attributes
     ----------
     classes_ : ndarray of str
-        The emotions, in the one order of the course.
+        The emotions, in the one order of the course; labels of one's own come last, sorted.
     left_out_ : dict of str to int
         Clips of other emotions that `fit` left out.
     rejects_ : pandas.DataFrame
@@ -114,6 +115,8 @@ class EmotionRecognizer(ClassifierMixin, BaseEstimator):
             too little to learn from.
         """
         given = _labelled(X, y)
+        if own := labels.own(given["emotion"]):
+            self._say(own)
         clips = experiment.choose(_known(given), emotions=self.emotions)
         self.left_out_, self.given_ = _left_out(given, clips), _counts(clips)
         self._say_left_out()
@@ -410,11 +413,11 @@ def _known(clips: pd.DataFrame) -> pd.DataFrame:
     absent: dict[str, Any] = {name: missing for name in UNKNOWN if name not in clips.columns}
     if "corpus" not in clips.columns:
         absent["corpus"] = pd.array(["custom"] * len(clips), dtype="string")
-    content = pd.Series(features.contents(clips), clips.index)
     if "content" not in clips.columns:
-        absent["content"] = content
-    if "group" not in clips.columns:  # a recording under two names must not be on two sides
-        absent["group"] = clips["clip_id"].groupby(content).transform("first")
+        absent["content"] = pd.Series(features.contents(clips), clips.index)
+    if "group" not in clips.columns:  # neither a recording under two names nor segments of one
+        recording = pd.Series(features.contents(clips[["path"]]), clips.index)
+        absent["group"] = clips["clip_id"].groupby(recording).transform("first")
     return clips.assign(**absent)
 
 

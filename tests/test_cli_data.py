@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 import soundfile as sf
 
-from sercourse.cli import data
+from sercourse.cli import data, main
 
 
 def run(*words: object) -> int:
@@ -59,7 +59,8 @@ def test_scan_writes_the_table(corpus: Path, tmp_path: Path) -> None:
 
 def test_scan_of_broken_files_only(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "a02 (1).wav").touch()
-    assert run("scan", tmp_path, "--corpus", "aesdd") == 0
+    with pytest.raises(ValueError, match="no clip can be used; 1 are left out"):
+        run("scan", tmp_path, "--corpus", "aesdd")
     assert "left out         1" in capsys.readouterr().out
 
 
@@ -70,6 +71,56 @@ def test_scan_of_custom_clips_by_csv(tmp_path: Path, capsys: pytest.CaptureFixtu
     shown = capsys.readouterr().out
     assert "speakers         0, 1 clips by nobody known" in shown
     assert "split            train x 1" in shown
+
+
+@pytest.mark.parametrize("command", ["scan", "features"])
+def test_options_of_own_tables(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    rng = np.random.default_rng(0)
+    for name in "ab":
+        sf.write(tmp_path / f"{name}.wav", rng.uniform(-0.5, 0.5, 16_000), 16_000)
+    (tmp_path / "lists").mkdir()
+    (tmp_path / "labels.txt").write_text("ang=angry\nfru,stressed\n")
+    (tmp_path / "lists" / "t.csv").write_text("file,label,mood\na,fru,1\na,ang,1\na,fru,1\nb,x,2\n")
+    out = tmp_path / "out" / ("c.csv" if command == "scan" else "x.npz")
+    words = [command, tmp_path / "lists", "--csv", tmp_path / "lists" / "t.csv", "--out", out]
+    words += ["--audio-root", tmp_path, "--labels", tmp_path / "labels.txt", "--map", "x=polite"]
+    words += ["--raters", "majority"] + (["--set", "statistics"] if command == "features" else [])
+    assert run(*words) == 0
+    shown = "".join(capsys.readouterr())
+    assert "columns that are not understood: mood" in shown
+    assert "labels beside the nine emotions: polite, stressed" in shown
+    assert "1 clips were decided by majority" in shown
+    if command == "scan":
+        assert pd.read_csv(out)["emotion"].tolist() == ["stressed", "polite"]
+
+
+@pytest.mark.parametrize("command", ["scan", "features", "evaluate", "train", "search"])
+def test_a_table_without_a_usable_row_ends_with_status_2(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    (tmp_path / "a.wav").touch()
+    (tmp_path / "t.csv").write_text("path,emotion\na.wav,sad\nnone.wav,sad\n")
+    words = {
+        "features": ["--set", "statistics", "--out", str(tmp_path / "x.npz")],
+        "evaluate": ["--protocol", "random"],
+        "train": ["--out", str(tmp_path / "model")],
+    }
+    recipe = ["svm-classic"] if command in ("evaluate", "train") else []
+    table = [str(tmp_path), "--csv", str(tmp_path / "t.csv")]
+    assert main([command, *recipe, *table, *words.get(command, [])]) == 2
+    shown = capsys.readouterr()
+    assert "t.csv: no clip can be used; 2 are left out" in shown.err
+    assert "none.wav: no such file" in shown.out + shown.err
+    assert not (tmp_path / "x.npz").exists()
+
+
+@pytest.mark.parametrize("content", ["=angry\n", "{ang}"])
+def test_a_file_of_labels_that_is_none(tmp_path: Path, content: str) -> None:
+    (tmp_path / "labels.txt").write_text(content)
+    with pytest.raises(ValueError, match=r"labels\.txt: "):
+        run("scan", tmp_path, "--corpus", "custom", "--labels", tmp_path / "labels.txt")
 
 
 def test_an_output_that_is_a_folder_is_refused_before_the_work(corpus: Path) -> None:

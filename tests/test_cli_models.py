@@ -247,7 +247,7 @@ def test_evaluate_and_train_refuse_before_they_work(
     said = refuse(
         capsys, "evaluate", "svm", *corpus, "--protocol", "random", "--emotions", "sad,merry"
     )
-    assert "unknown emotion 'merry'" in said
+    assert "the corpus has no clip of merry" in said
     said = refuse(capsys, "evaluate", "svm-classic", *corpus, "--protocol", "random", "--seeds", 0)
     assert "--seeds 0: at least one repeat" in said
     said = refuse(

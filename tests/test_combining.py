@@ -52,6 +52,24 @@ def test_identical_content_shares_a_group_across_folders(
         corpora.combine([aesdd], test=[corpora.scan(own_clips, corpus="custom").clips])
 
 
+def test_segments_share_a_group_with_their_recording_in_another_corpus(
+    own_clips: Path, aesdd: pd.DataFrame
+) -> None:
+    stolen = aesdd.iloc[0]
+    shutil.copy(stolen["path"], own_clips / "talk.ogg")
+    rows = (
+        "path,start,end,emotion\ntalk.ogg,0,0.5,sad\ntalk.ogg,0.5,1,happy\nme0_happy.wav,,,happy\n"
+    )
+    (own_clips / "t.csv").write_text(rows)
+    segments = corpora.scan(own_clips, corpus=None, csv=own_clips / "t.csv").clips
+    both = corpora.combine([aesdd, segments])
+    joined = both[both["group"] == both.set_index("clip_id")["group"]["aesdd/" + stolen["clip_id"]]]
+    assert len(joined) == 3
+    assert both["start"].notna().sum() == 2
+    with pytest.raises(ValueError, match="same recording is in training and in test"):
+        corpora.combine([aesdd], test=[segments])
+
+
 def test_the_same_folder_twice_is_refused(own_clips: Path) -> None:
     mine = corpora.scan(own_clips, corpus="custom").clips
     with pytest.raises(ValueError, match="two tables have a clip 'custom/me0_happy'"):

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import unicodedata
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -11,8 +12,9 @@ import soundfile as sf
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sercourse import corpora, labels
+from sercourse import corpora, features, labels
 from sercourse.corpora import naming
+from sercourse.corpora.entries import list_files
 from sercourse.corpora.scanning import join_groups
 
 COLUMNS = [
@@ -114,6 +116,15 @@ def test_a_bad_file_is_rejected_with_its_reason_and_stops_nothing(tmp_path: Path
         "a05 (1).wav": "no samples",
         "anger.wav": "name does not follow the AESDD rule",
     }
+
+
+def test_a_pointer_in_place_of_a_file_says_how_to_get_it(tmp_path: Path) -> None:
+    clips(tmp_path, "1001_DFA_SAD_XX.wav")
+    (tmp_path / "1001_DFA_ANG_XX.wav").write_text("version https://git-lfs.github.com/spec/v1\n")
+    scan = corpora.scan(tmp_path, corpus="crema-d")
+    assert scan.rejects["reason"].tolist() == [
+        "a pointer of git-lfs in place of the sound: run git lfs pull"
+    ]
 
 
 def test_a_corpus_of_broken_files_only_still_says_why(tmp_path: Path) -> None:
@@ -235,7 +246,6 @@ def test_ravdess_reads_every_field(tmp_path: Path) -> None:
         ("03-01-03-03-01-01-01", "intensity code 03 is not one of 01-02"),
         ("03-01-03-01-01-01-25", "actor 25 is not one of 01-24"),
         ("03-01-03-01-01-01", "name does not follow the RAVDESS rule"),
-        ("._03-01-03-01-01-01-01", "name does not follow the RAVDESS rule"),
     ],
 )
 def test_ravdess_refuses(tmp_path: Path, stem: str, why: str) -> None:
@@ -383,21 +393,22 @@ def test_csv_rejects_are_reported(tmp_path: Path) -> None:
     clips(tmp_path, "a.wav", "b.wav", "c.wav")
     table = tmp_path / "mine.csv"
     table.write_text(
-        "\ufeffpath;emotion;split\na.wav;sad;\na.wav;sad;\nb.wav;excited;\nnone.wav;sad;\nc.wav;sad;dev\n",
+        "\ufeffpath;emotion;split\na.wav;sad;\na.wav;sad;\nb.wav;None;\nnone.wav;sad;\nc.wav;sad;dev\n",
         "utf-8",
     )
     scan = corpora.scan(tmp_path, corpus="custom", csv=table)
     assert column(scan, "clip_id") == ["a"]
     found = scan.rejects["reason"].tolist()
     assert found[0] == "duplicate of a.wav"
-    assert found[1].startswith("unknown emotion 'excited'")
+    assert found[1] == "no label: 'None' stands for a missing one"
     assert found[2:] == ["split 'dev' is neither train nor test", "no such file"]
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"file,emotion\na.wav,sad\n", "has no column 'path'"),
+        (b"name,emotion\na.wav,sad\n", "has no column 'path'"),
+        (b"file,feeling\na.wav,sad\n", "has no column 'emotion'"),
         (b"", "has no column 'path'"),
         (b"path,emotion\n", "lists no clip"),
         (b"\xff\xfe\x00", "is not UTF-8 text"),
@@ -408,6 +419,335 @@ def test_csv_that_is_none(tmp_path: Path, content: bytes, message: str) -> None:
     table.write_bytes(content)
     with pytest.raises(ValueError, match=message):
         corpora.scan(tmp_path, corpus="custom", csv=table)
+
+
+# --- tables as people have them -------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"path,emotion\na.wav,sad\n",
+        b"\xef\xbb\xbfFile;Label\na.wav;sad\n",
+        b"filename\tclass\r\na.wav\tsadness\r\n",
+        b"sep=;\nwav;label\na.wav;Sad\n",
+        b'"sep=|"\r\nFile Name|category\r\na.wav|SAD\r\n',
+        "path\temotion\na.wav\tsad\n".encode("utf-16"),
+        b'speaker,"emotion","path"\n,"sad","a.wav"\n',
+    ],
+)
+def test_tables_of_every_kind(tmp_path: Path, content: bytes) -> None:
+    clips(tmp_path, "a.wav")
+    (tmp_path / "t.csv").write_bytes(content)
+    scan = corpora.scan(tmp_path, corpus=None, csv=tmp_path / "t.csv")
+    assert column(scan, "emotion") == ["sad"]
+    assert scan.notes == ()
+
+
+def test_of_columns_that_mean_the_same_one_is_read_and_the_others_are_named(tmp_path: Path) -> None:
+    clips(tmp_path, "a.wav")
+    (tmp_path / "t.csv").write_text("Mood,label,file,emotion\n7,3,a.wav,sad\n")
+    scan = corpora.scan(tmp_path, corpus=None, csv=tmp_path / "t.csv")
+    assert column(scan, "emotion") == ["sad"]
+    assert scan.notes == (f"{tmp_path / 't.csv'}: columns that are not understood: Mood, label",)
+
+
+@pytest.mark.parametrize(
+    ("name", "on_disk"),
+    [
+        ("a.wav", "x/y/a.wav"),
+        ("a", "x/a.wav"),
+        ("h\u00f6flich.wav", "ho\u0308flich.wav"),
+        ("ho\u0308flich.wav", "x/h\u00f6flich.wav"),
+        ("h\u00f6f/h\u00f6f.wav", "ho\u0308f/h\u00f6f.wav"),
+        ("x\\a.wav", "x/a.wav"),
+    ],
+)
+def test_files_are_found_below_the_root(tmp_path: Path, name: str, on_disk: str) -> None:
+    clips(tmp_path / "sounds", on_disk)
+    (tmp_path / "t.csv").write_text(f"path,emotion\n{name},sad\n", "utf-8")
+    for roots in (
+        {"root": tmp_path / "sounds"},
+        {"root": tmp_path, "audio_root": tmp_path / "sounds"},
+    ):
+        scan = corpora.scan(**roots, corpus=None, csv=tmp_path / "t.csv")
+        assert [Path(path).exists() for path in scan.clips["path"]] == [True]
+        assert column(scan, "clip_id") == [
+            unicodedata.normalize("NFC", on_disk).removesuffix(".wav")
+        ]
+
+
+def test_a_name_that_several_files_have_is_refused(tmp_path: Path) -> None:
+    clips(tmp_path, "x/a.wav", "y/a.wav", "b.wav")
+    (tmp_path / "t.csv").write_text("path,emotion\na.wav,sad\nb.wav,sad\ny/a.wav,happy\n")
+    scan = corpora.scan(tmp_path, corpus=None, csv=tmp_path / "t.csv")
+    assert column(scan, "clip_id") == ["b", "y/a"]
+    assert scan.rejects["reason"].tolist() == [
+        f"2 files below {tmp_path} are called so: name their folder too"
+    ]
+
+
+@pytest.mark.parametrize("first", ["0,0.02", "0 days 00:00:00,0 days 00:00:00.02", ",0.02"])
+def test_segments_are_clips_of_one_group(tmp_path: Path, first: str) -> None:
+    clips(tmp_path, "talk.wav", "other.wav")
+    (tmp_path / "t.csv").write_text(
+        "file,start,end,emotion\n"
+        f"talk.wav,{first},angry\ntalk.wav,0.02,,happy\nother.wav,,NaT,sad\n"
+    )
+    scan = corpora.scan(tmp_path, corpus=None, csv=tmp_path / "t.csv")
+    assert scan.rejects.empty
+    assert column(scan, "clip_id") == [
+        "other",
+        "talk@0000.000-0000.020",
+        "talk@0000.020-0000.050",
+    ]
+    assert scan.clips["duration"].tolist() == pytest.approx([0.05, 0.02, 0.03])
+    assert column(scan, "start") == [None, 0, 0.02]
+    assert scan.clips["group"].tolist() == ["custom:other", "custom:talk", "custom:talk"]
+    assert scan.clips["content"].is_unique
+    assert scan.identical.empty
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "reason"),
+    [
+        ("0.02", "0.01", "the segment from 0.02 to 0.01 s is none of its 0.05 s"),
+        ("0", "9", "the segment from 0 to 9 s is none of its 0.05 s"),
+        ("0.06", "", "the segment from 0.06 to 0.05 s is none of its 0.05 s"),
+        ("soon", "", "start 'soon' is no time in seconds, such as 1.5 or 0 days 00:00:01.5"),
+        ("", "-1", "end '-1' is no time in seconds, such as 1.5 or 0 days 00:00:01.5"),
+        ("inf", "", "start 'inf' is no time in seconds, such as 1.5 or 0 days 00:00:01.5"),
+    ],
+)
+def test_a_segment_that_is_none_is_rejected(
+    tmp_path: Path, start: str, end: str, reason: str
+) -> None:
+    clips(tmp_path, "talk.wav")
+    (tmp_path / "t.csv").write_text(
+        f"file,start,end,emotion\ntalk.wav,{start},{end},angry\ntalk.wav,0.01,0.03,sad\n"
+    )
+    scan = corpora.scan(tmp_path, corpus=None, csv=tmp_path / "t.csv")
+    assert scan.rejects["reason"].tolist() == [reason]
+    assert column(scan, "emotion") == ["sad"]
+
+
+def test_segments_are_measured_on_their_part_only(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    y = rng.uniform(-0.5, 0.5, 48_000)
+    sf.write(tmp_path / "talk.wav", y, 16_000, subtype="FLOAT")
+    sf.write(tmp_path / "part.wav", y[16_000:40_000], 16_000, subtype="FLOAT")
+    (tmp_path / "t.csv").write_text(
+        "file,start,end,emotion\ntalk.wav,0,1,sad\ntalk.wav,1,2.5,sad\npart.wav,,,sad\n"
+    )
+    table = corpora.scan(tmp_path, corpus=None, csv=tmp_path / "t.csv").clips
+    chosen = features.named("statistics")
+    for measure in (features.feature_table, features.features_by_clip):
+        for _ in range(2):  # the second time from the cache
+            part, other, same = measure(table, feature_set=chosen, progress=False).X
+            np.testing.assert_array_equal(part, same)
+            assert not np.allclose(part, other)
+    by_hand = table[["clip_id", "path", "start", "end"]]  # without a hash of the content
+    by_hand = features.features_by_clip(by_hand, feature_set=chosen, progress=False).X
+    np.testing.assert_array_equal(by_hand[0], by_hand[2])
+    assert not np.allclose(by_hand[0], by_hand[1])
+
+
+RATED = "path,emotion,rater\na.wav,sad,1\na.wav,sad,2\na.wav,angry,3\nb.wav,happy,1\nb.wav,joy,2\n"
+
+
+def test_raters_who_differ_are_refused_or_decide_by_majority(tmp_path: Path) -> None:
+    clips(tmp_path, "a.wav", "b.wav", "c.wav", "d.wav")
+    table = tmp_path / "t.csv"
+    table.write_text(RATED + "c.wav,sad,1\nc.wav,angry,2\nd.wav,sad,1\n")
+    refused = corpora.scan(tmp_path, corpus=None, csv=table)
+    assert column(refused, "clip_id") == ["b", "d"]
+    assert refused.rejects["reason"].tolist() == [
+        "3 rows contradict: sad x 2, angry x 1; --raters majority decides",
+        "duplicate of b.wav",
+        "2 rows contradict: sad x 1, angry x 1; --raters majority decides",
+    ]
+    decided = corpora.scan(tmp_path, corpus=None, csv=table, raters="majority")
+    assert column(decided, "emotion") == ["sad", "happy", "sad"]
+    assert column(decided, "agreement") == [pytest.approx(2 / 3), 1, None]
+    assert decided.rejects["reason"].tolist() == ["no majority among 2 raters: sad x 1, angry x 1"]
+    assert decided.notes == (
+        "several raters: 2 clips were decided by majority, 1 of them by all raters; "
+        "on average 83% of a clip's raters agree",
+    )
+    with pytest.raises(ValueError, match="raters is 'mean'"):
+        corpora.scan(tmp_path, corpus=None, csv=table, raters="mean")
+    with pytest.raises(ValueError, match="are about the rows of a CSV"):
+        corpora.scan(tmp_path, corpus="custom", raters="majority")
+
+
+@pytest.mark.parametrize("raters", [None, "majority"])
+def test_rows_that_contradict_in_other_columns_are_refused(
+    tmp_path: Path, raters: str | None
+) -> None:
+    clips(tmp_path, "a.wav", "b.wav")
+    table = tmp_path / "t.csv"
+    table.write_text("path,emotion,speaker\na.wav,sad,eve\na.wav,sad,ann\nb.wav,sad,\n")
+    scan = corpora.scan(tmp_path, corpus=None, csv=table, raters=raters)
+    assert scan.rejects["reason"].tolist() == ["2 rows contradict: speaker ann or eve"]
+
+
+# --- labels of one's own --------------------------------------------------------------------
+
+
+def test_own_labels_come_last_and_are_named_once(tmp_path: Path) -> None:
+    names = [
+        "stressed",
+        "ho\u0308flich",
+        "\u03b8\u03c5\u03bc\u03cc\u03c2",
+        "Angry",
+        "exc",
+        "angyr",
+        "fru",
+    ]
+    clips(tmp_path, *(f"{k}.wav" for k in range(len(names))))
+    rows = "\n".join(f"{k}.wav,{name}" for k, name in enumerate(names))
+    (tmp_path / "t.csv").write_text(f"path,label\n{rows}\n", "utf-8")
+    scan = corpora.scan(tmp_path, corpus=None, csv=tmp_path / "t.csv")
+    assert labels.in_order(scan.clips["emotion"]) == (
+        "angry",
+        "angyr",
+        "excited",
+        "frustrated",
+        "h\u00f6flich",
+        "stressed",
+        "\u03b8\u03c5\u03bc\u03cc\u03c2",
+    )
+    assert scan.notes == (
+        "labels beside the nine emotions: angyr (angry?), excited, frustrated, h\u00f6flich, "
+        "stressed, \u03b8\u03c5\u03bc\u03cc\u03c2",
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "emotion"),
+    [
+        ("Angry/001.wav", "angry"),
+        ("Fear/anna/001.wav", "fearful"),
+        ("03_sad/x.wav", "sad"),
+        ("stressed/001.wav", "stressed"),
+        ("H\u00f6flich/session 1/001.wav", "h\u00f6flich"),
+        ("test/very polite/001.wav", "very_polite"),
+    ],
+)
+def test_a_folder_for_each_label(tmp_path: Path, name: str, emotion: str) -> None:
+    clips(tmp_path, name, "happy/5.wav", "train/bored to death/6.wav")
+    scan = corpora.scan(tmp_path, corpus="custom")
+    assert scan.rejects.empty
+    found = dict(zip(column(scan, "clip_id"), column(scan, "emotion"), strict=True))
+    assert found.pop("happy/5") == "happy"
+    assert found.pop("train/bored to death/6") == "bored_to_death"
+    assert list(found.values()) == [emotion]
+
+
+def test_folders_that_are_no_labels(tmp_path: Path) -> None:
+    clips(tmp_path, "recordings/a_happy.wav", "recordings/notes.wav", "Angry/so_sad.wav")
+    clips(tmp_path, "Actor_01/b_angry.wav", "talk/20190616_125714_polite.wav")
+    scan = corpora.scan(tmp_path, corpus="custom")
+    assert column(scan, "emotion") == ["angry", "happy", "polite"]
+    assert reasons(scan, tmp_path) == {
+        "Angry/so_sad.wav": "its name says sad and its folder Angry: list it in a CSV, "
+        "or rename it",
+        "recordings/notes.wav": "name does not end in a known emotion: 'notes'",
+    }
+    with pytest.raises(ValueError, match=r"none of its 1 sound files .* --map for labels"):
+        corpora.scan(clips(tmp_path / "other", "Actor_01/001.wav"), corpus="custom")
+    with pytest.raises(ValueError, match="known emotion"):
+        corpora.scan(clips(tmp_path / "one", "recordings/x.wav"), corpus="custom")
+
+
+def test_labels_are_translated(tmp_path: Path) -> None:
+    clips(tmp_path, "1_polite.wav", "2_exc.wav", "3_angry.wav", "4_xxx.wav", "5_fear.wav")
+    meanings = {"polite": "polite", "exc": "happy", "Anger": "negative", "xxx": "", "fera": "sad"}
+    scan = corpora.scan(tmp_path, corpus="custom", translate=meanings)
+    assert column(scan, "emotion") == ["polite", "happy", "angry", "fearful"]
+    assert reasons(scan, tmp_path) == {
+        "4_xxx.wav": "label 'xxx' is left out, as its translation is empty"
+    }
+    assert scan.notes == (
+        "labels beside the nine emotions: polite",
+        "labels to translate that no clip has: anger, fera",
+    )
+    negative = {"angry": "negative", "fearful": "negative", "polite": "polite"}
+    scan = corpora.scan(tmp_path, corpus="custom", translate=negative)
+    assert column(scan, "emotion") == ["polite", "negative", "negative"]
+
+
+# --- CREMA-D, and what folders hold besides clips -------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("stem", "emotion", "speaker", "gender", "intensity"),
+    [
+        ("1001_DFA_ANG_XX", "angry", "crema-d-1001", "male", None),
+        ("1002_IEO_DIS_LO", "disgust", "crema-d-1002", "female", "low"),
+        ("1091_IEO_FEA_MD", "fearful", "crema-d-1091", "female", "medium"),
+        ("1090_IEO_HAP_HI", "happy", "crema-d-1090", "male", "high"),
+        ("1040_ITH_SAD_X", "sad", "crema-d-1040", "male", None),
+        ("1003_tsi_neu_xx", "neutral", "crema-d-1003", "female", None),
+    ],
+)
+def test_cremad_names(
+    tmp_path: Path, stem: str, emotion: str, speaker: str, gender: str, intensity: str | None
+) -> None:
+    clips(tmp_path, f"AudioWAV/{stem}.wav", f"AudioMP3/{stem}.mp3", "1092_IEO_ANG_HI.wav", "x.wav")
+    scan = corpora.scan(tmp_path, corpus="cremad")
+    fields = ["corpus", "emotion", "speaker", "gender", "intensity", "statement"]
+    expected = ["crema-d", emotion, speaker, gender, intensity, stem[5:8].upper()]
+    assert [column(scan, name)[0] for name in fields] == expected
+    assert reasons(scan, tmp_path) == {
+        f"AudioMP3/{stem}.mp3": f"copy of AudioWAV/{stem}.wav",
+        "1092_IEO_ANG_HI.wav": "actor 1092 is not one of 1001-1091",
+        "x.wav": "name does not follow the CREMA-D rule",
+    }
+    assert sum("1001" <= each <= "1091" for each in naming._CREMAD_WOMEN.split()) == 43
+
+
+@pytest.mark.parametrize(
+    ("name", "head", "is_sound"),
+    [
+        ("a.qta", b"", True),
+        ("a.3gpp", b"", True),
+        ("a.MP2", b"", True),
+        ("a.spx", b"", True),
+        ("call.unknown", b"\x00\x00\x00\x18ftypM4A ", True),
+        ("rec", b"\x1a\x45\xdf\xa3", True),
+        ("a.dat", b"RIFF\x00\x00\x00\x00WAVE", True),
+        ("a.bin", b"\xff\xfb\x90", True),
+        ("a.audio", b"OggS", True),
+        ("a.heic", b"\x00\x00\x00\x18ftypheic", False),
+        ("a.webp", b"RIFF\x00\x00\x00\x00WEBP", False),
+        ("a.txt", "path".encode("utf-16"), False),
+        ("a.jpg", b"\xff\xd8\xff\xe0", False),
+        ("._a.wav", b"RIFF\x00\x00\x00\x00WAVE", False),
+        ("__MACOSX/a.wav", b"RIFF\x00\x00\x00\x00WAVE", False),
+    ],
+)
+def test_sound_is_known_by_suffix_or_content(
+    tmp_path: Path, name: str, head: bytes, is_sound: bool
+) -> None:
+    path = tmp_path / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(head)
+    found = list_files(tmp_path)
+    assert found.sounds == ([path] if is_sound else [])
+    assert found.others.total() == (not is_sound)
+    assert ("1 file(s) that are no sound" in found.note) != is_sound
+
+
+def test_what_is_passed_over_is_counted(tmp_path: Path) -> None:
+    clips(tmp_path, "a_sad.wav", "__MACOSX/._a_sad.wav", "._a_sad.wav")
+    for name in ("t.CSV", "u.csv", "LICENCE", ".DS_Store"):
+        (tmp_path / name).write_text("text")
+    os.mkfifo(tmp_path / "pipe")
+    scan = corpora.scan(tmp_path, corpus="custom")
+    assert scan.notes == (
+        "passed over: 6 file(s) that are no sound (.csv x 2, of macOS x 2, without suffix x 2)",
+    )
 
 
 def test_a_scan_can_be_read_back(
@@ -512,6 +852,7 @@ def test_expected_counts_add_up() -> None:
         "emodb": 535,
         "tess": 2800,
         "savee": 480,
+        "crema-d": 7442,
     }
 
 

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import matplotlib as mpl
@@ -9,10 +9,13 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
-from matplotlib.colors import to_rgb
+from matplotlib.axes import Axes
+from matplotlib.collections import PathCollection
+from matplotlib.colors import to_hex, to_rgb
+from matplotlib.patches import Patch
 from PIL import Image
 
-from sercourse import plots
+from sercourse import labels, plots
 from sercourse.labels import EMOTIONS
 
 mpl.use("Agg")
@@ -47,10 +50,57 @@ def test_every_emotion_has_a_colour_of_its_own() -> None:
     assert apart.min() > 0.2
 
 
-def test_colour_of_an_alias_and_of_nonsense() -> None:
+def test_colour_of_an_alias_and_of_nothing() -> None:
     assert plots.colours(["fear"]) == [plots.EMOTION_COLOURS["fearful"]]
-    with pytest.raises(ValueError, match="unknown emotion 'hungry'"):
-        plots.colours(["hungry"])
+    with pytest.raises(ValueError, match="no label"):
+        plots.colours([""])
+
+
+@pytest.mark.parametrize("n_own", [1, 2, 10])
+def test_labels_of_ones_own_have_colours_of_their_own(n_own: int) -> None:
+    names = [*EMOTIONS, *(f"höflich_{k}" for k in range(n_own))]
+    shades = plots.palette(names[::-1])
+    assert tuple(shades) == labels.in_order(names)
+    assert {name: shades[name] for name in EMOTIONS} == plots.EMOTION_COLOURS
+    rgb = np.array([to_rgb(colour) for colour in shades.values()])
+    apart = np.abs(rgb[:, None] - rgb).sum(axis=2) + 9 * np.eye(len(rgb))
+    assert apart.min() > 0.15
+    assert plots.colours(["Höflich 0"]) == [plots.palette(["höflich_0"])["höflich_0"]]
+
+
+OWN = ("angry", "höflich", "stressed")
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda: plots.emotion_counts(pd.DataFrame({"emotion": OWN, "intensity": pd.NA})),
+        lambda: plots.speaker_counts(
+            pd.DataFrame({"emotion": OWN, "speaker": "custom-eva-maria", "gender": pd.NA})
+        ),
+        lambda: plots.by_emotion([1.0, 2.0, 3.0], emotions=OWN, label="duration [s]"),
+        lambda: plots.emotion_shares({"row": dict.fromkeys(OWN, 1)}),
+        lambda: plots.emotions_over_time(
+            pd.DataFrame({"start": [0.0], "end": [3.0], **{f"p_{name}": [1 / 3] for name in OWN}}),
+            y=np.ones(24_000),
+            sr=8_000,
+        ),
+        lambda: plots.values_by_code(
+            np.arange(3.0), truth=np.array(OWN), codes={name: k for k, name in enumerate(OWN)}
+        ),
+    ],
+)
+def test_pictures_of_labels_of_ones_own(draw: Callable[[], Axes]) -> None:
+    figure = draw().figure
+    figure.canvas.draw()
+    shown = {to_hex(each.get_facecolor()) for each in figure.findobj(Patch)}
+    shown |= {to_hex(c) for each in figure.findobj(PathCollection) for c in each.get_facecolor()}
+    assert set(plots.colours(OWN)) <= shown
+
+
+def test_a_speaker_is_named_whole_without_the_corpus() -> None:
+    clips = pd.DataFrame({"emotion": OWN, "speaker": "custom-eva-maria", "gender": pd.NA})
+    assert ticks(plots.speaker_counts(clips).xaxis) == ["eva-maria"]
 
 
 def test_style_gives_pictures_of_700_pixels() -> None:

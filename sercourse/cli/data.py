@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sercourse.cli import options
+from sercourse.cli import corpus_options, options, text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,7 +22,7 @@ def add_parsers(subparsers: argparse._SubParsersAction) -> None:
         description="List what a corpus holds: clips, speakers, emotions, formats, identical "
         "clips, and every file that is left out, with the reason.",
     )
-    _add_corpus(scan)
+    corpus_options.add(scan)
     scan.add_argument("--out", metavar="FILE.csv", type=Path, help="also write the table of clips")
     scan.set_defaults(run=_scan)
 
@@ -34,7 +33,7 @@ def add_parsers(subparsers: argparse._SubParsersAction) -> None:
         "it was interrupted. Where a program cannot download it, say what to do. Exit status 1 "
         "if the corpus is not complete afterwards.",
     )
-    fetch.add_argument("name", metavar="NAME", help="ravdess, ravdess-song, emodb, aesdd ...")
+    fetch.add_argument("name", metavar="NAME", help="ravdess, emodb, aesdd, crema-d ...")
     fetch.add_argument("--to", metavar="DIR", type=Path, help="default: data/NAME")
     fetch.set_defaults(run=_fetch)
 
@@ -44,7 +43,7 @@ def add_parsers(subparsers: argparse._SubParsersAction) -> None:
         description="Compute the features of every clip into an .npz file with arrays X, "
         "feature_names and clip_id. Exit status 1 if a clip of the corpus could not be measured.",
     )
-    _add_corpus(features)
+    corpus_options.add(features)
     features.add_argument("--set", required=True, metavar="SET", help="such as statistics")
     features.add_argument("--out", required=True, metavar="FILE.npz", type=Path)
     features.add_argument(
@@ -64,31 +63,19 @@ def add_parsers(subparsers: argparse._SubParsersAction) -> None:
     features.set_defaults(run=_features)
 
 
-def _add_corpus(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("root", metavar="ROOT", type=Path, help="folder of the corpus")
-    parser.add_argument(
-        "--corpus",
-        metavar="NAME",
-        help="ravdess, ravdess-song, aesdd, emodb, tess, savee or custom",
-    )
-    parser.add_argument(
-        "--csv",
-        metavar="FILE",
-        type=Path,
-        help="for custom: columns path, emotion and, if known, speaker, gender, split",
-    )
-
-
 def _scan(args: argparse.Namespace) -> int:
-    from sercourse import corpora, files
+    from sercourse import files
 
     if args.out:
         files.refuse_unwritable_file(args.out)
-    found = corpora.scan(args.root, corpus=args.corpus, csv=args.csv)
+    found = corpus_options.scanned(args)
     for name, value in _summary(found):
         print(f"{name:<17}{value}")
     for reject in found.rejects.itertuples():
         print(f"  {reject.path}: {reject.reason}")
+    for note in found.notes:
+        print(note)
+    corpus_options.refuse_none(found, args)
     if args.out:
         with files.atomic_path(args.out) as temporary:
             found.clips.to_csv(temporary, index=False)
@@ -120,13 +107,12 @@ def _features(args: argparse.Namespace) -> int:
 
     files.refuse_unwritable_file(args.out)
     chosen = features.with_pre_emphasis(features.named(args.set), args.pre_emphasis)
-    found = corpora.scan(args.root, corpus=args.corpus, csv=args.csv)
+    found = corpus_options.clips_said(args, say=text.say)
     table = features.feature_table(found.clips, feature_set=chosen, n_jobs=args.jobs)
     fingerprint = corpora.fingerprint(found.clips)
     out = features.save_features(table, args.out, feature_set=chosen, fingerprint=fingerprint)
-    for rejects in (found.rejects, table.rejects):
-        for reject in rejects.itertuples():
-            print(f"{reject.path}: {reject.reason}", file=sys.stderr)
+    for reject in table.rejects.itertuples():
+        text.say(f"left out: {reject.path}: {reject.reason}")
     sizes = " x ".join(str(size) for size in table.X.shape[1:])
     print(f"{out}: {len(table.X)} clips x {sizes} features")
     return int(len(table.rejects) > 0)
@@ -134,7 +120,7 @@ def _features(args: argparse.Namespace) -> int:
 
 def _summary(found: Scan) -> list[tuple[str, str]]:
     """Return the lines of the report, each a name and its value."""
-    from sercourse.labels import EMOTIONS
+    from sercourse.labels import in_order
 
     clips, duration = found.clips, found.clips["duration"]
     emotions = clips["emotion"].value_counts()
@@ -143,7 +129,7 @@ def _summary(found: Scan) -> list[tuple[str, str]]:
         ("speakers", _speakers(clips)),
         (
             "emotions",
-            ", ".join(f"{name} {emotions[name]}" for name in EMOTIONS if name in emotions),
+            ", ".join(f"{name} {emotions[name]}" for name in in_order(emotions.index)),
         ),
         ("rates [Hz]", _counts(clips["sample_rate"])),
         ("channels", _counts(clips["channels"])),

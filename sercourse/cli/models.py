@@ -10,11 +10,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sercourse.cli import options, over_time, text
+from sercourse.cli import corpus_options, options, over_time, text
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from sercourse.audio import Channel
     from sercourse.bundles import Bundle, Prediction
     from sercourse.recipes import Ensemble, Recipe
@@ -186,9 +184,7 @@ def _add_recipe(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_corpus(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("root", metavar="ROOT", type=Path, help="folder of the corpus")
-    parser.add_argument("--corpus", metavar="NAME", help="ravdess, aesdd, emodb, custom ...")
-    parser.add_argument("--csv", metavar="FILE", type=Path, help="for custom: path, emotion, ...")
+    corpus_options.add(parser)
     parser.add_argument(
         "--jobs",
         type=options.processes,
@@ -223,7 +219,7 @@ def _evaluate(args: argparse.Namespace) -> int:
     if args.json:
         files.refuse_unwritable_file(args.json)
     emotions = labels.parse_emotions(args.emotions) if args.emotions else None
-    clips = _clips(args)
+    clips = corpus_options.clips_said(args, say=text.say).clips
     data = experiment.prepare(
         recipe,
         clips,
@@ -257,7 +253,7 @@ def _train(args: argparse.Namespace) -> int:
     wanted = [_measurement(text) for text in args.measure or []]
     for protocol, _ in wanted:
         splits.refuse_unknown(protocol)
-    clips = _clips(args)
+    clips = corpus_options.clips_said(args, say=text.say).clips
     data = experiment.prepare(recipe, clips, emotions=emotions, n_jobs=args.jobs, report=text.say)
     evaluations = []
     for protocol, subset in wanted or [(data.usual_protocol, None)]:
@@ -289,9 +285,8 @@ def _train_gender(args: argparse.Namespace) -> int:
     if isinstance(recipe, recipes.Ensemble):
         raise ValueError(f"recipe {recipe.name!r} is an ensemble: choose a single model")
     folder = bundles.find(args.model)
-    data = experiment.prepare(
-        recipe, _clips(args), target="gender", n_jobs=args.jobs, report=text.say
-    )
+    clips = corpus_options.clips_said(args, say=text.say).clips
+    data = experiment.prepare(recipe, clips, target="gender", n_jobs=args.jobs, report=text.say)
     evaluation = experiment.evaluate_recipe(
         recipe, data, protocol=data.usual_protocol, report=text.say
     )
@@ -372,15 +367,6 @@ def _models(args: argparse.Namespace) -> int:
     return int(failed)
 
 
-def _clips(args: argparse.Namespace) -> pd.DataFrame:
-    from sercourse import corpora
-
-    scan = corpora.scan(args.root, corpus=args.corpus, csv=args.csv)
-    for path, reason in scan.rejects[["path", "reason"]].itertuples(index=False):
-        text.say(f"left out: {path}: {reason}")
-    return scan.clips
-
-
 def _measurement(text: str) -> tuple[str, tuple[str, ...] | None]:
     """Read PROTOCOL[:EMOTIONS]."""
     from sercourse import labels
@@ -409,15 +395,16 @@ def _sound_files(path: Path) -> list[Path]:
     """
     if not path.is_dir():
         return [path]
-    from sercourse.corpora.entries import sound_files  # loads pandas
+    from sercourse.corpora.entries import list_files  # loads pandas
 
-    errors: list[OSError] = []
-    found = sound_files(path, failed=errors.append)
-    for error in errors:
+    found = list_files(path)
+    for error in found.errors:
         print(f"sercourse: {_reason(Path(error.filename), error)}", file=sys.stderr)
-    if not found:
+    if found.note:
+        text.say(f"{path}: {found.note}")
+    if not found.sounds:
         raise ValueError(f"{path}: there is no sound file in this folder")
-    return found
+    return found.sounds
 
 
 def _all_sound_files(paths: list[Path]) -> tuple[list[Path], list[str]]:

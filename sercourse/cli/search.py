@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sercourse.cli import options, text
+from sercourse.cli import corpus_options, options, text
 
 if TYPE_CHECKING:
     from sercourse.experiment import Dataset, Search
@@ -23,9 +23,7 @@ def add_parsers(subparsers: argparse._SubParsersAction) -> None:
         "choose on validation clips, and test the best of each once. What ends is kept in tables: "
         "after an interruption the same command goes on from there.",
     )
-    search.add_argument("root", metavar="ROOT", type=Path, help="folder of the corpus")
-    search.add_argument("--corpus", metavar="NAME", help="ravdess, aesdd, emodb, custom ...")
-    search.add_argument("--csv", metavar="FILE", type=Path, help="for custom: path, emotion, ...")
+    corpus_options.add(search)
     search.add_argument(
         "--features",
         default="librosa",
@@ -74,16 +72,12 @@ def add_parsers(subparsers: argparse._SubParsersAction) -> None:
 
 
 def _search(args: argparse.Namespace) -> int:
-    from sercourse import corpora, experiment, labels, recipes
+    from sercourse import experiment, labels, recipes
 
     emotions = labels.parse_emotions(args.emotions) if args.emotions else None
     recipe = recipes.from_zoo("svc", feature_set=args.features)  # any: all see the same features
-    scan = corpora.scan(args.root, corpus=args.corpus, csv=args.csv)
-    for path, reason in scan.rejects[["path", "reason"]].itertuples(index=False):
-        text.say(f"left out: {path}: {reason}")
-    data = experiment.prepare(
-        recipe, scan.clips, emotions=emotions, n_jobs=args.jobs, report=text.say
-    )
+    clips = corpus_options.clips_said(args, say=text.say).clips
+    data = experiment.prepare(recipe, clips, emotions=emotions, n_jobs=args.jobs, report=text.say)
     protocol = args.protocol or data.usual_protocol
     plan = experiment.Plan(
         data,

@@ -31,7 +31,8 @@ def bars(probabilities: Mapping[str, float]) -> str:
       happy      25.0%  █████
     """
     ranked = sorted(probabilities.items(), key=lambda item: -item[1])
-    return "\n".join(_bar(emotion, p, width=BAR_WIDTH) for emotion, p in ranked)
+    longest = max(map(len, probabilities))
+    return "\n".join(_bar(emotion.ljust(longest), p, width=BAR_WIDTH) for emotion, p in ranked)
 
 
 def moment(when: str, *, said: str, p: float | None = None) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from sercourse.corpora.scanning import join_groups
+from sercourse.corpora.scanning import file_contents, join_groups
 
 
 def combine(tables: Sequence[pd.DataFrame], *, test: Sequence[pd.DataFrame] = ()) -> pd.DataFrame:
@@ -58,7 +58,7 @@ def combine(tables: Sequence[pd.DataFrame], *, test: Sequence[pd.DataFrame] = ()
             f"two tables have a clip {clips['clip_id'][twice].iloc[0]!r}: give each folder once, "
             "and scan own clips from the folder above all of them"
         )
-    clips["group"] = pd.array(join_groups(clips["group"], clips["content"]), dtype="string")
+    clips["group"] = pd.array(join_groups(clips["group"], file_contents(clips)), dtype="string")
     if test:
         _refuse_overlap(clips)
     return clips.astype({"split": "string"}).sort_values("clip_id", ignore_index=True)

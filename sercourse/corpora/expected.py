@@ -25,6 +25,8 @@ EXPECTED: dict[str, dict[str, int]] = {
     "tess": dict.fromkeys(
         ("neutral", "happy", "sad", "angry", "fearful", "disgust", "surprised"), 400
     ),
+    "crema-d": {"neutral": 1087}
+    | dict.fromkeys(("happy", "sad", "angry", "fearful", "disgust"), 1271),
     "savee": {"neutral": 120}
     | dict.fromkeys(("happy", "sad", "angry", "fearful", "disgust", "surprised"), 60),
 }

@@ -7,7 +7,7 @@ reason, in the few words that the table of rejects shows.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
@@ -21,7 +21,7 @@ class Label:
     Attributes
     ----------
     emotion : str
-        A member of `labels.EMOTIONS`.
+        A label; of corpora with codes a member of `labels.EMOTIONS`.
     recording : str
         What was recorded: clips that share it share a group.
     speaker : str or None
@@ -29,11 +29,13 @@ class Label:
     gender : str or None
         "female" or "male", or what a user's CSV says.
     intensity : str or None
-        "normal" or "strong".
+        "normal" or "strong"; of CREMA-D "low", "medium" or "high".
     statement, take : str or None
         Codes as the corpus writes them.
     split : str or None
         "train" or "test".
+    agreement : float or None
+        Share of the raters who chose this label, where several did.
     """
 
     emotion: str
@@ -44,6 +46,7 @@ class Label:
     statement: str | None = None
     take: str | None = None
     split: str | None = None
+    agreement: float | None = None
 
 
 @dataclass(frozen=True)
@@ -60,12 +63,15 @@ class Rule:
         Prefix of its speakers: both channels of RAVDESS share their actors.
     parse : callable
         From relative path to `Label`.
+    one_of_each : bool
+        Whether copies of a recording in other formats are left out.
     """
 
     title: str
     shape: str
     speakers: str
     parse: Callable[[PurePosixPath], Label]
+    one_of_each: bool = False
 
     def __call__(self, path: PurePosixPath) -> Label:
         """Return the label of a path relative to the corpus; ValueError says why there is none."""
@@ -80,10 +86,20 @@ _AESDD = re.compile(r"([adfhs])(\d\d) ?\((\d{1,2})\) ?([a-z]?)", re.IGNORECASE)
 _EMODB = re.compile(r"(\d\d)([a-z]\d\d)([WLEAFTN])([a-z]?)")
 _TESS = re.compile(r"(OAF?|YAF?)_([a-z]+)_(.+)", re.IGNORECASE)
 _SAVEE = re.compile(r"(?:(DC|JE|JK|KL)[_-])?(sa|su|[adfhn])(\d\d)", re.IGNORECASE)
+_CREMAD = re.compile(r"(\d{4})_([A-Z]{3})_(ANG|DIS|FEA|HAP|NEU|SAD)_(LO|MD|HI|XX?)", re.IGNORECASE)
+_CREMAD_LEVELS = {"LO": "low", "MD": "medium", "HI": "high"}
+# As recordings are named here: by time, or by their place in a longer one.
+_STAMPED = re.compile(r"(?:.*\d{8}_\d{6}|.*_\d{4,}\.\d\ds)(?:-\d+)?_(\D+)")
 _SPLIT_FOLDER = re.compile(r"(train|test)(ing)?([-_ ].*)?", re.IGNORECASE)
 
 _EMODB_MEN = frozenset({"03", "10", "11", "12", "15"})
 _EMODB_WOMEN = frozenset({"08", "09", "13", "14", "16"})
+# Of CREMA-D's 91 actors, by its VideoDemographics.csv; the others are men.
+_CREMAD_WOMEN = (
+    "1002 1003 1004 1006 1007 1008 1009 1010 1012 1013 1018 1020 1021 1024 1025 "
+    "1028 1029 1030 1037 1043 1046 1047 1049 1052 1053 1054 1055 1056 1058 1060 "
+    "1061 1063 1072 1073 1074 1075 1076 1078 1079 1082 1084 1089 1091"
+)
 _SAVEE_MEN = ("DC", "JE", "JK", "KL")
 
 
@@ -174,6 +190,8 @@ def tess_label(path: PurePosixPath) -> Label:
     ('surprised', 'YAF', 'female', 'back')
     """
     speaker, word, emotion = _match(_TESS, path.stem, "TESS")
+    if labels.canonical(emotion) not in labels.EMOTIONS:
+        raise ValueError(f"unknown emotion {emotion!r}: use one of {', '.join(labels.EMOTIONS)}")
     speaker = speaker[0].upper() + "AF"  # the release itself has one OA_bite_neutral
     return Label(
         emotion=labels.canonical(emotion),
@@ -206,21 +224,85 @@ def savee_label(path: PurePosixPath) -> Label:
     )
 
 
-def custom_label(path: PurePosixPath) -> Label:
-    """Read ``..._emotion``, and the split from a folder named train or test.
+def cremad_label(path: PurePosixPath) -> Label:
+    """Read ``1001_DFA_ANG_XX`` (Cao et al. 2014, doi 10.1109/TAFFC.2014.2336244).
+
+    Level XX is none in particular; the release has one ``1040_ITH_SAD_X``.
+
+    Examples
+    --------
+    >>> label = cremad_label(PurePosixPath("AudioWAV/1001_IEO_ANG_HI.wav"))
+    >>> label.emotion, label.speaker, label.gender, label.intensity, label.statement
+    ('angry', '1001', 'male', 'high', 'IEO')
+    """
+    speaker, sentence, emotion, level = _match(_CREMAD, path.stem.upper(), "CREMA-D")
+    if not 1001 <= int(speaker) <= 1091:
+        raise ValueError(f"actor {speaker} is not one of 1001-1091")
+    return Label(
+        emotion=labels.CREMAD_EMOTIONS[emotion],
+        recording=path.stem.upper(),
+        speaker=speaker,
+        gender="female" if speaker in _CREMAD_WOMEN else "male",
+        intensity=_CREMAD_LEVELS.get(level),
+        statement=sentence,
+    )
+
+
+def custom_label(path: PurePosixPath, *, translate: labels.Translation | None = None) -> Label:
+    """Read ``..._emotion`` or ``emotion/...``, and the split from a folder named train or test.
+
+    Parameters
+    ----------
+    path : PurePosixPath
+        Relative path.
+    translate : Translation, optional
+        Which texts are labels, and what they mean.
 
     Examples
     --------
     >>> label = custom_label(PurePosixPath("train/20190616_125714_pleasant_surprise.wav"))
     >>> label.emotion, label.split, label.speaker
     ('surprised', 'train', None)
+    >>> custom_label(PurePosixPath("Angry/001.wav")).emotion
+    'angry'
     """
-    words = re.split(r"[_\s-]+", path.stem)
+    translate = translate or labels.Translation({})
+    named = _emotion_in(path.stem, translate.knows)
+    folder = _emotion_of_folder(path, translate.knows)
+    if named and folder and translate(named) != translate(folder):
+        raise ValueError(
+            f"its name says {named} and its folder {folder}: list it in a CSV, or rename it"
+        )
+    emotion = named or folder or _stamped(path)
+    if emotion is None:
+        last = _words(path.stem)[-1]
+        raise ValueError(f"name does not end in a known emotion: {last!r}")
     return Label(
-        emotion=_last_emotion(words),
+        emotion=translate(emotion),
         recording=path.with_suffix("").as_posix(),
         split=_split_of(path.parent),
     )
+
+
+def folder_labels(
+    paths: Iterable[PurePosixPath], *, knows: Callable[[str], bool]
+) -> frozenset[str]:
+    """Return the labels of one's own that folders are named by, as `labels.spelling` gives them.
+
+    Folders count where no name of a file ends in a known emotion, and they are at least two: the
+    innermost without digits, which are of speakers and sessions.
+    """
+    found, own = set(), set()
+    for path in paths:
+        if _emotion_in(path.stem, knows) or _stamped(path):
+            return frozenset()
+        if folder := _emotion_of_folder(path, knows):
+            found.add(folder)
+            continue
+        named = [each for each in path.parent.parts if not re.search(r"\d", each)]
+        if named := [each for each in named if not _SPLIT_FOLDER.fullmatch(each)]:
+            own.add(labels.spelling(named[-1]))
+    return frozenset(own if len(found | own) > 1 else ())
 
 
 RULES: dict[str, Rule] = {
@@ -240,6 +322,7 @@ RULES: dict[str, Rule] = {
     "emodb": Rule("EMO-DB", "03a01Fa", "emodb", emodb_label),
     "tess": Rule("TESS", "OAF_back_angry", "tess", tess_label),
     "savee": Rule("SAVEE", "DC_a01", "savee", savee_label),
+    "crema-d": Rule("CREMA-D", "1001_DFA_ANG_XX", "crema-d", cremad_label, one_of_each=True),
     "custom": Rule("custom", "20190616_125714_happy", "custom", custom_label),
 }
 """The corpora that can be scanned, by name."""
@@ -264,13 +347,30 @@ def _gender(speaker: str, *, women: frozenset[str], men: frozenset[str]) -> str 
     return "male" if speaker in men else None
 
 
-def _last_emotion(words: list[str]) -> str:
-    for n_words in (2, 1):  # "pleasant_surprise" is two
-        try:
-            return labels.canonical("_".join(words[-n_words:]))
-        except ValueError:
-            continue
-    raise ValueError(f"name does not end in a known emotion: {words[-1]!r}")
+def _words(text: str) -> list[str]:
+    return re.split(r"[_\s-]+", text)
+
+
+def _emotion_in(stem: str, knows: Callable[[str], bool]) -> str | None:
+    """Return the label that a name ends in; "pleasant_surprise" is two words."""
+    words = _words(stem)
+    endings = ("_".join(words[first:]) for first in range(len(words)))
+    return next(filter(knows, endings), None)
+
+
+def _emotion_of_folder(path: PurePosixPath, knows: Callable[[str], bool]) -> str | None:
+    """Return the innermost folder that is called like a label, numbers aside: "03_angry"."""
+    for part in reversed(path.parent.parts):
+        name = "_".join(word for word in _words(part) if not re.search(r"\d", word))
+        if knows(name):
+            return name
+    return None
+
+
+def _stamped(path: PurePosixPath) -> str | None:
+    """Return the label behind a stamp of time, as `sercourse listen --save` writes it."""
+    found = _STAMPED.fullmatch(path.stem)
+    return found[1] if found and found[1] != "unknown" else None
 
 
 def _split_of(folder: PurePosixPath) -> str | None:

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
-from sercourse import audio, files
+from sercourse import audio, files, labels
 from sercourse.corpora.entries import Entry, Reject, by_csv, by_name
 from sercourse.corpora.naming import RULES
 
 NAMES: tuple[str, ...] = tuple(RULES)
 """Names of the corpora that `scan` knows."""
 
-_OTHER_SPELLINGS = {"emo-db": "emodb", "berlin": "emodb", "ravdess-speech": "ravdess"}
+_OTHER_SPELLINGS = {
+    "emo-db": "emodb",
+    "berlin": "emodb",
+    "ravdess-speech": "ravdess",
+    "cremad": "crema-d",
+    "crema": "crema-d",
+}
 
 _DTYPES = {
     "clip_id": "string",
@@ -35,7 +41,12 @@ _DTYPES = {
     "group": "string",
     "split": "string",
     "content": "string",
+    # Only where a clip has one: times of segments [s], and the share of raters who agree.
+    "start": "float64",
+    "end": "float64",
+    "agreement": "float64",
 }
+_OPTIONAL = ["start", "end", "agreement"]
 
 
 @dataclass(frozen=True)
@@ -48,10 +59,14 @@ class Scan:
         One row for each clip, sorted by `clip_id`; text that is not known is ``<NA>``.
     rejects : pd.DataFrame
         `path` and `reason` of every sound file that was left out.
+    notes : tuple of str
+        What else there is to say: what was passed over, labels that are not canonical, columns
+        that are not understood, how far raters agree.
     """
 
     clips: pd.DataFrame
     rejects: pd.DataFrame
+    notes: tuple[str, ...] = ()
 
     @property
     def identical(self) -> pd.DataFrame:
@@ -66,15 +81,38 @@ class Scan:
 class _Clip:
     entry: Entry
     header: audio.Info
-    content: str
+    file: str  # hash of all that its file holds
+
+    @property
+    def content(self) -> str:
+        """Hash of what is heard."""
+        start, end = self.entry.start, self.entry.end
+        return self.file if start is None else files.digest([self.file, start, end])
+
+    @property
+    def duration(self) -> float:
+        """Of what is heard [s]."""
+        start, end = self.entry.start, self.entry.end
+        return self.header.duration if start is None or end is None else end - start
 
 
-def scan(root: str | Path, *, corpus: str | None, csv: str | Path | None = None) -> Scan:
+def scan(
+    root: str | Path,
+    *,
+    corpus: str | None,
+    csv: str | Path | None = None,
+    audio_root: str | Path | None = None,
+    translate: Mapping[str, str] | None = None,
+    raters: str | None = None,
+) -> Scan:
     """List the clips of a corpus with what names and headers say, and what was left out.
 
     Names carry the labels, whatever the folders are called; any suffix that `audio.read` takes
     will do. A file with the bytes and the stem of another is rejected as its duplicate; one with
     the bytes of another under a different stem is kept in the same group.
+
+    In a custom corpus the name ends in an emotion, or a folder is called by one. Folders may also
+    be called by labels of one's own, where no name ends in an emotion; `notes` tells of them.
 
     Parameters
     ----------
@@ -84,7 +122,16 @@ def scan(root: str | Path, *, corpus: str | None, csv: str | Path | None = None)
         One of `NAMES`; None stands for "custom" where a CSV is given.
     csv : str or Path, optional
         For "custom": a table with columns path (relative to root or to the CSV), emotion and,
-        where known, speaker, gender and split. Only the files that it lists are clips.
+        where known, speaker, gender, split, intensity, statement, take. Columns start and end [s]
+        make segments, which are clips of one `group`. Only what it lists is a clip.
+    audio_root : str or Path, optional
+        Where the files of the CSV are, if not in `root`.
+    translate : mapping of str to str, optional
+        What labels mean, such as ``{"exc": "happy"}``; those that mean an empty text are left out.
+        A label of one's own that file names end in is given as ``{"polite": "polite"}``.
+    raters : {None, "majority"}
+        What is done where rows of the CSV give a clip different labels: it is rejected, or gets
+        the label that most of them give; the column `agreement` says how many do.
 
     Returns
     -------
@@ -110,16 +157,29 @@ def scan(root: str | Path, *, corpus: str | None, csv: str | Path | None = None)
     >>> found.rejects.reason.tolist()
     ['empty file']
     """
-    root, name = _folder(Path(root)), _corpus_name(corpus, csv=csv)
+    root, name = _folder(Path(root).expanduser()), _corpus_name(corpus, csv=csv)
+    translation = labels.Translation(translate or {})
     if csv is None:
-        entries, rejects = by_name(root, rule=RULES[name])
+        if audio_root is not None or raters is not None:
+            raise ValueError("an audio root and raters are about the rows of a CSV: give one")
+        found = by_name(root, corpus=name, translate=translation)
     else:
-        entries, rejects = by_csv(Path(csv), root=root)
-    measured, unreadable = _measure(entries)
+        found = by_csv(
+            Path(csv).expanduser(),
+            root=root,
+            audio_root=None if audio_root is None else _folder(Path(audio_root).expanduser()),
+            translate=translation,
+            raters=raters,
+        )
+    measured, unreadable = _measure(found.entries)
     clips, duplicates = _without_duplicates(measured)
+    notes = [*found.notes, labels.own(clip.entry.label.emotion for clip in clips)]
+    if unused := translation.unused:
+        notes.append(f"labels to translate that no clip has: {', '.join(unused)}")
     return Scan(
         clips=_clip_table(clips, corpus=name),
-        rejects=_reject_table([*rejects, *unreadable, *duplicates]),
+        rejects=_reject_table([*found.rejects, *unreadable, *duplicates]),
+        notes=tuple(filter(None, notes)),
     )
 
 
@@ -159,17 +219,37 @@ def _corpus_name(corpus: str | None, *, csv: str | Path | None) -> str:
 
 def _measure(entries: Sequence[Entry]) -> tuple[list[_Clip], list[Reject]]:
     """Read headers and content; threads help where the disk or the hashing is the slow part."""
+    paths = list(dict.fromkeys(entry.path for entry in entries))
     with ThreadPoolExecutor() as pool:
-        measured = list(pool.map(_measured, entries))
-    clips = [each for each in measured if isinstance(each, _Clip)]
-    return clips, [each for each in measured if isinstance(each, Reject)]
+        measured = dict(zip(paths, pool.map(_measured, paths), strict=True))
+    clips = []
+    rejects = [each for each in measured.values() if isinstance(each, Reject)]
+    for entry in entries:
+        if isinstance(file := measured[entry.path], Reject):
+            continue
+        header, content = file
+        try:
+            clips.append(_Clip(entry.within(header.duration), header, content))
+        except ValueError as error:
+            rejects.append(Reject(entry.path, str(error)))
+    return clips, rejects
 
 
-def _measured(entry: Entry) -> _Clip | Reject:
+def _measured(path: Path) -> tuple[audio.Info, str] | Reject:
     try:
-        return _Clip(entry, audio.info(entry.path), _content(entry.path))
+        return audio.info(path), _content(path)
     except audio.READ_ERRORS as error:
-        return Reject(entry.path, audio.reason(error, path=entry.path))
+        pointer = path.is_file() and _content_starts(path, b"version https://git-lfs")
+        why = "a pointer of git-lfs in place of the sound: run git lfs pull" if pointer else None
+        return Reject(path, why or audio.reason(error, path=path))
+
+
+def _content_starts(path: Path, head: bytes) -> bool:
+    try:
+        with path.open("rb") as file:
+            return file.read(len(head)) == head
+    except OSError:
+        return False
 
 
 def _content(path: Path) -> str:
@@ -203,15 +283,16 @@ def _clip_table(clips: Sequence[_Clip], *, corpus: str) -> pd.DataFrame:
     ordered = sorted(clips, key=lambda clip: clip.entry.clip_id)
     rows = [_row(clip, corpus=corpus) for clip in ordered]
     table = pd.DataFrame(rows, columns=list(_DTYPES))
-    table["group"] = join_groups(table["group"], table["content"])
-    return table.astype(_DTYPES)
+    table["group"] = join_groups(table["group"], [clip.file for clip in ordered])
+    table = table.astype(_DTYPES)
+    return table.drop(columns=[name for name in _OPTIONAL if table[name].isna().all()])
 
 
 def _row(clip: _Clip, *, corpus: str) -> dict[str, str | float | None]:
-    label, header = clip.entry.label, clip.header
+    entry, label, header = clip.entry, clip.entry.label, clip.header
     return {
-        "clip_id": clip.entry.clip_id,
-        "path": str(clip.entry.path),
+        "clip_id": entry.clip_id,
+        "path": str(entry.path),
         "corpus": corpus,
         "emotion": label.emotion,
         "speaker": label.speaker and f"{RULES[corpus].speakers}-{label.speaker}",
@@ -219,12 +300,15 @@ def _row(clip: _Clip, *, corpus: str) -> dict[str, str | float | None]:
         "intensity": label.intensity,
         "statement": label.statement,
         "take": label.take,
-        "duration": header.duration,
+        "duration": clip.duration,
         "sample_rate": header.sample_rate,
         "channels": header.channels,
         "group": f"{corpus}:{label.recording}",
         "split": label.split,
         "content": clip.content,
+        "start": entry.start,
+        "end": entry.end,
+        "agreement": label.agreement,
     }
 
 
@@ -249,6 +333,16 @@ def join_groups(recordings: Iterable[str], contents: Iterable[str]) -> list[str]
         first, last = sorted((leader_of(recording), leader_of(f"~{content}")))
         leader[last] = first
     return [leader_of(recording) for recording in recordings]
+
+
+def file_contents(clips: pd.DataFrame) -> list[str]:
+    """Return a hash of the file of each clip, whose segments have a `content` of their own."""
+    hashes = clips["content"].astype("string")
+    if "start" in clips.columns:
+        parts = clips["start"].notna()
+        known = {path: _content(Path(path)) for path in clips.loc[parts, "path"].unique()}
+        hashes[parts] = clips.loc[parts, "path"].map(known)
+    return hashes.tolist()
 
 
 def _reject_table(rejects: Iterable[Reject]) -> pd.DataFrame:

@@ -11,6 +11,7 @@ import sys
 import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -240,9 +241,9 @@ def feature_table(
     Parameters
     ----------
     clips : pandas.DataFrame
-        Clip table with the columns `clip_id` and `path`; without `content` (a hash of each file),
+        Clip table with the columns `clip_id` and `path`; without `content` (a hash of each clip),
         which `corpora.scan` gives, nothing is cached: leave that column out where large rows are
-        computed once only.
+        computed once only. Of a file with `start` and `end` [s] only that part is a clip.
     feature_set : FeatureSet
         For example ``named("statistics")``.
     n_jobs : int
@@ -270,12 +271,12 @@ def feature_table(
     file = _cache_file(clips, feature_set=feature_set, folder=cache)
     X, known = _load(file, feature_set=feature_set, n_clips=len(clips))
     todo = np.flatnonzero(~known)
-    paths = [str(path) for path in clips["path"].iloc[todo]]
+    parts = _parts(clips.iloc[todo])
     reasons: list[tuple[str, str]] = []
-    outcomes = _rows(paths, feature_set=feature_set, n_jobs=n_jobs, progress=progress)
-    for position, path, outcome in zip(todo, paths, outcomes, strict=True):
+    outcomes = _rows(parts, feature_set=feature_set, n_jobs=n_jobs, progress=progress)
+    for position, part, outcome in zip(todo, parts, outcomes, strict=True):
         if outcome.row is None:
-            reasons.append((path, outcome.reason))
+            reasons.append((part.path, outcome.reason))
         else:
             X[position], known[position] = outcome.row, True
     if file is not None and known[todo].any():
@@ -306,26 +307,54 @@ class _Outcome:
     reason: str = ""
 
 
-def _row(path: str, *, feature_set: FeatureSet) -> _Outcome:
+@dataclass(frozen=True)
+class _Part:
+    """A file, or what is between two times [s] of it; NaN is its start or end."""
+
+    path: str
+    start: float = np.nan
+    end: float = np.nan
+
+    def read(self, *, sr: int) -> Array:
+        if np.isnan(self.start) and np.isnan(self.end):
+            return audio.read(self.path, sr=sr)
+        y = _read_again(self.path, Path(self.path).stat().st_mtime_ns, sr)
+        start, end = np.nan_to_num([self.start, self.end], nan=0.0)
+        return y[round(start * sr) : round(end * sr) if end else None]
+
+
+def _parts(clips: pd.DataFrame) -> list[_Part]:
+    times = clips.reindex(columns=["start", "end"]).to_numpy(dtype=float)
+    return [
+        _Part(str(path), *pair) for path, pair in zip(clips["path"], times.tolist(), strict=True)
+    ]
+
+
+@lru_cache(maxsize=1)  # segments of one recording follow each other
+def _read_again(path: str, changed: int, sr: int) -> Array:
+    return audio.read(path, sr=sr)
+
+
+def _row(part: _Part, *, feature_set: FeatureSet) -> _Outcome:
     try:
-        y = audio.read(path, sr=feature_set.sr)
+        y = part.read(sr=feature_set.sr)
         if refusals := audio.refusals(y, sr=feature_set.sr):
             return _Outcome(reason="; ".join(refusals))
         return _Outcome(row=extract(y, sr=feature_set.sr, feature_set=feature_set))
     except audio.READ_ERRORS as error:
-        return _Outcome(reason=audio.reason(error, path=path))
+        return _Outcome(reason=audio.reason(error, path=part.path))
 
 
 def _rows(
-    paths: Sequence[str], *, feature_set: FeatureSet, n_jobs: int, progress: bool
+    parts: Sequence[_Part], *, feature_set: FeatureSet, n_jobs: int, progress: bool
 ) -> Iterator[_Outcome]:
     """Yield the outcome of each clip in turn, so that no second table of them is ever held."""
     from threadpoolctl import threadpool_limits
     from tqdm import tqdm
 
     bar = tqdm(
-        _in_turn(paths, feature_set=feature_set, n_jobs=n_jobs),
-        total=len(paths),
+        _in_turn(parts, feature_set=feature_set, n_jobs=n_jobs),
+        total=len(parts),
         desc=feature_set.name,
         unit="clip",
         delay=1,
@@ -335,17 +364,18 @@ def _rows(
     )
     with threadpool_limits(1):  # clips run side by side; products within one are small
         yield from bar
+    _read_again.cache_clear()
 
 
-def _in_turn(paths: Sequence[str], *, feature_set: FeatureSet, n_jobs: int) -> Iterator[_Outcome]:
+def _in_turn(parts: Sequence[_Part], *, feature_set: FeatureSet, n_jobs: int) -> Iterator[_Outcome]:
     from joblib import Parallel, delayed
 
     # The first clip is measured here. librosa has functions that are compiled and cached when they
     # are first called, and processes that write that cache at the same time can crash.
-    yield from (_row(path, feature_set=feature_set) for path in paths[:1])
+    yield from (_row(part, feature_set=feature_set) for part in parts[:1])
     job = delayed(_row)
     yield from Parallel(n_jobs=n_jobs, return_as="generator")(
-        job(path, feature_set=feature_set) for path in paths[1:]
+        job(part, feature_set=feature_set) for part in parts[1:]
     )
 
 

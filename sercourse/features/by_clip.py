@@ -55,7 +55,8 @@ def features_by_clip(
     places = [folder / f"{content}.npy" for content in contents(clips)]
     X = np.zeros((len(clips), *feature_set.row_shape), dtype=feature_set.dtype)
     known = np.array([_load(X, row, path) for row, path in enumerate(places)], dtype=bool)
-    missing = clips[~known][["clip_id", "path"]].assign(clip_id=np.flatnonzero(~known))
+    missing = clips[~known].drop(columns="content", errors="ignore")
+    missing = missing.assign(clip_id=np.flatnonzero(~known))
     made = feature_table(missing, feature_set=feature_set, n_jobs=n_jobs, progress=progress)
     for row, values in zip(made.clip_id.astype(np.intp), made.X, strict=True):
         X[row], known[row] = values, True
@@ -65,10 +66,18 @@ def features_by_clip(
 
 
 def contents(clips: pd.DataFrame) -> list[str]:
-    """Return a hash of each clip's bytes; of its path where there is no such file."""
+    """Return a hash of each clip's bytes; of its path where there is no such file.
+
+    That of a segment also depends on its `start` and `end`.
+    """
     if "content" in clips.columns and clips["content"].notna().all():
         return [str(each) for each in clips["content"]]
-    return [_hash(Path(path)) for path in clips["path"]]
+    times = clips.reindex(columns=["start", "end"]).astype(float)
+    hashes = {path: _hash(Path(path)) for path in clips["path"].unique()}
+    return [
+        hashes[path] if np.isnan([start, end]).all() else files.digest([hashes[path], start, end])
+        for path, start, end in zip(clips["path"], times["start"], times["end"], strict=True)
+    ]
 
 
 def _hash(path: Path) -> str:

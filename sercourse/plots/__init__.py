@@ -38,6 +38,7 @@ from sercourse.plots.style import (
     INK,
     colours,
     compact_png,
+    palette,
     use_style,
 )
 
@@ -66,6 +67,7 @@ __all__ = [
     "mfcc",
     "occlusion",
     "pair_gains",
+    "palette",
     "pictures",
     "ranking",
     "recall_map",

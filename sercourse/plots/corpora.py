@@ -15,7 +15,7 @@ from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
 from sercourse.labels import in_order
-from sercourse.plots.style import EMOTION_COLOURS, INK, axes_or_new, colours
+from sercourse.plots.style import INK, axes_or_new, colours, palette, speaker_name
 
 _MARKERS = "os^DvPX*"
 
@@ -70,10 +70,10 @@ def speaker_counts(clips: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     names = _speakers(clips)
     labels = [_speaker_label(clips, name).replace(" ", "\n") for name in names]
     below = np.zeros(len(names))
-    for emotion in in_order(clips["emotion"]):
+    for emotion, colour in palette(clips["emotion"]).items():
         of_emotion = clips.loc[clips["emotion"].eq(emotion), "speaker"]
         counts = of_emotion.value_counts().reindex(names, fill_value=0).to_numpy(dtype=float)
-        ax.bar(labels, counts, bottom=below, color=EMOTION_COLOURS[emotion], label=emotion)
+        ax.bar(labels, counts, bottom=below, color=colour, label=emotion)
         below += counts
     if len(names) > 12:
         ax.tick_params(axis="x", labelsize=7)
@@ -268,4 +268,4 @@ def _speaker_label(clips: pd.DataFrame, speaker: str) -> str:
     """Return a speaker without the corpus, and f or m where the gender is known."""
     gender = clips.loc[clips["speaker"].eq(speaker), "gender"].iloc[0]
     letter = {"female": " f", "male": " m"}.get(str(gender), "")
-    return speaker.rpartition("-")[2] + letter
+    return speaker_name(speaker) + letter

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from sercourse.plots import signals
-from sercourse.plots.style import EMOTION_COLOURS, GREY, INK, axes_or_new
+from sercourse.plots.style import GREY, INK, axes_or_new, colours
 
 Array = NDArray[Any]
 Series = Mapping[str, Array]
@@ -151,9 +151,9 @@ def under_waveform(
     """
     axes = _columns(waves, sr=sr, heights=[0.95] * len(rows))
     for row, (label, series) in zip(axes[1:], rows.items(), strict=True):
-        for ax, emotion in zip(row, waves, strict=True):
+        for ax, emotion, colour in zip(row, waves, colours(waves), strict=True):
             times = _middles(series[emotion], sr, frame_length, hop_length)
-            ax.plot(times, series[emotion], color=EMOTION_COLOURS[emotion], linewidth=0.9)
+            ax.plot(times, series[emotion], color=colour, linewidth=0.9)
         row[0].set_ylabel(label)
     return axes
 
@@ -172,9 +172,8 @@ def band(
     sr, frame_length, hop_length : int
         As for `under_waveform`.
     """
-    for ax, emotion in zip(row, low, strict=True):
+    for ax, emotion, colour in zip(row, low, colours(low), strict=True):
         times = _middles(low[emotion], sr, frame_length, hop_length)
-        colour = EMOTION_COLOURS[emotion]
         ax.fill_between(times, low[emotion], high[emotion], color=colour, alpha=0.3, linewidth=0)
 
 
@@ -356,10 +355,10 @@ def _columns(waves: Series, *, sr: int, heights: Sequence[float]) -> NDArray[Any
         sharey="row",
         height_ratios=[0.55, *heights],
     )
-    for ax, (emotion, y) in zip(axes[0], waves.items(), strict=True):
+    for ax, (emotion, y), colour in zip(axes[0], waves.items(), colours(waves), strict=True):
         # Each to its own height: beside a shout nothing would be seen of a whisper.
         outline = y / np.abs(y).max(initial=_LEFT_OUT)
-        signals.waveform(outline, sr=sr, colour=EMOTION_COLOURS[emotion], ax=ax)
+        signals.waveform(outline, sr=sr, colour=colour, ax=ax)
         ax.set(title=emotion, xlabel="", ylabel="", yticks=[])
         ax.spines["left"].set_visible(False)
     for ax in axes[-1]:

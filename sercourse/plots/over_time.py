@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from sercourse.labels import in_order
 from sercourse.plots import signals
-from sercourse.plots.style import EMOTION_COLOURS, INK
+from sercourse.plots.style import INK, colours, palette
 
 Array = NDArray[Any]
 
@@ -74,7 +74,8 @@ def emotions_over_time(
         xlim=(float(edges[0]) if y is None else 0.0, end), ylim=(0, 100), ylabel="probability [%]"
     )
     _time_ticks(ax, end=end, window=float((table["end"] - table["start"]).max()))
-    top = ax if y is None else _waveform_above(ax, y, end=end, edges=edges, winners=winners)
+    shades = [palette(labels)[name] if name else UNHEARD for name in winners]
+    top = ax if y is None else _waveform_above(ax, y, end=end, edges=edges, shades=shades)
     _name_runs(top, edges=edges, winners=winners)
     _legend(ax, labels=labels, with_gaps=y is not None and "" in winners)
     return ax
@@ -117,11 +118,11 @@ def _cells(table: pd.DataFrame, *, labels: Sequence[str]) -> tuple[Array, Array]
 def _stack(ax: Axes, p: Array, *, edges: Array, labels: Sequence[str]) -> None:
     heights = 100 * np.cumsum(np.column_stack([np.zeros(len(p)), p]), axis=1)
     heights[np.isnan(heights[:, -1])] = np.nan
-    for label, low, high in zip(labels, heights.T[:-1], heights.T[1:], strict=True):
-        ax.stairs(high, edges, baseline=low, fill=True, color=EMOTION_COLOURS[label], linewidth=0)
+    for colour, low, high in zip(colours(labels), heights.T[:-1], heights.T[1:], strict=True):
+        ax.stairs(high, edges, baseline=low, fill=True, color=colour, linewidth=0)
 
 
-def _waveform_above(ax: Axes, y: Array, *, end: float, edges: Array, winners: list[str]) -> Axes:
+def _waveform_above(ax: Axes, y: Array, *, end: float, edges: Array, shades: list[str]) -> Axes:
     """Draw the waveform in the colours of the winners, and return its axes.
 
     Its height is the square root of the amplitude: so a calm voice is seen beside a shout.
@@ -130,13 +131,13 @@ def _waveform_above(ax: Axes, y: Array, *, end: float, edges: Array, winners: li
     low, high, step = signals.envelope(np.asarray(y))
     times = (np.arange(len(low)) + 0.5) * step * end / len(y)
     cell = np.searchsorted(edges, times, side="right") - 1
-    inside = (cell >= 0) & (cell < len(winners))
-    names = [winners[k] if known else "" for k, known in zip(cell, inside, strict=True)]
-    shades = [to_rgba(EMOTION_COLOURS[name] if name else UNHEARD) for name in names]
+    inside = (cell >= 0) & (cell < len(shades))
+    names = np.array([*shades, UNHEARD])[np.where(inside, cell, len(shades))]
+    shown = [to_rgba(name) for name in names]
     # A little wider than a column, so that no ground shines through.
     width = 1.2 * 72 * ax.get_window_extent().width / ax.figure.dpi / len(low)
     low, high = (np.sign(side) * np.sqrt(np.abs(side)) for side in (low, high))
-    top.vlines(times, low, high, colors=shades, linewidth=width)
+    top.vlines(times, low, high, colors=shown, linewidth=width)
     limit = float(max(np.abs(low).max(), np.abs(high).max())) or 1.0
     top.set_ylim(-limit, limit)
     top.axis("off")
@@ -180,7 +181,7 @@ def _time_ticks(ax: Axes, *, end: float, window: float) -> None:
 
 
 def _legend(ax: Axes, *, labels: Sequence[str], with_gaps: bool) -> None:
-    keys = [Patch(color=EMOTION_COLOURS[label], label=label) for label in labels]
+    keys = [Patch(color=colour, label=label) for label, colour in palette(labels).items()]
     keys += [Patch(color=UNHEARD, label="not judged")] if with_gaps else []
     below = ScaledTranslation(0, -LEGEND_BELOW / 72, ax.figure.dpi_scale_trans)
     ax.legend(

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from sercourse.labels import in_order
 from sercourse.plots.style import (
-    EMOTION_COLOURS,
     GREY,
     INK,
     MAP,
@@ -23,6 +22,8 @@ from sercourse.plots.style import (
     SHADES,
     axes_or_new,
     colours,
+    palette,
+    speaker_name,
 )
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def fold_map(folds: Sequence[Fold], *, clips: pd.DataFrame, ax: Axes | None = No
     ax.tick_params(length=0)
     ax.spines[:].set_visible(False)
     keys = [Patch(color=PALE, label="training")]
-    keys += [Patch(color=EMOTION_COLOURS[name], label=name) for name in names]
+    keys += [Patch(color=colour, label=name) for name, colour in palette(names).items()]
     ax.legend(handles=keys, ncols=5, loc="lower left", bbox_to_anchor=(0, 1), handlelength=1)
     return ax
 
@@ -209,7 +210,7 @@ def speaker_accuracy(
         dots.set(facecolor=shade, edgecolor=INK, linewidth=0.8, label=name, clip_on=False)
     overall = 100 * float(np.mean(correct))
     ax.axhline(overall, color=INK, lw=0.8, linestyle="--", label="all clips")
-    ax.set_xticks(x, [name.rpartition("-")[2] for name in table.index])
+    ax.set_xticks(x, [speaker_name(str(name)) for name in table.index])
     ax.set(xlabel="speaker", ylabel="accuracy [%]", ylim=(0, 100))
     ax.legend(ncols=4, loc="lower left", bbox_to_anchor=(0, 1))
     return ax
@@ -312,7 +313,7 @@ def _mark_speakers(ax: Axes, ordered: NDArray[np.str_]) -> None:
     ends = np.append(starts[1:], len(ordered))
     for start in starts[1:]:
         ax.axvline(start, color="white", lw=1)
-    labels = [name.rpartition("-")[2] for name in names]
+    labels = [speaker_name(str(name)) for name in names]
     ax.set_xticks((starts + ends) / 2, labels, fontsize=7 if len(names) > 12 else None)
 
 

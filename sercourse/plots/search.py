@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
-from sercourse.plots.style import EMOTION_COLOURS, GREY, INK, PALE, axes_or_new
+from sercourse.plots.style import GREY, INK, PALE, axes_or_new, palette
 
 Array = NDArray[Any]
 
@@ -139,10 +139,11 @@ def values_by_code(
     """
     ax = axes_or_new(ax)
     rng = np.random.default_rng(seed)
+    shades = palette(codes)
     for place, (name, code) in enumerate(codes.items()):
         own = np.asarray(values)[np.asarray(truth) == name]
         x = place + rng.uniform(-0.25, 0.25, len(own))
-        ax.scatter(x, own, s=14, color=EMOTION_COLOURS[name], alpha=0.8, lw=0)
+        ax.scatter(x, own, s=14, color=shades[name], alpha=0.8, lw=0)
         ax.hlines(code, place - 0.4, place + 0.4, color=INK, lw=1.4)
     ax.set_xticks(range(len(codes)), [f"{name} ({code})" for name, code in codes.items()])
     ax.set(ylabel="value [codes]")

@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 
-from sercourse.labels import in_order
-from sercourse.plots.style import EMOTION_COLOURS, axes_or_new
+from sercourse.plots.style import axes_or_new, palette
 
 _HEIGHT = 0.78  # of a bar; the rest of its row is empty
 _NARROWEST = 7.0  # [%]; a narrower piece has no room for its number
@@ -43,26 +42,29 @@ def emotion_shares(
     if not rows:
         raise ValueError("there is no row to draw: give the shares of at least one")
     ax = axes_or_new(ax)
+    shades = palette(emotion for shares in rows.values() for emotion in shares)
     for place, (name, shares) in enumerate(rows.items()):
         total = sum(shares.values())
         if not total > 0:
             raise ValueError(f"the shares of {name!r} sum to {total}: give some above 0")
-        _draw_row(ax, {emotion: 100 * each / total for emotion, each in shares.items()}, y=place)
+        percent = {
+            emotion: 100 * shares[emotion] / total for emotion in shades if emotion in shares
+        }
+        _draw_row(ax, percent, y=place, shades=shades)
     ax.set_yticks(range(len(rows)), list(rows))
     ax.set(xlabel=label, xlim=(0, 100), ylim=(len(rows) - 0.5, -0.5))
     ax.spines["left"].set_visible(False)
     ax.tick_params(axis="y", length=0)
-    emotions = in_order(emotion for shares in rows.values() for emotion in shares)
-    keys = [Patch(color=EMOTION_COLOURS[emotion], label=emotion) for emotion in emotions]
+    keys = [Patch(color=colour, label=emotion) for emotion, colour in shades.items()]
     style = {"handlelength": 0.9, "handletextpad": 0.4, "columnspacing": 1.0, "fontsize": 8}
     ax.legend(handles=keys, ncols=9, loc="lower left", bbox_to_anchor=(0, 1), **style)
     return ax
 
 
-def _draw_row(ax: Axes, percent: Mapping[str, float], *, y: int) -> None:
+def _draw_row(ax: Axes, percent: Mapping[str, float], *, y: int, shades: Mapping[str, str]) -> None:
     left = 0.0
-    for emotion in in_order(percent):
-        width, colour = percent[emotion], EMOTION_COLOURS[emotion]
+    for emotion, width in percent.items():
+        colour = shades[emotion]
         ax.barh(y, width, left=left, height=_HEIGHT, color=colour)
         if width >= _NARROWEST:
             ink = "white" if _luminance(colour) < _DARK else "black"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import re
+import zlib
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any
@@ -12,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
 
-from sercourse.labels import EMOTIONS, canonical
+from sercourse.labels import EMOTIONS, canonical, in_order
 
 # Light and dark alternate, so that readers who see no red or no green can tell neighbours apart.
 _COLOURS = (
@@ -28,7 +30,21 @@ _COLOURS = (
 )
 
 EMOTION_COLOURS: Mapping[str, str] = MappingProxyType(dict(zip(EMOTIONS, _COLOURS, strict=True)))
-"""The colour of each emotion, in the canonical order."""
+"""The colour of each canonical emotion, in their order."""
+
+# Of labels that are not canonical.
+_OWN_COLOURS = (
+    "#d6569b",
+    "#1b7f5c",
+    "#c9b07c",
+    "#4a3f8f",
+    "#8fd14f",
+    "#8c4a1f",
+    "#5cc8f0",
+    "#e6b8dd",
+    "#ffa630",
+    "#1f4e5f",
+)
 
 INK = "#2e3742"
 """The colour of what stands for no emotion."""
@@ -96,20 +112,54 @@ def compact_png(figure: Figure) -> bytes:
     return small.getvalue()
 
 
-def colours(emotions: Iterable[str]) -> list[str]:
-    """Return the colour of each emotion.
+def palette(emotions: Iterable[str]) -> dict[str, str]:
+    """Return the colour of each distinct label, in the one order of labels.
+
+    A canonical emotion has its own. Other labels get one that follows from their name, or the next
+    free one where two would look alike: so it is mostly the same in other company, too.
 
     Raises
     ------
     ValueError
-        If an emotion is not known.
+        If a label is empty.
+
+    Examples
+    --------
+    >>> palette(["stressed", "anger"])
+    {'angry': '#b81d2c', 'stressed': '#1f4e5f'}
+    """
+    names = in_order(emotions)
+    chosen = {name: EMOTION_COLOURS[name] for name in names if name in EMOTION_COLOURS}
+    for name in names[len(chosen) :]:
+        first = zlib.crc32(name.encode()) % len(_OWN_COLOURS)
+        ranked = [*_OWN_COLOURS[first:], *_OWN_COLOURS[:first]]
+        taken = list(chosen.values())
+        chosen[name] = min(ranked, key=taken.count)
+    return chosen
+
+
+def colours(emotions: Iterable[str]) -> list[str]:
+    """Return the colour of each label, as `palette` gives them.
 
     Examples
     --------
     >>> colours(["anger", "sad"])
     ['#b81d2c', '#2b5aa3']
     """
-    return [EMOTION_COLOURS[canonical(emotion)] for emotion in emotions]
+    emotions = list(emotions)
+    found = palette(emotions)
+    return [found[canonical(emotion)] for emotion in emotions]
+
+
+def speaker_name(speaker: str) -> str:
+    """Return a speaker without the corpus.
+
+    Examples
+    --------
+    >>> speaker_name("ravdess-07"), speaker_name("crema-d-1001"), speaker_name("custom-anna-maria")
+    ('07', '1001', 'anna-maria')
+    """
+    return re.sub("^(crema-d|[a-z]+)-", "", speaker)
 
 
 def axes_or_new(ax: Axes | None) -> Axes:
