@@ -32,6 +32,10 @@ class Guess:
     def settings(self) -> dict[str, Any]:
         return self.told or {"guess": self.seed}
 
+    @property
+    def key(self) -> list[Any]:
+        return [self.settings]
+
     def fit(self, versions: Sequence[Any], y: Any, **settings: Any) -> Guess:
         return self
 
