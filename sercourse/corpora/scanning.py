@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -110,11 +109,11 @@ def scan(root: str | Path, *, corpus: str | None, csv: str | Path | None = None)
     >>> found.rejects.reason.tolist()
     ['empty file']
     """
-    root, name = _folder(Path(root)), _corpus_name(corpus, csv=csv)
+    root, name = _folder(files.user_path(root)), _corpus_name(corpus, csv=csv)
     if csv is None:
         entries, rejects = by_name(root, rule=RULES[name])
     else:
-        entries, rejects = by_csv(Path(csv), root=root)
+        entries, rejects = by_csv(files.user_path(csv), root=root)
     measured, unreadable = _measure(entries)
     clips, duplicates = _without_duplicates(measured)
     return Scan(
@@ -167,16 +166,9 @@ def _measure(entries: Sequence[Entry]) -> tuple[list[_Clip], list[Reject]]:
 
 def _measured(entry: Entry) -> _Clip | Reject:
     try:
-        return _Clip(entry, audio.info(entry.path), _content(entry.path))
+        return _Clip(entry, audio.info(entry.path), files.clip_key(entry.path))
     except (OSError, ValueError) as error:
         return Reject(entry.path, audio.reason(error, path=entry.path))
-
-
-def _content(path: Path) -> str:
-    """Return a short hash of a file's bytes (BLAKE2b: the fastest of the standard library)."""
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16))
-    return digest.hexdigest()
 
 
 def _without_duplicates(clips: Iterable[_Clip]) -> tuple[list[_Clip], list[Reject]]:
