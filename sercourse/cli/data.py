@@ -25,7 +25,7 @@ def add_parsers(subparsers: argparse._SubParsersAction) -> None:
     )
     _add_corpus(scan)
     scan.add_argument("--out", metavar="FILE.csv", type=Path, help="also write the table of clips")
-    scan.set_defaults(run=_scan)
+    scan.set_defaults(run=_scan, writes=("out",))
 
     fetch = subparsers.add_parser(
         "fetch",
@@ -61,7 +61,7 @@ def add_parsers(subparsers: argparse._SubParsersAction) -> None:
         metavar="N",
         help="processes; default: %(default)s",
     )
-    features.set_defaults(run=_features)
+    features.set_defaults(run=_features, writes=("out",))
 
 
 def _add_corpus(parser: argparse.ArgumentParser) -> None:
@@ -82,8 +82,6 @@ def _add_corpus(parser: argparse.ArgumentParser) -> None:
 def _scan(args: argparse.Namespace) -> int:
     from sercourse import corpora, files
 
-    if args.out:
-        files.refuse_unwritable_file(args.out)
     found = corpora.scan(args.root, corpus=args.corpus, csv=args.csv)
     for name, value in _summary(found):
         print(f"{name:<17}{value}")
@@ -116,9 +114,8 @@ def _fetch(args: argparse.Namespace) -> int:
 
 
 def _features(args: argparse.Namespace) -> int:
-    from sercourse import corpora, features, files
+    from sercourse import corpora, features
 
-    files.refuse_unwritable_file(args.out)
     chosen = features.with_pre_emphasis(features.named(args.set), args.pre_emphasis)
     found = corpora.scan(args.root, corpus=args.corpus, csv=args.csv)
     table = features.feature_table(found.clips, feature_set=chosen, n_jobs=args.jobs)
