@@ -70,7 +70,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
                 shutil.copyfileobj(file, stream)
         return
     target = path.resolve()
-    temporary = _beside(target)
+    temporary = beside(target)
     with _naming(path):
         target.parent.mkdir(parents=True, exist_ok=True)
         temporary.touch(exist_ok=False)
@@ -103,7 +103,7 @@ def is_stream(path: Path) -> bool:
     return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
 
 
-def _beside(path: Path) -> Path:
+def beside(path: Path) -> Path:
     """Return a new name in the same folder, with the suffix that writers look at."""
     return path.with_name(f".{path.stem[:40]}-{secrets.token_hex(4)}{path.suffix}")
 
@@ -127,7 +127,7 @@ def atomic_folder(folder: str | Path, *, replaces: str) -> Iterator[Path]:
     """
     folder = user_path(folder).resolve()  # a link stays one
     refuse_unwritable(folder, replaces=replaces)
-    temporary = _beside(folder)
+    temporary = beside(folder)
     temporary.mkdir(parents=True)
     try:
         yield temporary

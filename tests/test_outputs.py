@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from sercourse import bundles, corpora, experiment, features, fetch
 from sercourse.cli import main
 
 
@@ -115,6 +116,7 @@ def watch(event, args):
     if event in ("socket.connect", "socket.getaddrinfo", "socket.gethostbyname"):
         print("network:", event, args, file=sys.stderr)
 sys.addaudithook(watch)
+from sercourse import bundles, corpora, experiment, features, fetch
 from sercourse.cli import main
 sys.exit(main())
 """
@@ -152,3 +154,25 @@ def test_telemetry_is_off_whoever_imports_the_package_first(first: str) -> None:
     argv = [sys.executable, "-c", code]
     said = subprocess.run(argv, env=variables, capture_output=True, text=True, check=True).stdout
     assert said == "1\n"
+
+
+def test_home_is_understood_by_functions(corpus: Path, root: Path) -> None:
+    home = corpus / "home"
+    shutil.copytree(corpus / "d", home / "d")
+    shutil.copy(corpus / "labels.csv", home / "d")
+    shutil.copytree(root / "models" / "ravdess-svm-classic", home / "model")
+    scan = corpora.scan("~/d", corpus="custom", csv="~/d/labels.csv")
+    assert len(scan.clips) == 3
+    assert corpora.folder("d", "~") == home / "d"
+    told = {"feature_set": features.named("statistics"), "fingerprint": "x"}
+    table = features.feature_table(scan.clips, feature_set=told["feature_set"], cache="~/rows")
+    features.save_features(table, "~/f.npz", **told)
+    assert len(features.load_features("~/f.npz", **told).X) == 3
+    assert bundles.load("~/model").folder == home / "model"
+    assert fetch.is_fetched("ravdess", to="~/d") is False
+    bundles.save("~/new", info={}, contents={"a": "b"})
+    with pytest.raises(FileNotFoundError, match="home/nowhere"):
+        experiment.read_search("~/nowhere")
+    made = {path.name for path in home.iterdir()}
+    assert made == {"d", "model", "rows", "f.npz", "new"}
+    assert not (corpus / "~").exists()

@@ -367,7 +367,7 @@ def read_search(folder: str | Path) -> Search:
     ValueError
         If it was cut before an estimator was tested.
     """
-    ledger = Ledger.read(Path(folder))
+    ledger = Ledger.read(files.user_path(folder))
     if not ledger.rows["finalists"]:
         raise ValueError(f"the search in {folder} was cut: run the same command to go on with it")
     kind = Task.of(ledger.told["task"], ledger.told["emotions"])
