@@ -4,6 +4,9 @@
 PYTHON  ?= python3
 OUT     ?= build/course
 LAB_FLAGS ?=   # for example --no-browser, or --allow-root in a container
+# JupyterLab asks its makers for news and newer versions unless it is told not to.
+LAB_QUIET := --LabApp.news_url=None \
+  --LabApp.check_for_updates_class=jupyterlab.handlers.announcements.NeverCheckForUpdate
 VENV    := .venv
 BIN     := $(VENV)/bin
 STAMP   := $(VENV)/.installed
@@ -20,7 +23,7 @@ test: $(STAMP)              ## lint, types, spelling, unit tests, lessons, READM
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 lab: $(STAMP)               ## open JupyterLab at the first lesson
-	@$(BIN)/python -m jupyter lab $(LAB_FLAGS) $(firstword $(sort $(wildcard notebooks/[0-9][0-9]_*.ipynb)))
+	@$(BIN)/python -m jupyter lab $(LAB_QUIET) $(LAB_FLAGS) $(firstword $(sort $(wildcard notebooks/[0-9][0-9]_*.ipynb)))
 
 publish: $(STAMP)           ## store outputs from the real corpora: make publish CORPORA=DIR
 	@test -n "$(CORPORA)" || { echo "make publish: say where ravdess/ and aesdd/ are: make publish CORPORA=DIR" >&2; exit 2; }

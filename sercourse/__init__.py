@@ -6,7 +6,12 @@ Submodules load when first used, so `import sercourse` stays fast and pulls in n
 from __future__ import annotations
 
 import importlib
+import os
 from typing import Any
+
+# From 1.29 on, onnxruntime writes a device id into the user's home and looks up a telemetry host
+# unless this is set before it is imported. Everything that imports it here comes by this file.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 __version__ = "0.1.0"
 

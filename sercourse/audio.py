@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import soxr
 
-from sercourse import decoding
+from sercourse import decoding, files
 from sercourse.decoding import SoundWarning
 
 SUFFIXES = frozenset(
@@ -160,7 +160,7 @@ def read(path: str | Path, *, sr: int, channel: Channel = None) -> np.ndarray:
     ((16000,), 'float32')
     """
     _refuse_rate(sr)
-    return np.concatenate(list(_pieces(Path(path), sr=sr, channel=channel)))
+    return np.concatenate(list(_pieces(files.user_path(path), sr=sr, channel=channel)))
 
 
 def blocks(
@@ -201,7 +201,7 @@ def blocks(
     if not 1 <= seconds * sr < math.inf:
         raise ValueError(f"seconds is {seconds}: at least one sample ({1 / sr:.6f} s) is wanted")
     length = round(seconds * sr)
-    return _equal_blocks(_pieces(Path(path), sr=sr, channel=channel), length=length)
+    return _equal_blocks(_pieces(files.user_path(path), sr=sr, channel=channel), length=length)
 
 
 def info(path: str | Path) -> Info:
@@ -225,7 +225,7 @@ def info(path: str | Path) -> Info:
     ...     info(Path(folder) / "a.wav")
     Info(duration=0.5, sample_rate=8000, channels=1)
     """
-    path = Path(path)
+    path = files.user_path(path)
     with decoding.opened(path) as file:
         n_samples = file.n_samples
         if n_samples is None:

@@ -6,7 +6,6 @@ import contextlib
 import errno
 import json
 import shutil
-import tempfile
 import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -155,7 +154,7 @@ def fetch(name: str, *, to: str | Path, registry: Mapping[str, Download] = REGIS
     OSError
         If the server or the disk refuses; what was downloaded is kept to go on from.
     """
-    download, to = entry(name, registry=registry), Path(to)
+    download, to = entry(name, registry=registry), files.user_path(to)
     if download.url is None:
         raise LookupError(f"{name} cannot be downloaded by a program: {download.how} into {to}")
     if is_fetched(name, to=to):
@@ -186,7 +185,7 @@ def entry(name: str, *, registry: Mapping[str, Download] = REGISTRY) -> Download
 
 def is_fetched(name: str, *, to: str | Path) -> bool:
     """Tell whether `fetch` has put this corpus into the folder `to`."""
-    receipt = Path(to) / _RECEIPT
+    receipt = files.user_path(to) / _RECEIPT
     return receipt.is_file() and json.loads(receipt.read_text("utf-8")).get("name") == name
 
 
@@ -369,9 +368,9 @@ def _require_safe(members: list[str], archive: Path) -> None:
 @contextlib.contextmanager
 def _temporary_folder(to: Path) -> Iterator[Path]:
     """Yield a folder beside `to`, on the same disk, so that renaming it is one step."""
-    temporary = Path(tempfile.mkdtemp(prefix=f".{to.name}-", dir=to.parent))
+    temporary = files.beside(to)
+    temporary.mkdir()
     try:
-        temporary.chmod(0o755)  # mkdtemp makes folders that only their owner can enter
         yield temporary
     except OSError as error:
         if error.errno == errno.ENOSPC:

@@ -3,26 +3,53 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import errno
+import functools
 import hashlib
 import json
 import os
+import secrets
 import shutil
+import stat
+import sys
 import tempfile
-from collections.abc import Iterator
+import types
+import warnings
+from collections.abc import Iterable, Iterator, Mapping
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 
+class NotKept(UserWarning):
+    """What was computed cannot be kept in the cache for the next time."""
+
+
+def user_path(path: str | Path) -> Path:
+    """Return a path in which a leading ``~`` is the user's home, as a shell has it.
+
+    Examples
+    --------
+    >>> user_path("~/clips") == Path.home() / "clips", user_path("a/~").as_posix()
+    (True, 'a/~')
+    """
+    return Path(os.path.expanduser(path))  # noqa: PTH111 - Path's own fails where it knows no home
+
+
 @contextlib.contextmanager
 def atomic_path(path: str | Path) -> Iterator[Path]:
-    """Yield a temporary sibling of `path` that takes its name only if the block succeeds.
+    """Yield a temporary file that becomes `path` only if the block succeeds.
 
-    A reader therefore sees the old file or the complete new one, never half of it.
+    A reader therefore sees the old file or the complete new one, never half of it. The file has
+    the permissions of the one that it replaces, or those that the user's umask leaves. A link
+    stays one: the file that it names is replaced. A device, a FIFO or ``/dev/stdout`` is written
+    into.
 
     Raises
     ------
     OSError
-        If the folder cannot be written to.
+        If it cannot be written to.
 
     Examples
     --------
@@ -33,22 +60,51 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     ...     (Path(folder) / "a.txt").read_text()
     'whole'
     """
-    path = Path(path)
+    path = user_path(path)
+    if is_stream(path):
+        with tempfile.TemporaryDirectory() as folder:
+            yield Path(folder) / path.name
+            sys.stdout.flush()
+            with (Path(folder) / path.name).open("rb") as file, path.open("ab") as stream:
+                shutil.copyfileobj(file, stream)
+        return
+    target = path.resolve()
+    temporary = beside(target)
     with _naming(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # The suffix is kept because writers such as np.savez add one where it is missing.
-        handle, name = tempfile.mkstemp(
-            prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent
-        )
-    os.close(handle)
-    temporary = Path(name)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary.touch(exist_ok=False)
     try:
-        yield temporary
-        temporary.chmod(0o644)  # mkstemp makes files that only their owner can read
+        with _naming(path, only=temporary):
+            yield temporary
         with _naming(path):
-            temporary.replace(path)
+            if target.exists():
+                shutil.copymode(target, temporary)
+            temporary.replace(target)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def is_stream(path: Path) -> bool:
+    """Whether a path names no file that could be replaced, but a device, a FIFO or ``/dev/stdout``.
+
+    Examples
+    --------
+    >>> is_stream(Path("/dev/null")), is_stream(Path("clips.csv"))
+    (True, False)
+    """
+    descriptor = path.parent.resolve().as_posix().startswith("/proc/")  # such as /dev/fd/1
+    if descriptor or path.as_posix() in ("/dev/stdout", "/dev/stderr"):
+        return True
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+
+
+def beside(path: Path) -> Path:
+    """Return a new name in the same folder, with the suffix that writers look at."""
+    return path.with_name(f".{path.stem[:40]}-{secrets.token_hex(4)}{path.suffix}")
 
 
 @contextlib.contextmanager
@@ -68,14 +124,15 @@ def atomic_folder(folder: str | Path, *, replaces: str) -> Iterator[Path]:
     OSError
         If the place cannot be written to.
     """
-    folder = Path(folder).resolve()  # a link stays one
+    folder = user_path(folder).resolve()  # a link stays one
     refuse_unwritable(folder, replaces=replaces)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    temporary = beside(folder)
+    temporary.mkdir(parents=True)
     try:
         yield temporary
-        temporary.chmod(0o755)  # mkdtemp makes folders that only their owner can open
         with _naming(folder):
+            if folder.exists():
+                shutil.copymode(folder, temporary)
             _take_place(temporary, of=folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -100,11 +157,13 @@ def _take_place(new: Path, *, of: Path) -> None:
 
 
 @contextlib.contextmanager
-def _naming(path: Path) -> Iterator[None]:
+def _naming(path: Path, *, only: Path | None = None) -> Iterator[None]:
     """Let an error of the system name the file that was wanted, not a temporary one."""
     try:
         yield
     except OSError as error:
+        if only and error.filename != str(only) and error.errno != errno.ENOSPC:
+            raise  # of something else, such as a file that is read meanwhile
         said = os.strerror(error.errno) if error.errno else str(error)
         raise OSError(error.errno, f"cannot be written ({said})", str(path)) from None
 
@@ -119,7 +178,7 @@ def refuse_unwritable(folder: str | Path, *, replaces: str) -> None:
     OSError
         If the place cannot be written to.
     """
-    folder = Path(folder)
+    folder = user_path(folder)
     ours = (folder / replaces).is_file()
     if folder.exists() and not ours and not (folder.is_dir() and not any(folder.iterdir())):
         raise FileExistsError(
@@ -128,26 +187,58 @@ def refuse_unwritable(folder: str | Path, *, replaces: str) -> None:
     _try_beside(folder)
 
 
-def refuse_unwritable_file(path: str | Path) -> None:
+def refuse_unwritable_file(path: str | Path, *, inputs: Iterable[Path] = ()) -> None:
     """Say before long work, rather than after it, that a file cannot be written.
+
+    Parameters
+    ----------
+    path : path
+    inputs : iterable of Path
+        What the work reads: none of it is replaced, by whatever name or link it is called.
 
     Raises
     ------
     IsADirectoryError
         If a folder has that name.
+    FileExistsError
+        If it is one of the inputs.
     OSError
         If the place cannot be written to.
     """
-    path = Path(path)
+    path = user_path(path)
     if path.is_dir():
         raise IsADirectoryError(f"{path} is a folder: give the name of a file")
-    _try_beside(path)
+    if any(path.exists() and each.exists() and path.samefile(each) for each in inputs):
+        raise FileExistsError(f"{path} is read here and not overwritten: give another name")
+    if path.exists() and not os.access(path, os.W_OK):
+        raise PermissionError(errno.EACCES, "is protected from writing", str(path))
+    if not is_stream(path):
+        _try_beside(path.resolve())
 
 
 def _try_beside(path: Path) -> None:
     with _naming(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=path.parent).close()
+
+
+@contextlib.contextmanager
+def keeping(folder: Path) -> Iterator[None]:
+    """Let the work go on where its results cannot be kept in a cache: a warning says so.
+
+    A home may be read-only and a disk full; what was computed can still be used and written to
+    where the user wants it.
+    """
+    try:
+        yield
+    except OSError as error:
+        why = error.strerror or error
+        warnings.warn(
+            f"{folder}: results are not kept there for the next time: {why}; set SERCOURSE_CACHE "
+            "to another folder",
+            NotKept,
+            stacklevel=3,
+        )
 
 
 def write_json(path: str | Path, content: Any) -> None:
@@ -157,21 +248,109 @@ def write_json(path: str | Path, content: Any) -> None:
 
 
 def content_hash(path: str | Path) -> str:
-    """Return the SHA-256 of a file's bytes, in hexadecimal."""
-    with Path(path).open("rb") as file:
+    """Return the SHA-256 of a file's bytes, in hexadecimal: for files that are verified."""
+    with user_path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def clip_key(path: str | Path) -> str:
+    """Return a short hash of a sound file's bytes, by which all of the project knows a clip.
+
+    It is BLAKE2b, the fastest of the standard library.
+    """
+    with user_path(path).open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+
+
+def versions(*packages: str) -> dict[str, str]:
+    """Return the versions of libraries; of one that is not installed, an empty text.
+
+    Examples
+    --------
+    >>> versions("no-such-library")
+    {'no-such-library': ''}
+    """
+    return {package: _version(package) for package in packages}
+
+
+@functools.cache
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return ""
+
+
 def digest(content: Any) -> str:
-    """Return a short, stable key of anything that JSON can hold.
+    """Return a short key of anything: JSON, arrays, functions, estimators, dataclasses.
+
+    It follows from all that the content's behaviour depends on and from no text that could leave
+    something out: estimators are told by their classes and all of their parameters, functions and
+    classes by their qualified names and, where these do not last (``__main__``, ``<lambda>``), by
+    their code. Code that they call is not looked into, and libraries do not tell their versions:
+    add `versions` where these matter. JSON has the same key on every computer.
 
     Examples
     --------
     >>> digest({"b": 1, "a": [2]}) == digest({"a": [2], "b": 1})
     True
+    >>> digest(lambda x: x + 1) == digest(lambda x: x + 2)
+    False
     """
-    text = json.dumps(content, sort_keys=True, ensure_ascii=False)
+    try:
+        told = _plain(content)
+    except Exception:  # code of others fails in many ways
+        told = secrets.token_hex()  # what cannot be told is never taken for something known
+    text = json.dumps(told, sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _plain(value: Any) -> Any:
+    """Return a value as JSON can hold it."""
+    if value is None or isinstance(value, str | int | float):
+        return value
+    if isinstance(value, Mapping):
+        if all(isinstance(key, str) for key in value):
+            return {key: _plain(each) for key, each in value.items()}
+        return sorted([digest(key), digest(each)] for key, each in value.items())
+    if isinstance(value, list | tuple):
+        return [_plain(each) for each in value]
+    if isinstance(value, set | frozenset):
+        return sorted(map(digest, value))
+    if hasattr(value, "dtype") and hasattr(value, "tobytes"):  # an array, or a number of NumPy
+        told = value.tolist() if value.dtype == object else _short_hash(value.tobytes())
+        return [str(value.dtype), list(value.shape), _plain(told)]
+    if isinstance(value, functools.partial):
+        return ["partial", _plain([value.func, value.args, value.keywords])]
+    if isinstance(value, types.CodeType):
+        return [value.co_code.hex(), list(value.co_names), _plain(value.co_consts)]
+    if isinstance(value, types.FunctionType | type):
+        return _named(value)
+    if hasattr(value, "get_params"):  # an estimator
+        return [_named(type(value)), _plain(value.get_params(deep=False))]
+    if dataclasses.is_dataclass(value):
+        fields = [getattr(value, each.name) for each in dataclasses.fields(value)]
+        return [_named(type(value)), _plain(fields)]
+    import joblib
+
+    return [_named(type(value)), joblib.hash(value)]
+
+
+def _named(value: types.FunctionType | type) -> Any:
+    """Return what tells a function or a class from others."""
+    name = f"{value.__module__}.{value.__qualname__}"
+    if value.__module__ != "__main__" and "<" not in value.__qualname__:
+        return name
+    if isinstance(value, type):
+        parts = [each for each in vars(value).values() if isinstance(each, types.FunctionType)]
+        return [name, _plain([each.__code__ for each in parts])]
+    cells = [each.cell_contents for each in value.__closure__ or ()]
+    used = [each for each in cells if each is not value]  # a function may call itself
+    return [name, _plain([value.__code__, used, value.__defaults__, value.__kwdefaults__])]
+
+
+def _short_hash(content: bytes) -> str:
+    return hashlib.blake2b(content, digest_size=16).hexdigest()
 
 
 def cache_dir() -> Path:
@@ -179,7 +358,7 @@ def cache_dir() -> Path:
     import platformdirs
 
     chosen = os.environ.get("SERCOURSE_CACHE")
-    return Path(chosen) if chosen else Path(platformdirs.user_cache_dir("sercourse"))
+    return user_path(chosen) if chosen else Path(platformdirs.user_cache_dir("sercourse"))
 
 
 def home() -> Path:
@@ -195,7 +374,7 @@ def home() -> Path:
     """
     chosen = os.environ.get("SERCOURSE_HOME")
     here = Path.cwd()
-    places = [Path(chosen)] if chosen else [Path(__file__).parents[1], here, *here.parents]
+    places = [user_path(chosen)] if chosen else [Path(__file__).parents[1], here, *here.parents]
     for place in places:
         if (place / "data" / "sample").is_dir():
             return place

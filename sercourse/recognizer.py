@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
-from sercourse import bundles, classical, evaluate, experiment, features, labels, splits
+from sercourse import bundles, classical, evaluate, experiment, features, files, labels, splits
 from sercourse.experiment.candidates import Task, candidates
 from sercourse.experiment.search import validate
 from sercourse.recipes import Ensemble, Model, Recipe, from_zoo, refuse_arrays
@@ -234,7 +234,7 @@ class EmotionRecognizer(ClassifierMixin, BaseEstimator):
             self.recipe_,
             self.data_,
             self.models_,
-            folder=Path(folder),
+            folder=files.user_path(folder),
             evaluations=self.evaluations_,
             licence=licence,
         )

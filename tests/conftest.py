@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from sercourse import files  # before a test imports onnxruntime: its telemetry is switched off
+
 ROOT = Path(__file__).resolve().parent.parent
 
 if worker := os.environ.get("PYTEST_XDIST_WORKER"):
@@ -24,8 +26,8 @@ def _real_corpus(name: str) -> Path:
     """Return the folder of a real corpus, or skip the test that asked for it."""
     places = [os.environ.get("SERCOURSE_DATA"), ROOT / "data", ROOT.parent / "shared" / "corpora"]
     for place in places:
-        if place and (Path(place) / name).is_dir():
-            return Path(place) / name
+        if place and (files.user_path(place) / name).is_dir():
+            return files.user_path(place) / name
     pytest.skip(
         f"the real {name} corpus is not here: set SERCOURSE_DATA to the folder that holds it"
     )

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import pandas as pd
@@ -143,8 +144,8 @@ def test_folder_and_suffix_are_made(table: Features, tmp_path: Path) -> None:
 def test_an_interrupted_write_leaves_the_old_file(
     table: Features, file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full_disk(path: Path, **arrays: np.ndarray) -> None:
-        Path(path).write_bytes(b"half")
+    def full_disk(stream: BinaryIO, **arrays: np.ndarray) -> None:
+        stream.write(b"half")
         raise OSError("no space left on device")
 
     monkeypatch.setattr(np, "savez", full_disk)

@@ -8,13 +8,15 @@ import pandas as pd
 import pytest
 import soundfile as sf
 
-from sercourse.cli import data, main
+from sercourse.cli import data, main, options
 
 
 def run(*words: object) -> int:
     parser = argparse.ArgumentParser()
+    parser.set_defaults(writes=())
     data.add_parsers(parser.add_subparsers(required=True))
     args = parser.parse_args([str(word) for word in words])
+    options.settle_paths(args)
     return int(args.run(args))
 
 

@@ -120,7 +120,7 @@ def test_predict_overwrites_no_recording_of_a_folder(
     mine = Path(shutil.copy(sample_ravdess / CLIP, tmp_path / "mine.ogg"))
     before = mine.read_bytes()
     argv = ("predict", tmp_path, "--every", "1", "--csv", mine)
-    assert "is one of the recordings" in refuse(capsys, *argv)
+    assert "not overwritten" in refuse(capsys, *argv)
     assert mine.read_bytes() == before
 
 

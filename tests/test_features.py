@@ -1,10 +1,13 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import subprocess
 import sys
 import tracemalloc
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +17,13 @@ import reference_short_term as reference
 import scipy.stats
 import soundfile as sf
 
-from sercourse import audio, augment, files
+from sercourse import audio, augment, features, files
 from sercourse.features import (
     SETS,
     FeatureSet,
     extract,
     feature_table,
+    is_cached,
     named,
     short_term,
     spectrogram,
@@ -337,7 +341,7 @@ def clips(tmp_path: Path) -> pd.DataFrame:
         {
             "clip_id": pd.array(names, dtype="string"),
             "path": [str(path) for path in paths],
-            "content": [files.content_hash(path) for path in paths],
+            "content": [files.clip_key(path) for path in paths],
         }
     )
 
@@ -387,8 +391,11 @@ def test_second_table_reads_only_what_was_rejected(
     pd.testing.assert_frame_equal(first.rejects, second.rejects)
 
 
-def test_another_setting_content_or_order_is_computed_anew(
-    clips: pd.DataFrame, reads: list[str], tmp_path: Path
+def test_what_changes_the_numbers_is_computed_anew_and_parts_are_not(
+    clips: pd.DataFrame,
+    reads: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     plain, good = named("statistics"), clips.drop(index=1)
 
@@ -399,25 +406,125 @@ def test_another_setting_content_or_order_is_computed_anew(
 
     assert count(good, plain) == 3
     assert count(good, plain) == 0
-    assert count(good, with_pre_emphasis(plain, 0.97)) == 3
-    assert count(good, with_pre_emphasis(plain, 0.95)) == 3
-    assert count(good, replace(plain, version=2)) == 3
+    for other in (
+        with_pre_emphasis(plain, 0.97),
+        with_pre_emphasis(plain, 0.95),
+        replace(plain, version=2),
+        replace(plain, function=named("voice").function, names=plain.names[:1] * 2053),
+        replace(plain, function=lambda y, *, sr: np.full(200, 1.0)),
+        replace(plain, function=lambda y, *, sr: np.full(200, 2.0)),
+    ):
+        assert count(good, other) == 3
+        assert count(good, other) == 0
     assert count(good.assign(content=["x", "y", "z"]), plain) == 3
-    assert count(good.iloc[::-1], plain) == 3
-    assert count(good, plain) == 0
+    assert count(good.iloc[[2, 0]], plain) == 0
     assert count(good.drop(columns="content"), plain) == 3
     assert count(good.drop(columns="content"), plain) == 3
+    monkeypatch.setattr(files, "_version", lambda package: f"{package} of tomorrow")
+    assert count(good, plain) == 3
 
 
-def test_a_damaged_cache_is_made_anew(clips: pd.DataFrame, tmp_path: Path) -> None:
-    cache = tmp_path / "cache"
-    first = feature_table(clips, feature_set=named("statistics"), cache=cache)
-    (file,) = cache.iterdir()
-    file.write_bytes(file.read_bytes()[:5000])
-    again = feature_table(clips, feature_set=named("statistics"), cache=cache)
+def flipped(file: Path, place: float) -> None:
+    content = bytearray(file.read_bytes())
+    content[round(place * len(content))] ^= 255
+    file.write_bytes(content)
+
+
+DAMAGES: dict[str, Callable[[Path], object]] = {
+    "cut": lambda file: file.write_bytes(file.read_bytes()[:70_000]),
+    "empty": lambda file: file.write_bytes(b""),
+    "another file": lambda file: file.write_bytes(b"text" * 1000),
+    **{f"bit at {at}": partial(flipped, place=at) for at in (0.0, 0.335, 0.65, 0.66, 0.9995)},
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_what_is_damaged_in_the_cache_is_made_anew(
+    clips: pd.DataFrame, reads: list[str], tmp_path: Path, damage: str
+) -> None:
+    settings = {"feature_set": named("statistics"), "cache": tmp_path / "cache"}
+    first = feature_table(clips, **settings)
+    (file,) = (tmp_path / "cache").iterdir()
+    DAMAGES[damage](file)
+    again = feature_table(clips, **settings)
     np.testing.assert_array_equal(first.X, again.X)
-    with np.load(file, allow_pickle=False) as stored:
-        assert stored["known"].tolist() == [True, False, True, True]
+    assert again.clip_id.tolist() == first.clip_id.tolist()
+    reads.clear()
+    feature_table(clips, **settings)
+    assert reads == ["broken"]
+
+
+def test_what_was_computed_until_an_interruption_is_kept(
+    clips: pd.DataFrame, reads: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = {"feature_set": named("statistics"), "cache": tmp_path / "cache"}
+    good = clips.drop(index=1)
+    read = audio.read
+
+    def cut(path: str, *, sr: int) -> np.ndarray:
+        if Path(path).stem == "d":
+            raise KeyboardInterrupt
+        return read(path, sr=sr)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(audio, "read", cut)
+        with pytest.raises(KeyboardInterrupt):
+            feature_table(good, **settings)
+    assert not is_cached(good, **settings)
+    reads.clear()
+    assert feature_table(good, **settings).clip_id.tolist() == ["a", "c", "d"]
+    assert reads == ["d"]
+    assert is_cached(good, **settings)
+
+
+def test_rows_are_kept_in_portions(
+    clips: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(features, "PORTION", 2)
+    written: list[list[int]] = []
+    monkeypatch.setattr(features.Store, "write", lambda _, X, rows: written.append(list(rows)))
+    feature_table(clips, feature_set=named("statistics"), cache=tmp_path)
+    assert written == [[0, 2], [3]]
+
+
+def limited(*args: object, **settings: object) -> sqlite3.Connection:
+    """Open a database that may not grow, as on a full disk."""
+    database = sqlite3.Connection(*args, **settings)
+    database.execute("PRAGMA max_page_count = 1")
+    return database
+
+
+@pytest.mark.parametrize("trouble", ["a file in its place", "a full disk"])
+def test_a_cache_that_cannot_be_written_is_a_warning(
+    clips: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trouble: str
+) -> None:
+    cache = tmp_path / "cache"
+    if trouble == "a full disk":
+        monkeypatch.setattr(sqlite3, "connect", limited)
+    else:
+        cache.write_text("mine")
+    with pytest.warns(files.NotKept, match="results are not kept there"):
+        table = feature_table(clips, feature_set=named("statistics"), cache=cache)
+    assert table.clip_id.tolist() == ["a", "c", "d"]
+    assert cache.is_dir() or cache.read_text() == "mine"
+
+
+def test_several_processes_write_one_cache(clips: pd.DataFrame, tmp_path: Path) -> None:
+    many = pd.concat([clips.drop(index=1)] * 40, ignore_index=True)
+    many["content"] = [f"{k:x}" for k in range(len(many))]
+    many.to_csv(tmp_path / "clips.csv")
+    code = (
+        "import sys, pandas as pd; from sercourse import features; features.PORTION = 3;"
+        "clips = pd.read_csv(sys.argv[1], dtype=str)[int(sys.argv[3]):][:60];"
+        "features.feature_table(clips, feature_set=features.named('statistics'), cache=sys.argv[2])"
+    )
+    argv = [sys.executable, "-W", "error", "-c", code, tmp_path / "clips.csv", tmp_path / "cache"]
+    started = [subprocess.Popen([*argv, str(first)]) for first in (0, 30, 60)]
+    assert [each.wait() for each in started] == [0, 0, 0]
+    settings = {"feature_set": named("statistics"), "cache": tmp_path / "cache"}
+    assert is_cached(many, **settings)
+    stored = feature_table(many, **settings).X
+    np.testing.assert_array_equal(stored, np.tile(stored[:3], (40, 1)))
 
 
 def test_rows_may_be_arrays(clips: pd.DataFrame, reads: list[str], tmp_path: Path) -> None:
@@ -474,7 +581,7 @@ def test_a_large_table_is_never_held_twice(clips: pd.DataFrame) -> None:
 
 def test_default_cache_is_in_the_cache_folder(clips: pd.DataFrame) -> None:
     feature_table(clips, feature_set=named("statistics"))
-    assert list((files.cache_dir() / "features").glob("statistics-*.npz"))
+    assert list((files.cache_dir() / "features").glob("statistics-*.sqlite"))
 
 
 def test_a_table_without_clips_is_empty(clips: pd.DataFrame) -> None:

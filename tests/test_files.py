@@ -2,11 +2,33 @@
 
 from __future__ import annotations
 
+import copy
+import errno
+import os
+import stat
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+from numpy.random import RandomState
+from sklearn.decomposition import PCA
+from sklearn.ensemble import VotingClassifier
+from sklearn.model_selection import GridSearchCV, KFold
+from sklearn.naive_bayes import GaussianNB
+from sklearn.neural_network import MLPClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
+from sklearn.svm import SVC
 
 from sercourse import files
+
+CAPTURED: dict[str, Any] = {"capture_output": True, "text": True, "check": True}
 
 
 def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path: Path) -> None:
@@ -32,6 +54,76 @@ def test_an_unwritable_place_is_named(tmp_path: Path) -> None:
     assert caught.value.filename == str(wanted)
     with pytest.raises(OSError, match="cannot be written"):
         files.refuse_unwritable(wanted, replaces="bundle.json")
+
+
+def voting(last: Any, n_members: int = 7) -> VotingClassifier:
+    members = [(f"member{k}", SVC(C=k + 1)) for k in range(n_members - 1)]
+    return VotingClassifier([*members, ("last", last)])
+
+
+def scaled(factor: float) -> Callable[[Any], Any]:
+    return lambda X: factor * X
+
+
+def recursive(step: int) -> Callable[[int], int]:
+    def count(n: int) -> int:
+        return 0 if n <= 0 else step + count(n - step)
+
+    return count
+
+
+class Scaler(StandardScaler):
+    """Another class of the same name, for the text of an estimator is the same."""
+
+
+Scaler.__name__ = Scaler.__qualname__ = "StandardScaler"
+
+PAIRS: dict[str, tuple[Any, Any]] = {
+    "the seventh member": (voting(SVC(C=7)), voting(SVC(C=8))),
+    "the fortieth member": (voting(SVC(C=7), 40), voting(SVC(C=8), 40)),
+    "a member inside a member": (voting(voting(SVC())), voting(voting(SVC(gamma=0.1)))),
+    "a long list": (MLPClassifier([9] * 50 + [1]), MLPClassifier([9] * 50 + [2])),
+    "a long array": (GaussianNB(priors=np.arange(2e3)), GaussianNB(priors=np.arange(2e3)[::-1])),
+    "a type": (StandardScaler(), Scaler()),
+    "a step that is switched off": (make_pipeline(None, SVC()), make_pipeline(PCA(), SVC())),
+    "a function": (FunctionTransformer(np.log1p), FunctionTransformer(np.sqrt)),
+    "a lambda": (FunctionTransformer(lambda X: X + 1), FunctionTransformer(lambda X: X + 2)),
+    "what a function remembers": (FunctionTransformer(scaled(1)), FunctionTransformer(scaled(2))),
+    "a function that calls itself": (recursive(1), recursive(2)),
+    "arguments": (partial(pow, 2), partial(pow, 3)),
+    "weights by number": (SVC(class_weight={0: 1, 1: 2}), SVC(class_weight={0: 1, 1: 3})),
+    "weights by NumPy's number": (SVC(class_weight={np.int64(0): 1}), SVC(class_weight={0: 2})),
+    "a generator": (SVC(random_state=RandomState(1)), SVC(random_state=RandomState(2))),
+    "how clips are divided": (GridSearchCV(SVC(), {}, cv=KFold(3)), GridSearchCV(SVC(), {}, cv=3)),
+    "numbers": (np.zeros(3), np.zeros(4)),
+    "a number's type": (True, "True"),
+}
+
+
+@pytest.mark.parametrize("what", PAIRS)
+def test_keys_tell_what_texts_leave_out(what: str) -> None:
+    one, other = PAIRS[what]
+    assert files.digest(one) != files.digest(other)
+    assert files.digest(one) == files.digest(copy.deepcopy(one))
+
+
+def test_keys_are_the_same_in_another_process() -> None:
+    code = "import test_files as t; print([t.files.digest(each) for each in t.PAIRS.values()])"
+    argv = [sys.executable, "-c", code]
+    here = Path(__file__).parent
+    said = [
+        subprocess.run(argv, cwd=here, env={**os.environ, "PYTHONHASHSEED": seed}, **CAPTURED)
+        for seed in ("1", "2")
+    ]
+    assert said[0].stdout == said[1].stdout
+    assert files.digest(PAIRS["the seventh member"]) in said[0].stdout
+
+
+def test_what_cannot_be_told_is_never_found_again() -> None:
+    around: list[Any] = []
+    around.append(around)
+    for each in (around, FunctionTransformer(threading.Lock()), threading.Lock()):
+        assert files.digest(each) != files.digest(each)
 
 
 def test_digest_sees_every_change_but_not_the_order_of_keys() -> None:
@@ -83,3 +175,105 @@ def test_a_file_that_cannot_be_written_is_refused_before_the_work(tmp_path: Path
     assert caught.value.filename == str(tmp_path / "file" / "a.csv")
     files.refuse_unwritable_file(tmp_path / "new" / "a.csv")
     assert [path.name for path in (tmp_path / "new").iterdir()] == []
+
+
+@pytest.fixture(params=[0o022, 0o027, 0o077])
+def umask(request: pytest.FixtureRequest) -> Iterator[int]:
+    before = os.umask(request.param)
+    yield request.param
+    os.umask(before)
+
+
+def permissions(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_permissions_are_those_of_the_umask_or_of_the_old_file(tmp_path: Path, umask: int) -> None:
+    files.write_json(tmp_path / "new.json", {})
+    assert permissions(tmp_path / "new.json") == 0o666 & ~umask
+    with files.atomic_folder(tmp_path / "bundle", replaces="mark") as temporary:
+        (temporary / "mark").touch()
+    assert permissions(tmp_path / "bundle") == 0o777 & ~umask
+    (tmp_path / "new.json").chmod(0o640)
+    files.write_json(tmp_path / "new.json", [1])
+    assert permissions(tmp_path / "new.json") == 0o640
+
+
+def test_a_link_stays_one_and_its_file_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    (tmp_path / "link.json").symlink_to(tmp_path / "there" / "real.json")
+    for content in (1, 2):  # a file that is not there yet, and one that is
+        files.refuse_unwritable_file(tmp_path / "link.json")
+        files.write_json(tmp_path / "link.json", content)
+        assert (tmp_path / "link.json").is_symlink()
+        assert (tmp_path / "there" / "real.json").read_text() == f"{content}\n"
+
+
+def test_a_pipe_and_a_device_are_written_into(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    read: list[str] = []
+    reader = threading.Thread(target=lambda: read.append((tmp_path / "pipe").read_text()))
+    reader.start()
+    files.refuse_unwritable_file(tmp_path / "pipe")
+    files.write_json(tmp_path / "pipe", 7)
+    reader.join()
+    assert read == ["7\n"]
+    assert stat.S_ISFIFO((tmp_path / "pipe").stat().st_mode)
+    files.write_json("/dev/null", 7)
+    assert stat.S_ISCHR(Path("/dev/null").stat().st_mode)
+
+
+@pytest.mark.parametrize("name", ["/dev/stdout", "/dev/fd/1"])
+@pytest.mark.parametrize("redirected", [False, True])
+def test_standard_output_gets_what_is_written_there(
+    tmp_path: Path, name: str, redirected: bool
+) -> None:
+    code = f"print('before'); from sercourse import files; files.write_json({name!r}, 7)"
+    argv = [sys.executable, "-c", code]
+    if redirected:
+        with (tmp_path / "out").open("w") as out:
+            subprocess.run(argv, stdout=out, check=True)
+        said = (tmp_path / "out").read_text()
+    else:
+        said = subprocess.run(argv, **CAPTURED).stdout
+    assert said == "before\n7\n"
+
+
+@pytest.mark.parametrize("kind", ["itself", "a link", "a hard link", "another way"])
+def test_what_is_read_is_not_overwritten(tmp_path: Path, kind: str) -> None:
+    source, target = tmp_path / "a.csv", tmp_path / "b.csv"
+    source.write_text("mine")
+    if kind == "a link":
+        target.symlink_to(source)
+    elif kind == "a hard link":
+        target.hardlink_to(source)
+    else:
+        target = source if kind == "itself" else tmp_path / ".." / tmp_path.name / "a.csv"
+    with pytest.raises(FileExistsError, match="is read here and not overwritten"):
+        files.refuse_unwritable_file(target, inputs=[tmp_path / "absent", source])
+    files.refuse_unwritable_file(tmp_path / "c.csv", inputs=[source])
+
+
+def test_home_is_understood_everywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("SERCOURSE_CACHE", "~/cache")
+    monkeypatch.setenv("SERCOURSE_HOME", "~/project")
+    (tmp_path / "project" / "data" / "sample").mkdir(parents=True)
+    assert files.cache_dir() == tmp_path / "cache"
+    assert files.home() == tmp_path / "project"
+    files.write_json("~/a.json", 1)
+    files.refuse_unwritable_file("~/b.json")
+    with files.atomic_folder("~/bundle", replaces="mark") as temporary:
+        (temporary / "mark").touch()
+    assert {path.name for path in tmp_path.iterdir()} == {"a.json", "bundle", "project"}
+    assert files.user_path("~no-such-user/a") == Path("~no-such-user/a")
+
+
+def test_a_full_disk_is_called_one(tmp_path: Path) -> None:
+    def fill() -> None:
+        with files.atomic_path(tmp_path / "a.csv"):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(OSError, match="No space left on device") as caught:
+        fill()
+    assert caught.value.filename == str(tmp_path / "a.csv")

@@ -11,8 +11,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.ensemble import VotingClassifier
+from sklearn.svm import SVC
 
-from sercourse import bundles, corpora, experiment
+from sercourse import bundles, classical, corpora, experiment, files
 from sercourse.experiment import reading
 from sercourse.recipes import Ensemble, Recipe, in_precision, recipe
 
@@ -24,13 +26,17 @@ class Guess:
     """A learner, and a model, that guesses by a seed; nothing is computed."""
 
     seed: int = 0
-    told: dict[str, Any] = field(default_factory=dict)
+    like: Any = None
     packages: tuple[str, ...] = ()
     settled: dict[str, float] = field(default_factory=dict)
 
     @property
     def settings(self) -> dict[str, Any]:
-        return self.told or {"guess": self.seed}
+        return self.like.settings if self.like else {"guess": self.seed}
+
+    @property
+    def key(self) -> list[Any]:
+        return self.like.key if self.like else [self.settings]
 
     def fit(self, versions: Sequence[Any], y: Any, **settings: Any) -> Guess:
         return self
@@ -86,6 +92,48 @@ def saved(
         "predictions.csv": evaluation.predictions.to_csv(index=False),
     }
     return bundles.save(folder, info=info, contents=contents)
+
+
+def voting(last: float) -> Recipe:
+    """Return a vote of seven, whose text scikit-learn cuts before the seventh."""
+    members = [(f"m{k}", SVC(C=c)) for k, c in enumerate([1, 2, 3, 4, 5, 6, last])]
+    learner = classical.PipelineLearner(lambda: classical.pipeline(VotingClassifier(members)))
+    return replace(ONE, make_learner=lambda: Guess(seed=int(last), like=learner))
+
+
+def test_stored_folds_are_those_of_the_very_model_clips_and_libraries(
+    data: experiment.Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours, other = voting(7), voting(8)
+    folder = saved(tmp_path / "bundle", ours, data, run(ours, data, tmp_path))
+
+    def found(recipe: Recipe, data: experiment.Dataset) -> bool:
+        return experiment.stored(recipe, data, protocol="speaker", store=tmp_path) is not None
+
+    def shipped(recipe: Recipe) -> bool:
+        told = {"protocol": "speaker", "folders": [folder]}
+        return experiment.shipped(recipe, data, **told) is not None
+
+    assert found(ours, data)
+    assert shipped(ours)
+    assert not found(other, data)
+    assert not shipped(other)
+    swapped = data.clips.copy()  # of the same emotion: corpus and labels are the same as a whole
+    swapped.attrs = data.clips.attrs
+    swapped.loc[[0, 1], "content"] = data.clips.loc[[1, 0], "content"].to_numpy()
+    assert not found(ours, replace(data, clips=swapped))
+    monkeypatch.setattr(files, "_version", lambda package: "of tomorrow")
+    assert not found(ours, data)
+    assert shipped(ours)
+
+
+def test_folds_that_cannot_be_stored_are_measured_all_the_same(
+    data: experiment.Dataset, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("mine")
+    with pytest.warns(files.NotKept, match="not kept there"):
+        measured = run(ONE, data, tmp_path / "file")
+    assert len(measured.metrics["folds"]) == 6
 
 
 def test_of_an_ensemble_the_folds_are_read_that_all_members_have(
@@ -174,8 +222,8 @@ def test_of_several_sources_the_most_complete_is_taken(
 def test_folds_of_networks_in_bfloat16_are_found(data: experiment.Dataset, tmp_path: Path) -> None:
     network = recipe("means-mlp")
     assert isinstance(network, Recipe)
-    told = in_precision(network, "bfloat16").learner.settings
-    run(replace(network, make_learner=lambda: Guess(told=told)), data, tmp_path)
+    like = in_precision(network, "bfloat16").learner
+    run(replace(network, make_learner=lambda: Guess(like=like)), data, tmp_path)
     found = experiment.known(network, data, protocol="speaker", store=tmp_path)
     assert found is not None
     assert (found.source, found.n_folds) == ("stored, bfloat16", 6)

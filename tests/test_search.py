@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sercourse import classical, experiment, recipes, splits
+from sercourse import classical, experiment, files, recipes, splits
 from sercourse.cli import main
 from sercourse.experiment import candidates as candidates_module
 from sercourse.experiment.candidates import RNN_LAYERS, Candidate, Task, candidates
@@ -289,3 +289,28 @@ def test_command_refuses_in_one_sentence(
     assert message.startswith("sercourse: ")
     assert wanted in message
     assert not (tmp_path / "o").exists()
+
+
+def test_a_search_knows_its_numbers_estimators_and_libraries(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = plan().folder
+    assert plan().folder == folder
+    data = dataset()
+    other = data.X.copy()
+    other[3, 2] += 1e-9
+    voices = data.clips.assign(speaker=data.clips["speaker"].replace("toy-6", "toy-7"))
+    voices.attrs = data.clips.attrs
+    for changed in (replace(data, X=other), replace(data, clips=voices)):
+        assert plan(changed).folder != folder
+    experiment.run_search(plan(), estimators=["decision-tree"], folder=tmp_path)
+    with monkeypatch.context() as patched:
+        tree = classical.CLASSIFIERS["decision-tree"]
+        deeper = replace(tree, make=lambda: tree.make().set_params(model__splitter="random"))
+        zoo = {**classical.CLASSIFIERS, "decision-tree": deeper}
+        patched.setattr(classical, "CLASSIFIERS", zoo)
+        assert plan().folder != folder
+    monkeypatch.setattr(files, "_version", lambda package: "of tomorrow")
+    assert plan().folder != folder
+    with pytest.raises(ValueError, match=r"holds another search, of versions .*tomorrow"):
+        experiment.run_search(plan(), estimators=["decision-tree"], folder=tmp_path)

@@ -30,8 +30,8 @@ def find(model: str | Path) -> Path:
     FileNotFoundError
         If there is none; the sentence names those that there are.
     """
-    if (Path(model) / INDEX).is_file():
-        return Path(model)
+    if ((folder := files.user_path(model)) / INDEX).is_file():
+        return folder
     known = {path.name: path for path in available()}
     if str(model) not in known:
         names = ", ".join(known) or "none"
@@ -92,7 +92,7 @@ def save(
     FileExistsError
         If the folder holds something else.
     """
-    folder = Path(folder)
+    folder = files.user_path(folder)
     with files.atomic_folder(folder, replaces=INDEX) as temporary:
         for name, content in contents.items():
             data = content.encode("utf-8") if isinstance(content, str) else content

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import GridSearchCV, StratifiedGroupKFold
 from sklearn.pipeline import Pipeline
 
+from sercourse import files
 from sercourse.classical.export import to_onnx
 from sercourse.classical.zoo import weighted
 
@@ -207,12 +209,22 @@ class PipelineLearner:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """All that results depend on, as JSON can hold it."""
+        """What a bundle tells of it, as JSON can hold it."""
+        text = " ".join(self.make().__repr__(N_CHAR_MAX=float("inf")).split())
+        # Of long lists and of functions the text shows a part, or where they lie in memory.
+        partly = "..." in text or " at 0x" in text
         return {
             "grid": {name: list(values) for name, values in self.grid.items()},
-            "model": " ".join(repr(self.make()).split()),
+            "model": re.sub(" at 0x[0-9a-f]+", "", text),
+            **({"parameters": files.digest(self.make())} if partly else {}),
             **({"weighted": True} if self.weighted else {}),
         }
+
+    @property
+    def key(self) -> list[Any]:
+        """All that results depend on, for `files.digest`: every parameter, and the libraries."""
+        computing = files.versions("scikit-learn", "scipy", "numpy")
+        return [self.make(), self.grid, self.weighted, computing]
 
     def fit_once(
         self, versions: Sequence[Array], y: NDArray[np.intp], *, n_labels: int

@@ -69,8 +69,13 @@ class FlatLearner:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """All that results depend on, as JSON can hold it."""
+        """What a bundle tells of it, as JSON can hold it."""
         return {**self.learner.settings, "flat": True}
+
+    @property
+    def key(self) -> list[Any]:
+        """All that results depend on, for `files.digest`."""
+        return ["flat", self.learner.key]
 
     def fit_once(
         self, versions: Sequence[Array], y: NDArray[np.intp], *, n_labels: int

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import functools
 import os
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import BrokenExecutor
 from typing import Any
 
-from sercourse import __version__
-from sercourse.cli import data, lessons, live, models, search
+from sercourse import __version__, files
+from sercourse.cli import data, lessons, live, models, options, search, text
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -21,6 +22,7 @@ def build_parser() -> argparse.ArgumentParser:
         prog="sercourse", description="Speech emotion recognition: corpora, models and lessons."
     )
     parser.add_argument("--version", action="version", version=f"sercourse {__version__}")
+    parser.set_defaults(writes=())
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     for group in (lessons, data, models, search, live):
         group.add_parsers(commands)
@@ -35,7 +37,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
     try:
         _refuse_empty(sys.argv[1:] if argv is None else argv)
-        return int(args.run(args))
+        options.settle_paths(args)
+        with warnings.catch_warnings():
+            warnings.showwarning = functools.partial(_show, usual=warnings.showwarning)
+            return int(args.run(args))
     except KeyboardInterrupt:
         print("\nsercourse: interrupted; what was finished is kept", file=sys.stderr)
         return 130
@@ -72,6 +77,16 @@ def _refuse_empty(argv: Sequence[str]) -> None:
     """Refuse what an unset variable of a shell leaves behind: as a path it is this folder."""
     if "" in argv and "-p" not in argv:  # a parameter of a lesson may be an empty text
         raise ValueError("an argument is empty: give it a value, or leave it out")
+
+
+def _show(
+    message: Warning | str, category: type[Warning], *where: Any, usual: Callable[..., None]
+) -> None:
+    """Show a warning that is meant for users as a sentence."""
+    if issubclass(category, files.NotKept):
+        text.say(f"sercourse: {message}")
+    else:
+        usual(message, category, *where)
 
 
 def _sentence(error: Exception) -> str:

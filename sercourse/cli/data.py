@@ -24,7 +24,7 @@ def add_parsers(subparsers: argparse._SubParsersAction) -> None:
     )
     corpus_options.add(scan)
     scan.add_argument("--out", metavar="FILE.csv", type=Path, help="also write the table of clips")
-    scan.set_defaults(run=_scan)
+    scan.set_defaults(run=_scan, writes=("out",))
 
     fetch = subparsers.add_parser(
         "fetch",
@@ -60,14 +60,12 @@ def add_parsers(subparsers: argparse._SubParsersAction) -> None:
         metavar="N",
         help="processes; default: %(default)s",
     )
-    features.set_defaults(run=_features)
+    features.set_defaults(run=_features, writes=("out",))
 
 
 def _scan(args: argparse.Namespace) -> int:
     from sercourse import files
 
-    if args.out:
-        files.refuse_unwritable_file(args.out)
     found = corpus_options.scanned(args)
     for name, value in _summary(found):
         print(f"{name:<17}{value}")
@@ -103,9 +101,8 @@ def _fetch(args: argparse.Namespace) -> int:
 
 
 def _features(args: argparse.Namespace) -> int:
-    from sercourse import corpora, features, files
+    from sercourse import corpora, features
 
-    files.refuse_unwritable_file(args.out)
     chosen = features.with_pre_emphasis(features.named(args.set), args.pre_emphasis)
     found = corpus_options.clips_said(args, say=text.say)
     table = features.feature_table(found.clips, feature_set=chosen, n_jobs=args.jobs)

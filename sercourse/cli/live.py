@@ -77,7 +77,7 @@ def add_parsers(subparsers: argparse._SubParsersAction) -> None:
         help=f"sampling rate; default: {RECORDING_RATE}",
     )
     _add_device(record)
-    record.set_defaults(run=_record)
+    record.set_defaults(run=_record, writes=("out",))
 
 
 def _add_device(parser: argparse.ArgumentParser) -> None:
@@ -253,8 +253,6 @@ def _record(args: argparse.Namespace) -> int:
 
 
 def _refuse_recording(args: argparse.Namespace) -> None:
-    from sercourse import files
-
     if not 0.1 <= args.seconds <= LONGEST_RECORDING:
         raise ValueError(f"--seconds {args.seconds:g}: give 0.1 to {LONGEST_RECORDING:g} seconds")
     if not 4_000 <= args.sr <= 192_000:
@@ -263,7 +261,6 @@ def _refuse_recording(args: argparse.Namespace) -> None:
         raise ValueError(f"{args.out}: give a name that ends with {' or '.join(SOUND_SUFFIXES)}")
     if args.out.exists():
         raise FileExistsError(f"{args.out} exists and is not overwritten: give another name")
-    files.refuse_unwritable_file(args.out)
 
 
 def _take(source: Source, *, n_samples: int, into: Callable[[np.ndarray], None]) -> None:

@@ -67,7 +67,7 @@ def _add_evaluate(subparsers: argparse._SubParsersAction) -> None:
         "time on processors made for it",
     )
     parser.add_argument("--json", metavar="FILE", type=Path, help="also write the result there")
-    parser.set_defaults(run=_evaluate)
+    parser.set_defaults(run=_evaluate, writes=("json",))
 
 
 def _add_train(subparsers: argparse._SubParsersAction) -> None:
@@ -123,7 +123,7 @@ def _add_predict(subparsers: argparse._SubParsersAction) -> None:
         "whose speakers are on two channels; default: their average",
     )
     over_time.add_arguments(parser)
-    parser.set_defaults(run=_predict)
+    parser.set_defaults(run=_predict, writes=("csv", "plot"))
 
 
 def _add_models(subparsers: argparse._SubParsersAction) -> None:
@@ -216,8 +216,6 @@ def _evaluate(args: argparse.Namespace) -> int:
     if args.precision is not None:
         recipe = recipes.in_precision(recipe, args.precision)
     splits.refuse_unknown(args.protocol)
-    if args.json:
-        files.refuse_unwritable_file(args.json)
     emotions = labels.parse_emotions(args.emotions) if args.emotions else None
     clips = corpus_options.clips_said(args, say=text.say).clips
     data = experiment.prepare(
@@ -298,7 +296,7 @@ def _train_gender(args: argparse.Namespace) -> int:
 
 def _predict(args: argparse.Namespace) -> int:
     paths, reasons = _all_sound_files(args.files)
-    over_time.refuse(args, recordings=paths)
+    over_time.refuse(args)
     bundle = load_model(args)
     for reason in reasons:
         print(f"sercourse: {reason}", file=sys.stderr)

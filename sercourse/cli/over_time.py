@@ -48,9 +48,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def refuse(args: argparse.Namespace, *, recordings: Iterable[Path]) -> None:
+def refuse(args: argparse.Namespace) -> None:
     """Refuse options that cannot be followed, before any work is done."""
-    from sercourse import files, timeline
+    from sercourse import timeline
 
     if args.every is None:
         for option in ("window", "csv", "plot"):
@@ -60,11 +60,6 @@ def refuse(args: argparse.Namespace, *, recordings: Iterable[Path]) -> None:
     timeline.refuse_steps(every=args.every, window=_window(args))
     if args.plot and args.plot.suffix.lower() not in PICTURES:
         raise ValueError(f"--plot {args.plot}: give a name that ends with {', '.join(PICTURES)}")
-    heard = {path.resolve() for path in recordings}
-    for target in filter(None, (args.csv, args.plot)):
-        if target.resolve() in heard:
-            raise ValueError(f"{target} is one of the recordings: it is not overwritten")
-        files.refuse_unwritable_file(target)
 
 
 def run(args: argparse.Namespace, *, bundle: Bundle, takes: list[Take]) -> int:

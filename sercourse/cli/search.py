@@ -72,7 +72,7 @@ def add_parsers(subparsers: argparse._SubParsersAction) -> None:
 
 
 def _search(args: argparse.Namespace) -> int:
-    from sercourse import experiment, labels, recipes
+    from sercourse import experiment, files, labels, recipes
 
     emotions = labels.parse_emotions(args.emotions) if args.emotions else None
     recipe = recipes.from_zoo("svc", feature_set=args.features)  # any: all see the same features
@@ -87,7 +87,11 @@ def _search(args: argparse.Namespace) -> int:
         args.task,
         args.balance,
     )
-    folder = args.out or plan.folder
+    folder = args.out
+    if folder is None:
+        with files.keeping(plan.folder.parent):
+            files.refuse_unwritable(plan.folder, replaces="search.json")
+            folder = plan.folder
     estimators = [name.strip() for name in args.estimators.split(",")] if args.estimators else None
     found = experiment.run_search(
         plan, estimators=estimators, folder=folder, n_jobs=args.jobs, report=text.say
@@ -95,7 +99,8 @@ def _search(args: argparse.Namespace) -> int:
     if args.sizes:
         found = experiment.against_size(plan, found, folder=folder, report=text.say)
     print(_summary(found))
-    print(f"tables in {folder}")
+    if folder is not None:
+        print(f"tables in {folder}")
     return 0
 
 

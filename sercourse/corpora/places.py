@@ -36,7 +36,7 @@ def folder(corpus: str, data_dir: str | Path | None = None) -> Path:
         sample = files.home() / "data" / "sample"
         place, advice = sample / corpus, _sample_advice(sample, corpus)
     else:
-        place = Path(data_dir).expanduser() / corpus
+        place = files.user_path(data_dir) / corpus
         advice = (
             f"data_dir is {str(data_dir)!r}: give the folder that holds {corpus}/, "
             f"or None for the sample corpora ('sercourse fetch {corpus}' gets the real one)"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -157,7 +156,7 @@ def scan(
     >>> found.rejects.reason.tolist()
     ['empty file']
     """
-    root, name = _folder(Path(root).expanduser()), _corpus_name(corpus, csv=csv)
+    root, name = _folder(files.user_path(root)), _corpus_name(corpus, csv=csv)
     translation = labels.Translation(translate or {})
     if csv is None:
         if audio_root is not None or raters is not None:
@@ -165,9 +164,9 @@ def scan(
         found = by_name(root, corpus=name, translate=translation)
     else:
         found = by_csv(
-            Path(csv).expanduser(),
+            files.user_path(csv),
             root=root,
-            audio_root=None if audio_root is None else _folder(Path(audio_root).expanduser()),
+            audio_root=None if audio_root is None else _folder(files.user_path(audio_root)),
             translate=translation,
             raters=raters,
         )
@@ -237,7 +236,7 @@ def _measure(entries: Sequence[Entry]) -> tuple[list[_Clip], list[Reject]]:
 
 def _measured(path: Path) -> tuple[audio.Info, str] | Reject:
     try:
-        return audio.info(path), _content(path)
+        return audio.info(path), files.clip_key(path)
     except audio.READ_ERRORS as error:
         pointer = path.is_file() and _content_starts(path, b"version https://git-lfs")
         why = "a pointer of git-lfs in place of the sound: run git lfs pull" if pointer else None
@@ -250,13 +249,6 @@ def _content_starts(path: Path, head: bytes) -> bool:
             return file.read(len(head)) == head
     except OSError:
         return False
-
-
-def _content(path: Path) -> str:
-    """Return a short hash of a file's bytes (BLAKE2b: the fastest of the standard library)."""
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16))
-    return digest.hexdigest()
 
 
 def _without_duplicates(clips: Iterable[_Clip]) -> tuple[list[_Clip], list[Reject]]:
@@ -340,7 +332,7 @@ def file_contents(clips: pd.DataFrame) -> list[str]:
     hashes = clips["content"].astype("string")
     if "start" in clips.columns:
         parts = clips["start"].notna()
-        known = {path: _content(Path(path)) for path in clips.loc[parts, "path"].unique()}
+        known = {path: files.clip_key(path) for path in clips.loc[parts, "path"].unique()}
         hashes[parts] = clips.loc[parts, "path"].map(known)
     return hashes.tolist()
 

@@ -16,7 +16,7 @@ from nbformat import NotebookNode
 
 from sercourse.course import pages
 from sercourse.course.lesson import assign, code_cells, read
-from sercourse.files import atomic_path
+from sercourse.files import atomic_path, user_path
 
 Report = Callable[[str], object]
 """Takes pieces of text as they come, line ends included: `sys.stdout.write`, for example."""
@@ -92,7 +92,7 @@ def run(
 
 def prepare_folder(out: str | Path, *, notebooks: Sequence[Path]) -> Path:
     """Make the folder of executed notebooks, and see that it is not that of the lessons."""
-    folder = Path(out).absolute()
+    folder = user_path(out).absolute()
     if folder.resolve() in {path.parent.resolve() for path in notebooks}:
         raise ValueError(f"{out} holds the notebooks themselves: choose another folder")
     folder.mkdir(parents=True, exist_ok=True)

@@ -14,6 +14,8 @@ from typing import Any
 import nbformat
 from nbformat import NotebookNode
 
+from sercourse.files import user_path
+
 ROOT = Path(__file__).resolve().parents[2]
 """Folder of the repository, where the package runs from a clone."""
 
@@ -52,7 +54,7 @@ def lessons(folder: str | Path = NOTEBOOKS) -> list[Path]:
     FileNotFoundError
         If the folder holds none, as when the package was installed without the repository.
     """
-    found = sorted(Path(folder).glob("[0-9][0-9]_*.ipynb"))
+    found = sorted(user_path(folder).glob("[0-9][0-9]_*.ipynb"))
     if not found:
         raise FileNotFoundError(
             f"no lessons in {folder}: install the package from a clone of the repository "
@@ -71,12 +73,12 @@ def find(names: Iterable[str], *, folder: str | Path = NOTEBOOKS) -> list[Path]:
     LookupError
         If a number or stem is no lesson's.
     """
-    return list(dict.fromkeys(_find(name, folder=Path(folder)) for name in names))
+    return list(dict.fromkeys(_find(name, folder=user_path(folder)) for name in names))
 
 
 def _find(name: str, *, folder: Path) -> Path:
     if name.endswith(".ipynb"):
-        path = Path(name)
+        path = user_path(name)
         if not path.is_file():
             raise FileNotFoundError(f"no notebook {name}")
         return path.resolve()
@@ -195,7 +197,7 @@ def assign(
 
 def _absolute(name: str, value: Any) -> Any:
     is_path = name.endswith("_dir") and isinstance(value, str)
-    return str(Path(value).expanduser().absolute()) if is_path else value
+    return str(user_path(value).absolute()) if is_path else value
 
 
 def parse_value(text: str) -> bool | int | float | str | None:

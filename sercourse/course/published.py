@@ -30,7 +30,7 @@ from sercourse.course.execute import (
     write,
 )
 from sercourse.course.lesson import ROOT, code_cells, code_hash, is_widget, parameter_names, read
-from sercourse.files import cache_dir
+from sercourse.files import cache_dir, user_path
 
 MAX_BYTES = 400_000
 """A larger notebook is slow to review and may not be shown by code-hosting sites."""
@@ -91,7 +91,7 @@ def publish(
     FileNotFoundError
         If `corpora_dir` holds no folder.
     """
-    corpora = Path(corpora_dir).absolute()
+    corpora = user_path(corpora_dir).absolute()
     names = sorted(p.name for p in corpora.iterdir() if p.is_dir()) if corpora.is_dir() else []
     if not names:
         raise FileNotFoundError(

@@ -170,6 +170,14 @@ def _zoo(task: Task) -> Any:
     return classical.REGRESSORS if task.regression else classical.CLASSIFIERS
 
 
+def unfitted(task: Task) -> dict[str, Any]:
+    """Return each estimator of a task as it is before settings are tried."""
+    return {
+        RNN: networks.NetworkLearner(networks.rnn, networks.RNN_TRAINING, standardized=True),
+        **{name: each.make() for name, each in _zoo(task).items()},
+    }
+
+
 def candidates(task: Task, estimators: Sequence[str] | None = None) -> list[Candidate]:
     """Return the estimators of a task with every setting of their grids.
 

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from sercourse import corpora, evaluate, files, splits
+from sercourse import evaluate, files, splits
 from sercourse.experiment.dataset import Array, Dataset, EnsembleDataset
 from sercourse.experiment.folds import asked, fit_fold, make_folds, training_key
 from sercourse.experiment.target import BOTH, EMOTION, GENDER, classes, marginal
@@ -99,7 +99,8 @@ def evaluate_recipe(
         result = _stored(folder, fold, data=data)
         if result is None:
             result = _run_fold(recipe, data, fold, protocol=protocol, store=store, report=report)
-            files.write_json(_fold_file(folder, fold), result)
+            with files.keeping(store):
+                files.write_json(_fold_file(folder, fold), result)
         results.append(result)
         report(_fold_line(fold, result, data=data))
     return assembled(recipe, data, chosen, results, protocol=protocol, of=len(folds))
@@ -307,13 +308,15 @@ def _of_segments(
 
 
 def _folder(recipe: Recipe, data: Dataset, *, protocol: str, store: Path) -> Path:
-    """Return the folder of an evaluation's folds, named by all that they depend on."""
-    fingerprint = corpora.fingerprint(data.clips)
+    """Return the folder of an evaluation's folds, named by all that they depend on.
+
+    The versions of the libraries are among it: after an upgrade all folds are computed anew.
+    """
     # What the sides of a split are drawn from: a corrected speaker makes other folds.
-    sides = data.clips[["clip_id", "speaker", "group", "split"]].fillna("").to_numpy(dtype=str)
-    settings = [recipe.settings, fingerprint, protocol, list(data.emotions), sides.tolist()]
-    settings += asked(data)
-    key = files.digest(settings)
+    drawn = ["clip_id", "content", "emotion", "speaker", "group", "split"]
+    sides = data.clips[drawn].fillna("").to_numpy(dtype=str)
+    told = [recipe.key, protocol, list(data.emotions), sides.tolist(), *asked(data)]
+    key = files.digest(told)
     return store / "evaluations" / f"{recipe.name}-{data.corpus}-{protocol}-{key}"
 
 

@@ -141,13 +141,13 @@ def training_key(
     protocol: str,
     settled: Mapping[str, float] | None = None,
 ) -> list[Any]:
-    """Return what a training depends on, as JSON can hold it.
+    """Return what a training depends on, for `files.digest`.
 
     Protocols that share it, such as ``speaker+norm`` and ``speaker+enrol``, share one training.
     """
     sides = data.clips.iloc[fold.train][["clip_id", "content", "emotion", "speaker", "group"]]
     return [
-        recipe.settings,
+        recipe.key,
         _normalizes(recipe, protocol),
         _is_by_speaker(data, protocol),
         list(data.emotions),

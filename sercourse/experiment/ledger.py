@@ -50,7 +50,7 @@ class Ledger:
         """
         if folder is None:
             return cls(told)
-        folder = Path(folder)
+        folder = files.user_path(folder)
         ledger = cls(told, folder)
         files.refuse_unwritable(folder, replaces=TOLD)
         if (folder / TOLD).is_file():

@@ -26,7 +26,15 @@ from joblib import Parallel, delayed
 from numpy.typing import NDArray
 
 from sercourse import classical, corpora, evaluate, files, splits
-from sercourse.experiment.candidates import RNN, Candidate, Task, candidates, timed, validated
+from sercourse.experiment.candidates import (
+    RNN,
+    Candidate,
+    Task,
+    candidates,
+    timed,
+    unfitted,
+    validated,
+)
 from sercourse.experiment.dataset import Array, Dataset
 from sercourse.experiment.folds import inner_groups
 from sercourse.experiment.ledger import DECIMALS, Ledger, Row, candidate_row, ranked, rounded
@@ -110,7 +118,7 @@ class Plan:
 
     @property
     def told(self) -> dict[str, Any]:
-        """All of it, as JSON can hold it."""
+        """All of it, as JSON can hold it; what is long as one `key`."""
         truth = self.data.clips["emotion"].to_numpy(dtype=str)[self.fold.test]
         return {
             "corpus": self.data.corpus,
@@ -125,7 +133,15 @@ class Plan:
             "n_test": len(self.fold.test),
             "chance": round(evaluate.chance(truth), DECIMALS),
             "clips": corpora.fingerprint(self.data.clips),
+            "versions": files.versions("numpy", "scipy", "scikit-learn", "keras", "tensorflow"),
+            "key": files.digest([unfitted(self.kind), self._sides]),
         }
+
+    @property
+    def _sides(self) -> list[Any]:
+        """What is learnt from and tested on, number by number."""
+        tested = self.data.clips["clip_id"].iloc[self.fold.test].tolist()
+        return [*self.side(self.train), self.groups, *self.side(self.fold.test), tested]
 
 
 @dataclass(frozen=True, eq=False)
@@ -351,7 +367,7 @@ def read_search(folder: str | Path) -> Search:
     ValueError
         If it was cut before an estimator was tested.
     """
-    ledger = Ledger.read(Path(folder))
+    ledger = Ledger.read(files.user_path(folder))
     if not ledger.rows["finalists"]:
         raise ValueError(f"the search in {folder} was cut: run the same command to go on with it")
     kind = Task.of(ledger.told["task"], ledger.told["emotions"])

@@ -8,7 +8,6 @@ What the course's own sets measure needs no librosa and no SciPy: inference load
 from __future__ import annotations
 
 import sys
-import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -18,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sercourse import audio, augment, files
+from sercourse import audio, augment
 from sercourse.features import (
     chroma,
     excerpt_means,
@@ -31,9 +30,9 @@ from sercourse.features import (
     voice,
 )
 from sercourse.features.artefact import load_features, save_features
-from sercourse.features.by_clip import contents, features_by_clip
 from sercourse.features.changes import Change, generator
 from sercourse.features.sets import SETS, FeatureSet, librosa_set, named
+from sercourse.features.store import Store, contents
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -68,6 +67,8 @@ __all__ = [
 ]
 
 Array = NDArray[np.floating]
+
+PORTION = 64  # clips whose rows are stored together; an interruption loses none of them
 
 
 @dataclass(frozen=True, eq=False)
@@ -233,10 +234,11 @@ def feature_table(
 ) -> Features:
     """Return the features of every clip of a table; a clip that cannot be used is rejected.
 
-    The rows are kept in a cache file, whose name is a hash of the set's settings and the clips'
-    content; so clips may be renamed or moved, but a changed one is computed anew. Rejects are not
-    remembered, as their reason may have gone by the next time. The cache holds the rows as they
-    are, arrays as float32: a table must not depend on whether it was computed or read back.
+    Each row is kept in a cache as it is, by the clip's content, the set's settings and the versions
+    of the libraries that compute: clips may be renamed or moved and tables may be parts of each
+    other, but a changed clip is computed anew. What was computed until an interruption is kept.
+    Rejects are not remembered, as their reason may have gone by the next time. A cache that cannot
+    be written to is a warning, `files.NotKept`.
 
     Parameters
     ----------
@@ -251,7 +253,7 @@ def feature_table(
     progress : bool
         Show a bar on stderr if it takes longer than a second.
     cache : path, optional
-        Folder of cached tables; ``files.cache_dir() / "features"`` unless given.
+        Folder of the cache; ``files.cache_dir() / "features"`` unless given.
 
     Returns
     -------
@@ -262,41 +264,61 @@ def feature_table(
     ------
     ValueError
         If a column is missing.
-    OSError
-        If the cache cannot be written.
     """
     missing = [name for name in ("clip_id", "path") if name not in clips.columns]
     if missing:
         raise ValueError(f"the clip table has no column {missing[0]!r}: make it with corpora.scan")
-    file = _cache_file(clips, feature_set=feature_set, folder=cache)
-    X, known = _load(file, feature_set=feature_set, n_clips=len(clips))
+    store = _store(clips, feature_set=feature_set, cache=cache)
+    X = np.zeros((len(clips), *feature_set.row_shape), dtype=feature_set.dtype)
+    known = np.zeros(len(clips), dtype=bool) if store is None else store.read(X)
     todo = np.flatnonzero(~known)
     parts = _parts(clips.iloc[todo])
     reasons: list[tuple[str, str]] = []
+    fresh: list[int] = []
     outcomes = _rows(parts, feature_set=feature_set, n_jobs=n_jobs, progress=progress)
-    for position, part, outcome in zip(todo, parts, outcomes, strict=True):
-        if outcome.row is None:
-            reasons.append((part.path, outcome.reason))
-        else:
+    try:
+        for position, part, outcome in zip(todo.tolist(), parts, outcomes, strict=True):
+            if outcome.row is None:
+                reasons.append((part.path, outcome.reason))
+                continue
             X[position], known[position] = outcome.row, True
-    if file is not None and known[todo].any():
-        _save(file, X=X, known=known, feature_set=feature_set)
+            fresh.append(position)
+            if store is not None and len(fresh) >= PORTION:
+                store.write(X, fresh)
+                fresh = []
+    finally:
+        if store is not None and fresh:
+            store.write(X, fresh)
     clip_id = clips["clip_id"].to_numpy(dtype=str)[known]
     return Features(_kept(X, known), feature_set.names, clip_id, _rejects(reasons))
+
+
+def features_by_clip(clips: pd.DataFrame, **settings: Any) -> Features:
+    """Return what `feature_table` does; clips whose content is not known are read to hash them."""
+    return feature_table(clips.assign(content=contents(clips)), **settings)
 
 
 def is_cached(
     clips: pd.DataFrame, *, feature_set: FeatureSet, cache: str | Path | None = None
 ) -> bool:
-    """Return whether `feature_table` finds rows of these clips, so that it will be quick.
+    """Return whether `feature_table` finds nearly all rows of these clips, so that it is quick.
 
     Parameters
     ----------
     clips, feature_set, cache
         As in `feature_table`.
     """
-    file = _cache_file(clips, feature_set=feature_set, folder=cache)
-    return file is not None and file.exists()
+    store = _store(clips, feature_set=feature_set, cache=cache)
+    return store is not None and store.count() > 0.9 * len(clips)  # rejects are not stored
+
+
+def _store(
+    clips: pd.DataFrame, *, feature_set: FeatureSet, cache: str | Path | None
+) -> Store | None:
+    """Return where the rows are kept; None if the clips' content is not known."""
+    if "content" not in clips.columns or clips["content"].isna().any():
+        return None
+    return Store.of(feature_set, contents(clips), folder=cache)
 
 
 @dataclass(frozen=True)
@@ -349,6 +371,8 @@ def _rows(
     parts: Sequence[_Part], *, feature_set: FeatureSet, n_jobs: int, progress: bool
 ) -> Iterator[_Outcome]:
     """Yield the outcome of each clip in turn, so that no second table of them is ever held."""
+    if not parts:
+        return
     from threadpoolctl import threadpool_limits
     from tqdm import tqdm
 
@@ -392,36 +416,3 @@ def _rejects(reasons: Sequence[tuple[str, str]]) -> pd.DataFrame:
     import pandas as pd
 
     return pd.DataFrame(reasons, columns=["path", "reason"], dtype="string")
-
-
-def _cache_file(
-    clips: pd.DataFrame, *, feature_set: FeatureSet, folder: str | Path | None
-) -> Path | None:
-    """Return where the table is cached; None if the clips' content is not known."""
-    if "content" not in clips.columns or clips["content"].isna().any():
-        return None
-    key = files.digest([feature_set.settings, [str(each) for each in clips["content"]]])
-    parent = files.cache_dir() / "features" if folder is None else Path(folder)
-    # A colon cannot be in the name of a file on every system.
-    return parent / f"{feature_set.name.replace(':', '-')}-{key}.npz"
-
-
-def _load(
-    file: Path | None, *, feature_set: FeatureSet, n_clips: int
-) -> tuple[Array, NDArray[np.bool_]]:
-    """Return the cached rows and which of them are known: none without a readable cache."""
-    shape = (n_clips, *feature_set.row_shape)
-    if file is not None and file.exists():
-        try:
-            with np.load(file, allow_pickle=False) as stored:
-                X, known, names = stored["X"], stored["known"], stored["names"]
-            if X.shape == shape and tuple(names) == feature_set.names:
-                return X.astype(feature_set.dtype, copy=False), known
-        except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile):
-            pass  # a damaged cache is made anew
-    return np.zeros(shape, dtype=feature_set.dtype), np.zeros(n_clips, dtype=bool)
-
-
-def _save(file: Path, *, X: Array, known: NDArray[np.bool_], feature_set: FeatureSet) -> None:
-    with files.atomic_path(file) as temporary:
-        np.savez(temporary, X=X, known=known, names=np.array(feature_set.names))

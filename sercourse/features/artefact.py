@@ -72,12 +72,12 @@ def save_features(
             f"{len(feature_set.names)} of the set {feature_set.name!r}: give the set that made it"
         )
     X = _stored_as(features.X, dtype)
-    file = Path(path)
-    if file.suffix != ".npz":  # as np.savez does
+    file = files.user_path(path)
+    if file.suffix != ".npz" and not files.is_stream(file):  # as np.savez does
         file = file.with_name(f"{file.name}.npz")
-    with files.atomic_path(file) as temporary:
+    with files.atomic_path(file) as temporary, temporary.open("wb") as stream:
         np.savez(
-            temporary,
+            stream,
             X=X,
             feature_names=_text(features.names),
             clip_id=_text(features.clip_id),
@@ -114,14 +114,15 @@ def load_features(path: str | Path, *, feature_set: FeatureSet, fingerprint: str
         If the file is damaged, or was made with other settings or from other clips.
     """
     # The table comes last: what is refused need not be read.
-    stored = _arrays(Path(path), _LABELS)
+    path = files.user_path(path)
+    stored = _arrays(path, _LABELS)
     _require_settings(path, json.loads(str(stored["settings"])), wanted=feature_set.settings)
     if str(stored["fingerprint"]) != fingerprint:
         raise ValueError(
             f"{path}: was made from other clips or labels (fingerprint {stored['fingerprint']}, "
             f"{fingerprint} is wanted): {_ANEW}"
         )
-    X = _arrays(Path(path), ("X",))["X"]
+    X = _arrays(path, ("X",))["X"]
     if tuple(stored["feature_names"]) != feature_set.names or X.shape != (
         len(stored["clip_id"]),
         *feature_set.row_shape,

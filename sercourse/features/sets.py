@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sercourse import files
 from sercourse.features import (
     cepstra,
     excerpt_means,
@@ -100,7 +101,7 @@ class FeatureSet:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What the numbers depend on, as JSON can hold it: for bundles and the keys of caches."""
+        """What the numbers depend on, as JSON can hold it: for bundles."""
         # What later versions added is told only where it is used: older bundles do not know of it.
         shape = {"shape": list(self.shape)} if self.shape else {}
         noise = {"noise": list(self.noise), "draw": self.draw} if self.noise else {}
@@ -115,6 +116,19 @@ class FeatureSet:
             **noise,
             **changes,
         }
+
+    @property
+    def key(self) -> list[Any]:
+        """`settings`, and what they leave out: for the keys of what is stored, see `files.digest`.
+
+        Other versions of the libraries that compute may give other numbers.
+        """
+        return [
+            self.settings,
+            self.names,
+            self.function,
+            files.versions("numpy", "scipy", "librosa", "soundfile", "soxr"),
+        ]
 
 
 def _short_term_statistics(y: NDArray[Any], *, sr: int) -> Array:

@@ -15,7 +15,7 @@ import numpy as np
 import soxr
 from numpy.typing import NDArray
 
-from sercourse import audio
+from sercourse import audio, files
 from sercourse.live import microphones
 
 BLOCK_SECONDS = 0.1
@@ -125,7 +125,7 @@ class FileSource:
 def _as_file(recording: str | Path | bytes) -> Iterator[Path]:
     """Give bytes a file for as long as they are read: ffmpeg, for one, needs it."""
     if not isinstance(recording, bytes):
-        yield Path(recording)
+        yield files.user_path(recording)
         return
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "recording"

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sercourse import files
 from sercourse.networks import export
 from sercourse.networks.backend import precision, refuse_unknown_precision, set_seed
 from sercourse.networks.training import (
@@ -114,17 +115,23 @@ class NetworkLearner:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """All that results depend on, as JSON can hold it."""
+        """What a bundle tells of it, as JSON can hold it."""
         return {
             "network": self.build.__name__,
             "training": self.training.settings,
             "augmentation": self.augment.__name__ if self.augment else None,
             "members": self.members,
-            # What later versions added is told only where it is used: results are stored by it.
+            # What later versions added is told only where it is used: bundles are known by it.
             **({"options": dict(self.options)} if self.options else {}),
             **({"standardized": True} if self.standardized else {}),
             **({"heads": list(self.heads)} if self.heads else {}),
         }
+
+    @property
+    def key(self) -> list[Any]:
+        """All that results depend on, for `files.digest`: the code of its own functions too."""
+        functions = [self.build, self.augment]
+        return [self.settings, functions, files.versions("keras", "tensorflow", "numpy")]
 
     def seeded(self, seed: int) -> NetworkLearner:
         """Return the same with another seed."""

@@ -186,8 +186,13 @@ class SegmentLearner:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """All that results depend on, as JSON can hold it."""
+        """What a bundle tells of it, as JSON can hold it."""
         return {**self.network.settings, "absent_segments": self.floor}
+
+    @property
+    def key(self) -> list[Any]:
+        """All that results depend on, for `files.digest`."""
+        return [self.floor, self.network.key]
 
     def seeded(self, seed: int) -> SegmentLearner:
         """Return the same with another seed."""

@@ -446,8 +446,11 @@ def _save_checkpoint(model: keras.Model, progress: Progress, folder: Path | None
     }
     numbers |= {f"kept_{i}": each for i, each in enumerate(progress.kept)}
     told = {"epoch": progress.epoch, "history": progress.history, "best": progress.best}
-    folder.mkdir(parents=True, exist_ok=True)
-    with files.atomic_path(folder / CHECKPOINT) as temporary, temporary.open("wb") as stream:
+    with (
+        files.keeping(folder),
+        files.atomic_path(folder / CHECKPOINT) as temporary,
+        temporary.open("wb") as stream,
+    ):
         # Given a name, np.savez would add a suffix to it.
         np.savez(stream, progress=np.array(json.dumps(told)), **numbers)
 

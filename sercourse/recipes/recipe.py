@@ -49,7 +49,11 @@ class Learner(Protocol):
 
     @property
     def settings(self) -> dict[str, Any]:
-        """All that results depend on, as JSON can hold it."""
+        """What a bundle tells of it, as JSON can hold it."""
+
+    @property
+    def key(self) -> list[Any]:
+        """All that results depend on, versions of libraries too, for `files.digest`."""
 
     def fit(
         self,
@@ -138,7 +142,7 @@ class Recipe:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """All that results depend on, as JSON can hold it."""
+        """What a bundle tells of it, as JSON can hold it."""
         noise = {"noisy_copies": self.noisy_copies, "snr": list(self.snr)}
         changes = {"changes": [[each.settings for each in copy] for copy in self.changes]}
         return {
@@ -150,6 +154,16 @@ class Recipe:
             **(changes if self.changes else {}),
             **self.learner.settings,
         }
+
+    @property
+    def key(self) -> list[Any]:
+        """All that results depend on, for the keys of what is stored, see `files.digest`.
+
+        That is more than `settings`, by which shipped bundles are known: every parameter of the
+        model and the versions of the libraries that compute. So what was stored under another
+        version of a library is computed anew, and never mixed with folds of this one.
+        """
+        return [self.settings, self.features.key, self.learner.key]
 
 
 @dataclass(frozen=True)
@@ -174,7 +188,7 @@ class Ensemble:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """All that results depend on, as JSON can hold it."""
+        """What a bundle tells of it, as JSON can hold it."""
         return {"name": self.name, "members": [each.settings for each in self.members]}
 
 

@@ -111,7 +111,7 @@ class Recorder(anywidget.AnyWidget):
         OSError
             If the file cannot be written.
         """
-        path = Path(path)
+        path = files.user_path(path)
         if path.suffix.lower() != ".wav":
             raise ValueError(f"{path}: a recording is a WAV file: give a name that ends in .wav")
         recorded = self._recorded()
