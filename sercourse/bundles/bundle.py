@@ -63,7 +63,8 @@ class Bundle:
     info : mapping
         Content of `bundle.json`.
     members : tuple of Member
-        The models whose probabilities are averaged: their geometric mean.
+        The models whose probabilities are averaged: their geometric mean, which is calibrated by
+        the `temperature` of `info`.
     emotions : tuple of str or None
         The only ones that may be answered; None for all that it knows.
     """
@@ -175,7 +176,12 @@ class Bundle:
                 "given: give what each member measures"
             )
         answers = [each.predict_proba(x) for each, x in zip(self.members, X, strict=True)]
-        p = answers[0] if len(answers) == 1 else evaluate.geometric_mean(np.stack(answers))
+        temperature = float(self.info.get("temperature", 1.0))
+        p = (
+            answers[0]
+            if len(answers) == 1
+            else evaluate.geometric_mean(np.stack(answers), temperature=temperature)
+        )
         if self.emotions is None:
             return p
         known = tuple(self.info["labels"])

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 from sercourse.experiment.cost import Cost, cost, milliseconds
-from sercourse.experiment.dataset import Dataset, EnsembleDataset, choose, outline, prepare
+from sercourse.experiment.dataset import (
+    Dataset,
+    EnsembleDataset,
+    by_member,
+    choose,
+    outline,
+    prepare,
+)
 from sercourse.experiment.evaluation import (
     FROM_TRAINING,
     Evaluation,
     average,
+    calibrated,
     evaluate_recipe,
     stored,
 )
-from sercourse.experiment.final import save_fitted, train
+from sercourse.experiment.final import save_fitted, settled_by_folds, train
 from sercourse.experiment.folds import fit_fold, inner_groups, make_folds
 from sercourse.experiment.gender import train_gender
 from sercourse.experiment.reading import Known, known, shipped
@@ -30,6 +38,8 @@ __all__ = [
     "Search",
     "against_size",
     "average",
+    "by_member",
+    "calibrated",
     "choose",
     "cost",
     "evaluate_recipe",
@@ -44,6 +54,7 @@ __all__ = [
     "read_search",
     "run_search",
     "save_fitted",
+    "settled_by_folds",
     "shipped",
     "stored",
     "train",

@@ -17,7 +17,7 @@ import pandas as pd
 import sercourse
 from sercourse import bundles, corpora, files, labels, normalize
 from sercourse.experiment.card import model_card
-from sercourse.experiment.dataset import Array, Dataset, EnsembleDataset
+from sercourse.experiment.dataset import Array, Dataset, EnsembleDataset, by_member
 from sercourse.experiment.evaluation import DECIMALS, Evaluation
 from sercourse.experiment.folds import fit_fold, training_key
 from sercourse.experiment.target import EMOTION
@@ -73,12 +73,12 @@ def train(
     store = files.cache_dir() if store is None else store
     contents: dict[str, bytes | str] = {}
     members = []
-    for member, part in _members(recipe, data):
+    for member, part in by_member(recipe, data):
         names = bundles.member_files(
             member.name if isinstance(recipe, Ensemble) else None,
             enrols=member.normalized and part.has_voices,
         )
-        settled = _settled(evaluations, member)
+        settled = settled_by_folds(evaluations, member)
         made = _trained(member, part, names=names, settled=settled, store=store, report=report)
         if isinstance(recipe, Ensemble):  # its networks can go on training from their own bundles
             made = {name: each for name, each in made.items() if not name.endswith(".keras")}
@@ -118,7 +118,7 @@ def save_fitted(
     contents: dict[str, bytes | str] = {}
     members = []
     ensemble = isinstance(recipe, Ensemble)
-    for (member, part), model in zip(_members(recipe, data), models, strict=True):
+    for (member, part), model in zip(by_member(recipe, data), models, strict=True):
         names = bundles.member_files(member.name if ensemble else None, enrols=False)
         contents |= _named(exported(model, part.X), names["model"], with_keras=not ensemble)
         members.append({**member_info(member), "files": names})
@@ -139,6 +139,8 @@ def _save(
 ) -> Path:
     """Add what explains the models, and write the bundle."""
     info = _bundle_info(recipe, data, members=members, name=folder.name)
+    if isinstance(recipe, Ensemble):
+        info |= settled_by_folds(evaluations, recipe) or {}  # the temperature
     metrics = {
         "recipe": recipe.name,
         "corpus": info["corpus"]["name"],
@@ -152,17 +154,9 @@ def _save(
     return bundles.save(folder, info=info, contents=contents)
 
 
-def _members(
-    recipe: Recipe | Ensemble, data: Dataset | EnsembleDataset
-) -> list[tuple[Recipe, Dataset]]:
-    if isinstance(recipe, Ensemble):
-        assert isinstance(data, EnsembleDataset)
-        return list(zip(recipe.members, data.parts, strict=True))
-    assert isinstance(data, Dataset)
-    return [(recipe, data)]
-
-
-def _settled(evaluations: Sequence[Evaluation], recipe: Recipe) -> dict[str, float] | None:
+def settled_by_folds(
+    evaluations: Sequence[Evaluation], recipe: Recipe | Ensemble
+) -> dict[str, float] | None:
     """Return the median of what the folds of the first evaluation found; None if they did not."""
     folds = evaluations[0].settled.get(recipe.name, []) if evaluations else []
     if not folds:
@@ -285,7 +279,7 @@ def _bundle_info(
 ) -> dict[str, Any]:
     packages = {
         *VERSIONED,
-        *(p for member, _ in _members(recipe, data) for p in member.learner.packages),
+        *(p for member, _ in by_member(recipe, data) for p in member.learner.packages),
     }
     return {
         "name": name,
