@@ -121,7 +121,7 @@ class EmotionRecognizer(ClassifierMixin, BaseEstimator):
         recipe = self._recipe(chosen)
         self.data_, self.rejects_ = self._prepared(recipe, chosen)
         self.classes_ = np.array(self.data_.emotions)
-        self.recipe_ = recipe
+        self.recipe_: Any = recipe
         self.evaluations_: list[experiment.Evaluation] = []
         self._bundle: bundles.Bundle | None = None
         self.models_ = tuple(
@@ -348,8 +348,8 @@ class EmotionRecognizer(ClassifierMixin, BaseEstimator):
         answers = [model.predict_proba(X) for model, X in zip(self.models_, rows, strict=True)]
         if len(answers) == 1:
             return answers[0]
-        settled = experiment.settled_by_folds(self.evaluations_, self.recipe_) or {}
-        return evaluate.geometric_mean(np.stack(answers), **settled)
+        temperature = experiment.temperatures(self.evaluations_, self.recipe_).get("model", 1.0)
+        return evaluate.geometric_mean(np.stack(answers), temperature=temperature)
 
     def _as_bundle(self) -> bundles.Bundle:
         """Return the model as inference runs it; saved for a moment if it is not."""

@@ -20,6 +20,7 @@ from sercourse.bundles.reading import read_json
 from sercourse.features import short_term
 
 PART_SECONDS = 4.0
+UNKNOWN_VOICE = "unknown"  # where the model of voices is not sure enough
 BATCH = 32  # windows of a recording that are judged in one run of the model
 
 
@@ -39,9 +40,10 @@ class Prediction:
     warnings : tuple of str
         What makes the answer doubtful, such as a clipped recording.
     gender : str or None
-        Whether the voice sounds ``female`` or ``male``; None where the model does not know.
+        Whether the voice sounds ``female`` or ``male``; ``unknown`` where that is not sure enough,
+        None where the bundle has no model for it.
     gender_probabilities : dict of str to float
-        Of both; empty where the model does not know.
+        Of both; empty where the bundle has no model for it.
     """
 
     path: str
@@ -176,16 +178,20 @@ class Bundle:
                 "given: give what each member measures"
             )
         answers = [each.predict_proba(x) for each, x in zip(self.members, X, strict=True)]
-        temperature = float(self.info.get("temperature", 1.0))
-        p = (
-            answers[0]
-            if len(answers) == 1
-            else evaluate.geometric_mean(np.stack(answers), temperature=temperature)
-        )
+        p = answers[0]
+        if len(answers) > 1:
+            p = evaluate.geometric_mean(np.stack(answers), temperature=self._temperature)
         if self.emotions is None:
             return p
         known = tuple(self.info["labels"])
         return renormalized(p[:, [known.index(emotion) for emotion in self.emotions]])
+
+    @property
+    def _temperature(self) -> float:
+        """What the mean of the members is calibrated by; enrolled voices may have their own."""
+        told = self.info.get("temperature", {})
+        kind = "enrolled" if any(each.voice is not None for each in self.members) else "model"
+        return float(told.get(kind, told.get("model", 1.0)))
 
     def predict(self, y: NDArray[Any], *, sr: int) -> dict[str, float]:
         """Return the probability of each emotion in a signal.
@@ -251,7 +257,7 @@ class Bundle:
             probabilities,
             len(y) / self.sample_rate,
             warnings,
-            _likeliest(genders) if genders else None,
+            self._voice(genders),
             genders,
         )
 
@@ -441,6 +447,14 @@ class Bundle:
         X = next(known, None)
         probabilities = model.predict_proba(self._rows_of(model, parts) if X is None else X)
         return dict(zip(model.info["labels"], probabilities.mean(axis=0).tolist(), strict=True))
+
+    def _voice(self, probabilities: Mapping[str, float]) -> str | None:
+        """Return the gender that is sure enough, ``unknown``, or None if nothing tells it."""
+        if not probabilities:
+            return None
+        gender = _likeliest(probabilities)
+        sure_from = float(self.info["gender"].get("threshold", 0.0))
+        return gender if probabilities[gender] >= sure_from else UNKNOWN_VOICE
 
     def _measures_the_same(self, member: Member) -> bool:
         """Whether a member measures what the model of voices needs."""

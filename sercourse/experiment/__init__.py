@@ -19,9 +19,9 @@ from sercourse.experiment.evaluation import (
     evaluate_recipe,
     stored,
 )
-from sercourse.experiment.final import save_fitted, settled_by_folds, train
+from sercourse.experiment.final import save_fitted, temperatures, train
 from sercourse.experiment.folds import fit_fold, inner_groups, make_folds
-from sercourse.experiment.gender import train_gender
+from sercourse.experiment.gender import gender_figures, train_gender
 from sercourse.experiment.reading import Known, known, shipped
 from sercourse.experiment.search import Plan, Search, against_size, read_search, run_search
 from sercourse.experiment.target import TARGETS, marginal
@@ -44,6 +44,7 @@ __all__ = [
     "cost",
     "evaluate_recipe",
     "fit_fold",
+    "gender_figures",
     "inner_groups",
     "known",
     "make_folds",
@@ -54,9 +55,9 @@ __all__ = [
     "read_search",
     "run_search",
     "save_fitted",
-    "settled_by_folds",
     "shipped",
     "stored",
+    "temperatures",
     "train",
     "train_gender",
 ]

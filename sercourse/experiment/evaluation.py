@@ -315,7 +315,7 @@ def calibrated(
     stays as it is.
     """
     columns = [f"p_{label}" for label in labels]
-    P, temperatures = predictions[columns].to_numpy(dtype=float), {}
+    P, temperatures = predictions[columns].to_numpy(dtype=float, copy=True), {}
     for fold in predictions["fold"].unique():
         own = predictions["fold"].eq(fold)
         # The seeds of `random` draw their clips anew: those of this fold tell it nothing.

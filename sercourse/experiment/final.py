@@ -18,8 +18,9 @@ import sercourse
 from sercourse import bundles, corpora, files, labels, normalize
 from sercourse.experiment.card import model_card
 from sercourse.experiment.dataset import Array, Dataset, EnsembleDataset, by_member
-from sercourse.experiment.evaluation import DECIMALS, Evaluation
+from sercourse.experiment.evaluation import DECIMALS, ENROLLED, Evaluation
 from sercourse.experiment.folds import fit_fold, training_key
+from sercourse.experiment.selection import selection
 from sercourse.experiment.target import EMOTION
 from sercourse.recipes import Ensemble, Model, Recipe, Report
 
@@ -78,7 +79,7 @@ def train(
             member.name if isinstance(recipe, Ensemble) else None,
             enrols=member.normalized and part.has_voices,
         )
-        settled = settled_by_folds(evaluations, member)
+        settled = _settled(evaluations, member)
         made = _trained(member, part, names=names, settled=settled, store=store, report=report)
         if isinstance(recipe, Ensemble):  # its networks can go on training from their own bundles
             made = {name: each for name, each in made.items() if not name.endswith(".keras")}
@@ -140,12 +141,14 @@ def _save(
     """Add what explains the models, and write the bundle."""
     info = _bundle_info(recipe, data, members=members, name=folder.name)
     if isinstance(recipe, Ensemble):
-        info |= settled_by_folds(evaluations, recipe) or {}  # the temperature
+        info["temperature"] = temperatures(evaluations, recipe)
     metrics = {
         "recipe": recipe.name,
         "corpus": info["corpus"]["name"],
         "protocols": [each.metrics for each in evaluations],
     }
+    if known := selection(recipe.name, data):
+        metrics["selection"] = known
     contents |= {
         "metrics.json": json.dumps(metrics, indent=1) + "\n",
         "predictions.csv": _predictions_csv(evaluations),
@@ -154,7 +157,20 @@ def _save(
     return bundles.save(folder, info=info, contents=contents)
 
 
-def settled_by_folds(
+def temperatures(evaluations: Sequence[Evaluation], ensemble: Ensemble) -> dict[str, float]:
+    """Return what calibrates an ensemble, for any voice (`model`) and for `enrolled` ones.
+
+    It is what the first evaluation of either found; nothing where there is none.
+    """
+    found: dict[str, float] = {}
+    for each in evaluations:
+        kind = "enrolled" if each.metrics["protocol"] == ENROLLED else "model"
+        if settled := _settled([each], ensemble):
+            found.setdefault(kind, settled["temperature"])
+    return found
+
+
+def _settled(
     evaluations: Sequence[Evaluation], recipe: Recipe | Ensemble
 ) -> dict[str, float] | None:
     """Return the median of what the folds of the first evaluation found; None if they did not."""
