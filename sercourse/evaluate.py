@@ -173,8 +173,7 @@ def speaker_interval(
     References
     ----------
     Efron and Tibshirani, "An Introduction to the Bootstrap", 1993, chapter 13,
-    doi:10.1201/9780429246593; Student, "The probable error of a mean", 1908, doi:10.2307/2331554;
-    for speakers with different numbers of clips, Cochran, "Sampling Techniques", 1977, chapter 6.
+    doi:10.1201/9780429246593; Student, "The probable error of a mean", 1908, doi:10.2307/2331554.
 
     Examples
     --------
@@ -201,16 +200,13 @@ def interval_method(n_speakers: int) -> str:
 
 
 def _student(hits: NDArray[Any], sizes: NDArray[Any], *, level: float) -> tuple[float, float]:
-    """Return Student's interval of a ratio of sums over speakers."""
+    """Return Student's interval around the mean over clips, by how far speakers' means spread."""
     from scipy import stats
 
-    n = len(hits)
-    if n < 2:
+    if len(hits) < 2:
         return float("nan"), float("nan")
-    mean = hits.sum() / sizes.sum()
-    residuals = (hits - mean * sizes) / sizes.mean()
-    error = np.sqrt(np.sum(residuals**2) / (n - 1) / n)
-    reach = float(stats.t.ppf((1 + level) / 2, n - 1) * error)
+    mean, spread = hits.sum() / sizes.sum(), stats.sem(hits / sizes)
+    reach = float(stats.t.ppf((1 + level) / 2, len(hits) - 1) * spread)
     return float(mean) - reach, float(mean) + reach
 
 

@@ -99,7 +99,7 @@ def evaluate_recipe(
     if protocol != ENROLLED:
         return found
     report(f"{PLAIN}, to compare with")
-    return _compared(found, _evaluate(recipe, data, protocol=PLAIN, **settings), data)
+    return compared(found, _evaluate(recipe, data, protocol=PLAIN, **settings), data)
 
 
 def _evaluate(
@@ -139,7 +139,7 @@ def _evaluate_member(
     return assembled(recipe, data, chosen, results, protocol=protocol, of=len(folds))
 
 
-def _compared(enrolled: Evaluation, plain: Evaluation | None, data: Any) -> Evaluation:
+def compared(enrolled: Evaluation, plain: Evaluation | None, data: Any) -> Evaluation:
     """Set beside a figure of enrolled voices that of the same clips without enrolment."""
     if plain is None or len(plain.metrics["folds"]) < len(enrolled.metrics["folds"]):
         return enrolled
@@ -181,7 +181,7 @@ def stored(
     if protocol != ENROLLED or found is None:
         return found
     plain = _stored_folds(recipe, data, protocol=PLAIN, seeds=seeds, store=store)
-    return _compared(found, plain, data)
+    return compared(found, plain, data)
 
 
 def _stored_folds(
