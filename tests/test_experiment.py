@@ -207,7 +207,7 @@ def test_an_ensemble_is_calibrated_on_the_other_folds() -> None:
     told = told.assign(truth=truth, fold=np.repeat(["fold 1", "fold 2", "fold 3"], 200))
     told = told.assign(clip_id=[f"c{k}" for k in range(n)])
     found, temperatures = experiment.calibrated(told, labels=labels)
-    P, before = found.filter(like="p_").to_numpy(), told.filter(like="p_").to_numpy()
+    P, before = found.filter(regex="^p_").to_numpy(), told.filter(regex="^p_").to_numpy()
     np.testing.assert_array_equal(P.argmax(axis=1), before.argmax(axis=1))
     right = np.asarray(labels)[P.argmax(axis=1)] == truth
     assert evaluate.calibration_error(P, right) < 0.5 * evaluate.calibration_error(before, right)

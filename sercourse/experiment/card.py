@@ -31,7 +31,7 @@ and not for decisions about anyone.
 
 ## Results
 
-{_results(metrics)}
+{_results(metrics, n_members=len(recipe.members) if isinstance(recipe, Ensemble) else 1)}
 
 ## Limits
 
@@ -42,7 +42,7 @@ calibration error above, the mean distance of certainty and accuracy, is that of
 """
 
 
-def _results(metrics: Mapping[str, Any]) -> str:
+def _results(metrics: Mapping[str, Any], *, n_members: int) -> str:
     """Return the section of results, as Markdown."""
     entries: Sequence[Mapping[str, Any]] = metrics["protocols"]
     if not entries:
@@ -54,7 +54,7 @@ def _results(metrics: Mapping[str, Any]) -> str:
     table = "\n".join([f"| {' | '.join(columns)} |", "|---" * len(columns) + "|", *rows])
     methods = dict.fromkeys(METHODS[e["interval"]] for e in entries if e.get("interval"))
     how = f" ({', '.join(methods)})" if methods else ""
-    notes = [note for entry in entries for note in _notes(entry)]
+    notes = [note for entry in entries for note in _notes(entry, n_members=n_members)]
     notes += _selection(metrics.get("selection"))
     listed = "\n".join(f"- {note}" for note in dict.fromkeys(notes))
     return f"""{table}
@@ -66,11 +66,10 @@ speakers{how}; after ±: standard deviations over seeds or folds. Every figure c
 {f"{chr(10)}{listed}{chr(10)}" if listed else ""}""".rstrip("\n")
 
 
-def _notes(entry: Mapping[str, Any]) -> list[str]:
+def _notes(entry: Mapping[str, Any], *, n_members: int) -> list[str]:
     """Return what a reader has to know of an entry beside its figures."""
     notes = []
-    members = str(entry["recipe"]).split("+")
-    if entry.get("normalized") is not None and len(entry["normalized"]) < len(members):
+    if len(entry.get("normalized", [])) < n_members and "normalized" in entry:
         notes.append(
             "In `speaker+norm` and `speaker+enrol` the voice is taken out of the features of "
             f"{', '.join(f'`{name}`' for name in entry['normalized']) or 'no member'} only."
@@ -96,7 +95,8 @@ def _selection(told: Mapping[str, Any] | None) -> list[str]:
     if not told:
         return []
     return [
-        f"Candidates that had been scored on these test folds before: {told['candidates_before']}.",
+        "Candidates that had been scored on these test folds before: "
+        f"{told['candidates_before']} at least.",
         f"Set by hand: {told['by_hand']}.",
         f"Untouched by such choices: {told['untouched']}.",
     ]
@@ -118,7 +118,7 @@ def with_gender(card: str, told: Mapping[str, Any], *, title: str) -> str:
                 f" Nobody says whose voices those of\n{other['corpus']} are: there an answer is "
                 "right if it is that for most clips of the speaker."
             )
-    table = "\n".join(rows)
+    table, known = "\n".join(rows), " ".join(_selection(told.get("selection")))
     share, worst = min((part["accuracy"], name) for name, part in told["by_emotion"].items())
     return f"""{before}
 ## Female or male
@@ -135,7 +135,7 @@ the models tested had not heard. Every figure comes from `gender-predictions.csv
 The first row with its 95 % interval over speakers: {_accuracy(entry)}; calibration error
 {entry["ece"]:.3f}; worst emotion: {worst}, {share:.1%}. Noise, rooms and bands are of the kinds
 that it was trained with.{note}
-Expect less of voices, languages, ages and microphones that are in no row.
+Expect less of voices, languages, ages and microphones that are in no row. {known}
 
 It hears pitch and the length of the vocal tract, in adults who were labelled one way or the other.
 It cannot say who somebody is or how they see themselves; it has met no child and no voice that lies

@@ -19,6 +19,7 @@ from sercourse.experiment.dataset import Dataset
 from sercourse.experiment.evaluation import DECIMALS
 from sercourse.experiment.final import exported, member_info
 from sercourse.experiment.folds import fit_fold, make_folds
+from sercourse.experiment.selection import selection
 from sercourse.experiment.target import GENDER
 from sercourse.labels import GENDERS
 from sercourse.recipes import Model, Recipe, Report
@@ -81,6 +82,8 @@ def train_gender(
             [predictions, _elsewhere(recipe, model, elsewhere)], ignore_index=True
         )
     told = {"recipe": recipe.name, "corpus": data.corpus, **gender_figures(predictions)}
+    if known := selection(recipe.name, data):
+        told["selection"] = known
     contents: dict[str, Any] = {
         name: (bundle.folder / name).read_bytes() for name in bundle.info["files"]
     }
