@@ -300,10 +300,8 @@ def _train_gender(args: argparse.Namespace) -> int:
     experiment.train_gender(folder, recipe, data, elsewhere=elsewhere, report=text.say)
     found = bundles.load(folder).metrics["gender"]
     for name, part in found["conditions"].items():
-        print(
-            f"{name}: {part['accuracy']:.1%} right; sure of {part['coverage']:.1%}, of which "
-            f"{part['accuracy_sure']:.1%} right"
-        )
+        sure = f", of which {part['accuracy_sure']:.1%} right" if part["coverage"] else ""
+        print(f"{name}: {part['accuracy']:.1%} right; sure of {part['coverage']:.1%}{sure}")
     print(f"saved {folder}: sercourse predict FILE --model {folder}")
     return 0
 

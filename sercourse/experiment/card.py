@@ -146,7 +146,7 @@ between, and may take each for one of the two. Do not use it to address, sort or
 
 def _gender_row(corpus: str, condition: str, part: Mapping[str, Any]) -> str:
     figures = (part["accuracy"], part["coverage"], part["accuracy_sure"])
-    cells = [f"{value:.1%}".removesuffix("%") for value in figures]
+    cells = ["" if value is None else f"{value:.1%}".removesuffix("%") for value in figures]
     return f"| {corpus}, {condition} | {' | '.join(cells)} |"
 
 

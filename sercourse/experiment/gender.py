@@ -112,7 +112,8 @@ def gender_figures(predictions: pd.DataFrame) -> dict[str, Any]:
         `threshold`: below which probability an answer is "unknown". Reported answers of a fold
         follow the threshold that the other folds found. `protocols`: what `evaluate.summarize`
         says of the clips as recorded. `conditions`, `by_emotion` (as recorded) and `elsewhere`:
-        `accuracy` of all answers, `coverage`, the share that is sure enough, and `accuracy_sure`.
+        `accuracy` of all answers, `coverage`, the share that is sure enough, and `accuracy_sure`
+        (None where none is).
     """
     own = predictions[predictions["protocol"].ne(ELSEWHERE)]
     thresholds = {fold: _threshold(own[own["fold"].ne(fold)]) for fold in own["fold"].unique()}
@@ -147,7 +148,9 @@ def _by(rows: pd.DataFrame, column: str) -> dict[str, dict[str, Any]]:
             "n_scored": len(part),
             "accuracy": float(part["right"].mean()),
             "coverage": float(part["sure"].mean()),
-            "accuracy_sure": float(part.loc[part["sure"], "right"].mean()),
+            "accuracy_sure": (
+                float(part.loc[part["sure"], "right"].mean()) if part["sure"].any() else None
+            ),
         }
         for name, part in rows.groupby(column, sort=False)
     }
@@ -155,7 +158,7 @@ def _by(rows: pd.DataFrame, column: str) -> dict[str, dict[str, Any]]:
 
 def _right(rows: pd.DataFrame) -> pd.Series:
     said = np.asarray(GENDERS)[rows[COLUMNS].to_numpy().argmax(axis=1)]
-    return rows["truth"].eq(said)
+    return rows["truth"].eq(said).astype(bool)
 
 
 def _threshold(rows: pd.DataFrame) -> float:

@@ -71,8 +71,8 @@ SELECTION: dict[tuple[str, str], dict[str, Any]] = {
         "untouched": "none: all folds were read for its members",
     },
 }
-"""By recipe and corpus, from the notes of that time, so `candidates_before` are counted low; nothing
-is known of other recipes, nor of your own clips."""
+"""By recipe and corpus, from the notes of that time: `candidates_before` is the least it can be.
+Nothing is known of other recipes, nor of your own clips."""
 
 
 def selection(recipe: str, data: Dataset | EnsembleDataset) -> dict[str, Any] | None:
