@@ -17,7 +17,7 @@ PROTOCOLS: dict[str, str] = {
     "recording": "5 folds over recordings; the same voices on both sides",
     "speaker": "test voices that training never heard",
     "speaker+norm": "unheard voices; every voice's features normalised with its own clips",
-    "speaker+enrol": "unheard voices, each normalised with 8 of its clips that are not scored",
+    "speaker+enrol": "unheard voices, each normalised with 8 clips that are not scored; five draws",
     "given": "the train and test parts that the corpus itself names",
 }
 
