@@ -124,11 +124,12 @@ class EmotionRecognizer(ClassifierMixin, BaseEstimator):
         recipe = self._recipe(chosen)
         self.data_, self.rejects_ = self._prepared(recipe, chosen)
         self.classes_ = np.array(self.data_.emotions)
-        self.recipe_ = recipe
+        self.recipe_: Any = recipe
         self.evaluations_: list[experiment.Evaluation] = []
         self._bundle: bundles.Bundle | None = None
         self.models_ = tuple(
-            _fitted(member, part, report=self._say) for member, part in _members(recipe, self.data_)
+            _fitted(member, part, report=self._say)
+            for member, part in experiment.by_member(recipe, self.data_)
         )
         return self
 
@@ -217,6 +218,7 @@ class EmotionRecognizer(ClassifierMixin, BaseEstimator):
             self.recipe_, self.data_, protocol=protocol, seeds=seeds, report=self._say
         )
         self.evaluations_.append(found)
+        self._bundle = None  # an ensemble is calibrated by what its folds say
         return found.metrics
 
     def save(self, folder: str | Path, *, licence: str = "") -> Path:
@@ -292,7 +294,7 @@ class EmotionRecognizer(ClassifierMixin, BaseEstimator):
         data, _ = self._prepared(sketch, clips)
         task = Task.of("classify", data.emotions, weighted=weighted)
         names = [name for name in classical.CLASSIFIERS if not weighted or _takes_weights(name)]
-        groups = experiment.inner_groups(data, data.usual_protocol)
+        groups = experiment.inner_groups(data, data.usual_protocol, data.everything.train)
         classical.fewest_groups(data.truth, groups)
         self.search_ = validate(
             task,
@@ -347,7 +349,10 @@ class EmotionRecognizer(ClassifierMixin, BaseEstimator):
         if self._bundle is not None:
             return self._bundle.predict_proba(*rows)
         answers = [model.predict_proba(X) for model, X in zip(self.models_, rows, strict=True)]
-        return answers[0] if len(answers) == 1 else evaluate.geometric_mean(np.stack(answers))
+        if len(answers) == 1:
+            return answers[0]
+        temperature = experiment.temperatures(self.evaluations_, self.recipe_).get("model", 1.0)
+        return evaluate.geometric_mean(np.stack(answers), temperature=temperature)
 
     def _as_bundle(self) -> bundles.Bundle:
         """Return the model as inference runs it; saved for a moment if it is not."""
@@ -433,11 +438,6 @@ def _left_out(given: pd.DataFrame, chosen: pd.DataFrame) -> dict[str, int]:
 
 def _recipes(recipe: Recipe | Ensemble) -> tuple[Recipe, ...]:
     return recipe.members if isinstance(recipe, Ensemble) else (recipe,)
-
-
-def _members(recipe: Recipe | Ensemble, data: Any) -> list[tuple[Recipe, experiment.Dataset]]:
-    parts = data.parts if isinstance(data, experiment.EnsembleDataset) else (data,)
-    return list(zip(_recipes(recipe), parts, strict=True))
 
 
 def _dataset(clips: pd.DataFrame, versions: Sequence[NDArray[Any]]) -> experiment.Dataset:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ PROTOCOLS: dict[str, str] = {
     "recording": "5 folds over recordings; the same voices on both sides",
     "speaker": "test voices that training never heard",
     "speaker+norm": "unheard voices; every voice's features normalised with its own clips",
-    "speaker+enrol": "unheard voices, each normalised with 8 of its clips that are not scored",
+    "speaker+enrol": "unheard voices, each normalised with 8 clips that are not scored; five draws",
     "given": "the train and test parts that the corpus itself names",
 }
 
@@ -33,6 +33,7 @@ RAVDESS_FOLDS: tuple[tuple[int, ...], ...] = (
 
 TEST_SHARE = 0.2  # of the recordings, in a random split
 ENROLMENT_CLIPS = 8
+ENROLMENT_DRAWS = 5  # of these clips: which of them tell the voice moves the score
 MOST_SINGLE_SPEAKER_FOLDS = 10
 NO_CLIPS: Indices = np.empty(0, dtype=np.intp)
 
@@ -304,7 +305,18 @@ def set_aside(fold: Fold, speakers: Sequence[Any] | NDArray[Any], *, seed: int =
         chosen.append(rng.choice(clips, ENROLMENT_CLIPS, replace=False))
     enrol = np.sort(np.concatenate(chosen))
     test = np.setdiff1d(fold.test, enrol)
-    return Fold(fold.name, fold.train, test, enrol, fold.seed, fold.test_speakers)
+    return replace(fold, test=test, enrol=enrol)
+
+
+def draws(fold: Fold, speakers: Sequence[Any] | NDArray[Any]) -> list[Fold]:
+    """Return a fold with several draws of the clips that are set aside; itself if none are.
+
+    The first draw is that of the fold.
+    """
+    if not len(fold.enrol):
+        return [fold]
+    whole = replace(fold, test=np.union1d(fold.test, fold.enrol), enrol=NO_CLIPS)
+    return [set_aside(whole, speakers, seed=seed) for seed in range(ENROLMENT_DRAWS)]
 
 
 def _test_speakers(speakers: NDArray[np.str_], corpus: str) -> list[list[str]]:

@@ -33,8 +33,8 @@ def test_the_default_model_is_shipped() -> None:
 
 @each_bundle
 def test_every_figure_follows_from_the_predictions(folder: Path) -> None:
-    told = json.loads((folder / "metrics.json").read_text("utf-8"))["protocols"]
-    predictions = pd.read_csv(folder / "predictions.csv")
+    metrics = json.loads((folder / "metrics.json").read_text("utf-8"))
+    told, predictions = metrics["protocols"], pd.read_csv(folder / "predictions.csv")
     assert len(told) == len(predictions.groupby(["protocol", "labels"]))
     for entry in told:
         rows = predictions.query("protocol == @entry['protocol'] and labels == @entry['labels']")
@@ -44,6 +44,44 @@ def test_every_figure_follows_from_the_predictions(folder: Path) -> None:
                 fold.pop(name, None)
         for name, value in again.items():
             assert_same(entry[name], value)
+        if entry["protocol"] == "speaker+enrol":
+            plain = predictions.query("protocol == 'speaker' and labels == @entry['labels']")
+            gain = evaluate.enrolment_gain(rows, plain, emotions=entry["emotions"])
+            assert_same(entry["without_enrolment"], gain)
+    if "gender" in metrics:
+        again = experiment.gender_figures(pd.read_csv(folder / "gender-predictions.csv"))
+        for name, value in again.items():
+            assert_same(metrics["gender"][name], value)
+
+
+@each_bundle
+def test_claims_are_as_wide_as_their_speakers_are_few(folder: Path) -> None:
+    metrics = bundles.load(folder).metrics
+    method = {"aesdd": "student-t", "ravdess": "bootstrap"}[metrics["corpus"]]
+    by_speaker = [e for e in metrics["protocols"] if e["protocol"].startswith("speaker")]
+    assert {entry["interval"] for entry in by_speaker} == {method}
+    assert {"candidates_before", "by_hand", "untouched"} <= set(metrics["selection"])
+    card = (folder / "README.md").read_text("utf-8")
+    assert f"{by_speaker[0]['ece']:.3f}" in card
+    assert metrics["selection"]["by_hand"] in card
+
+
+@pytest.mark.parametrize("name", ["svm+aesdd-cnn", "ravdess-svm+cnn-lstm"])
+def test_ensembles_are_calibrated(name: str) -> None:
+    bundle = bundles.load(name)
+    assert set(bundle.info["temperature"]) == {"model", "enrolled"}
+    for entry in bundle.metrics["protocols"]:
+        if entry["protocol"].startswith("speaker"):
+            assert entry["ece"] < 0.06
+        if entry["protocol"] in ("speaker+norm", "speaker+enrol"):
+            assert entry["normalized"] == ["svm"]
+    shapes = [member.feature_set.row_shape for member in bundle.members]
+    X = [np.random.default_rng(0).normal(size=(3, *shape)) for shape in shapes]
+    answers = [member.predict_proba(x) for member, x in zip(bundle.members, X, strict=True)]
+    wanted = evaluate.geometric_mean(
+        np.stack(answers), temperature=bundle.info["temperature"]["model"]
+    )
+    np.testing.assert_allclose(bundle.predict_proba(*X), wanted)
 
 
 def assert_same(told: object, again: object) -> None:
@@ -67,7 +105,8 @@ def test_no_test_voice_is_tested_twice(folder: Path) -> None:
     for (protocol, _), rows in predictions.groupby(["protocol", "labels"]):
         if protocol.startswith("speaker"):
             assert rows.groupby("speaker")["fold"].nunique().max() == 1
-            assert rows["clip_id"].is_unique
+            draws = rows["draw"].fillna(0) if "draw" in rows else 0
+            assert not rows.assign(draw=draws).duplicated(["clip_id", "draw"]).any()
 
 
 @each_bundle

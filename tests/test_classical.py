@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import onnxruntime
 import pytest
 from sklearn.decomposition import PCA
-from sklearn.feature_selection import SelectFpr, f_classif
+from sklearn.feature_selection import SelectFpr, SelectFromModel, VarianceThreshold, f_classif
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
-from sklearn.svm import SVC
+from sklearn.svm import SVC, LinearSVC
 
 from sercourse import classical
 
@@ -91,10 +93,35 @@ def test_one_speaker_for_an_emotion_is_refused() -> None:
         classical.inner_splits(y, speakers)
 
 
+@pytest.mark.parametrize(
+    "make",
+    [
+        classical.svm_classic,
+        lambda: make_pipeline(StandardScaler(), SelectFpr(alpha=1e-9), SVC()),
+        lambda: make_pipeline(VarianceThreshold(100), LinearSVC()),
+        lambda: make_pipeline(SelectFromModel(LogisticRegression(), threshold=1e9), SVC()),
+    ],
+    ids=["svm-classic", "F-test", "variance", "another model"],
+)
+def test_a_selection_that_leaves_nothing_scores_chance(make) -> None:
+    X = np.random.default_rng(0).normal(size=(40, 5))
+    y, lines = np.repeat([0, 1], [24, 16]), []
+    learner = classical.PipelineLearner(make)
+    told = {"groups": np.arange(40) % 8, "n_labels": 2, "report": lines.append}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model = learner.fit([X], y, **told)
+    assert lines == ["the model selects no feature: it answers with the share of each emotion"]
+    np.testing.assert_allclose(model.predict_proba(X), [[0.6, 0.4]] * 40, atol=0.05)
+    session = onnxruntime.InferenceSession(model.contents()[".onnx"])
+    (exported,) = session.run(["probabilities"], {"X": X.astype(np.float32)})
+    np.testing.assert_allclose(exported, model.predict_proba(X), atol=1e-5)
+
+
 def test_too_few_clips_are_said_to_be_few() -> None:
     X, y = np.random.default_rng(0).normal(size=(8, 5)), np.array(["happy", "sad"] * 4)
-    with pytest.raises(ValueError, match=r"8 clips are too few or too alike .*0 feature"):
-        classical.fit(classical.svm_classic, X, y, groups=np.arange(8))
+    with pytest.raises(ValueError, match=r"8 clips are too few or too alike .*n_neighbors"):
+        classical.fit(classical.nine_neighbours, X, y, groups=np.arange(8))
 
 
 def test_a_grid_gives_the_setting_that_does_best_on_other_voices(clouds) -> None:

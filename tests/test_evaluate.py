@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import itertools
+import json
 
 import numpy as np
+import pandas as pd
 import pytest
+from scipy import stats
 from sklearn import metrics
 
 from sercourse import evaluate
@@ -62,16 +65,77 @@ def test_interval_is_wider_where_voices_differ() -> None:
     assert high_apart - low_apart > 2 * (high - low)
 
 
-def test_interval_covers_as_often_as_it_says() -> None:
+@pytest.mark.parametrize("clips", [[25], [10, 40]], ids=["alike", "unlike"])
+@pytest.mark.parametrize("n_speakers", [3, 6, 20])
+def test_interval_covers_as_often_as_it_says(n_speakers: int, clips: list[int]) -> None:
     rng = np.random.default_rng(2)
-    speakers = np.repeat(np.arange(20), 25)
+    speakers = np.repeat(np.arange(n_speakers), np.resize(clips, n_speakers))
     covered = 0
-    for _ in range(200):
-        voices = rng.beta(6, 4, size=20)
-        correct = rng.random(500) < voices[speakers]
-        low, high = evaluate.speaker_interval(correct, speakers, n_resamples=500)
+    for _ in range(300):
+        voices = rng.beta(6, 4, size=n_speakers)
+        correct = rng.random(len(speakers)) < voices[speakers]
+        low, high = evaluate.speaker_interval(correct, speakers, n_resamples=300)
         covered += low <= 0.6 <= high
-    assert 0.87 <= covered / 200 <= 0.99
+    assert 0.9 <= covered / 300 <= 0.99  # a percentile bootstrap over six covers 0.87, over 3 0.7
+
+
+@pytest.mark.parametrize(
+    ("n", "method"), [(2, "student-t"), (6, "student-t"), (14, "student-t"), (15, "bootstrap")]
+)
+def test_few_speakers_get_students_interval_and_the_metrics_say_so(n: int, method: str) -> None:
+    rng = np.random.default_rng(n + 1)
+    right = rng.random((n, 10)) < 0.6
+    speakers = np.repeat([f"x-{k}" for k in range(n)], 10)
+    low, high = evaluate.speaker_interval(right.ravel(), speakers)
+    if method == "student-t":
+        student = stats.t.interval(0.95, n - 1, right.mean(), stats.sem(right.mean(axis=1)))
+        assert (low, high) == pytest.approx(np.clip(student, 0, 1))
+    told = evaluate.summarize(predictions(right.ravel(), speakers), emotions=["happy", "sad"])
+    assert told["interval"] == method
+    assert told["accuracy_interval"] == pytest.approx([low, high])
+
+
+def predictions(right: np.ndarray, speakers: np.ndarray, **columns: object) -> pd.DataFrame:
+    """Return predictions of sad clips, some of which are right."""
+    p = np.where(right, 0.8, 0.2)
+    clips = [f"c{k}" for k in range(len(right))]
+    told = {"clip_id": clips, "protocol": "speaker", "fold": "fold 1", "truth": "sad"}
+    told |= {"speaker": speakers, "gender": None, "p_happy": 1 - p, "p_sad": p}
+    return pd.DataFrame({**told, **columns})
+
+
+def test_one_speaker_tells_nothing_of_others() -> None:
+    right, one = np.array([True, False, True]), np.array(["x-1"] * 3)
+    assert np.isnan(evaluate.speaker_interval(right, one)).all()
+    told = evaluate.summarize(predictions(right, one), emotions=["happy", "sad"])
+    assert told["accuracy_interval"] is None
+    json.dumps(told, allow_nan=False)
+
+
+def test_a_difference_may_be_negative() -> None:
+    low, high = evaluate.speaker_interval(np.array([0.0, 1.0, 0.0, 0.0]), ["a", "a", "b", "b"])
+    assert low < 0 < high
+
+
+@pytest.mark.parametrize(("temperature", "surer"), [(0.5, True), (2.0, False)])
+def test_a_temperature_changes_certainty_and_no_order(temperature: float, surer: bool) -> None:
+    p = np.random.default_rng(0).dirichlet(np.ones(4), size=(2, 30))
+    plain, changed = (evaluate.geometric_mean(p, temperature=t) for t in (1.0, temperature))
+    np.testing.assert_array_equal(plain.argsort(axis=1), changed.argsort(axis=1))
+    assert ((changed.max(axis=1) > plain.max(axis=1)) == surer).all()
+    np.testing.assert_allclose(changed.sum(axis=1), 1)
+
+
+def test_enrolment_is_compared_on_the_clips_that_were_scored() -> None:
+    speakers = np.repeat(["a", "b"], 3)
+    plain = predictions(np.array([True, False, False, True, True, True]), speakers)
+    drawn = plain.iloc[[1, 2, 3, 4, 0, 1, 4, 5]].assign(draw=[1, 1, 1, 1, 2, 2, 2, 2])
+    enrolled = drawn.assign(p_sad=[0.8, 0.2, 0.8, 0.8] * 2, p_happy=[0.2, 0.8, 0.2, 0.2] * 2)
+    gain = evaluate.enrolment_gain(enrolled, plain, emotions=["happy", "sad"])
+    assert gain["accuracy"] == 5 / 8
+    assert gain["gain"] == 1 / 8
+    told = evaluate.summarize(enrolled, emotions=["happy", "sad"])
+    assert (told["n_scored"], told["n_draws"], told["accuracy_sd_of_draws"]) == (6, 2, 0)
 
 
 def trainings(rng: np.random.Generator, p: np.ndarray) -> np.ndarray:

@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sercourse import bundles, classical, corpora, evaluate, experiment, features
-from sercourse.recipes import recipe
+from sercourse import bundles, classical, corpora, evaluate, experiment, features, splits
+from sercourse.recipes import Ensemble, recipe
 
 CLASSIC = recipe("svm-classic")
 
@@ -141,8 +141,137 @@ def test_enrolment_clips_are_never_scored(data: experiment.Dataset, tmp_path: Pa
     predictions = experiment.evaluate_recipe(
         CLASSIC, data, protocol="speaker+enrol", store=tmp_path
     ).predictions
-    assert len(predictions) == 360 - 12 * 8
-    assert set(predictions.groupby("speaker").size()) == {22}
+    assert len(predictions) == 5 * (360 - 12 * 8)
+    for _, rows in predictions.groupby("draw"):
+        assert rows["clip_id"].is_unique
+        assert set(rows.groupby("speaker").size()) == {22}
+
+
+@pytest.fixture(scope="module")
+def two(clips: pd.DataFrame) -> pd.DataFrame:
+    """Clips of two speakers, as TESS has."""
+    kept = clips["speaker"].isin(["ravdess-01", "ravdess-02"]) & clips["emotion"].ne("neutral")
+    return clips[kept].reset_index(drop=True)
+
+
+@pytest.mark.parametrize("protocol", splits.PROTOCOLS)
+@pytest.mark.parametrize("name", ["svm-classic", "logistic"])
+def test_two_speakers_are_enough(
+    protocol: str, name: str, two: pd.DataFrame, tmp_path: Path
+) -> None:
+    half = two.assign(split=np.where(two["speaker"].eq("ravdess-01"), "train", "test"))
+    data = experiment.prepare(recipe(name), half, progress=False)
+    lines: list[str] = []
+    told = experiment.evaluate_recipe(
+        recipe(name), data, protocol=protocol, seeds=[0], store=tmp_path, report=lines.append
+    ).metrics
+    assert told["inner_validation"] == "recordings"
+    by_speaker = protocol.startswith("speaker") or protocol == "given"
+    assert any("has one speaker on the training side" in line for line in lines) == by_speaker
+
+
+def test_a_model_of_two_speakers_says_how_it_was_validated(
+    two: pd.DataFrame, tmp_path: Path
+) -> None:
+    data = experiment.prepare(CLASSIC, two, progress=False)
+    told = experiment.evaluate_recipe(CLASSIC, data, protocol="speaker", store=tmp_path)
+    made = experiment.train(
+        CLASSIC, data, folder=tmp_path / "model", evaluations=[told], store=tmp_path
+    )
+    card = " ".join((made / "README.md").read_text("utf-8").split())
+    assert "validated by recording" in card
+    assert "Student's t" in card
+    assert "selection" not in bundles.load(made).metrics  # of RAVDESS itself it is known
+
+
+@pytest.mark.parametrize("rare", [1, 2])
+def test_inner_splits_keep_speakers_apart_wherever_they_can(
+    rare: int, data: experiment.Dataset
+) -> None:
+    bored = data.clips["speaker"].isin(["ravdess-01", "ravdess-02"][:rare])
+    changed = data.clips.assign(emotion=data.clips["emotion"].mask(bored, "bored"))
+    other = replace(data, clips=changed)
+    every = data.everything.train
+    kept = experiment.inner_groups(other, "speaker", every)
+    assert (kept == data.speakers).all() == (rare == 2)
+    assert len(set(kept)) == (12 if rare == 2 else 360)
+
+
+def test_an_ensemble_is_calibrated_on_the_other_folds() -> None:
+    rng = np.random.default_rng(0)
+    n, labels = 600, ["happy", "sad", "angry"]
+    p = rng.dirichlet(np.ones(3), size=n)
+    truth = [labels[rng.choice(3, p=row)] for row in p]
+    shy = evaluate.geometric_mean(p[np.newaxis], temperature=2.5)  # its answers are better
+    told = pd.DataFrame(shy, columns=[f"p_{label}" for label in labels])
+    told = told.assign(truth=truth, fold=np.repeat(["fold 1", "fold 2", "fold 3"], 200))
+    told = told.assign(clip_id=[f"c{k}" for k in range(n)])
+    found, temperatures = experiment.calibrated(told, labels=labels)
+    P, before = found.filter(regex="^p_").to_numpy(), told.filter(regex="^p_").to_numpy()
+    np.testing.assert_array_equal(P.argmax(axis=1), before.argmax(axis=1))
+    right = np.asarray(labels)[P.argmax(axis=1)] == truth
+    assert evaluate.calibration_error(P, right) < 0.5 * evaluate.calibration_error(before, right)
+    assert all(0.3 < each < 0.55 for each in temperatures.values())
+    # What a fold itself holds has no say in it, nor has the same clip in another fold.
+    own = told["fold"].eq("fold 1")
+    turned = told.assign(truth=told["truth"].mask(own, "happy"))
+    again = pd.concat([turned, turned[own].assign(fold="fold 4")])
+    assert experiment.calibrated(turned, labels=labels)[1]["fold 1"] == temperatures["fold 1"]
+    assert experiment.calibrated(again, labels=labels)[1]["fold 1"] == temperatures["fold 1"]
+    _, alone = experiment.calibrated(told[own], labels=labels)
+    assert alone == {"fold 1": 1.0}
+
+
+PAIR = Ensemble("pair", "two models", (CLASSIC, recipe("logistic")))
+
+
+def test_a_saved_ensemble_is_calibrated_and_says_whom_it_normalises(
+    data: experiment.Dataset, clips: pd.DataFrame, tmp_path: Path
+) -> None:
+    both = experiment.prepare(PAIR, clips, progress=False)
+    evaluations = [
+        experiment.evaluate_recipe(PAIR, both, protocol=protocol, store=tmp_path)
+        for protocol in ("speaker", "speaker+enrol")
+    ]
+    enrolled = evaluations[1].metrics
+    assert enrolled["normalized"] == ["svm-classic"]
+    assert enrolled["n_draws"] == splits.ENROLMENT_DRAWS
+    assert enrolled["without_enrolment"]["accuracy"] > 0.4
+    made = experiment.train(
+        PAIR, both, folder=tmp_path / "pair", evaluations=evaluations, store=tmp_path
+    )
+    bundle = bundles.load(made)
+    assert set(bundle.info["temperature"]) == {"model", "enrolled"}
+    answers = [
+        member.predict_proba(part.X[:9])
+        for member, part in zip(bundle.members, both.parts, strict=True)
+    ]
+    wanted = evaluate.geometric_mean(
+        np.stack(answers), temperature=bundle.info["temperature"]["model"]
+    )
+    said = bundle.predict_proba(*(part.X[:9] for part in both.parts))
+    np.testing.assert_allclose(said, wanted)
+    assert np.abs(said - evaluate.geometric_mean(np.stack(answers))).max() > 0.001
+    assert "out of the features of `svm-classic` only" in (made / "README.md").read_text("utf-8")
+    known = experiment.stored(PAIR, data, protocol="speaker+enrol", store=tmp_path)
+    assert known is not None
+    assert known.metrics == enrolled
+    read = experiment.shipped(PAIR, data, protocol="speaker+enrol", folders=[made])
+    assert read is not None
+    assert read.metrics["without_enrolment"] == enrolled["without_enrolment"]
+    assert read.metrics["ece"] == pytest.approx(enrolled["ece"])
+
+
+@pytest.mark.parametrize("of", ["an ensemble", "one model"])
+def test_clips_measured_for_another_recipe_are_refused(
+    of: str, data: experiment.Dataset, tmp_path: Path
+) -> None:
+    parts = experiment.EnsembleDataset((data, data))
+    asked = (PAIR, data) if of == "an ensemble" else (CLASSIC, parts)
+    with pytest.raises(ValueError, match=r"measure them with experiment\.prepare"):
+        experiment.evaluate_recipe(*asked, protocol="speaker", store=tmp_path)
+    with pytest.raises(ValueError, match=r"measure them with experiment\.prepare"):
+        experiment.train(*asked, folder=tmp_path / "model", evaluations=[])
 
 
 def test_copies_at_other_speeds_train_but_are_not_tested(
@@ -155,7 +284,7 @@ def test_copies_at_other_speeds_train_but_are_not_tested(
     assert not np.allclose(data.copies[0], data.X)
     seen = {}
 
-    def spy(make, X, y, *, groups, grid):
+    def spy(make, X, y, *, groups, **settings):
         seen.update(X=X, y=y, groups=groups)
         raise StopIteration
 

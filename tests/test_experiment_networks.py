@@ -151,7 +151,9 @@ def test_its_answer_is_the_geometric_mean_of_theirs(
         for member, part in zip(bundle.members, data.parts, strict=True)
     )
     both = bundle.predict_proba(*(part.X[:5] for part in data.parts))
-    np.testing.assert_allclose(both, evaluate.geometric_mean(np.stack([one, other])), atol=1e-9)
+    temperature = bundle.info["temperature"]["model"]
+    mean = evaluate.geometric_mean(np.stack([one, other]), temperature=temperature)
+    np.testing.assert_allclose(both, mean, atol=1e-9)
     by_file = bundle.predict_file(data.clips["path"].iloc[2])
     np.testing.assert_allclose(list(by_file.probabilities.values()), both[2], atol=1e-5)
     with pytest.raises(ValueError, match="has 2 members and 1 arrays were given"):

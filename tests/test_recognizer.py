@@ -17,6 +17,7 @@ from sklearn.svm import SVC
 
 from sercourse import EmotionRecognizer, bundles, classical, corpora
 from sercourse.cli import main
+from sercourse.recipes import Ensemble, recipe
 
 THREE = ["sad", "neutral", "happy"]
 
@@ -261,6 +262,33 @@ def test_unreadable_clips_are_rejects_in_training_and_errors_in_prediction(
     assert recognizer.rejects_["path"].tolist() == paths[-2:]
     with pytest.raises(ValueError, match=r"broken_sad\.wav: empty file"):
         recognizer.predict([few["path"][0], str(broken)])
+
+
+@pytest.mark.parametrize("settings", [{"recipe": "svm-classic"}, {"model": SVC()}])
+def test_two_speakers_are_enough(settings: dict, few: pd.DataFrame) -> None:
+    two = few[few["speaker"].isin(sorted(few["speaker"].unique())[:2])].reset_index(drop=True)
+    lines: list[str] = []
+    recognizer = EmotionRecognizer(features="statistics", report=lines.append, **settings).fit(two)
+    assert recognizer.score(two) > 0.5
+    for protocol in ("speaker", "speaker+norm", "random"):
+        told = recognizer.evaluate(protocol, seeds=[0])
+        assert told["inner_validation"] == "recordings"
+    assert any("has one speaker on the training side" in line for line in lines)
+
+
+def test_an_ensemble_is_calibrated_once_it_is_measured(
+    few: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pair = Ensemble("pair", "two models", (recipe("svm-classic"), recipe("logistic")))
+    monkeypatch.setattr("sercourse.recognizer.recipe_of", lambda name: pair)
+    recognizer, path = EmotionRecognizer("pair").fit(few), few["path"].iloc[0]
+    plain, of_file = recognizer.predict_proba(few[:1]), recognizer.predict_proba(path)
+    recognizer.evaluate("speaker")
+    calibrated, again = recognizer.predict_proba(few[:1]), recognizer.predict_proba(path)
+    for table, one in ((plain, of_file), (calibrated, again)):
+        np.testing.assert_allclose(table.iloc[0], list(one.values()), atol=1e-4)
+    assert np.abs(calibrated.to_numpy() - plain.to_numpy()).max() > 1e-3
+    assert calibrated.iloc[0].idxmax() == plain.iloc[0].idxmax()
 
 
 def test_clips_drawn_with_replacement_are_fine(few: pd.DataFrame) -> None:

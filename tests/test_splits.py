@@ -49,6 +49,20 @@ def test_no_voice_is_on_both_sides(protocol: str, n_speakers: int) -> None:
         assert heard | set(fold.test_speakers) == set(data["speakers"])
 
 
+def test_enrolment_is_drawn_several_times_the_first_as_ever() -> None:
+    data = table(ACTORS)
+    for fold in splits.make_folds("speaker+enrol", corpus="ravdess", **data):
+        drawn = splits.draws(fold, data["speakers"])
+        assert len({tuple(each.enrol) for each in drawn}) == splits.ENROLMENT_DRAWS
+        np.testing.assert_array_equal(drawn[0].enrol, fold.enrol)
+        for each in drawn:
+            np.testing.assert_array_equal(each.train, fold.train)
+            both = np.sort(np.concatenate([each.enrol, each.test]))
+            np.testing.assert_array_equal(both, np.sort(np.concatenate([fold.enrol, fold.test])))
+    (plain, *_) = splits.make_folds("speaker", corpus="ravdess", **data)
+    assert splits.draws(plain, data["speakers"]) == [plain]
+
+
 def test_enrolment_sets_eight_clips_of_each_test_speaker_aside() -> None:
     data = table(ACTORS)
     for fold in splits.make_folds("speaker+enrol", corpus="ravdess", **data):

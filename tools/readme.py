@@ -31,6 +31,8 @@ RESULTS_HEAD = (
     "F1 %",
     "Chance %",
 )
+ENROLMENT_HEAD = ("Model", "Unknown voice %", "Enrolled %", "Gain")
+VOICES_HEAD = ("Clips", "Right %", "Sure of %", "Right when sure %")
 LEADERBOARD_HEAD = (
     "Recipe",
     "New voices %",
@@ -51,10 +53,61 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 def results_table(models: Path) -> str:
     """Return the table of results: a row for each protocol and label set of each model."""
     rows = []
-    for path in sorted(models.glob("*/metrics.json")):
-        metrics = json.loads(path.read_text("utf-8"))
-        rows += [result_row(path.parent.name, metrics, entry) for entry in metrics["protocols"]]
+    for name, metrics in measured(models):
+        rows += [result_row(name, metrics, entry) for entry in metrics["protocols"]]
     return table(RESULTS_HEAD, rows) if rows else "No trained model is here yet."
+
+
+def enrolment_table(models: Path) -> str:
+    """Return what enrolling brings, with and without on the same clips."""
+    rows = []
+    for name, metrics in measured(models):
+        for entry in metrics["protocols"]:
+            if plain := entry.get("without_enrolment"):
+                low, high = plain["gain_interval"]
+                gain = f"{100 * plain['gain']:+.1f} ({100 * low:+.1f} to {100 * high:+.1f})"
+                enrolled = (
+                    f"{percent(entry['accuracy'])} ± {percent(entry['accuracy_sd_of_draws'])}"
+                )
+                rows.append([f"`{name}`", percent(plain["accuracy"]), enrolled, gain])
+    return table(ENROLMENT_HEAD, rows)
+
+
+def selection_list(models: Path) -> str:
+    """Return what was known of the test clips before each model was measured on them."""
+    return "\n".join(
+        f"- `{name}`: {told['candidates_before']} candidates. By hand: {told['by_hand']}. "
+        f"Untouched: {told['untouched']}."
+        for name, metrics in measured(models)
+        if (told := metrics.get("selection"))
+    )
+
+
+def voices_table(models: Path) -> str:
+    """Return how often female and male voices are told apart; the bundles share one model."""
+    told = next((m["gender"] for _, m in measured(models) if "gender" in m), None)
+    if told is None:
+        return "No trained model tells voices apart yet."
+    parts = [(told["corpus"], told["conditions"])]
+    if other := told.get("elsewhere"):
+        parts.append((other["corpus"], other["conditions"]))
+    return table(
+        VOICES_HEAD,
+        [
+            [
+                f"{corpus}, {condition}",
+                *(percent(part[key]) for key in ("accuracy", "coverage", "accuracy_sure")),
+            ]
+            for corpus, conditions in parts
+            for condition, part in conditions.items()
+        ],
+    )
+
+
+def measured(models: Path) -> list[tuple[str, dict[str, Any]]]:
+    """Return the name and the metrics of each model."""
+    paths = sorted(models.glob("*/metrics.json"))
+    return [(path.parent.name, json.loads(path.read_text("utf-8"))) for path in paths]
 
 
 def result_row(model: str, metrics: dict[str, Any], entry: dict[str, Any]) -> list[str]:
@@ -73,7 +126,7 @@ def result_row(model: str, metrics: dict[str, Any], entry: dict[str, Any]) -> li
 
 def spread(entry: dict[str, Any]) -> str:
     """Return the interval over speakers, or the standard deviation over repeats."""
-    if "accuracy_interval" in entry:
+    if entry.get("accuracy_interval"):
         low, high = entry["accuracy_interval"]
         return f"({percent(low)} to {percent(high)})"
     return f"± {percent(entry['accuracy_sd'])}" if entry.get("accuracy_sd") else ""
@@ -135,6 +188,12 @@ def updated(text: str, *, root: Path) -> str:
     """Return the README's text with current tables."""
     text = replace_block(text, name="lessons", content=lessons_table(root / "notebooks"))
     text = replace_block(text, name="results", content=results_table(root / "models"))
+    for name, made in (
+        ("enrolment", enrolment_table),
+        ("selection", selection_list),
+        ("voices", voices_table),
+    ):
+        text = replace_block(text, name=name, content=made(root / "models"))
     for corpus in ("ravdess", "aesdd"):
         board = leaderboard_table(root / "notebooks" / "11_leaderboard.ipynb", corpus)
         text = replace_block(text, name=f"leaderboard-{corpus}", content=board)

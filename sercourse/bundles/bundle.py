@@ -21,6 +21,7 @@ from sercourse.features import short_term
 
 PART_SECONDS = 4.0
 LONG_SECONDS = 60.0  # a recording beyond this is never held as a whole
+UNKNOWN_VOICE = "unknown"  # where the model of voices is not sure enough
 BATCH = 32  # windows of a recording that are judged in one run of the model
 
 
@@ -40,9 +41,10 @@ class Prediction:
     warnings : tuple of str
         What makes the answer doubtful, such as a clipped recording.
     gender : str or None
-        Whether the voice sounds ``female`` or ``male``; None where the model does not know.
+        Whether the voice sounds ``female`` or ``male``; ``unknown`` where that is not sure enough,
+        None where the bundle has no model for it.
     gender_probabilities : dict of str to float
-        Of both; empty where the model does not know.
+        Of both; empty where the bundle has no model for it.
     channel : int, str or None
         The one that was judged; None for the average of all.
     """
@@ -67,7 +69,8 @@ class Bundle:
     info : mapping
         Content of `bundle.json`.
     members : tuple of Member
-        The models whose probabilities are averaged: their geometric mean.
+        The models whose probabilities are averaged: their geometric mean, which is calibrated by
+        the `temperature` of `info`.
     emotions : tuple of str or None
         The only ones that may be answered; None for all that it knows.
     """
@@ -179,11 +182,20 @@ class Bundle:
                 "given: give what each member measures"
             )
         answers = [each.predict_proba(x) for each, x in zip(self.members, X, strict=True)]
-        p = answers[0] if len(answers) == 1 else evaluate.geometric_mean(np.stack(answers))
+        p = answers[0]
+        if len(answers) > 1:
+            p = evaluate.geometric_mean(np.stack(answers), temperature=self._temperature)
         if self.emotions is None:
             return p
         known = tuple(self.info["labels"])
         return renormalized(p[:, [known.index(emotion) for emotion in self.emotions]])
+
+    @property
+    def _temperature(self) -> float:
+        """What the mean of the members is calibrated by; enrolled voices may have their own."""
+        told = self.info.get("temperature", {})
+        kind = "enrolled" if any(each.voice is not None for each in self.members) else "model"
+        return float(told.get(kind, told.get("model", 1.0)))
 
     def predict(self, y: NDArray[Any], *, sr: int) -> dict[str, float]:
         """Return the probability of each emotion in a signal.
@@ -257,7 +269,7 @@ class Bundle:
             probabilities,
             quality.n_samples / sr,
             tuple(quality.issues()),
-            _likeliest(genders) if genders else None,
+            self._voice(genders),
             genders,
             channel,
         )
@@ -485,6 +497,14 @@ class Bundle:
         known = (X for member, X in measured if self._measures_the_same(member))
         X = next(known, None)
         return model.predict_proba(self._rows_of(model, parts) if X is None else X)
+
+    def _voice(self, probabilities: Mapping[str, float]) -> str | None:
+        """Return the gender that is sure enough, ``unknown``, or None if nothing tells it."""
+        if not probabilities:
+            return None
+        gender = _likeliest(probabilities)
+        sure_from = float(self.info["gender"].get("threshold", 0.0))
+        return gender if probabilities[gender] >= sure_from else UNKNOWN_VOICE
 
     def _measures_the_same(self, member: Member) -> bool:
         """Whether a member measures what the model of voices needs."""

@@ -13,11 +13,15 @@ from typing import Any
 import numpy as np
 import threadpoolctl
 from numpy.typing import NDArray
+from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.feature_selection import SelectorMixin, VarianceThreshold
 from sklearn.frozen import FrozenEstimator
+from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, StratifiedGroupKFold
 from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import StandardScaler
 
 from sercourse import files
 from sercourse.classical.export import to_onnx
@@ -89,6 +93,7 @@ def fit(
     *,
     groups: Sequence[Any] | NDArray[Any],
     grid: Mapping[str, Sequence[Any]] | None = None,
+    report: Callable[[str], None] = lambda line: None,
 ) -> CalibratedClassifierCV:
     """Choose settings by inner validation, then fit and calibrate on the whole training side.
 
@@ -102,6 +107,8 @@ def fit(
         What must not be on both sides of an inner split: speakers or groups of recordings.
     grid : mapping, optional
         Settings to choose among, as scikit-learn's grid search takes them.
+    report : callable
+        Gets a line where the pipeline selects no feature.
 
     Returns
     -------
@@ -120,17 +127,53 @@ def fit(
     """
     splits = inner_splits(y, groups)
     emotions, codes = np.unique(y, return_inverse=True)
-    pipeline = make()
-    if grid:
-        search = GridSearchCV(pipeline, dict(grid), cv=splits, refit=False)
-        with _saying_how_few(X):
-            pipeline.set_params(**search.fit(X, codes).best_params_)
-    model = CalibratedClassifierCV(pipeline, method="temperature", cv=splits, ensemble=False)
-    with _saying_how_few(X):
-        model.fit(X, codes)
+    try:
+        model = _fitted(make(), X, codes, cv=splits, grid=grid)
+    except ValueError:
+        if not _selects_nothing(make(), X, codes, splits):
+            raise
+        report("the model selects no feature: it answers with the share of each emotion")
+        model = _fitted(_shares(), X, codes, cv=splits)
     # Temperature scaling wants labels 0, 1, 2, ...; to the outside the model speaks the caller's.
     model.classes_ = emotions
     return model
+
+
+def _fitted(
+    pipeline: Pipeline,
+    X: Array,
+    codes: NDArray[np.intp],
+    *,
+    cv: Sequence[Split],
+    grid: Mapping[str, Sequence[Any]] | None = None,
+) -> CalibratedClassifierCV:
+    with _saying_how_few(X):
+        if grid:
+            search = GridSearchCV(pipeline, dict(grid), cv=cv, refit=False)
+            pipeline.set_params(**search.fit(X, codes).best_params_)
+        model = CalibratedClassifierCV(pipeline, method="temperature", cv=cv, ensemble=False)
+        return model.fit(X, codes)
+
+
+def _shares() -> Pipeline:
+    """Return a classifier that weighs no feature; unlike a dummy it can be exported."""
+    return Pipeline([("scale", StandardScaler()), ("model", LogisticRegression(C=1e-9))])
+
+
+def _selects_nothing(
+    pipeline: Pipeline, X: Array, y: NDArray[np.intp], splits: Sequence[Split]
+) -> bool:
+    """Return whether a step that selects features leaves none, of all clips or an inner split."""
+    for rows in (np.arange(len(y)), *(train for train, _ in splits)):
+        kept = X[rows]
+        for _, step in pipeline.steps[:-1]:
+            if isinstance(step, VarianceThreshold) and kept.var(axis=0).max() <= step.threshold:
+                return True  # it raises then
+            fitted = clone(step).fit(kept, y[rows])
+            if isinstance(step, SelectorMixin) and not fitted.get_support().any():
+                return True
+            kept = fitted.transform(kept)
+    return False
 
 
 @contextlib.contextmanager
@@ -270,13 +313,19 @@ class PipelineLearner:
         make = (lambda: weighted(self.make())) if self.weighted else self.make
         # More threads wait for each other on busy cores. How often a perceptron sees the clips is
         # a setting, of which scikit-learn warns as if it were a limit.
-        with threadpoolctl.threadpool_limits(1), warnings.catch_warnings():
+        with (
+            threadpoolctl.threadpool_limits(1),
+            warnings.catch_warnings(),
+            np.errstate(divide="ignore", invalid="ignore"),  # the F-test of a perfect feature
+        ):
             warnings.simplefilter("ignore", ConvergenceWarning)
+            warnings.filterwarnings("ignore", message="No features were selected")  # we say it
             model = fit(
                 make,
                 np.concatenate(chosen),
                 np.tile(y, len(versions)),
                 groups=np.tile(groups, len(versions)),
                 grid=self.grid,
+                report=report,
             )
         return FittedPipeline(model, versions[0].shape[1], n_labels)

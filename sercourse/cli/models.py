@@ -101,7 +101,17 @@ def _add_train_gender(subparsers: argparse._SubParsersAction) -> None:
     )
     parser.add_argument("model", metavar="MODEL", help="a bundle, by name or folder")
     _add_corpus(parser)
-    parser.add_argument("--recipe", default="logistic", metavar="RECIPE", help="default: logistic")
+    parser.add_argument(
+        "--recipe",
+        metavar="RECIPE",
+        help="default: a logistic regression, trained with noise, rooms and narrow microphones",
+    )
+    parser.add_argument(
+        "--elsewhere",
+        nargs=2,
+        metavar=("CORPUS", "ROOT"),
+        help="also measure the trained model on another corpus, such as: aesdd data/aesdd",
+    )
     parser.set_defaults(run=_train_gender)
 
 
@@ -277,19 +287,24 @@ def _train(args: argparse.Namespace) -> int:
 
 
 def _train_gender(args: argparse.Namespace) -> int:
-    from sercourse import bundles, experiment, recipes
+    from sercourse import bundles, corpora, experiment, recipes
 
-    recipe = recipes.recipe(args.recipe)
+    recipe = recipes.recipe(args.recipe) if args.recipe else recipes.VOICES
     if isinstance(recipe, recipes.Ensemble):
         raise ValueError(f"recipe {recipe.name!r} is an ensemble: choose a single model")
     folder = bundles.find(args.model)
+    told: dict[str, Any] = {"n_jobs": args.jobs, "report": text.say}
     clips = corpus_options.clips_said(args, say=text.say).clips
-    data = experiment.prepare(recipe, clips, target="gender", n_jobs=args.jobs, report=text.say)
-    evaluation = experiment.evaluate_recipe(
-        recipe, data, protocol=data.usual_protocol, report=text.say
-    )
-    experiment.train_gender(folder, recipe, data, evaluations=[evaluation], report=text.say)
-    print(_summary(evaluation.metrics))
+    data = experiment.prepare(recipe, clips, target="gender", **told)
+    elsewhere = None
+    if args.elsewhere:
+        corpus, root = args.elsewhere
+        elsewhere = experiment.prepare(recipe, corpora.scan(root, corpus=corpus).clips, **told)
+    experiment.train_gender(folder, recipe, data, elsewhere=elsewhere, report=text.say)
+    found = bundles.load(folder).metrics["gender"]
+    for name, part in found["conditions"].items():
+        sure = f", of which {part['accuracy_sure']:.1%} right" if part["coverage"] else ""
+        print(f"{name}: {part['accuracy']:.1%} right; sure of {part['coverage']:.1%}{sure}")
     print(f"saved {folder}: sercourse predict FILE --model {folder}")
     return 0
 
@@ -431,11 +446,15 @@ def _answer(prediction: Prediction) -> str:
 
 
 def _voice(prediction: Prediction) -> str:
-    """Return a line on whose voice it sounds like, where the model knows."""
+    """Return a line on whose voice it sounds like, where the bundle has a model for it."""
     if prediction.gender is None:
         return ""
+    likeliest = max(
+        prediction.gender_probabilities, key=prediction.gender_probabilities.__getitem__
+    )
+    doubt = "" if prediction.gender == likeliest else f"{likeliest} "
     return (
-        f"\n  voice: {prediction.gender} ({prediction.gender_probabilities[prediction.gender]:.0%})"
+        f"\n  voice: {prediction.gender} ({doubt}{prediction.gender_probabilities[likeliest]:.0%})"
     )
 
 
@@ -492,8 +511,12 @@ def _part(metrics: dict[str, Any]) -> str:
 def _spread(metrics: dict[str, Any]) -> str:
     if metrics.get("accuracy_interval"):
         low, high = metrics["accuracy_interval"]
-        return f" (95 % interval over speakers {low:.1%} to {high:.1%})"
+        return f" (95 % interval over speakers {low:.1%} to {high:.1%}, {_method(metrics)})"
     return f" (sd {metrics['accuracy_sd']:.1%})" if metrics.get("accuracy_sd") else ""
+
+
+def _method(metrics: dict[str, Any]) -> str:
+    return "Student's t" if metrics["interval"] == "student-t" else "bootstrap"
 
 
 def _description(bundle: Bundle) -> str:

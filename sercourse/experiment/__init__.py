@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 from sercourse.experiment.cost import Cost, cost, milliseconds
-from sercourse.experiment.dataset import Dataset, EnsembleDataset, choose, outline, prepare
+from sercourse.experiment.dataset import (
+    Dataset,
+    EnsembleDataset,
+    by_member,
+    choose,
+    outline,
+    prepare,
+)
 from sercourse.experiment.evaluation import (
     FROM_TRAINING,
     Evaluation,
     average,
+    calibrated,
     evaluate_recipe,
     stored,
 )
-from sercourse.experiment.final import save_fitted, train
+from sercourse.experiment.final import save_fitted, temperatures, train
 from sercourse.experiment.folds import fit_fold, inner_groups, make_folds
-from sercourse.experiment.gender import train_gender
+from sercourse.experiment.gender import gender_figures, train_gender
 from sercourse.experiment.reading import Known, known, shipped
 from sercourse.experiment.search import Plan, Search, against_size, read_search, run_search
 from sercourse.experiment.target import TARGETS, marginal
@@ -30,10 +38,13 @@ __all__ = [
     "Search",
     "against_size",
     "average",
+    "by_member",
+    "calibrated",
     "choose",
     "cost",
     "evaluate_recipe",
     "fit_fold",
+    "gender_figures",
     "inner_groups",
     "known",
     "make_folds",
@@ -46,6 +57,7 @@ __all__ = [
     "save_fitted",
     "shipped",
     "stored",
+    "temperatures",
     "train",
     "train_gender",
 ]

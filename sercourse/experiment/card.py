@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sercourse.recipes import Ensemble, Recipe
+
+METHODS = {"bootstrap": "bootstrap", "student-t": "Student's t"}
 
 
 def model_card(
     recipe: Recipe | Ensemble, info: Mapping[str, Any], metrics: Mapping[str, Any], *, licence: str
 ) -> str:
     """Return the model card: intended use, training data, limits and results, as Markdown."""
-    entries = metrics["protocols"]
-    segments = any("segment_accuracy" in entry for entry in entries)
-    rows = [_card_row(entry, segments=segments) for entry in entries]
-    columns = ["Protocol", "Emotions", "Accuracy %", "UAR %", "F1 %", "Chance %"]
-    columns += ["Per segment %"] * segments
-    table = "\n".join([f"| {' | '.join(columns)} |", "|---" * len(columns) + "|", *rows])
     corpus = info["corpus"]
     return f"""# {info["name"]}
 
@@ -35,44 +31,123 @@ and not for decisions about anyone.
 
 ## Results
 
-{table if rows else "Not measured."}
-
-With `random` and `recording` the same voices are on both sides of the split; with `speaker` every
-test voice is new, which is what to expect for yours. In brackets: 95 % intervals over speakers;
-after ±: standard deviations over seeds or folds. Every figure comes from `predictions.csv`.
+{_results(metrics, n_members=len(recipe.members) if isinstance(recipe, Ensemble) else 1)}
 
 ## Limits
 
 The emotions are acted, by few speakers, in one language, with few sentences, in a quiet room and
 close to the microphone. Other voices, languages, rooms and feelings will give other, mostly worse,
-results. Probabilities are calibrated on unheard voices of the same corpus, and on nothing else.
+results. Probabilities are calibrated on unheard voices of the same corpus, and on nothing else: the
+calibration error above, the mean distance of certainty and accuracy, is that of such voices.
 """
+
+
+def _results(metrics: Mapping[str, Any], *, n_members: int) -> str:
+    """Return the section of results, as Markdown."""
+    entries: Sequence[Mapping[str, Any]] = metrics["protocols"]
+    if not entries:
+        return "Not measured."
+    segments = any("segment_accuracy" in entry for entry in entries)
+    rows = [_card_row(entry, segments=segments) for entry in entries]
+    columns = ["Protocol", "Emotions", "Accuracy %", "UAR %", "F1 %", "Chance %"]
+    columns += ["Calibration error", *["Per segment %"] * segments]
+    table = "\n".join([f"| {' | '.join(columns)} |", "|---" * len(columns) + "|", *rows])
+    methods = dict.fromkeys(METHODS[e["interval"]] for e in entries if e.get("interval"))
+    how = f" ({', '.join(methods)})" if methods else ""
+    notes = [note for entry in entries for note in _notes(entry, n_members=n_members)]
+    notes += _selection(metrics.get("selection"))
+    listed = "\n".join(f"- {note}" for note in dict.fromkeys(notes))
+    return f"""{table}
+
+With `random` and `recording` the same voices are on both sides of the split; with `speaker` every
+test voice is new, which is what to expect for yours. In brackets: 95 % intervals over
+speakers{how}; after ±: standard deviations over seeds or folds. Every figure comes from
+`predictions.csv`.
+{f"{chr(10)}{listed}{chr(10)}" if listed else ""}""".rstrip("\n")
+
+
+def _notes(entry: Mapping[str, Any], *, n_members: int) -> list[str]:
+    """Return what a reader has to know of an entry beside its figures."""
+    notes = []
+    if len(entry.get("normalized", [])) < n_members and "normalized" in entry:
+        notes.append(
+            "In `speaker+norm` and `speaker+enrol` the voice is taken out of the features of "
+            f"{', '.join(f'`{name}`' for name in entry['normalized']) or 'no member'} only."
+        )
+    if plain := entry.get("without_enrolment"):
+        reach = plain["gain_interval"]
+        spread = f" [{reach[0]:+.1%}, {reach[1]:+.1%}]" if reach else ""
+        notes.append(
+            f"`speaker+enrol` is the mean of {entry['n_draws']} draws of the eight clips (standard "
+            f"deviation {entry['accuracy_sd_of_draws']:.1%}). The same clips without enrolment: "
+            f"{plain['accuracy']:.1%}, so it gains {plain['gain']:+.1%}{spread}."
+        )
+    if entry.get("inner_validation") == "recordings" and "accuracy_interval" in entry:
+        notes.append(
+            f"`{entry['protocol']}`: a training side has one speaker of an emotion, so settings "
+            "and calibration were validated by recording, on voices that the model had heard."
+        )
+    return notes
+
+
+def _selection(told: Mapping[str, Any] | None) -> list[str]:
+    """Return what was known of the test clips before."""
+    if not told:
+        return []
+    return [
+        "Candidates that had been scored on these test folds before: "
+        f"{told['candidates_before']} at least.",
+        f"Set by hand: {told['by_hand']}.",
+        f"Untouched by such choices: {told['untouched']}.",
+    ]
 
 
 def with_gender(card: str, told: Mapping[str, Any], *, title: str) -> str:
     """Return a model card with a section on voices, in place of an earlier one."""
     before, limits = card.split("\n## Limits", 1)
     before = before.split("\n## Female or male", 1)[0]
-    rows = "\n".join(_gender_row(entry) for entry in told["protocols"])
-    table = f"| Protocol | Accuracy % | Calibration error |\n|---|---|---|\n{rows}"
+    (entry,) = told["protocols"]
+    rows = [_gender_row(told["corpus"], name, part) for name, part in told["conditions"].items()]
+    note = ""
+    if other := told.get("elsewhere"):
+        rows += [
+            _gender_row(other["corpus"], name, part) for name, part in other["conditions"].items()
+        ]
+        if other["truth"] != "known":
+            note = (
+                f" Nobody says whose voices those of\n{other['corpus']} are: there an answer is "
+                "right if it is that for most clips of the speaker."
+            )
+    table, known = "\n".join(rows), " ".join(_selection(told.get("selection")))
+    share, worst = min((part["accuracy"], name) for name, part in told["by_emotion"].items())
     return f"""{before}
 ## Female or male
 
-A second model, {title}, says whether a voice sounds more like the women
-or more like the men of the corpus. Every figure comes from `gender-predictions.csv`.
+A second model, {title}, says
+whether a voice sounds more like the women or more like the men of {told["corpus"]}. Where its
+probability is below {told["threshold"]:.2f}, it says *unknown*: a threshold found on voices that
+the models tested had not heard. Every figure comes from `gender-predictions.csv`.
 
-{table if rows else "Not measured."}
+| Clips | Right % | Sure of % | Right when sure % |
+|---|---|---|---|
+{table}
+
+The first row with its 95 % interval over speakers: {_accuracy(entry)}; calibration error
+{entry["ece"]:.3f}; worst emotion: {worst}, {share:.1%}. Noise, rooms and bands are of the kinds
+that it was trained with.{note}
+Expect less of voices, languages, ages and microphones that are in no row. {known}
 
 It hears pitch and the length of the vocal tract, in adults who were labelled one way or the other.
 It cannot say who somebody is or how they see themselves; it has met no child and no voice that lies
-between, and must take each for one of the two. Do not use it to address, sort or judge people.
+between, and may take each for one of the two. Do not use it to address, sort or judge people.
 
 ## Limits{limits}"""
 
 
-def _gender_row(entry: Mapping[str, Any]) -> str:
-    cells = [entry["protocol"], _accuracy(entry), f"{entry['ece']:.3f}"]
-    return f"| {' | '.join(cells)} |"
+def _gender_row(corpus: str, condition: str, part: Mapping[str, Any]) -> str:
+    figures = (part["accuracy"], part["coverage"], part["accuracy_sure"])
+    cells = ["" if value is None else f"{value:.1%}".removesuffix("%") for value in figures]
+    return f"| {corpus}, {condition} | {' | '.join(cells)} |"
 
 
 def _card_row(entry: Mapping[str, Any], *, segments: bool) -> str:
@@ -80,7 +155,7 @@ def _card_row(entry: Mapping[str, Any], *, segments: bool) -> str:
     cells = [f"{value:.1%}".removesuffix("%") for value in figures]
     emotions = f"{len(entry['emotions'])} ({entry['labels']})"
     partial = f", {entry['n_folds']} of {entry['of_folds']} folds" if "n_folds" in entry else ""
-    told = [entry["protocol"] + partial, emotions, _accuracy(entry), *cells]
+    told = [entry["protocol"] + partial, emotions, _accuracy(entry), *cells, f"{entry['ece']:.3f}"]
     if segments:
         told += [f"{entry['segment_accuracy']:.1%}".removesuffix("%")]
     return f"| {' | '.join(told)} |"

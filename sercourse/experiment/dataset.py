@@ -187,6 +187,28 @@ class EnsembleDataset:
         return EnsembleDataset(tuple(part.of_emotions(emotions) for part in self.parts))
 
 
+def by_member(
+    recipe: Recipe | Ensemble, data: Dataset | EnsembleDataset
+) -> list[tuple[Recipe, Dataset]]:
+    """Return each member of a recipe with what it sees of the clips; a lone recipe is its own.
+
+    Raises
+    ------
+    ValueError
+        If the clips were prepared for another recipe.
+    """
+    members = recipe.members if isinstance(recipe, Ensemble) else (recipe,)
+    parts = data.parts if isinstance(data, EnsembleDataset) else (data,)
+    if isinstance(recipe, Ensemble) != isinstance(data, EnsembleDataset) or len(parts) != len(
+        members
+    ):
+        raise ValueError(
+            f"recipe {recipe.name!r} has {len(members)} member(s) and the clips were measured for "
+            f"{len(parts)}: measure them with experiment.prepare for this recipe"
+        )
+    return list(zip(members, parts, strict=True))
+
+
 def choose(clips: pd.DataFrame, *, emotions: Sequence[str] | None = None) -> pd.DataFrame:
     """Return the clips of the chosen emotions.
 

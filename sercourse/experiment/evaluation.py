@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +13,25 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from sercourse import evaluate, files, splits
-from sercourse.experiment.dataset import Array, Dataset, EnsembleDataset
-from sercourse.experiment.folds import asked, fit_fold, make_folds, training_key
+from sercourse import evaluate, files, networks, splits
+from sercourse.experiment.dataset import Array, Dataset, EnsembleDataset, by_member
+from sercourse.experiment.folds import (
+    NORMALIZED,
+    RECORDINGS,
+    SPEAKERS,
+    asked,
+    fit_fold,
+    inner_unit,
+    make_folds,
+    test_side,
+    training_key,
+)
 from sercourse.experiment.target import BOTH, EMOTION, GENDER, classes, marginal
 from sercourse.recipes import Ensemble, Model, Recipe, Report, SegmentModel, with_heads
 
 DECIMALS = 5  # of stored probabilities; every figure is computed from the rounded ones
 
+ENROLLED, PLAIN = "speaker+enrol", "speaker"  # a protocol, and that which it is compared with
 SETTLED = ("epochs", "temperature")
 FROM_TRAINING = ("seconds", *SETTLED, "n_segments", "segment_accuracy")
 """What the metrics of a fold tell that does not follow from its predictions."""
@@ -83,12 +94,35 @@ def evaluate_recipe(
     ValueError
         If the clips cannot be divided by the protocol, or a fold that is asked for does not exist.
     """
-    if isinstance(recipe, Ensemble):
-        assert isinstance(data, EnsembleDataset)
-        return _evaluate_ensemble(
-            recipe, data, protocol=protocol, seeds=seeds, only=only, store=store, report=report
-        )
-    assert isinstance(data, Dataset)
+    settings: dict[str, Any] = {"seeds": seeds, "only": only, "store": store, "report": report}
+    found = _evaluate(recipe, data, protocol=protocol, **settings)
+    if protocol != ENROLLED:
+        return found
+    report(f"{PLAIN}, to compare with")
+    return compared(found, _evaluate(recipe, data, protocol=PLAIN, **settings), data)
+
+
+def _evaluate(
+    recipe: Recipe | Ensemble, data: Dataset | EnsembleDataset, *, protocol: str, **settings: Any
+) -> Evaluation:
+    """Measure each member of a recipe and, of several, average what they say out of fold."""
+    evaluations = [
+        _evaluate_member(member, part, protocol=protocol, **settings)
+        for member, part in by_member(recipe, data)
+    ]
+    return _averaged(recipe, evaluations, data) if isinstance(recipe, Ensemble) else evaluations[0]
+
+
+def _evaluate_member(
+    recipe: Recipe,
+    data: Dataset,
+    *,
+    protocol: str,
+    seeds: Sequence[int],
+    only: Sequence[str] | None,
+    store: Path | None,
+    report: Report,
+) -> Evaluation:
     recipe = _as_asked(recipe, data)
     folds = make_folds(data, protocol=protocol, seeds=seeds)
     chosen = _chosen(folds, only)
@@ -104,6 +138,14 @@ def evaluate_recipe(
         results.append(result)
         report(_fold_line(fold, result, data=data))
     return assembled(recipe, data, chosen, results, protocol=protocol, of=len(folds))
+
+
+def compared(enrolled: Evaluation, plain: Evaluation | None, data: Any) -> Evaluation:
+    """Set beside a figure of enrolled voices that of the same clips without enrolment."""
+    if plain is None or len(plain.metrics["folds"]) < len(enrolled.metrics["folds"]):
+        return enrolled
+    gain = evaluate.enrolment_gain(enrolled.predictions, plain.predictions, emotions=data.labels)
+    return replace(enrolled, metrics={**enrolled.metrics, "without_enrolment": gain})
 
 
 def stored(
@@ -135,9 +177,19 @@ def stored(
     ValueError
         If the clips cannot be divided by the protocol.
     """
+    store = files.cache_dir() if store is None else store
+    found = _stored_folds(recipe, data, protocol=protocol, seeds=seeds, store=store)
+    if protocol != ENROLLED or found is None:
+        return found
+    plain = _stored_folds(recipe, data, protocol=PLAIN, seeds=seeds, store=store)
+    return compared(found, plain, data)
+
+
+def _stored_folds(
+    recipe: Recipe | Ensemble, data: Dataset, *, protocol: str, seeds: Sequence[int], store: Path
+) -> Evaluation | None:
     members = recipe.members if isinstance(recipe, Ensemble) else (recipe,)
     folds = make_folds(data, protocol=protocol, seeds=seeds)
-    store = files.cache_dir() if store is None else store
     found = [
         _read(_as_asked(each, data), data, folds, protocol=protocol, store=store)
         for each in members
@@ -197,6 +249,8 @@ def assembled(
         ignore_index=True,
     )
     metrics = _metrics(recipe, data, predictions, results, protocol=protocol, of=of)
+    units = {inner_unit(data, protocol, fold.train) for fold in folds}
+    metrics["inner_validation"] = RECORDINGS if RECORDINGS in units else SPEAKERS
     settled = [{name: result[name] for name in SETTLED if name in result} for result in results]
     return Evaluation(predictions, metrics, {recipe.name: [each for each in settled if each]})
 
@@ -228,32 +282,68 @@ def average(members: Sequence[pd.DataFrame]) -> pd.DataFrame:
     return fixed.join(pd.DataFrame(mean, columns=columns, index=fixed.index))
 
 
-def _evaluate_ensemble(
-    ensemble: Ensemble, data: EnsembleDataset, *, protocol: str, **settings: Any
-) -> Evaluation:
-    """Measure the members, and average what they say out of fold."""
-    evaluations = [
-        evaluate_recipe(member, part, protocol=protocol, **settings)
-        for member, part in zip(ensemble.members, data.parts, strict=True)
-    ]
-    return _averaged(ensemble, evaluations, data)
-
-
 def _averaged(
     ensemble: Ensemble, evaluations: Sequence[Evaluation], data: Dataset | EnsembleDataset
 ) -> Evaluation:
-    """Average what the members say of the same folds; nothing is fitted on top of them."""
-    predictions = average([each.predictions for each in evaluations])
+    """Average what the members say of the same folds, and calibrate it.
+
+    Each fold is calibrated by a temperature that was found on the other folds; the final model gets
+    that of all folds.
+    """
+    averaged = average([each.predictions for each in evaluations])
+    predictions, temperatures = calibrated(averaged, labels=data.labels)
     summary = _summary(predictions, data)
     for i, fold in enumerate(summary["folds"]):
         members = [each.metrics["folds"][i]["seconds"] for each in evaluations]
         fold["seconds"] = round(sum(members), 2)
+        fold["temperature"] = temperatures[fold["fold"]]
     # Members may divide clips into other segments, or into none.
     shared = {k: v for k, v in evaluations[0].metrics.items() if "segment" not in k}
     told = {**shared, **summary, "recipe": ensemble.name}
     told["seconds"] = round(sum(each.metrics["seconds"] for each in evaluations), 1)
+    told |= _normalized(ensemble, told["protocol"])
     settled = {name: each for member in evaluations for name, each in member.settled.items()}
+    settled[ensemble.name] = [{"temperature": _temperature(averaged, labels=data.labels)}]
     return Evaluation(predictions, told, settled)
+
+
+def calibrated(
+    predictions: pd.DataFrame, *, labels: Sequence[str]
+) -> tuple[pd.DataFrame, dict[str, float]]:
+    """Return predictions with calibrated probabilities, and the temperature of each fold.
+
+    A fold's temperature is found on what was said of the clips of the other folds; a single fold
+    stays as it is.
+    """
+    columns = [f"p_{label}" for label in labels]
+    P, temperatures = predictions[columns].to_numpy(dtype=float, copy=True), {}
+    for fold in predictions["fold"].unique():
+        own = predictions["fold"].eq(fold)
+        # The seeds of `random` draw their clips anew: those of this fold tell it nothing.
+        others = predictions[~predictions["clip_id"].isin(predictions.loc[own, "clip_id"])]
+        temperatures[str(fold)] = _temperature(others, labels=labels)
+        P[own] = evaluate.geometric_mean(P[np.newaxis, own], temperature=temperatures[str(fold)])
+    return predictions.assign(**dict(zip(columns, np.round(P, DECIMALS).T, strict=True))), (
+        temperatures
+    )
+
+
+def _temperature(predictions: pd.DataFrame, *, labels: Sequence[str]) -> float:
+    """Return by what the logarithms of probabilities are divided to be calibrated."""
+    if predictions.empty:
+        return 1.0
+    P = predictions[[f"p_{label}" for label in labels]].to_numpy(dtype=float)
+    y = pd.Categorical(predictions["truth"], categories=list(labels)).codes
+    scores = np.log(np.maximum(P, evaluate.SMALLEST_PROBABILITY))
+    return round(networks.temperature(scores, np.asarray(y, dtype=np.intp)), DECIMALS)
+
+
+def _normalized(recipe: Recipe | Ensemble, protocol: str) -> dict[str, list[str]]:
+    """Say which members normalise the features by voice, where the protocol does."""
+    if protocol not in NORMALIZED:
+        return {}
+    members = recipe.members if isinstance(recipe, Ensemble) else (recipe,)
+    return {"normalized": [each.name for each in members if each.normalized]}
 
 
 def _chosen(folds: Sequence[splits.Fold], only: Sequence[str] | None) -> list[splits.Fold]:
@@ -274,7 +364,7 @@ def _run_fold(
 ) -> dict[str, Any]:
     started = time.perf_counter()
     key = files.digest(training_key(recipe, data, fold, protocol=protocol))
-    model, test = fit_fold(
+    model, _ = fit_fold(
         recipe,
         data,
         fold,
@@ -282,13 +372,21 @@ def _run_fold(
         checkpoints=store / "trainings" / f"{recipe.name}-{key}",
         report=lambda line: report(f"  {fold.name}: {line}"),
     )
+    drawn = splits.draws(fold, data.speakers)
+    tests = [test_side(recipe, data, each, protocol=protocol) for each in drawn]
+    probabilities = np.concatenate([model.predict_proba(X) for X in tests])
     return {
-        "clip_id": data.clips["clip_id"].iloc[fold.test].tolist(),
-        "probabilities": np.round(model.predict_proba(test), DECIMALS).tolist(),
+        "clip_id": data.clips["clip_id"].iloc[tested(fold, data)].tolist(),
+        "probabilities": np.round(probabilities, DECIMALS).tolist(),
         "seconds": round(time.perf_counter() - started, 2),
         **{name: round(value, DECIMALS) for name, value in model.settled.items()},
-        **_of_segments(model, test, truth=data.y[fold.test], n_labels=len(data.labels)),
+        **_of_segments(model, tests[0], truth=data.y[drawn[0].test], n_labels=len(data.labels)),
     }
+
+
+def tested(fold: splits.Fold, data: Dataset) -> NDArray[np.intp]:
+    """Return the clips that a fold scores, draw by draw where voices are enrolled."""
+    return np.concatenate([each.test for each in splits.draws(fold, data.speakers)])
 
 
 def _of_segments(
@@ -328,13 +426,14 @@ def _stored(folder: Path, fold: splits.Fold, *, data: Dataset) -> dict[str, Any]
     """Return a finished fold; what is damaged, or tells of other clips, counts as none."""
     try:
         result: dict[str, Any] = json.loads(_fold_file(folder, fold).read_text("utf-8"))
-        return result if result["clip_id"] == list(data.clips["clip_id"].iloc[fold.test]) else None
+        clips = data.clips["clip_id"].iloc[tested(fold, data)].tolist()
+        return result if result["clip_id"] == clips else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
 def _fold_line(fold: splits.Fold, result: Mapping[str, Any], *, data: Dataset) -> str:
-    accuracy = np.mean(np.argmax(result["probabilities"], axis=1) == data.y[fold.test])
+    accuracy = np.mean(np.argmax(result["probabilities"], axis=1) == data.y[tested(fold, data)])
     voices = f" ({', '.join(fold.test_speakers)})" if fold.test_speakers else ""
     return f"{fold.name}{voices}: accuracy {accuracy:.1%} in {result['seconds']:.0f} s"
 
@@ -342,16 +441,20 @@ def _fold_line(fold: splits.Fold, result: Mapping[str, Any], *, data: Dataset) -
 def _prediction_rows(
     data: Dataset, fold: splits.Fold, result: Mapping[str, Any], *, protocol: str
 ) -> pd.DataFrame:
-    clips = data.clips.iloc[fold.test]
-    told = {
+    rows, drawn = tested(fold, data), splits.draws(fold, data.speakers)
+    clips = data.clips.iloc[rows]
+    told: dict[str, Any] = {
         "clip_id": clips["clip_id"].to_numpy(),
         "speaker": clips["speaker"].to_numpy(),
         "gender": clips["gender"].to_numpy(),
         "protocol": protocol,
         "labels": data.label_set,
         "fold": fold.name,
-        "truth": data.truth[fold.test],
+        "truth": data.truth[rows],
     }
+    if len(drawn) > 1:
+        numbers = np.repeat(np.arange(1, len(drawn) + 1), [len(each.test) for each in drawn])
+        told["draw"] = pd.array(numbers, dtype="Int64")
     columns = [f"p_{label}" for label in data.labels]
     return pd.DataFrame(told).join(pd.DataFrame(result["probabilities"], columns=columns))
 
@@ -381,6 +484,7 @@ def _metrics(
         **partial,
         **summary,
         **_segment_summary(results, protocol=protocol),
+        **_normalized(recipe, protocol),
         "seconds": round(sum(result["seconds"] for result in results), 1),
     }
 

@@ -17,9 +17,10 @@ import pandas as pd
 import sercourse
 from sercourse import bundles, corpora, files, labels, normalize
 from sercourse.experiment.card import model_card
-from sercourse.experiment.dataset import Array, Dataset, EnsembleDataset
-from sercourse.experiment.evaluation import DECIMALS, Evaluation
+from sercourse.experiment.dataset import Array, Dataset, EnsembleDataset, by_member
+from sercourse.experiment.evaluation import DECIMALS, ENROLLED, Evaluation
 from sercourse.experiment.folds import fit_fold, training_key
+from sercourse.experiment.selection import selection
 from sercourse.experiment.target import EMOTION
 from sercourse.recipes import Ensemble, Model, Recipe, Report
 
@@ -73,7 +74,7 @@ def train(
     store = files.cache_dir() if store is None else store
     contents: dict[str, bytes | str] = {}
     members = []
-    for member, part in _members(recipe, data):
+    for member, part in by_member(recipe, data):
         names = bundles.member_files(
             member.name if isinstance(recipe, Ensemble) else None,
             enrols=member.normalized and part.has_voices,
@@ -118,7 +119,7 @@ def save_fitted(
     contents: dict[str, bytes | str] = {}
     members = []
     ensemble = isinstance(recipe, Ensemble)
-    for (member, part), model in zip(_members(recipe, data), models, strict=True):
+    for (member, part), model in zip(by_member(recipe, data), models, strict=True):
         names = bundles.member_files(member.name if ensemble else None, enrols=False)
         contents |= _named(exported(model, part.X), names["model"], with_keras=not ensemble)
         members.append({**member_info(member), "files": names})
@@ -139,11 +140,15 @@ def _save(
 ) -> Path:
     """Add what explains the models, and write the bundle."""
     info = _bundle_info(recipe, data, members=members, name=folder.name)
+    if isinstance(recipe, Ensemble):
+        info["temperature"] = temperatures(evaluations, recipe)
     metrics = {
         "recipe": recipe.name,
         "corpus": info["corpus"]["name"],
         "protocols": [each.metrics for each in evaluations],
     }
+    if known := selection(recipe.name, data):
+        metrics["selection"] = known
     contents |= {
         "metrics.json": json.dumps(metrics, indent=1) + "\n",
         "predictions.csv": _predictions_csv(evaluations),
@@ -152,17 +157,22 @@ def _save(
     return bundles.save(folder, info=info, contents=contents)
 
 
-def _members(
-    recipe: Recipe | Ensemble, data: Dataset | EnsembleDataset
-) -> list[tuple[Recipe, Dataset]]:
-    if isinstance(recipe, Ensemble):
-        assert isinstance(data, EnsembleDataset)
-        return list(zip(recipe.members, data.parts, strict=True))
-    assert isinstance(data, Dataset)
-    return [(recipe, data)]
+def temperatures(evaluations: Sequence[Evaluation], ensemble: Ensemble) -> dict[str, float]:
+    """Return what calibrates an ensemble, for any voice (`model`) and for `enrolled` ones.
+
+    It is what the first evaluation of either found; nothing where there is none.
+    """
+    found: dict[str, float] = {}
+    for each in evaluations:
+        kind = "enrolled" if each.metrics["protocol"] == ENROLLED else "model"
+        if settled := _settled([each], ensemble):
+            found.setdefault(kind, settled["temperature"])
+    return found
 
 
-def _settled(evaluations: Sequence[Evaluation], recipe: Recipe) -> dict[str, float] | None:
+def _settled(
+    evaluations: Sequence[Evaluation], recipe: Recipe | Ensemble
+) -> dict[str, float] | None:
     """Return the median of what the folds of the first evaluation found; None if they did not."""
     folds = evaluations[0].settled.get(recipe.name, []) if evaluations else []
     if not folds:
@@ -285,7 +295,7 @@ def _bundle_info(
 ) -> dict[str, Any]:
     packages = {
         *VERSIONED,
-        *(p for member, _ in _members(recipe, data) for p in member.learner.packages),
+        *(p for member, _ in by_member(recipe, data) for p in member.learner.packages),
     }
     return {
         "name": name,

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from sercourse import normalize, splits
@@ -15,6 +16,7 @@ from sercourse.experiment.target import EMOTION
 from sercourse.recipes import Model, Recipe, Report
 
 NORMALIZED = ("speaker+norm", "speaker+enrol")
+SPEAKERS, RECORDINGS = "speakers", "recordings"
 
 
 def make_folds(
@@ -66,13 +68,17 @@ def fit_fold(
         Gets a line now and then.
     """
     versions, rows = [data.X, *data.copies], fold.train  # tables are large: nothing is copied
-    test = data.X[fold.test]
     if _normalizes(recipe, protocol):
-        versions, test = _normalize_sides(data, fold, [each[rows] for each in versions])
+        versions = _normalized_versions(data, fold, [each[rows] for each in versions])
         rows = np.arange(len(rows))
-    groups = inner_groups(data, protocol)[fold.train]
+    groups = inner_groups(data, protocol, fold.train)
     if settled is None:
         _refuse_lone_groups(data.truth[fold.train], groups)
+        if _is_by_speaker(data, protocol) and inner_unit(data, protocol, fold.train) != SPEAKERS:
+            report(
+                "an emotion has one speaker on the training side: inner validation is by "
+                "recording, which flatters what it chooses"
+            )
     model = recipe.learner.fit(
         versions,
         data.y[fold.train],
@@ -83,30 +89,40 @@ def fit_fold(
         folder=checkpoints,
         report=report,
     )
-    return model, test
+    return model, test_side(recipe, data, fold, protocol=protocol)
+
+
+def test_side(recipe: Recipe, data: Dataset, fold: splits.Fold, *, protocol: str) -> Array:
+    """Return the features of a fold's test side, normalised by voice where the protocol says so.
+
+    A voice is known from the clips set aside to enrol it or, where there are none, from all of its
+    clips.
+    """
+    X = data.X[fold.test]
+    if not _normalizes(recipe, protocol):
+        return X
+    speakers = data.speakers
+    typical = normalize.typical_voice(data.X[fold.train], speakers[fold.train])
+    heard = fold.enrol if len(fold.enrol) else fold.test
+    enrolment = {
+        name: data.X[heard][speakers[heard] == name] for name in np.unique(speakers[fold.test])
+    }
+    return normalize.normalize_speakers(
+        X, speakers[fold.test], typical=typical, enrolment=enrolment
+    )
 
 
 def _normalizes(recipe: Recipe, protocol: str) -> bool:
     return recipe.normalized and protocol in NORMALIZED
 
 
-def _normalize_sides(
+def _normalized_versions(
     data: Dataset, fold: splits.Fold, versions: Sequence[Array]
-) -> tuple[list[Array], Array]:
-    """Normalise both sides by voice: the training versions, and the test side's features.
-
-    A copy at another speed is another voice, so its mean and spread are its own. A test voice is
-    known from the clips set aside to enrol it or, where there are none, from all of its clips.
-    """
-    speakers = data.speakers
-    train, test = speakers[fold.train], speakers[fold.test]
+) -> list[Array]:
+    """Normalise the training versions by voice; a copy at another speed is another voice."""
+    train = data.speakers[fold.train]
     typical = normalize.typical_voice(versions[0], train)
-    normalized = [normalize.normalize_speakers(each, train, typical=typical) for each in versions]
-    heard = fold.enrol if len(fold.enrol) else fold.test
-    enrolment = {name: data.X[heard][speakers[heard] == name] for name in np.unique(test)}
-    return normalized, normalize.normalize_speakers(
-        data.X[fold.test], test, typical=typical, enrolment=enrolment
-    )
+    return [normalize.normalize_speakers(each, train, typical=typical) for each in versions]
 
 
 def _refuse_lone_groups(names: NDArray[np.str_], groups: NDArray[np.str_]) -> None:
@@ -119,10 +135,25 @@ def _refuse_lone_groups(names: NDArray[np.str_], groups: NDArray[np.str_]) -> No
     classical.fewest_groups(names, groups)
 
 
-def inner_groups(data: Dataset, protocol: str) -> NDArray[np.str_]:
-    """Return what inner splits keep together: speakers where the outer split is by speaker."""
-    by_speaker = _is_by_speaker(data, protocol)
-    return data.speakers if by_speaker else data.clips["group"].to_numpy(dtype=str)
+def inner_groups(data: Dataset, protocol: str, train: NDArray[np.intp]) -> NDArray[np.str_]:
+    """Return what inner splits keep together, for each clip of a training side.
+
+    It is the speaker or the recording, as `inner_unit` says.
+    """
+    by_speaker = inner_unit(data, protocol, train) == SPEAKERS
+    return data.speakers[train] if by_speaker else data.clips["group"].to_numpy(dtype=str)[train]
+
+
+def inner_unit(data: Dataset, protocol: str, train: NDArray[np.intp]) -> str:
+    """Return ``speakers`` or ``recordings``: what inner splits of a training side keep together.
+
+    Speakers where the outer split is by speaker, if each label has two there at least. Of a corpus
+    of two speakers one is left to learn from: then recordings have to do.
+    """
+    if not _is_by_speaker(data, protocol):
+        return RECORDINGS
+    voices = pd.Series(data.speakers[train]).groupby(data.truth[train]).nunique()
+    return SPEAKERS if voices.min() > 1 else RECORDINGS
 
 
 def _is_by_speaker(data: Dataset, protocol: str) -> bool:

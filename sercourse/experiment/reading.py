@@ -14,7 +14,16 @@ from sercourse import bundles, corpora, splits
 from sercourse.bundles import Bundle
 from sercourse.bundles.reading import read_json
 from sercourse.experiment.dataset import Dataset
-from sercourse.experiment.evaluation import FROM_TRAINING, Evaluation, assembled, stored
+from sercourse.experiment.evaluation import (
+    ENROLLED,
+    FROM_TRAINING,
+    PLAIN,
+    Evaluation,
+    assembled,
+    compared,
+    stored,
+    tested,
+)
 from sercourse.experiment.folds import make_folds
 from sercourse.experiment.target import EMOTION
 from sercourse.recipes import Ensemble, Recipe, in_precision
@@ -121,6 +130,21 @@ def shipped(
     if data.target != EMOTION:
         return None
     bundle = bundle_of(recipe, data, folders=folders)
+    found = _shipped(bundle, recipe, data, protocol=protocol, seeds=seeds)
+    if protocol != ENROLLED or found is None:
+        return found
+    return compared(found, _shipped(bundle, recipe, data, protocol=PLAIN, seeds=seeds), data)
+
+
+def _shipped(
+    bundle: Bundle | None,
+    recipe: Recipe | Ensemble,
+    data: Dataset,
+    *,
+    protocol: str,
+    seeds: Sequence[int],
+) -> Evaluation | None:
+    """Return what a bundle tells of a protocol, if it is of these clips."""
     entry = None if bundle is None else _entry(bundle.metrics, data, protocol=protocol)
     if bundle is None or entry is None:
         return None
@@ -184,13 +208,18 @@ def _result(
     told: pd.DataFrame, entry: Mapping[str, Any], data: Dataset, fold: splits.Fold
 ) -> dict[str, Any] | None:
     """Return a fold as `evaluate_recipe` stores it, if the model was tested on the same clips."""
-    rows = told[told["fold"] == fold.name].set_index("clip_id")
-    clips = data.clips["clip_id"].iloc[fold.test].tolist()
-    if sorted(rows.index) != sorted(clips):
+    rows = told[told["fold"] == fold.name]
+    clips = data.clips["clip_id"].iloc[tested(fold, data)].tolist()
+    if sorted(rows["clip_id"]) != sorted(clips):
+        return None
+    # Clips are scored once or, where voices are enrolled, in several draws, one after the other.
+    if rows["clip_id"].is_unique:
+        rows = rows.set_index("clip_id").loc[clips]
+    elif rows["clip_id"].tolist() != clips:
         return None
     (said,) = [each for each in entry["folds"] if each["fold"] == fold.name]
     columns = [f"p_{label}" for label in data.labels]
     return {
-        "probabilities": rows.loc[clips, columns].to_numpy(dtype=float).tolist(),
+        "probabilities": rows[columns].to_numpy(dtype=float).tolist(),
         **{name: said[name] for name in FROM_TRAINING if name in said},
     }

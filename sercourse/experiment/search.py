@@ -103,7 +103,7 @@ class Plan:
     @cached_property
     def groups(self) -> NDArray[np.str_]:
         """What must not be on both sides of an inner split, for each training clip."""
-        return inner_groups(self.data, self.protocol)[self.train]
+        return inner_groups(self.data, self.protocol, self.train)
 
     def side(self, clips: NDArray[np.intp]) -> tuple[Array, NDArray[np.intp]]:
         """Return features and codes of some clips."""

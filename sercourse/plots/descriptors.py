@@ -341,7 +341,8 @@ def _grid(n_rows: int, n_columns: int, *, height: float, **settings: Any) -> NDA
 
 def _figure(ax: Axes) -> Figure:
     figure = ax.get_figure()
-    assert isinstance(figure, Figure)  # none of ours is in a subfigure
+    if not isinstance(figure, Figure):
+        raise ValueError("the axes are in a subfigure or in no figure: give axes of a figure")
     return figure
 
 

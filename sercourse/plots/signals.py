@@ -197,7 +197,8 @@ def colour_bar(ax: Axes, *, label: str) -> Colorbar:
     if not ax.images:
         raise ValueError("these axes hold no image: draw a spectrogram first")
     figure = ax.get_figure()
-    assert figure is not None  # axes with an image are in a figure
+    if figure is None:
+        raise ValueError("the axes were removed from their figure: give axes of a figure")
     bar = figure.colorbar(ax.images[-1], ax=ax, label=label, pad=0.01)
     bar.outline.set_visible(False)
     return bar

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from sercourse.recipes import aesdd, means, mfcc, ravdess, toolkit
+from sercourse.recipes.means import VOICES
 from sercourse.recipes.recipe import (
     Ensemble,
     Learner,
@@ -21,6 +22,7 @@ from sercourse.recipes.toolkit import from_zoo, refuse_arrays
 
 __all__ = [
     "RECIPES",
+    "VOICES",
     "Ensemble",
     "Learner",
     "Model",
