@@ -168,7 +168,8 @@ def speaker_interval(
     Returns
     -------
     tuple of float
-        Lower and upper end; NaN for one speaker, who tells of no other.
+        Lower and upper end; NaN where too few speakers to draw from do all alike, as one does, who
+        tells of no other.
 
     References
     ----------
@@ -186,7 +187,7 @@ def speaker_interval(
     if interval_method(len(names)) == STUDENT:
         low, high = _student(hits, sizes, level=level)
         is_share = np.asarray(correct).dtype == bool
-        return (max(low, 0.0), min(high, 1.0)) if is_share and len(names) > 1 else (low, high)
+        return (float(np.maximum(low, 0)), float(np.minimum(high, 1))) if is_share else (low, high)
     draws = np.random.default_rng(seed).integers(len(names), size=(n_resamples, len(names)))
     accuracies = hits[draws].sum(axis=1) / sizes[draws].sum(axis=1)
     tail = (1 - level) / 2
@@ -203,9 +204,10 @@ def _student(hits: NDArray[Any], sizes: NDArray[Any], *, level: float) -> tuple[
     """Return Student's interval around the mean over clips, by how far speakers' means spread."""
     from scipy import stats
 
-    if len(hits) < 2:
+    means = hits / sizes
+    if np.ptp(means) == 0:  # as of one speaker, or of clips that are easy for all of a few
         return float("nan"), float("nan")
-    mean, spread = hits.sum() / sizes.sum(), stats.sem(hits / sizes)
+    mean, spread = hits.sum() / sizes.sum(), stats.sem(means)
     reach = float(stats.t.ppf((1 + level) / 2, len(hits) - 1) * spread)
     return float(mean) - reach, float(mean) + reach
 
@@ -455,10 +457,10 @@ def summarize(predictions: pd.DataFrame, *, emotions: Sequence[str]) -> dict[str
     -------
     dict
         `accuracy`, `uar`, `macro_f1`, `ece`, `chance`: the mean over the seeds of protocol
-        ``random``, over all clips at once of others; `accuracy_interval` (over speakers, None for
-        one) and `interval`, its method, or, where the same voices are on both sides, `accuracy_sd`
-        (over folds); `n_draws` and `accuracy_sd_of_draws` where voices were enrolled several times;
-        `confusion`, `by_gender` and `folds`.
+        ``random``, over all clips at once of others; `accuracy_interval` (over speakers, None
+        where `speaker_interval` is NaN) and `interval`, its method, or, where the same voices are
+        on both sides, `accuracy_sd` (over folds); `n_draws` and `accuracy_sd_of_draws` where voices
+        were enrolled several times; `confusion`, `by_gender` and `folds`.
 
     Raises
     ------
@@ -520,13 +522,11 @@ def _spread(
     # A clip by an unknown speaker can only stand for itself.
     voices = predictions["speaker"].fillna(predictions["clip_id"]).to_numpy(dtype=str)
     correct = _correct(predictions, emotions=emotions)
-    n_voices = len(np.unique(voices))
-    if n_voices < 2:
+    interval = speaker_interval(correct, voices)
+    if not np.isfinite(interval).all():
         return {"accuracy_interval": None}
-    return {
-        "accuracy_interval": list(speaker_interval(correct, voices)),
-        "interval": interval_method(n_voices),
-    }
+    method = interval_method(len(np.unique(voices)))
+    return {"accuracy_interval": list(interval), "interval": method}
 
 
 def _over_draws(predictions: pd.DataFrame, *, emotions: Sequence[str]) -> dict[str, Any]:

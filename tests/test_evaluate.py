@@ -104,10 +104,15 @@ def predictions(right: np.ndarray, speakers: np.ndarray, **columns: object) -> p
     return pd.DataFrame({**told, **columns})
 
 
-def test_one_speaker_tells_nothing_of_others() -> None:
-    right, one = np.array([True, False, True]), np.array(["x-1"] * 3)
-    assert np.isnan(evaluate.speaker_interval(right, one)).all()
-    told = evaluate.summarize(predictions(right, one), emotions=["happy", "sad"])
+@pytest.mark.parametrize(
+    ("right", "speakers"),
+    [([1, 0, 1], "aaa"), ([1, 1, 1, 1], "aabb"), ([1, 0, 1, 0, 1, 0], "aabbcc")],
+    ids=["one speaker", "all right", "all alike"],
+)
+def test_a_few_speakers_who_do_alike_tell_nothing_of_others(right: list, speakers: str) -> None:
+    correct, names = np.array(right, dtype=bool), np.array(list(speakers))
+    assert np.isnan(evaluate.speaker_interval(correct, names)).all()
+    told = evaluate.summarize(predictions(correct, names), emotions=["happy", "sad"])
     assert told["accuracy_interval"] is None
     json.dumps(told, allow_nan=False)
 
