@@ -15,8 +15,11 @@ from sercourse.classical.fitting import (
 from sercourse.classical.flat import FittedFlat, FlatLearner
 from sercourse.classical.pipelines import (
     CappedPCA,
+    LayerLDA,
     WithinClassWhitening,
     forest,
+    lda_for_other_corpora,
+    lda_of_layers,
     logistic,
     nine_neighbours,
     svm_classic,
@@ -33,6 +36,7 @@ __all__ = [
     "FittedFlat",
     "FittedPipeline",
     "FlatLearner",
+    "LayerLDA",
     "PipelineLearner",
     "Split",
     "WithinClassWhitening",
@@ -41,6 +45,8 @@ __all__ = [
     "fit",
     "forest",
     "inner_splits",
+    "lda_for_other_corpora",
+    "lda_of_layers",
     "logistic",
     "nine_neighbours",
     "pipeline",

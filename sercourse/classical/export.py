@@ -8,10 +8,11 @@ from typing import Any
 
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.ensemble import AdaBoostClassifier
+from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 from sklearn.svm import SVC
 
-from sercourse.classical.pipelines import CappedPCA, WithinClassWhitening
+from sercourse.classical.pipelines import CappedPCA, LayerLDA, WithinClassWhitening
 
 MESSAGE_LENGTH = 100  # of what the converter says, which may print whole trees
 SMALLEST_PROBABILITY = 1e-12  # what scikit-learn adds before it takes a logarithm
@@ -25,6 +26,10 @@ def exportable(model: CalibratedClassifierCV) -> Pipeline:
     """
     *steps, (name, classifier) = _calibrated(model).estimator.steps
     classifier = copy.deepcopy(classifier)
+    if isinstance(classifier, LayerLDA):  # as linear as this, which converters know
+        linear = LogisticRegression()
+        linear.coef_, linear.intercept_ = classifier.coef_, classifier.intercept_
+        linear.classes_, classifier = classifier.classes_, linear
     plain: list[tuple[str, Any]] = []
     for step_name, step in steps:
         if isinstance(step, WithinClassWhitening):

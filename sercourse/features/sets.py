@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -22,6 +23,7 @@ from sercourse.features import (
     spectrogram,
     statistics,
     voice,
+    whisper,
 )
 from sercourse.features.changes import Change
 
@@ -62,6 +64,8 @@ class FeatureSet:
     longest : float
         Words that last longer [s] are judged in parts: corpora have clips of one sentence, and
         models know nothing longer.
+    encoder : str
+        SHA-256 of the speech encoder that the function runs, if it does.
 
     Raises
     ------
@@ -81,6 +85,7 @@ class FeatureSet:
     draw: int = 0
     changes: tuple[Change, ...] = ()
     longest: float = 8.0
+    encoder: str = ""
 
     def __post_init__(self) -> None:
         if self.shape and self.shape[-1] != len(self.names):
@@ -106,6 +111,7 @@ class FeatureSet:
         shape = {"shape": list(self.shape)} if self.shape else {}
         noise = {"noise": list(self.noise), "draw": self.draw} if self.noise else {}
         changes = {"changes": [each.settings for each in self.changes]} if self.changes else {}
+        encoder = {"encoder": self.encoder} if self.encoder else {}
         return {
             "name": self.name,
             "sr": self.sr,
@@ -115,6 +121,7 @@ class FeatureSet:
             **shape,
             **noise,
             **changes,
+            **encoder,
         }
 
     @property
@@ -128,6 +135,7 @@ class FeatureSet:
             self.names,
             self.function,
             files.versions("numpy", "scipy", "librosa", "soundfile", "soxr"),
+            files.versions("onnxruntime") if self.encoder else {},
         ]
 
 
@@ -166,6 +174,30 @@ def librosa_set(parts: Iterable[str] = tuple(means.PARTS)) -> FeatureSet:
     name = "librosa" if len(chosen) == len(means.PARTS) else f"librosa:{'+'.join(chosen)}"
     names = tuple(each for part in chosen for each in means.PARTS[part])
     return FeatureSet(name, 16_000, names, partial(means.means, parts=chosen))
+
+
+def whisper_set(encoder: str | Path) -> FeatureSet:
+    """Return the statistics of another speech encoder's layers, made by the same tool.
+
+    Parameters
+    ----------
+    encoder : path
+        Its ONNX file.
+
+    Raises
+    ------
+    ValueError, FileNotFoundError
+        If it is no such encoder.
+    """
+    path = files.user_path(encoder)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: there is no speech encoder")
+    sha256 = files.content_hash(path)
+    if sha256 == whisper.SHA256:
+        return SETS["whisper"]
+    names = whisper.feature_names(*whisper.shape(path, sha256=sha256))
+    function = partial(whisper.layer_statistics, encoder=str(path), sha256=sha256)
+    return FeatureSet("whisper", whisper.SR, names, function, encoder=sha256)
 
 
 _NAMES = statistics.statistic_names(short_term.SHORT_TERM_NAMES)
@@ -241,6 +273,13 @@ _ALL = (
         excerpt_means.excerpt_means,
         longest=3.5,
     ),
+    FeatureSet(
+        "whisper",
+        whisper.SR,
+        whisper.feature_names(),
+        whisper.layer_statistics,
+        encoder=whisper.SHA256,
+    ),
 )
 
 SETS: Mapping[str, FeatureSet] = MappingProxyType({each.name: each for each in _ALL})
@@ -253,7 +292,8 @@ def named(name: str) -> FeatureSet:
     Parameters
     ----------
     name : str
-        One of `SETS`, or parts of the set ``librosa``, such as ``librosa:mfcc+mel``.
+        One of `SETS`; parts of the set ``librosa``, such as ``librosa:mfcc+mel``; or the set
+        ``whisper`` of another encoder, such as ``whisper:base.onnx``.
 
     Raises
     ------
@@ -270,6 +310,8 @@ def named(name: str) -> FeatureSet:
     family, _, parts = name.partition(":")
     if family == "librosa" and parts:
         return librosa_set(parts.split("+"))
+    if family == "whisper" and parts:
+        return whisper_set(parts)
     if name not in SETS:
         raise ValueError(f"unknown feature set {name!r}: use one of {', '.join(SETS)}")
     return SETS[name]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from sercourse.recipes import aesdd, means, mfcc, ravdess, toolkit
+from sercourse.recipes import aesdd, means, mfcc, ravdess, toolkit, whisper
 from sercourse.recipes.means import VOICES
 from sercourse.recipes.recipe import (
     Ensemble,
@@ -19,6 +19,7 @@ from sercourse.recipes.recipe import (
     with_heads,
 )
 from sercourse.recipes.toolkit import from_zoo, refuse_arrays
+from sercourse.recipes.whisper import with_encoder
 
 __all__ = [
     "RECIPES",
@@ -34,6 +35,7 @@ __all__ = [
     "recipe",
     "refuse_arrays",
     "seeded",
+    "with_encoder",
     "with_heads",
 ]
 
@@ -46,6 +48,7 @@ RECIPES: Mapping[str, Recipe | Ensemble] = MappingProxyType(
             *toolkit.RECIPES,
             *mfcc.RECIPES,
             *means.RECIPES,
+            *whisper.RECIPES,
         )
     }
 )

@@ -81,7 +81,7 @@ _CNN_LSTM_CLASSIC = Recipe(
     noisy_copies=2,
     seeds=3,
 )
-_CNN_LSTM = Recipe(
+CNN_LSTM = Recipe(
     "cnn-lstm",
     "convolutions over a mel spectrogram, an LSTM and attentive pooling",
     feature_set="log-mel",
@@ -112,7 +112,7 @@ _CNN_LSTM_STEPS = (
         "a step to cnn-lstm: slower and faster copies",
         feature_set="log-mel",
         make_learner=_unaugmented,
-        speeds=_CNN_LSTM.speeds,
+        speeds=CNN_LSTM.speeds,
         normalized=False,
         seeds=3,
     ),
@@ -121,13 +121,13 @@ _CNN_LSTM_STEPS = (
         "a step to cnn-lstm: pictures that are augmented in every batch",
         feature_set="log-mel",
         make_learner=_augmented,
-        speeds=_CNN_LSTM.speeds,
+        speeds=CNN_LSTM.speeds,
         normalized=False,
         seeds=3,
     ),
 )
 _ENSEMBLE = Ensemble(
-    "svm+cnn-lstm", "the SVM and the CNN-LSTM, their probabilities averaged", (SVM, _CNN_LSTM)
+    "svm+cnn-lstm", "the SVM and the CNN-LSTM, their probabilities averaged", (SVM, CNN_LSTM)
 )
 
 RECIPES: tuple[Recipe | Ensemble, ...] = (
@@ -135,7 +135,7 @@ RECIPES: tuple[Recipe | Ensemble, ...] = (
     SVM,
     _SVM_ROBUST,
     _CNN_LSTM_CLASSIC,
-    _CNN_LSTM,
+    CNN_LSTM,
     *_CNN_LSTM_STEPS,
     _ENSEMBLE,
 )

@@ -1,0 +1,146 @@
+"""What a frozen speech encoder hears: statistics of the layers of Whisper's smallest encoder.
+
+The encoder learnt from 680,000 hours of speech and is not trained any further. It is one ONNX
+graph, `models/speech-encoder/encoder.onnx`, from a waveform to the mean and standard deviation of
+every layer's output; `tools/make_speech_encoder.py` made it.
+
+Radford et al., "Robust speech recognition via large-scale weak supervision", 2022,
+arXiv:2212.04356.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sercourse import audio, files
+
+if TYPE_CHECKING:
+    import onnxruntime
+
+SR = 16_000
+N_LAYERS, WIDTH = 5, 384  # of the shipped encoder: its convolutions and four transformer layers
+STATISTICS = ("mean", "std")
+SHA256 = "21517cd8b1b87dca1a478f0b7546b40ea429f196dc23fee84274eb55951d6f28"
+"""Of the shipped encoder."""
+
+TOP_DB = 35.0  # quieter beginnings and ends are cut
+MARGIN_SECONDS = 0.1  # of which so much is kept
+PEAK = 0.5  # the encoder's input depends on the level
+SHORTEST_SECONDS, LONGEST_SECONDS = 0.2, 29.9
+
+
+def shipped_encoder() -> Path:
+    """Return the file of the shipped encoder."""
+    return files.home() / "models" / "speech-encoder" / "encoder.onnx"
+
+
+def feature_names(n_layers: int = N_LAYERS, width: int = WIDTH) -> tuple[str, ...]:
+    """Return the names of the features, layer by layer; layer 0 is that of the convolutions.
+
+    Examples
+    --------
+    >>> feature_names()[:2], len(feature_names())
+    (('layer0_mean_0', 'layer0_mean_1'), 3840)
+    """
+    return tuple(
+        f"layer{layer}_{statistic}_{k}"
+        for layer in range(n_layers)
+        for statistic in STATISTICS
+        for k in range(width)
+    )
+
+
+def layer_statistics(
+    y: NDArray[Any], *, sr: int, encoder: str | None = None, sha256: str = SHA256
+) -> NDArray[np.float64]:
+    """Return mean and standard deviation over time of every layer's output.
+
+    Silence at both ends is cut, and the peak set, as the level of its input matters to the encoder.
+    A signal of more than 30 s is heard in equal parts, whose statistics are averaged.
+
+    Parameters
+    ----------
+    y : ndarray, shape (n_samples,)
+        Mono signal at 16 kHz.
+    sr : int
+        Its rate [Hz].
+    encoder : str, optional
+        File of another encoder, made by the same tool.
+    sha256 : str
+        Hash that the encoder's file must have.
+
+    Returns
+    -------
+    ndarray, shape (n_layers * 2 * width,)
+        In the order of `feature_names`.
+
+    Raises
+    ------
+    ValueError
+        If the rate is another, or the encoder is not the one that is meant.
+    FileNotFoundError
+        If there is no such encoder.
+    """
+    if sr != SR:
+        raise ValueError(f"the encoder hears {SR} Hz and the signal has {sr} Hz: resample it")
+    y = audio.normalize_peak(_trimmed(np.ascontiguousarray(y, dtype=np.float32)), peak=PEAK)
+    y = audio.pad(y, length=max(y.size, round(SHORTEST_SECONDS * SR)))
+    parts = audio.segments(y, sr=SR, seconds=min(y.size / SR, LONGEST_SECONDS))
+    run = _session(str(encoder or shipped_encoder()), sha256).run
+    rows = [run(None, {"waveform": part[np.newaxis]})[0].ravel() for part in parts]
+    return np.mean(rows, axis=0, dtype=np.float64)
+
+
+def shape(encoder: str | Path, *, sha256: str) -> tuple[int, int]:
+    """Return how many layers an encoder gives, that of the convolutions included, and their width.
+
+    Raises
+    ------
+    ValueError, FileNotFoundError
+        If it is no such encoder, or not the one that is meant.
+    """
+    n_layers, _, width = _session(str(encoder), sha256).get_outputs()[0].shape[1:]
+    return n_layers, width
+
+
+def _trimmed(y: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Cut silence at both ends but for a margin."""
+    words, margin = audio.trim(y, sr=SR, top_db=TOP_DB), round(MARGIN_SECONDS * SR)
+    start = (words.ctypes.data - y.ctypes.data) // y.itemsize  # the words are a view of the signal
+    return y[max(0, start - margin) : start + words.size + margin]
+
+
+@functools.lru_cache(maxsize=2)
+def _session(encoder: str, sha256: str) -> onnxruntime.InferenceSession:
+    import onnxruntime
+
+    if not Path(encoder).is_file():
+        raise FileNotFoundError(f"{encoder}: there is no speech encoder: get the project again")
+    data = Path(encoder).read_bytes()
+    if (found := hashlib.sha256(data).hexdigest()) != sha256:
+        raise ValueError(
+            f"{encoder} has changed: its SHA-256 begins with {found[:12]}, and {sha256[:12]} is "
+            "wanted; get it again"
+        )
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1  # clips run side by side
+    options.log_severity_level = 3
+    options.enable_mem_pattern = False  # each clip has another length
+    try:
+        session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's own kinds have nothing else in common
+        raise ValueError(f"{encoder} is no ONNX model that can be run: make it again") from error
+    names = [[each.name for each in session.get_inputs()], [o.name for o in session.get_outputs()]]
+    sizes = session.get_outputs()[0].shape
+    if names != [["waveform"], ["statistics"]] or len(sizes) != 4 or sizes[2] != len(STATISTICS):
+        raise ValueError(
+            f"{encoder} gives {names[1]} of shape {sizes} from {names[0]}: 'statistics' (batch, "
+            "layers, 2, width) is wanted from 'waveform'; see tools/make_speech_encoder.py"
+        )
+    return session

@@ -1,0 +1,90 @@
+"""Recipes on what a frozen speech encoder hears."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from sercourse.features import Change
+from sercourse.recipes.ravdess import CNN_LSTM, SVM
+from sercourse.recipes.recipe import Ensemble, Learner, Recipe
+
+_CONDITIONS = (
+    (Change("pink", 5, 30, draw=1),),
+    (Change("room", 0.15, 0.6, draw=1),),
+    (Change("room", 0.15, 0.6, draw=2), Change("noise", 10, 35, draw=2)),
+    (Change("band", 3400, 6000, draw=3), Change("pink", 15, 40, draw=3)),
+)
+
+
+def _known_corpus() -> Learner:
+    from sercourse import classical  # loads scikit-learn, which inference does without
+
+    return classical.PipelineLearner(classical.lda_of_layers)
+
+
+def _any_voice() -> Learner:
+    from sercourse import classical
+
+    return classical.PipelineLearner(classical.lda_for_other_corpora)
+
+
+WHISPER = Recipe(
+    "whisper",
+    "linear discriminants on the layers of a frozen speech encoder, also heard in noise and rooms",
+    feature_set="whisper",
+    make_learner=_known_corpus,
+    speeds=(0.9, 1.1),
+    changes=_CONDITIONS,
+    seeds=3,
+)
+_ANY_VOICE = Recipe(
+    "any-voice",
+    "the same, held back more and with more speeds, for corpora that it has not heard",
+    feature_set="whisper",
+    make_learner=_any_voice,
+    speeds=(0.82, 0.9, 1.1, 1.2),
+    changes=_CONDITIONS,
+    seeds=3,
+)
+_WITH_SVM = Ensemble(
+    "whisper+svm", "the encoder's discriminants and the SVM, averaged", (WHISPER, SVM)
+)
+_WITH_BOTH = Ensemble(
+    "whisper+svm+cnn-lstm",
+    "the encoder's discriminants, the SVM and the CNN-LSTM, averaged",
+    (WHISPER, SVM, CNN_LSTM),
+)
+
+RECIPES: tuple[Recipe | Ensemble, ...] = (WHISPER, _ANY_VOICE, _WITH_SVM, _WITH_BOTH)
+
+
+def with_encoder(chosen: Recipe | Ensemble, encoder: Path) -> Recipe | Ensemble:
+    """Return the same recipe, which hears by another speech encoder.
+
+    Parameters
+    ----------
+    chosen : Recipe or Ensemble
+        One with the features ``whisper``.
+    encoder : Path
+        ONNX file that ``tools/make_speech_encoder.py`` made.
+
+    Raises
+    ------
+    ValueError
+        If the recipe uses no speech encoder.
+    """
+    if isinstance(chosen, Ensemble):
+        members = [_heard_by(each, encoder) for each in chosen.members]
+        other: Recipe | Ensemble = replace(chosen, members=tuple(members))
+    else:
+        other = _heard_by(chosen, encoder)
+    if other == chosen:
+        raise ValueError(f"recipe {chosen.name!r} uses no speech encoder: choose another recipe")
+    return other
+
+
+def _heard_by(chosen: Recipe, encoder: Path) -> Recipe:
+    if chosen.feature_set != WHISPER.feature_set:
+        return chosen
+    return replace(chosen, feature_set=f"{WHISPER.feature_set}:{encoder}")
