@@ -77,13 +77,18 @@ def chance(truth: Labels) -> float:
 
 
 def geometric_mean(
-    probabilities: NDArray[np.floating], *, temperature: float = 1.0
+    probabilities: NDArray[np.floating],
+    *,
+    weights: Sequence[float] = (),
+    temperature: float = 1.0,
 ) -> NDArray[np.float64]:
     """Return the geometric mean of several models' probabilities, brought back to a sum of one.
 
     Parameters
     ----------
     probabilities : ndarray, shape (n_models, n, k)
+    weights : sequence of float, length n_models
+        How much each model counts; alike unless given.
     temperature : float
         The mean logarithms are divided by it: above 1 for less certain answers, in the same order.
 
@@ -101,8 +106,8 @@ def geometric_mean(
     >>> geometric_mean(np.array([[[0.8, 0.2]], [[0.2, 0.8]]]))
     array([[0.5, 0.5]])
     """
-    logarithms = np.log(np.maximum(probabilities, SMALLEST_PROBABILITY)).mean(axis=0)
-    logarithms /= temperature
+    logarithms = np.log(np.maximum(probabilities, SMALLEST_PROBABILITY))
+    logarithms = np.average(logarithms, axis=0, weights=weights or None) / temperature
     scaled = np.exp(logarithms - logarithms.max(axis=-1, keepdims=True))
     return scaled / scaled.sum(axis=-1, keepdims=True)
 

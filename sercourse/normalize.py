@@ -91,6 +91,28 @@ def adapt(typical: Voice, X: Array, *, prior_clips: float = PRIOR_CLIPS) -> Voic
     return Voice(mean, np.maximum(np.sqrt(variance), SMALLEST_DEVIATION))
 
 
+def distance(X: Array, voice: Voice) -> NDArray[np.float64]:
+    """Return how far clips lie from a voice: the mean square of their standard scores.
+
+    Parameters
+    ----------
+    X : ndarray, shape (n_clips, n_features)
+    voice : Voice
+        Of the same features.
+
+    Returns
+    -------
+    ndarray, shape (n_clips,)
+        About 1 for clips of that voice.
+
+    Examples
+    --------
+    >>> distance(np.array([[0.0, 2.0]]), Voice(np.zeros(2), np.ones(2)))
+    array([2.])
+    """
+    return np.mean(np.square((X - voice.mean) / voice.std), axis=1)
+
+
 def known_voice(typical: Voice, X: Array, *, prior_clips: float = PRIOR_CLIPS) -> Voice:
     """Return what `normalize` needs to take out the voice that is heard in some clips.
 

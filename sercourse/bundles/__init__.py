@@ -10,7 +10,7 @@ predicting needs neither scikit-learn nor TensorFlow.
 
 from __future__ import annotations
 
-from sercourse.bundles.bundle import UNKNOWN_VOICE, Bundle, Prediction
+from sercourse.bundles.bundle import UNKNOWN, Bundle, Prediction
 from sercourse.bundles.masking import masked
 from sercourse.bundles.member import GENDER_MODEL, Member, member_files, run, session
 from sercourse.bundles.store import (
@@ -29,7 +29,7 @@ __all__ = [
     "GENDER_MODEL",
     "INDEX",
     "SCHEMA",
-    "UNKNOWN_VOICE",
+    "UNKNOWN",
     "Bundle",
     "Member",
     "Prediction",

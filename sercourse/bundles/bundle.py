@@ -21,7 +21,8 @@ from sercourse.features import short_term
 
 PART_SECONDS = 4.0
 LONG_SECONDS = 60.0  # a recording beyond this is never held as a whole
-UNKNOWN_VOICE = "unknown"  # where the model of voices is not sure enough
+UNKNOWN = "unknown"  # the answer where a model is not sure enough
+NO_SPEECH_IT_KNOWS = "unlike any speech that the model learnt from"
 BATCH = 32  # windows of a recording that are judged in one run of the model
 
 
@@ -33,7 +34,8 @@ class Prediction:
     ----------
     path : str
     emotion : str
-        The most probable one.
+        The most probable one; ``unknown`` where even that is not sure enough, or the sound is
+        unlike any speech that the model learnt from.
     probabilities : dict of str to float
         In the order of the model's labels.
     duration : float
@@ -184,7 +186,10 @@ class Bundle:
         answers = [each.predict_proba(x) for each, x in zip(self.members, X, strict=True)]
         p = answers[0]
         if len(answers) > 1:
-            p = evaluate.geometric_mean(np.stack(answers), temperature=self._temperature)
+            weights = self.info.get("weights", ())
+            p = evaluate.geometric_mean(
+                np.stack(answers), weights=weights, temperature=self._temperature
+            )
         if self.emotions is None:
             return p
         known = tuple(self.info["labels"])
@@ -217,7 +222,7 @@ class Bundle:
             If the rate is another or the signal cannot be judged: silent, too short.
         """
         blocks = _in_minutes(self._checked(y, sr=sr), sr=sr)
-        return self._averages(blocks, with_gender=False)[0]
+        return self._averages(blocks, with_gender=False).emotions
 
     def predict_gender(self, y: NDArray[Any], *, sr: int) -> dict[str, float]:
         """Return the probabilities that a voice is a female and a male one.
@@ -240,7 +245,26 @@ class Bundle:
                 f"model {self.name!r} does not tell voices apart: add that with sercourse "
                 "train-gender"
             )
-        return self._averages(_in_minutes(y, sr=sr), with_gender=True)[1]
+        return self._averages(_in_minutes(y, sr=sr)).genders
+
+    def answer(self, y: NDArray[Any], *, sr: int) -> Prediction:
+        """Name the emotion in a signal, or say that it is not known.
+
+        Parameters
+        ----------
+        y : ndarray, shape (n_samples,)
+            Mono signal in [-1, 1].
+        sr : int
+            Its rate [Hz], that of the bundle.
+
+        Raises
+        ------
+        ValueError
+            If the rate is another or the signal cannot be judged.
+        """
+        quality = audio.Quality(sr)
+        blocks = _measured(_in_minutes(self._checked(y, sr=sr), sr=sr), quality)
+        return self._prediction(self._averages(blocks), quality=quality)
 
     def predict_file(self, path: str | Path, *, channel: audio.Channel = None) -> Prediction:
         """Name the emotion in a sound file of any rate, format, length and number of channels.
@@ -259,19 +283,30 @@ class Bundle:
         sr, quality = self.sample_rate, audio.Quality(self.sample_rate)
         blocks = audio.blocks(path, sr=sr, seconds=LONG_SECONDS, channel=channel)
         try:
-            probabilities, genders = self._averages(_measured(blocks, quality), with_gender=True)
+            found = self._averages(_measured(blocks, quality))
         except _SilentError as error:
             fatal = audio.fatal(quality.issues())
             raise ValueError(f"{path}: {'; '.join(fatal) or error}") from None
+        return replace(self._prediction(found, quality=quality), path=str(path), channel=channel)
+
+    def _prediction(self, found: _Averages, *, quality: audio.Quality) -> Prediction:
+        """Return what is said of a signal, and why it is doubtful."""
+        emotion, p = _likeliest(found.emotions), found.emotions
+        warnings: list[str] = [*quality.issues()]
+        if not found.speech:
+            emotion = UNKNOWN
+            warnings.append(NO_SPEECH_IT_KNOWS)
+        elif p[emotion] < (sure_from := float(self.info.get("sure_from", 0.0))):
+            warnings.append(f"not sure: no emotion reaches {sure_from:.0%}")
+            emotion = UNKNOWN
         return Prediction(
-            str(path),
-            _likeliest(probabilities),
-            probabilities,
-            quality.n_samples / sr,
-            tuple(quality.issues()),
-            self._voice(genders),
-            genders,
-            channel,
+            "",
+            emotion,
+            p,
+            quality.n_samples / self.sample_rate,
+            tuple(warnings),
+            self._voice(found.genders),
+            found.genders,
         )
 
     def predict_over_time(
@@ -382,23 +417,33 @@ class Bundle:
     def _moments(self, windows: Sequence[timeline.Window]) -> list[timeline.Moment]:
         """Judge some windows in one run of the model."""
         measured = [timeline.measure(each.y, sr=self.sample_rate) for each in windows]
-        fit = np.array([note in timeline.JUDGED for _, note in measured])
+        notes = [note for _, note in measured]
         probabilities = np.full((len(windows), len(self.labels)), np.nan)
-        if fit.any():
-            probabilities[fit] = self._judge(
-                [each.y for each, good in zip(windows, fit, strict=True) if good]
-            )
+        judged = [k for k, note in enumerate(notes) if note in timeline.JUDGED]
+        if judged:
+            answers, known = self._judge([windows[k].y for k in judged])
+            for k, answer, is_speech in zip(judged, answers, known, strict=True):
+                if is_speech:
+                    probabilities[k] = answer
+                else:
+                    notes[k] = timeline.NO_SPEECH
         return [
             timeline.Moment(each.start, each.end, level, p, note)
-            for each, (level, note), p in zip(windows, measured, probabilities, strict=True)
+            for each, (level, _), p, note in zip(
+                windows, measured, probabilities, notes, strict=True
+            )
         ]
 
-    def _judge(self, signals: Sequence[NDArray[Any]]) -> NDArray[np.float64]:
-        """Return the probabilities of signals of one length; at once, unless it is a long one."""
+    def _judge(
+        self, signals: Sequence[NDArray[Any]]
+    ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+        """Return the probabilities of signals of one length, and which are like speech."""
         if len(signals[0]) <= self._longest * self.sample_rate:
-            return self.predict_proba(*self._rows(signals))
-        answers = [self.predict_proba(*self._rows(self._parts(y))) for y in signals]
-        return np.stack([each.mean(axis=0) for each in answers])
+            rows = self._rows(signals)
+            return self.predict_proba(*rows), self._knows(rows)
+        each_rows = [self._rows(self._parts(y)) for y in signals]
+        answers = [self.predict_proba(*rows).mean(axis=0) for rows in each_rows]
+        return np.stack(answers), np.array([self._knows(rows).any() for rows in each_rows])
 
     def _read(self, path: str | Path) -> NDArray[np.float32]:
         """Read a sound file; refuse one that holds nothing to judge."""
@@ -446,22 +491,31 @@ class Bundle:
         with threadpool_limits(1):
             return np.stack([member.row(y, sr=self.sample_rate) for y in signals])
 
-    def _averages(
-        self, blocks: Iterator[NDArray[Any]], *, with_gender: bool
-    ) -> tuple[dict[str, float], dict[str, float]]:
-        """Return the probabilities of emotions and of genders, means over the parts of a signal."""
+    def _averages(self, blocks: Iterator[NDArray[Any]], *, with_gender: bool = True) -> _Averages:
+        """Return what is said of a signal, as means over its parts."""
         answers = []
         for parts, levels in self._groups(blocks):
             rows = self._rows(parts)
             genders = self._genders(parts, rows) if with_gender else np.zeros((len(parts), 0))
-            answers.append((levels, self.predict_proba(*rows), genders))
+            answers.append((levels, self.predict_proba(*rows), genders, self._knows(rows)))
         if not answers:
             raise _SilentError("no part of the recording is loud enough to be judged")
         levels, *found = (np.concatenate(each) for each in zip(*answers, strict=True))
         loud = levels >= levels.max() - timeline.QUIET_DB
-        emotions, genders = (each[loud].mean(axis=0).tolist() for each in found)
+        speech = loud & found.pop()
+        judged = speech if speech.any() else loud  # music between sentences does not count
+        emotions, genders = (each[judged].mean(axis=0).tolist() for each in found)
         names = self.gender_member.info["labels"] if genders and self.gender_member else ()
-        return dict(zip(self.labels, emotions, strict=True)), dict(zip(names, genders, strict=True))
+        return _Averages(
+            dict(zip(self.labels, emotions, strict=True)),
+            dict(zip(names, genders, strict=True)),
+            bool(speech.any()),
+        )
+
+    def _knows(self, rows: Sequence[NDArray[np.floating]]) -> NDArray[np.bool_]:
+        """Return which of some signals are like the speech that all members learnt from."""
+        known = [each.knows(X) for each, X in zip(self.members, rows, strict=True)]
+        return np.logical_and.reduce(known)
 
     def _groups(
         self, blocks: Iterator[NDArray[Any]]
@@ -504,12 +558,21 @@ class Bundle:
             return None
         gender = _likeliest(probabilities)
         sure_from = float(self.info["gender"].get("threshold", 0.0))
-        return gender if probabilities[gender] >= sure_from else UNKNOWN_VOICE
+        return gender if probabilities[gender] >= sure_from else UNKNOWN
 
     def _measures_the_same(self, member: Member) -> bool:
         """Whether a member measures what the model of voices needs."""
         model = self.gender_member
         return model is not None and member.feature_set.settings == model.feature_set.settings
+
+
+@dataclass(frozen=True)
+class _Averages:
+    """What is said of a signal: probabilities, and whether it is like speech at all."""
+
+    emotions: dict[str, float]
+    genders: dict[str, float]
+    speech: bool
 
 
 class _SilentError(ValueError):

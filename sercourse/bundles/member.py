@@ -48,7 +48,9 @@ class Member:
             If this version of the package computes other features than the model learned from.
         """
         wanted = self.info["recipe"]["features"]
-        feature_set = features.named(wanted["name"])
+        encoder = self.info["files"].get("encoder")
+        name = f"{wanted['name']}:{self.folder / encoder}" if encoder else wanted["name"]
+        feature_set = features.named(name)
         if feature_set.settings != wanted or list(feature_set.names) != self.info["feature_names"]:
             raise ValueError(
                 f"the model in {self.folder} learned from other {wanted['name']!r} features than "
@@ -70,10 +72,26 @@ class Member:
         """Return the model for the speaker of some signals; itself if it has no such model."""
         if not self.can_enrol:
             return self
-        with np.load(self.folder / self.info["files"]["voice"], allow_pickle=False) as stored:
-            typical = normalize.Voice(stored["mean"], stored["std"])
         rows = np.stack([self.row(y, sr=sr) for y in signals])
-        return replace(self, voice=normalize.known_voice(typical, rows))
+        return replace(self, voice=normalize.known_voice(self._typical, rows))
+
+    def knows(self, X: NDArray[np.floating]) -> NDArray[np.bool_]:
+        """Return whether what was measured on clips is like the speech that the model learnt from.
+
+        A model that was trained without a limit takes everything for speech.
+        """
+        limit = self.info.get("speech")
+        if limit is None:
+            return np.ones(len(X), dtype=bool)
+        n, typical = int(limit["n_features"]), self._typical
+        last = normalize.Voice(typical.mean[-n:], typical.std[-n:])
+        return normalize.distance(X[:, -n:], last) <= float(limit["farthest"])
+
+    @cached_property
+    def _typical(self) -> normalize.Voice:
+        """The average voice of the training."""
+        with np.load(self.folder / self.info["files"]["voice"], allow_pickle=False) as stored:
+            return normalize.Voice(stored["mean"], stored["std"])
 
     def predict_proba(self, X: NDArray[np.floating]) -> NDArray[np.float64]:
         """Return the probabilities (n, n_labels) of what was measured on clips, (n, ...)."""

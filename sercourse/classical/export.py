@@ -8,9 +8,8 @@ from typing import Any
 
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.ensemble import AdaBoostClassifier
-from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
-from sklearn.svm import SVC
+from sklearn.svm import SVC, LinearSVC
 
 from sercourse.classical.pipelines import CappedPCA, LayerLDA, WithinClassWhitening
 
@@ -27,7 +26,7 @@ def exportable(model: CalibratedClassifierCV) -> Pipeline:
     *steps, (name, classifier) = _calibrated(model).estimator.steps
     classifier = copy.deepcopy(classifier)
     if isinstance(classifier, LayerLDA):  # as linear as this, which converters know
-        linear = LogisticRegression()
+        linear = LinearSVC()
         linear.coef_, linear.intercept_ = classifier.coef_, classifier.intercept_
         linear.classes_, classifier = classifier.classes_, linear
     plain: list[tuple[str, Any]] = []

@@ -152,14 +152,13 @@ def _class_statistics(
     return means, covariance
 
 
-def lda_of_layers() -> Pipeline:
-    """Return linear discriminants on what the layers of a speech encoder hear."""
-    return Pipeline([("scale", StandardScaler()), ("lda", LayerLDA(shrinkage=0.1))])
+def lda_of_layers(*, shrinkage: float, n_layers: int = 5) -> Pipeline:
+    """Return linear discriminants on what the layers of a speech encoder hear.
 
-
-def lda_for_other_corpora() -> Pipeline:
-    """Return the same, shrunk as much as a corpus with other voices and microphones asks for."""
-    return Pipeline([("scale", StandardScaler()), ("lda", LayerLDA(shrinkage=0.6))])
+    The first layer, that of the convolutions, is left out.
+    """
+    lda = LayerLDA(n_layers=n_layers, shrinkage=shrinkage)
+    return Pipeline([("scale", StandardScaler()), ("lda", lda)])
 
 
 def svm_classic() -> Pipeline:

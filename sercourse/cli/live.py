@@ -168,19 +168,16 @@ def _utterances(args: argparse.Namespace, *, source: Source, bundle: Bundle, tal
 
 def _judge(utterance: Utterance, *, bundle: Bundle) -> str | None:
     """Print the emotion of an utterance, and return it; None if it cannot be judged."""
-    from sercourse import audio
-
     when = text.span(utterance.start, utterance.end)
     try:
-        probabilities = bundle.predict(utterance.y, sr=bundle.sample_rate)
+        found = bundle.answer(utterance.y, sr=bundle.sample_rate)
     except ValueError as error:
         _warn(f"{when.strip()}: {error}")
         return None
-    for problem in audio.problems(utterance.y, sr=bundle.sample_rate):
-        _warn(f"{when.strip()}: {problem}")
-    emotion = max(probabilities, key=lambda label: probabilities[label])
-    print(f"{when}  {emotion}\n{text.bars(probabilities)}", flush=True)
-    return emotion
+    for warning in found.warnings:
+        _warn(f"{when.strip()}: {warning}")
+    print(f"{when}  {found.emotion}\n{text.bars(found.probabilities)}", flush=True)
+    return found.emotion
 
 
 def _windows(args: argparse.Namespace, *, source: Source, bundle: Bundle, tally: _Tally) -> None:

@@ -191,6 +191,21 @@ def _add_recipe(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("recipe", metavar="RECIPE", help="such as svm or svm-classic")
     _add_corpus(parser)
     parser.add_argument("--emotions", metavar="A,B,C", help="only these; default: all")
+    parser.add_argument(
+        "--encoder",
+        type=Path,
+        metavar="FILE",
+        help="another speech encoder for the recipes that use one, made by "
+        "tools/make_speech_encoder.py",
+    )
+
+
+def _recipe(args: argparse.Namespace) -> Recipe | Ensemble:
+    """Return the recipe that was asked for, with the speech encoder that was."""
+    from sercourse import recipes
+
+    recipe = recipes.recipe(args.recipe)
+    return recipes.with_encoder(recipe, args.encoder) if args.encoder else recipe
 
 
 def _add_corpus(parser: argparse.ArgumentParser) -> None:
@@ -220,7 +235,7 @@ def _seeds(args: argparse.Namespace, recipe: Recipe | Ensemble) -> range:
 def _evaluate(args: argparse.Namespace) -> int:
     from sercourse import experiment, files, labels, recipes, splits
 
-    recipe = recipes.recipe(args.recipe)
+    recipe = _recipe(args)
     if args.training_seed is not None:
         recipe = recipes.seeded(recipe, args.training_seed)
     if args.precision is not None:
@@ -253,9 +268,9 @@ def _evaluate(args: argparse.Namespace) -> int:
 
 
 def _train(args: argparse.Namespace) -> int:
-    from sercourse import bundles, experiment, files, labels, recipes, splits
+    from sercourse import bundles, experiment, files, labels, splits
 
-    recipe = recipes.recipe(args.recipe)
+    recipe = _recipe(args)
     files.refuse_unwritable(args.out, replaces=bundles.INDEX)
     emotions = labels.parse_emotions(args.emotions) if args.emotions else None
     wanted = [_measurement(text) for text in args.measure or []]

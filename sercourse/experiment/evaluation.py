@@ -255,13 +255,15 @@ def assembled(
     return Evaluation(predictions, metrics, {recipe.name: [each for each in settled if each]})
 
 
-def average(members: Sequence[pd.DataFrame]) -> pd.DataFrame:
+def average(members: Sequence[pd.DataFrame], *, weights: Sequence[float] = ()) -> pd.DataFrame:
     """Return predictions with the geometric mean of several models' probabilities.
 
     Parameters
     ----------
     members : sequence of pandas.DataFrame
         Predictions for the same clips in the same order.
+    weights : sequence of float
+        How much each member counts; alike unless given.
 
     Raises
     ------
@@ -278,7 +280,7 @@ def average(members: Sequence[pd.DataFrame]) -> pd.DataFrame:
                 "same corpus"
             )
     stacked = np.stack([each[columns].to_numpy(dtype=float) for each in members])
-    mean = np.round(evaluate.geometric_mean(stacked), DECIMALS)
+    mean = np.round(evaluate.geometric_mean(stacked, weights=weights), DECIMALS)
     return fixed.join(pd.DataFrame(mean, columns=columns, index=fixed.index))
 
 
@@ -290,7 +292,7 @@ def _averaged(
     Each fold is calibrated by a temperature that was found on the other folds; the final model gets
     that of all folds.
     """
-    averaged = average([each.predictions for each in evaluations])
+    averaged = average([each.predictions for each in evaluations], weights=ensemble.weights)
     predictions, temperatures = calibrated(averaged, labels=data.labels)
     summary = _summary(predictions, data)
     for i, fold in enumerate(summary["folds"]):

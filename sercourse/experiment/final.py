@@ -15,17 +15,20 @@ import numpy as np
 import pandas as pd
 
 import sercourse
-from sercourse import bundles, corpora, files, labels, normalize
+from sercourse import bundles, corpora, features, files, labels, normalize
 from sercourse.experiment.card import model_card
 from sercourse.experiment.dataset import Array, Dataset, EnsembleDataset, by_member
 from sercourse.experiment.evaluation import DECIMALS, ENROLLED, Evaluation
 from sercourse.experiment.folds import fit_fold, training_key
 from sercourse.experiment.selection import selection
 from sercourse.experiment.target import EMOTION
+from sercourse.features import whisper
 from sercourse.recipes import Ensemble, Model, Recipe, Report
 
 LARGEST_ONNX_DIFFERENCE = 1e-4
 VERSIONED = ("numpy", "onnxruntime", "soundfile", "soxr")
+SPEECH_SHARE, SPEECH_MARGIN = 0.999, 1.5
+SURE_FROM = 0.25  # below it, an emotion is no answer
 CHECKED_CLIPS = 256  # of the exported model against the trained one
 
 
@@ -83,11 +86,38 @@ def train(
         made = _trained(member, part, names=names, settled=settled, store=store, report=report)
         if isinstance(recipe, Ensemble):  # its networks can go on training from their own bundles
             made = {name: each for name, each in made.items() if not name.endswith(".keras")}
-        contents |= made
-        members.append({**member_info(member), "files": names})
+        contents |= made | _encoder_file(member, names)
+        limit = (
+            {"speech": _speech(member, part)}
+            if member.features.encoder and "voice" in names
+            else {}
+        )
+        members.append({**member_info(member), "files": names, **limit})
     return _save(
         recipe, data, folder, contents, members=members, evaluations=evaluations, licence=licence
     )
+
+
+def _encoder_file(recipe: Recipe, names: dict[str, str]) -> dict[str, bytes]:
+    """Return the speech encoder that a bundle must bring, as it is not the shipped one."""
+    family, _, path = recipe.feature_set.partition(":")
+    if not recipe.features.encoder or not path or recipe.features == features.named(family):
+        return {}
+    names["encoder"] = "encoder.onnx"
+    return {"encoder.onnx": files.user_path(path).read_bytes()}
+
+
+def _speech(recipe: Recipe, data: Dataset) -> dict[str, Any]:
+    """Return how far from the typical voice the last two layers of a speech encoder hear speech.
+
+    These layers hold words. Clips and their copies in noise and rooms lie nearer, all but one in a
+    thousand; what is half as far again is taken for music or noise.
+    """
+    n = 2 * (data.X.shape[1] // whisper.count_layers(recipe.features.names))
+    typical = normalize.typical_voice(data.X[:, -n:], data.speakers)
+    distances = [normalize.distance(X[:, -n:], typical) for X in (data.X, *data.copies)]
+    farthest = SPEECH_MARGIN * float(np.quantile(np.concatenate(distances), SPEECH_SHARE))
+    return {"n_features": n, "farthest": round(farthest, 3)}
 
 
 def save_fitted(
@@ -140,8 +170,11 @@ def _save(
 ) -> Path:
     """Add what explains the models, and write the bundle."""
     info = _bundle_info(recipe, data, members=members, name=folder.name)
+    if any("speech" in each for each in members):
+        info["sure_from"] = SURE_FROM
     if isinstance(recipe, Ensemble):
         info["temperature"] = temperatures(evaluations, recipe)
+        info |= {"weights": list(recipe.weights)} if recipe.weights else {}
     metrics = {
         "recipe": recipe.name,
         "corpus": info["corpus"]["name"],

@@ -28,6 +28,7 @@ from sercourse.features import (
     spectrogram,
     statistics,
     voice,
+    whisper,
 )
 from sercourse.features.artefact import load_features, save_features
 from sercourse.features.changes import Change, generator
@@ -60,6 +61,7 @@ __all__ = [
     "spectrogram",
     "statistics",
     "voice",
+    "whisper",
     "with_changes",
     "with_noise",
     "with_pre_emphasis",

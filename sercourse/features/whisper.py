@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -54,6 +55,17 @@ def feature_names(n_layers: int = N_LAYERS, width: int = WIDTH) -> tuple[str, ..
         for statistic in STATISTICS
         for k in range(width)
     )
+
+
+def count_layers(names: Sequence[str]) -> int:
+    """Return of how many layers features are, by their names.
+
+    Examples
+    --------
+    >>> count_layers(feature_names())
+    5
+    """
+    return len({name.partition("_")[0] for name in names})
 
 
 def layer_statistics(

@@ -175,11 +175,14 @@ class Ensemble:
     name, title : str
         As of a `Recipe`.
     members : tuple of Recipe
+    weights : tuple of float
+        How much each member counts; alike unless given.
     """
 
     name: str
     title: str
     members: tuple[Recipe, ...]
+    weights: tuple[float, ...] = ()
 
     @property
     def seeds(self) -> int:
@@ -189,7 +192,8 @@ class Ensemble:
     @property
     def settings(self) -> dict[str, Any]:
         """What a bundle tells of it, as JSON can hold it."""
-        return {"name": self.name, "members": [each.settings for each in self.members]}
+        weights = {"weights": list(self.weights)} if self.weights else {}
+        return {"name": self.name, "members": [each.settings for each in self.members], **weights}
 
 
 def with_heads(chosen: Recipe, sizes: tuple[int, int]) -> Recipe:

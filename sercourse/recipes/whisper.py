@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
+from sercourse import features
 from sercourse.features import Change
 from sercourse.recipes.ravdess import CNN_LSTM, SVM
 from sercourse.recipes.recipe import Ensemble, Learner, Recipe
@@ -17,23 +19,19 @@ _CONDITIONS = (
 )
 
 
-def _known_corpus() -> Learner:
+def _discriminants(*, shrinkage: float, n_layers: int = 5) -> Learner:
     from sercourse import classical  # loads scikit-learn, which inference does without
 
-    return classical.PipelineLearner(classical.lda_of_layers)
-
-
-def _any_voice() -> Learner:
-    from sercourse import classical
-
-    return classical.PipelineLearner(classical.lda_for_other_corpora)
+    return classical.PipelineLearner(
+        partial(classical.lda_of_layers, shrinkage=shrinkage, n_layers=n_layers)
+    )
 
 
 WHISPER = Recipe(
     "whisper",
     "linear discriminants on the layers of a frozen speech encoder, also heard in noise and rooms",
     feature_set="whisper",
-    make_learner=_known_corpus,
+    make_learner=partial(_discriminants, shrinkage=0.1),
     speeds=(0.9, 1.1),
     changes=_CONDITIONS,
     seeds=3,
@@ -42,18 +40,22 @@ _ANY_VOICE = Recipe(
     "any-voice",
     "the same, held back more and with more speeds, for corpora that it has not heard",
     feature_set="whisper",
-    make_learner=_any_voice,
+    make_learner=partial(_discriminants, shrinkage=0.6),
     speeds=(0.82, 0.9, 1.1, 1.2),
     changes=_CONDITIONS,
     seeds=3,
 )
 _WITH_SVM = Ensemble(
-    "whisper+svm", "the encoder's discriminants and the SVM, averaged", (WHISPER, SVM)
+    "whisper+svm",
+    "the encoder's discriminants, counted twice, and the SVM, averaged",
+    (WHISPER, SVM),
+    weights=(2, 1),
 )
 _WITH_BOTH = Ensemble(
     "whisper+svm+cnn-lstm",
-    "the encoder's discriminants, the SVM and the CNN-LSTM, averaged",
+    "the encoder's discriminants, counted twice, the SVM and the CNN-LSTM, averaged",
     (WHISPER, SVM, CNN_LSTM),
+    weights=(2, 1, 1),
 )
 
 RECIPES: tuple[Recipe | Ensemble, ...] = (WHISPER, _ANY_VOICE, _WITH_SVM, _WITH_BOTH)
@@ -85,6 +87,8 @@ def with_encoder(chosen: Recipe | Ensemble, encoder: Path) -> Recipe | Ensemble:
 
 
 def _heard_by(chosen: Recipe, encoder: Path) -> Recipe:
-    if chosen.feature_set != WHISPER.feature_set:
+    if chosen.feature_set != WHISPER.feature_set or not isinstance(chosen.make_learner, partial):
         return chosen
-    return replace(chosen, feature_set=f"{WHISPER.feature_set}:{encoder}")
+    other = replace(chosen, feature_set=f"{WHISPER.feature_set}:{encoder}")
+    n_layers = features.whisper.count_layers(other.features.names)
+    return replace(other, make_learner=partial(chosen.make_learner, n_layers=n_layers))
