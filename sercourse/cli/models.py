@@ -104,7 +104,8 @@ def _add_train_gender(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--recipe",
         metavar="RECIPE",
-        help="default: a logistic regression, trained with noise, rooms and narrow microphones",
+        help="default: a linear model on what the bundle's own models hear, trained with noise, "
+        "rooms and narrow microphones",
     )
     parser.add_argument(
         "--elsewhere",
@@ -304,10 +305,12 @@ def _train(args: argparse.Namespace) -> int:
 def _train_gender(args: argparse.Namespace) -> int:
     from sercourse import bundles, corpora, experiment, recipes
 
-    recipe = recipes.recipe(args.recipe) if args.recipe else recipes.VOICES
+    folder = bundles.find(args.model)
+    hears = any(member.feature_set.encoder for member in bundles.load(folder).members)
+    usual = recipes.WHISPER_VOICES if hears else recipes.VOICES
+    recipe = recipes.recipe(args.recipe) if args.recipe else usual
     if isinstance(recipe, recipes.Ensemble):
         raise ValueError(f"recipe {recipe.name!r} is an ensemble: choose a single model")
-    folder = bundles.find(args.model)
     told: dict[str, Any] = {"n_jobs": args.jobs, "report": text.say}
     clips = corpus_options.clips_said(args, say=text.say).clips
     data = experiment.prepare(recipe, clips, target="gender", **told)

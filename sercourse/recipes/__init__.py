@@ -19,11 +19,12 @@ from sercourse.recipes.recipe import (
     with_heads,
 )
 from sercourse.recipes.toolkit import from_zoo, refuse_arrays
-from sercourse.recipes.whisper import with_encoder
+from sercourse.recipes.whisper import WHISPER_VOICES, with_encoder
 
 __all__ = [
     "RECIPES",
     "VOICES",
+    "WHISPER_VOICES",
     "Ensemble",
     "Learner",
     "Model",

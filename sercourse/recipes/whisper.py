@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from sercourse import features
 from sercourse.features import Change
@@ -19,12 +20,10 @@ _CONDITIONS = (
 )
 
 
-def _discriminants(*, shrinkage: float, n_layers: int = 5) -> Learner:
+def _discriminants(**settings: Any) -> Learner:
     from sercourse import classical  # loads scikit-learn, which inference does without
 
-    return classical.PipelineLearner(
-        partial(classical.lda_of_layers, shrinkage=shrinkage, n_layers=n_layers)
-    )
+    return classical.PipelineLearner(partial(classical.lda_of_layers, **settings))
 
 
 WHISPER = Recipe(
@@ -45,6 +44,16 @@ _ANY_VOICE = Recipe(
     changes=_CONDITIONS,
     seeds=3,
 )
+WHISPER_VOICES = Recipe(
+    "whisper-voices",
+    "linear discriminants on the first layer of a speech encoder, also heard in noise and rooms",
+    feature_set="whisper",
+    make_learner=partial(_discriminants, shrinkage=0.1, layers=(1,)),
+    speeds=(0.9, 1.1),
+    changes=_CONDITIONS,
+    seeds=3,
+)
+"""Whether a voice sounds female or male, for bundles that hear by the encoder anyway."""
 _WITH_SVM = Ensemble(
     "whisper+svm",
     "the encoder's discriminants, counted twice, and the SVM, averaged",
