@@ -164,7 +164,7 @@ def temperatures(evaluations: Sequence[Evaluation], ensemble: Ensemble) -> dict[
     """
     found: dict[str, float] = {}
     for each in evaluations:
-        kind = "enrolled" if each.metrics["protocol"] == ENROLLED else "model"
+        kind = "enrolled" if each.metrics["protocol"].endswith(ENROLLED) else "model"
         if settled := _settled([each], ensemble):
             found.setdefault(kind, settled["temperature"])
     return found

@@ -179,6 +179,8 @@ class SegmentLearner:
     network: NetworkLearner
     floor: float
 
+    takes_weights = True
+
     @property
     def packages(self) -> tuple[str, ...]:
         """What its models depend on, for the record."""

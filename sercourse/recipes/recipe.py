@@ -76,8 +76,8 @@ class Learner(Protocol):
 
         `versions` are the clips and copies of them, row by row; `y` places among the labels;
         `groups` what no inner split may tear apart; `rows` where the clips are in `versions`, if
-        not all of it; `weights` how much each clip counts; `settled` what the folds found, for the final model; `folder` where a long
-        training keeps its checkpoints.
+        not all of it; `weights` how much each clip counts, if not all the same; `settled` what the
+        folds found, for the final model; `folder` where a long training keeps its checkpoints.
         """
 
 
