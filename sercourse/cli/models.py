@@ -496,11 +496,18 @@ def _summary(metrics: dict[str, Any]) -> str:
     )
     return (
         f"{metrics['recipe']} on {metrics['corpus']}, {metrics['protocol']}{_part(metrics)}, "
-        f"{_classes(metrics)} ({metrics['labels']}), {metrics['n_clips']} clips: "
+        f"{_classes(metrics)} ({metrics['labels']}), {_clips(metrics)} clips: "
         f"accuracy {metrics['accuracy']:.1%}{_spread(metrics)}  {figures}  "
         f"calibration error {metrics['ece']:.3f}{_by_segment(metrics)}{_of_each(metrics)}"
         f"{_by_corpus(metrics)}"
     )
+
+
+def _clips(metrics: dict[str, Any]) -> str:
+    """Say how many clips there are or, where emotions are not shared, how many were scored."""
+    if "shared" not in metrics["folds"][0]:
+        return str(metrics["n_clips"])
+    return f"{metrics['n_scored']} of {metrics['n_clips']}"
 
 
 def _classes(metrics: dict[str, Any]) -> str:

@@ -487,7 +487,8 @@ def _shared_line(fold: splits.Fold, data: Dataset) -> str:
 
 def _fold_line(fold: splits.Fold, result: Mapping[str, Any], *, data: Dataset) -> str:
     accuracy = np.mean(np.argmax(result["probabilities"], axis=1) == data.y[tested(fold, data)])
-    voices = f" ({', '.join(fold.test_speakers)})" if fold.test_speakers else ""
+    by_speaker = fold.test_speakers and not fold.shared
+    voices = f" ({', '.join(fold.test_speakers)})" if by_speaker else ""
     return f"{fold.name}{voices}: accuracy {accuracy:.1%} in {result['seconds']:.0f} s"
 
 

@@ -307,6 +307,7 @@ def _bundle_info(
             "fingerprint": corpora.fingerprint(data.clips),
             "n_clips": len(data.clips),
             "n_speakers": int(data.clips["speaker"].nunique()),
+            **_parts(data.clips),
         },
         "trained": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "versions": {
@@ -314,6 +315,22 @@ def _bundle_info(
             "python": platform.python_version(),
             **{package: metadata.version(package) for package in sorted(packages)},
         },
+    }
+
+
+def _parts(clips: pd.DataFrame) -> dict[str, Any]:
+    """Return what is known of each corpus, where there are several."""
+    if clips["corpus"].nunique() < 2:
+        return {}
+    return {
+        "parts": {
+            str(name): {
+                "n_clips": len(rows),
+                "n_speakers": int(rows["speaker"].nunique()),
+                "labels": list(labels.in_order(rows["emotion"])),
+            }
+            for name, rows in clips.groupby("corpus")
+        }
     }
 
 

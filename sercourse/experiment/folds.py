@@ -76,7 +76,7 @@ def fit_fold(
         _refuse_lone_groups(data.truth[fold.train], groups)
         if _is_by_speaker(data, protocol) and inner_unit(data, protocol, fold.train) != SPEAKERS:
             report(
-                "an emotion has one known speaker on the training side: inner validation is by "
+                "an emotion has one speaker on the training side: inner validation is by "
                 "recording, which flatters what it chooses"
             )
     told = {}
