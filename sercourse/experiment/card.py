@@ -15,6 +15,7 @@ def model_card(
 ) -> str:
     """Return the model card: intended use, training data, limits and results, as Markdown."""
     corpus = info["corpus"]
+    languages = "few languages" if "parts" in corpus else "one language"
     return f"""# {info["name"]}
 
 {recipe.title[0].upper()}{recipe.title[1:]}. It tells apart {", ".join(info["labels"])}.
@@ -35,7 +36,7 @@ and not for decisions about anyone.
 
 ## Limits
 
-The emotions are acted, by few speakers, in one language, with few sentences, in a quiet room and
+The emotions are acted, by few speakers, in {languages}, with few sentences, in a quiet room and
 close to the microphone. Other voices, languages, rooms and feelings will give other, mostly worse,
 results. Probabilities are calibrated on unheard voices of the same corpus, and on nothing else: the
 calibration error above, the mean distance of certainty and accuracy, is that of such voices.
