@@ -108,6 +108,7 @@ def test_a_given_split_with_shared_voices_keeps_recordings_together(
 
 KNN = recipes.from_zoo("knn", {}, feature_set="statistics")
 LOGISTIC = recipes.recipe("logistic")
+PAIR = recipes.Ensemble("pair", "two models", (LOGISTIC, recipes.recipe("svm-classic")))
 SHARED = ["happy", "sad", "angry", "fearful", "disgust"]
 
 
@@ -116,14 +117,17 @@ def both(aesdd: pd.DataFrame, sample_ravdess: Path) -> pd.DataFrame:
     return corpora.combine([corpora.scan(sample_ravdess, corpus="ravdess").clips, aesdd])
 
 
-@pytest.mark.parametrize("protocol", ["corpus", "corpus+norm", "corpus+enrol"])
+@pytest.mark.parametrize(
+    ("recipe", "protocol"),
+    [(LOGISTIC, "corpus"), (LOGISTIC, "corpus+norm"), (LOGISTIC, "corpus+enrol"), (PAIR, "corpus")],
+)
 def test_a_corpus_is_left_out_and_asked_for_shared_emotions_only(
-    protocol: str, both: pd.DataFrame, tmp_path: Path
+    recipe: recipes.Recipe, protocol: str, both: pd.DataFrame, tmp_path: Path
 ) -> None:
-    data = experiment.prepare(LOGISTIC, both, progress=False)
+    data = experiment.prepare(recipe, both, progress=False)
     lines: list[str] = []
     found = experiment.evaluate_recipe(
-        LOGISTIC, data, protocol=protocol, store=tmp_path, report=lines.append
+        recipe, data, protocol=protocol, store=tmp_path, report=lines.append
     )
     told, rows = found.metrics, found.predictions
     assert [(fold["fold"], fold["trained_on"]) for fold in told["folds"]] == [
