@@ -34,8 +34,8 @@ DECIMALS = 5  # of stored probabilities; every figure is computed from the round
 
 ENROLLED = "+enrol"  # how protocols end that are compared with those of the name before it
 SETTLED = ("epochs", "temperature")
-FROM_TRAINING = ("seconds", *SETTLED, "n_segments", "segment_accuracy")
 FROM_SPLIT = ("trained_on", "shared")
+FROM_TRAINING = ("seconds", *SETTLED, "n_segments", "segment_accuracy", *FROM_SPLIT)
 """What the metrics of a fold tell that does not follow from its predictions."""
 
 
@@ -46,7 +46,8 @@ class Evaluation:
     Attributes
     ----------
     predictions : pandas.DataFrame
-        Out-of-fold: clip_id, speaker, gender, protocol, labels, fold, truth, ``p_<label>``.
+        Out-of-fold: clip_id, speaker, gender, protocol, labels, fold, truth, ``p_<label>``; of
+        several corpora also the corpus. What a fold does not ask for has a probability of 0.
     metrics : dict
         What `evaluate.summarize` says, and what was evaluated, how and in how many seconds. Of the
         target ``emotion+gender`` also `of_each`: what it says of emotions and of genders alone.
