@@ -465,7 +465,8 @@ def summarize(predictions: pd.DataFrame, *, emotions: Sequence[str]) -> dict[str
         ``random``, over all clips at once of others; `accuracy_interval` (over speakers, None
         where `speaker_interval` is NaN) and `interval`, its method, or, where the same voices are
         on both sides, `accuracy_sd` (over folds); `n_draws` and `accuracy_sd_of_draws` where voices
-        were enrolled several times; `confusion`, `by_gender` and `folds`.
+        were enrolled several times; `confusion`, `by_gender` and `folds`; `by_corpus` where there
+        is a column `corpus`.
 
     Raises
     ------
@@ -497,7 +498,26 @@ def summarize(predictions: pd.DataFrame, *, emotions: Sequence[str]) -> dict[str
             }
             for gender, rows in predictions.dropna(subset=["gender"]).groupby("gender")
         },
+        **_by_corpus(predictions, protocol=protocol, emotions=emotions),
         "folds": folds,
+    }
+
+
+def _by_corpus(
+    predictions: pd.DataFrame, *, protocol: str, emotions: Sequence[str]
+) -> dict[str, Any]:
+    """Return the figures of each corpus, where predictions tell of several."""
+    if "corpus" not in predictions or predictions["corpus"].isna().all():
+        return {}
+    return {
+        "by_corpus": {
+            str(corpus): {
+                "n_scored": int(rows["clip_id"].nunique()),
+                **_frame_scores(rows, emotions=emotions),
+                **_spread(rows, protocol=protocol, emotions=emotions, folds=()),
+            }
+            for corpus, rows in predictions.groupby("corpus")
+        }
     }
 
 

@@ -352,7 +352,8 @@ class EmotionRecognizer(ClassifierMixin, BaseEstimator):
         if len(answers) == 1:
             return answers[0]
         temperature = experiment.temperatures(self.evaluations_, self.recipe_).get("model", 1.0)
-        return evaluate.geometric_mean(np.stack(answers), temperature=temperature)
+        weights = getattr(self.recipe_, "weights", ())
+        return evaluate.geometric_mean(np.stack(answers), weights=weights, temperature=temperature)
 
     def _as_bundle(self) -> bundles.Bundle:
         """Return the model as inference runs it; saved for a moment if it is not."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -18,6 +19,9 @@ PROTOCOLS: dict[str, str] = {
     "speaker": "test voices that training never heard",
     "speaker+norm": "unheard voices; every voice's features normalised with its own clips",
     "speaker+enrol": "unheard voices, each normalised with 8 clips that are not scored; five draws",
+    "corpus": "a corpus that training never heard; only the emotions that both sides have",
+    "corpus+norm": "an unheard corpus; every voice's features normalised with its own clips",
+    "corpus+enrol": "an unheard corpus, each voice normalised with 8 clips that are not scored",
     "given": "the train and test parts that the corpus itself names",
 }
 
@@ -35,6 +39,7 @@ TEST_SHARE = 0.2  # of the recordings, in a random split
 ENROLMENT_CLIPS = 8
 ENROLMENT_DRAWS = 5  # of these clips: which of them tell the voice moves the score
 MOST_SINGLE_SPEAKER_FOLDS = 10
+SPEAKER_FOLDS = 6  # where there are more speakers, or several corpora
 NO_CLIPS: Indices = np.empty(0, dtype=np.intp)
 
 
@@ -53,7 +58,9 @@ class Fold:
     seed : int or None
         Seed of a random split.
     test_speakers : tuple of str
-        The speakers of the test side where the split is by speaker, else empty.
+        The speakers of the test side where the split is by speaker or by corpus, else empty.
+    shared : tuple of str
+        The labels that both sides have, where a model is asked for no others; else empty.
     """
 
     name: str
@@ -62,6 +69,7 @@ class Fold:
     enrol: Indices = field(default_factory=lambda: NO_CLIPS)
     seed: int | None = None
     test_speakers: tuple[str, ...] = ()
+    shared: tuple[str, ...] = ()
 
 
 def make_folds(
@@ -70,7 +78,7 @@ def make_folds(
     y: Sequence[str] | NDArray[Any],
     speakers: Sequence[Any] | NDArray[Any],
     groups: Sequence[Any] | NDArray[Any],
-    corpus: str,
+    corpus: str | Sequence[str] | NDArray[Any],
     seeds: Sequence[int] = range(10),
     split: Sequence[Any] | NDArray[Any] | None = None,
 ) -> list[Fold]:
@@ -87,13 +95,16 @@ def make_folds(
         protocol needs speakers.
     groups : sequence of str, length n
         Clips of one group stay on one side.
-    corpus : str
-        ``"ravdess"`` gets its six published folds; other corpora leave one speaker out, or six
-        groups of speakers where there are more than ten.
+    corpus : str, or sequence of str, length n
+        Corpus of all clips, or of each. By speaker, ``"ravdess"`` gets its six published folds;
+        other corpora leave one speaker out, or six groups of speakers where there are more than
+        ten. Of several corpora these are joined to six folds.
     seeds : sequence of int
         One split of protocol ``random`` for each.
     split : sequence of str, length n, optional
-        ``train`` or ``test``, for protocol ``given``.
+        ``train`` or ``test``, for protocol ``given``. Protocol ``corpus`` leaves out one corpus
+        after the other, unless there are corpora of which all is ``test``: then it trains on none
+        of these, and tests each.
 
     Returns
     -------
@@ -113,6 +124,7 @@ def make_folds(
     [('x-1',), ('x-2',), ('x-3',)]
     """
     y, groups = np.asarray(y), np.asarray(groups)
+    corpora = np.broadcast_to(np.asarray(corpus, dtype=str), y.shape)
     refuse_unknown(protocol)
     if len(np.unique(y)) < 2:
         raise ValueError(
@@ -124,8 +136,13 @@ def make_folds(
         return recording_folds(y, groups)
     if protocol == "given":
         return [given_fold(split, groups)]
-    folds = speaker_folds(speakers, groups, corpus=corpus)
-    if protocol == "speaker+enrol":
+    if protocol.startswith("corpus"):
+        if protocol != "corpus":
+            known_speakers(speakers)
+        folds = corpus_folds(y, speakers, groups, corpora=corpora, split=split)
+    else:
+        folds = speaker_folds(speakers, groups, corpus=corpora)
+    if protocol.endswith("+enrol"):
         return [set_aside(fold, speakers) for fold in folds]
     return folds
 
@@ -186,7 +203,7 @@ def given_fold(split: Sequence[Any] | NDArray[Any] | None, groups: NDArray[Any])
     ValueError
         If either part is empty, or a group is in both.
     """
-    parts = np.asarray([] if split is None else split, dtype=object).astype(str)
+    parts = _parts(split, len(groups))
     train, test = np.flatnonzero(parts == "train"), np.flatnonzero(parts == "test")
     if not len(train) or not len(test):
         raise ValueError(
@@ -194,15 +211,79 @@ def given_fold(split: Sequence[Any] | NDArray[Any] | None, groups: NDArray[Any])
             "'given' needs both, from folders train/ and test/ or a CSV column 'split'"
         )
     if shared := set(groups[train]) & set(groups[test]):
-        raise ValueError(
-            f"recording {str(min(shared))!r}, or another take of it, is in training and in test: "
-            "leave it out of one of them"
-        )
+        raise _on_both_sides(shared)
     return Fold("given", train, test)
 
 
+def _parts(split: Sequence[Any] | NDArray[Any] | None, n: int) -> NDArray[np.str_]:
+    return np.asarray([""] * n if split is None else split, dtype=object).astype(str)
+
+
+def _on_both_sides(shared: set[Any]) -> ValueError:
+    return ValueError(
+        f"recording {str(min(shared))!r}, or another take of it, is in training and in test: "
+        "leave it out of one of them"
+    )
+
+
+def corpus_folds(
+    y: NDArray[Any],
+    speakers: Sequence[Any] | NDArray[Any],
+    groups: NDArray[Any],
+    *,
+    corpora: NDArray[Any],
+    split: Sequence[Any] | NDArray[Any] | None = None,
+) -> list[Fold]:
+    """Leave out one corpus after the other, or test those of which all is to be tested.
+
+    Only clips of labels that the training side shows are tested.
+
+    Raises
+    ------
+    ValueError
+        If there is one corpus only, one shares fewer than two labels with those that are learnt
+        from, or a speaker or a group is on both sides.
+    """
+    import pandas as pd
+
+    names = np.unique(corpora)
+    if len(names) < 2:
+        raise ValueError(
+            f"all clips are of one corpus ({names[0]}): a split by corpus needs at least two; "
+            "give them as NAME=DIR NAME=DIR"
+        )
+    voices, tested = pd.array(list(speakers), dtype="string"), _parts(split, len(y)) == "test"
+    only_tested = [name for name in names if tested[corpora == name].all()]
+    folds = []
+    for name in only_tested or names:
+        train = np.flatnonzero(~np.isin(corpora, only_tested or [name]))
+        own = np.flatnonzero(corpora == name)
+        shared = tuple(label for label in np.unique(y[own]).tolist() if label in y[train])
+        if len(shared) < 2:
+            raise ValueError(
+                f"corpus {str(name)!r} shows {', '.join(np.unique(y[own]))} and shares "
+                f"{' and '.join(shared) or 'none'} with {', '.join(np.unique(corpora[train]))}: "
+                "a test needs two shared labels at least; leave it out"
+            )
+        test = own[np.isin(y[own], shared)]
+        if both := set(groups[train]) & set(groups[test]):
+            raise _on_both_sides(both)
+        heard = set(voices[train].dropna()) & set(voices[test].dropna())
+        if heard:
+            raise ValueError(
+                f"speaker {min(heard)} is in corpus {str(name)!r} and in another that is learnt "
+                "from: leave one of them out"
+            )
+        members = tuple(sorted(set(voices[test].dropna())))
+        folds.append(Fold(str(name), train, test, test_speakers=members, shared=shared))
+    return folds
+
+
 def speaker_folds(
-    speakers: Sequence[Any] | NDArray[Any], groups: NDArray[Any], *, corpus: str
+    speakers: Sequence[Any] | NDArray[Any],
+    groups: NDArray[Any],
+    *,
+    corpus: str | NDArray[Any],
 ) -> list[Fold]:
     """Divide by speaker, so that no test voice is heard in training.
 
@@ -212,8 +293,9 @@ def speaker_folds(
         If a speaker is unknown, there is only one, or a group spans two speakers.
     """
     speakers = known_speakers(speakers)
+    corpora = np.broadcast_to(np.asarray(corpus), speakers.shape)
     folds = []
-    for number, members in enumerate(_test_speakers(speakers, corpus), start=1):
+    for number, members in enumerate(_test_speakers(speakers, corpora), start=1):
         is_test = np.isin(speakers, members)
         if shared := set(groups[is_test]) & set(groups[~is_test]):
             group = str(min(shared))
@@ -319,9 +401,19 @@ def draws(fold: Fold, speakers: Sequence[Any] | NDArray[Any]) -> list[Fold]:
     return [set_aside(whole, speakers, seed=seed) for seed in range(ENROLMENT_DRAWS)]
 
 
-def _test_speakers(speakers: NDArray[np.str_], corpus: str) -> list[list[str]]:
-    """Return the test speakers of each fold."""
-    present: list[str] = np.unique(speakers).tolist()
+def _test_speakers(speakers: NDArray[np.str_], corpora: NDArray[Any]) -> list[list[str]]:
+    """Return the test speakers of each fold; of several corpora, their own folds are dealt out."""
+    dealt: list[list[str]] = []
+    names = np.unique(corpora)
+    for name in names:
+        already = [speaker for members in dealt for speaker in members]
+        own = speakers[(corpora == name) & ~np.isin(speakers, already)]
+        dealt += _of_one_corpus(np.unique(own).tolist(), corpus=name)
+    n_folds = len(dealt) if len(names) == 1 else min(SPEAKER_FOLDS, len(dealt))
+    return [list(itertools.chain(*dealt[start::n_folds])) for start in range(n_folds)]
+
+
+def _of_one_corpus(present: list[str], *, corpus: str) -> list[list[str]]:
     if corpus == "ravdess":
         published = [[f"ravdess-{actor:02d}" for actor in fold] for fold in RAVDESS_FOLDS]
         folds = [[name for name in fold if name in present] for fold in published]
@@ -330,7 +422,7 @@ def _test_speakers(speakers: NDArray[np.str_], corpus: str) -> list[list[str]]:
             return folds
     if len(present) <= MOST_SINGLE_SPEAKER_FOLDS:
         return [[speaker] for speaker in present]
-    return [present[start::6] for start in range(6)]
+    return [present[start::SPEAKER_FOLDS] for start in range(SPEAKER_FOLDS)]
 
 
 def _refuse_rare_emotions(y: NDArray[Any], *, least: int) -> None:

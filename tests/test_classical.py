@@ -14,7 +14,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC, LinearSVC
 
-from sercourse import classical
+from sercourse import classical, recipes
 
 N_CLASSES, PER_CLASS, N_FEATURES = 4, 60, 220
 
@@ -129,6 +129,27 @@ def test_a_grid_gives_the_setting_that_does_best_on_other_voices(clouds) -> None
     grid = {"svm__gamma": (1e3, 0.005)}  # the first tells any two clips apart
     model = classical.fit(classical.svm_classic, X, y, groups=speakers, grid=grid)
     assert model.calibrated_classifiers_[0].estimator["svm"].gamma == 0.005
+
+
+@pytest.mark.parametrize(
+    ("name", "takes"), [("svm", True), ("svm-classic", True), ("logistic", True), ("knn", False)]
+)
+def test_clips_of_little_weight_teach_little(name: str, takes: bool) -> None:
+    learner = recipes.from_zoo(name).learner if name == "knn" else recipes.recipe(name).learner
+    assert learner.takes_weights == takes
+    if not takes:
+        return
+    rng, n = np.random.default_rng(0), 240
+    X, y = rng.normal(size=(n, 6)), np.arange(n) % 2
+    X[:, 0] += 3 * y
+    told = np.where(np.arange(n) % 3, y, 1 - y)  # a third of the labels is wrong
+    weights = np.where(np.arange(n) % 3, 1.49, 0.02)
+    known = {"groups": np.arange(n) // 12, "n_labels": 2}
+    plain, weighted = (
+        learner.fit([X], told, **known, **options).predict_proba(X)[np.arange(n), y].mean()
+        for options in ({}, {"weights": weights})
+    )
+    assert weighted > max(0.85, plain + 0.1)
 
 
 def test_a_voice_and_its_copies_are_on_one_side_of_every_inner_split(clouds) -> None:

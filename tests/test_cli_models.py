@@ -263,6 +263,75 @@ def test_evaluate_and_train_refuse_before_they_work(
     assert str(tmp_path / "file") in said
 
 
+@pytest.fixture
+def both(sample_ravdess: Path, sample_aesdd: Path) -> list[str]:
+    return [f"ravdess={sample_ravdess}", f"aesdd={sample_aesdd}"]
+
+
+def test_several_corpora_are_measured_and_trained_on(
+    both: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = tmp_path / "result.json"
+    argv = ["evaluate", "svm-classic", *both, "--protocol", "corpus+enrol", "--json", str(target)]
+    assert main(argv) == 0
+    told, out = json.loads(target.read_text("utf-8")), capsys.readouterr().out
+    assert set(told["by_corpus"]) == {"aesdd", "ravdess"}
+    assert "learnt from ravdess; shared emotions only: happy, sad, angry, fearful, disgust" in out
+    argv = ["train", "svm-classic", both[0], "--test", both[1], "--out", str(tmp_path / "mine")]
+    assert main([*argv, "--measure", "corpus", "--measure", "random", "--seeds", "1"]) == 0
+    assert "aesdd: accuracy" in capsys.readouterr().out
+    told = json.loads((tmp_path / "mine" / "bundle.json").read_text("utf-8"))
+    assert (told["corpus"]["name"], told["corpus"]["n_clips"]) == ("ravdess", 360)
+    told = json.loads((tmp_path / "mine" / "metrics.json").read_text("utf-8"))
+    assert [entry["corpus"] for entry in told["protocols"]] == ["aesdd+ravdess", "ravdess"]
+
+
+def test_a_folder_with_an_equals_sign_is_a_folder(
+    sample_ravdess: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    odd = tmp_path / "a=b"
+    shutil.copytree(sample_ravdess, odd)
+    argv = ["--protocol", "random", "--seeds", "1"]
+    assert main(["evaluate", "svm-classic", str(odd), "--corpus", "ravdess", *argv]) == 0
+    first = capsys.readouterr().out
+    assert main(["evaluate", "svm-classic", f"ravdess={odd}", *argv]) == 0
+    assert capsys.readouterr().out == first
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["{ravdess}", "ravdes={aesdd}"], "unknown corpus 'ravdes': use one of ravdess"),
+        (["{ravdess}", "aesdd={tmp}/none"], "none: no such folder"),
+        (["{ravdess}", "aesdd="], "aesdd=: which corpus is it"),
+        (["{ravdess}", "{tmp}"], "which corpus is it? Of several give each as NAME=DIR"),
+        (["{ravdess}", "RAVDESS={tmp}"], "corpus 'ravdess' is given twice"),
+        (["{ravdess}", "--test", "{ravdess}"], "corpus 'ravdess' is given twice"),
+        (["{ravdess}", "--corpus", "ravdess"], "--corpus ravdess names the one folder"),
+        (["{ravdess}"], "all clips are of one corpus (ravdess)"),
+        (["{ravdess}", "custom={own}"], "'custom' shows bored and the others neutral"),
+        (["{ravdess}", "aesdd={aesdd}", "--csv", "x.csv"], "a CSV labels a custom corpus"),
+        (["{ravdess}", "--test", "aesdd={aesdd}", "--protocol", "speaker"], "knows no --test"),
+    ],
+)
+def test_corpora_that_cannot_be_joined_are_refused(
+    argv: list[str],
+    message: str,
+    sample_ravdess: Path,
+    sample_aesdd: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    own = corpus_of(tmp_path / "own", [f"me{k}_bored" for k in range(3)])
+    told = {"ravdess": f"ravdess={sample_ravdess}", "aesdd": sample_aesdd, "tmp": tmp_path}
+    typed = [each.format(**told, own=own) for each in argv]
+    # Of two protocols the last one counts.
+    assert main(["evaluate", "--protocol", "corpus", "svm-classic", *typed]) == 2
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert error.startswith("sercourse: ")
+    assert message in error
+
+
 def corpus_of(folder: Path, names: list[str]) -> Path:
     """Write a noise for each name."""
     rng = np.random.default_rng(0)

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import soundfile
 
-from sercourse import corpora, experiment, recipes
+from sercourse import bundles, corpora, evaluate, experiment, recipes
 
 
 @pytest.fixture
@@ -91,7 +91,7 @@ def test_training_on_one_corpus_and_testing_on_another(
     assert found.predictions["clip_id"].str.startswith("aesdd/").all()
     assert len(found.predictions) == aesdd["emotion"].isin(emotions).sum()
     # All test voices are new: so are those that calibration looks at.
-    assert set(experiment.inner_groups(data, "given")) == set(data.speakers)
+    assert set(experiment.inner_groups(data, "given", data.everything.train)) == set(data.speakers)
 
 
 def test_a_given_split_with_shared_voices_keeps_recordings_together(
@@ -101,4 +101,116 @@ def test_a_given_split_with_shared_voices_keeps_recordings_together(
     clips["split"] = pd.array(["train", "test"] * (len(clips) // 2), dtype="string")
     recipe = recipes.from_zoo("svc", {}, feature_set="statistics")
     data = experiment.prepare(recipe, clips, progress=False)
-    assert set(experiment.inner_groups(data, "given")) == set(data.clips["group"])
+    assert set(experiment.inner_groups(data, "given", data.everything.train)) == set(
+        data.clips["group"]
+    )
+
+
+KNN = recipes.from_zoo("knn", {}, feature_set="statistics")
+LOGISTIC = recipes.recipe("logistic")
+PAIR = recipes.Ensemble("pair", "two models", (LOGISTIC, recipes.recipe("svm-classic")))
+SHARED = ["happy", "sad", "angry", "fearful", "disgust"]
+
+
+@pytest.fixture
+def both(aesdd: pd.DataFrame, sample_ravdess: Path) -> pd.DataFrame:
+    return corpora.combine([corpora.scan(sample_ravdess, corpus="ravdess").clips, aesdd])
+
+
+@pytest.mark.parametrize(
+    ("recipe", "protocol"),
+    [(LOGISTIC, "corpus"), (LOGISTIC, "corpus+norm"), (LOGISTIC, "corpus+enrol"), (PAIR, "corpus")],
+)
+def test_a_corpus_is_left_out_and_asked_for_shared_emotions_only(
+    recipe: recipes.Recipe, protocol: str, both: pd.DataFrame, tmp_path: Path
+) -> None:
+    data = experiment.prepare(recipe, both, progress=False)
+    lines: list[str] = []
+    found = experiment.evaluate_recipe(
+        recipe, data, protocol=protocol, store=tmp_path, report=lines.append
+    )
+    told, rows = found.metrics, found.predictions
+    assert [(fold["fold"], fold["trained_on"]) for fold in told["folds"]] == [
+        ("aesdd", ["ravdess"]),
+        ("ravdess", ["aesdd"]),
+    ]
+    assert all(fold["shared"] == SHARED for fold in told["folds"])
+    assert set(rows["truth"]) == set(SHARED)
+    assert (rows[["p_neutral", "p_calm", "p_surprised"]] == 0).all(axis=None)
+    np.testing.assert_allclose(rows.filter(regex="^p_").sum(axis=1), 1, atol=1e-4)
+    assert told["inner_validation"] == "speakers"
+    assert told["corpora"] == both["corpus"].value_counts().to_dict()
+    said = rows.filter(regex="^p_").idxmax(axis=1).str.removeprefix("p_")
+    right = said.eq(rows["truth"]).groupby(rows["corpus"]).mean()
+    for name, part in told["by_corpus"].items():
+        assert part["accuracy"] == pytest.approx(right[name])
+        assert part["accuracy_interval"][0] < part["accuracy"] < part["accuracy_interval"][1]
+    assert "aesdd: learnt from ravdess; shared and asked: happy, sad" in "".join(lines)
+    assert ("without_enrolment" in told) == (protocol == "corpus+enrol")
+
+
+def test_corpora_that_are_to_be_tested_are_never_learnt_from(
+    aesdd: pd.DataFrame, sample_ravdess: Path
+) -> None:
+    ravdess = corpora.scan(sample_ravdess, corpus="ravdess").clips
+    clips = corpora.combine([ravdess], test=[aesdd])
+    data = experiment.prepare(LOGISTIC, clips, progress=False)
+    (fold,) = experiment.make_folds(data, protocol="corpus")
+    assert set(data.clips["corpus"].iloc[fold.train]) == {"ravdess"}
+    assert set(data.clips["corpus"].iloc[fold.test]) == {"aesdd"}
+
+
+def test_all_corpora_weigh_the_same(both: pd.DataFrame, tmp_path: Path) -> None:
+    data = experiment.prepare(LOGISTIC, both, progress=False)
+    (fold, *_) = experiment.make_folds(data, protocol="speaker")
+    names = data.clips["corpus"].iloc[fold.train]
+    weights = pd.Series(experiment.folds.corpus_weights(names))
+    totals = weights.groupby(names.to_numpy()).sum()
+    assert totals["aesdd"] == pytest.approx(totals["ravdess"])
+    assert weights.mean() == pytest.approx(1)
+    for recipe, weighing in ((LOGISTIC, ["logistic"]), (KNN, [])):
+        lines: list[str] = []
+        measured = experiment.prepare(recipe, both, progress=False)
+        told = experiment.evaluate_recipe(
+            recipe,
+            measured,
+            protocol="speaker",
+            only=["fold 1"],
+            store=tmp_path,
+            report=lines.append,
+        ).metrics
+        assert told["corpora_weighted"] == weighing
+        assert any("takes no weights" in line for line in lines) == (not weighing)
+
+
+def test_a_model_of_two_corpora_says_what_it_was_trained_on(
+    both: pd.DataFrame, tmp_path: Path
+) -> None:
+    data = experiment.prepare(LOGISTIC, both, progress=False)
+    found = experiment.evaluate_recipe(LOGISTIC, data, protocol="corpus", store=tmp_path)
+    made = experiment.train(LOGISTIC, data, folder=tmp_path / "two", evaluations=[found])
+    info = bundles.load(made).info
+    assert info["corpus"]["name"] == "aesdd+ravdess"
+    assert info["corpus"]["parts"]["aesdd"]["labels"] == SHARED
+    assert len(info["labels"]) == 8
+    n_clips = int(both["corpus"].eq("aesdd").sum())
+    card = " ".join((made / "README.md").read_text("utf-8").split())
+    assert f"- aesdd: {n_clips} clips by 6 speakers, of happy, sad" in card
+    assert "`corpus`, all, by corpus: aesdd" in card
+    assert "aesdd, learnt from ravdess: happy, sad, angry, fearful, disgust;" in card
+    told = pd.read_csv(made / "predictions.csv")
+    again = evaluate.summarize(told, emotions=data.labels)
+    assert again["by_corpus"] == found.metrics["by_corpus"]
+    known = experiment.shipped(LOGISTIC, data, protocol="corpus", folders=[made])
+    assert known is not None
+    assert known.metrics["folds"] == found.metrics["folds"]
+
+
+def test_a_corpus_without_a_shared_emotion_is_refused(own_clips: Path, aesdd: pd.DataFrame) -> None:
+    for path in own_clips.glob("*.wav"):
+        path.rename(
+            path.with_name(path.stem + ("_bored" if "0" in path.stem else "_calm") + ".wav")
+        )
+    mine = corpora.scan(own_clips, corpus="custom").clips
+    with pytest.raises(ValueError, match=r"'aesdd' shows happy, .* and the others calm, bored"):
+        corpora.combine([mine, aesdd])

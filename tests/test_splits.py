@@ -101,6 +101,78 @@ def test_groups_stay_together(seed: int) -> None:
             assert set(data["groups"][fold.train]).isdisjoint(data["groups"][fold.test])
 
 
+def of_corpora(**n_speakers: int) -> dict[str, np.ndarray]:
+    names = {"ravdess": "ravdess-{:02d}"}
+    speakers = [
+        names.get(corpus, corpus + "-{}").format(k)
+        for corpus, n in n_speakers.items()
+        for k in range(1, n + 1)
+    ]
+    data = table(speakers)
+    return {**data, "corpus": np.array([each.split("-")[0] for each in data["speakers"]])}
+
+
+@pytest.mark.parametrize(
+    ("n_speakers", "n_folds"),
+    [
+        ({"ravdess": 24, "aesdd": 6}, 6),
+        ({"ravdess": 24, "emodb": 10}, 6),
+        ({"tess": 2, "savee": 4}, 6),
+        ({"tess": 2, "own": 1}, 3),
+    ],
+)
+def test_folds_by_speaker_of_several_corpora_are_joined_evenly(
+    n_speakers: dict[str, int], n_folds: int
+) -> None:
+    data = of_corpora(**n_speakers)
+    folds = splits.make_folds("speaker", **data)
+    assert len(folds) == n_folds
+    assert sorted(np.concatenate([fold.test for fold in folds])) == list(range(len(data["y"])))
+    for corpus in n_speakers:
+        counts = [sum(name.startswith(corpus) for name in fold.test_speakers) for fold in folds]
+        assert max(counts) - min(counts) <= 1
+    tested = [{int(name[-2:]) for name in f.test_speakers if "ravdess" in name} for f in folds]
+    if "ravdess" in n_speakers:
+        assert all(actors in map(set, splits.RAVDESS_FOLDS) for actors in tested)
+
+
+def test_voices_that_two_corpora_share_are_tested_once() -> None:
+    data = of_corpora(ravdess=24)
+    data["corpus"] = np.where(np.arange(len(data["y"])) % 4 < 2, "ravdess", "ravdess-song")
+    folds = splits.make_folds("speaker", **data)
+    assert [len(fold.test_speakers) for fold in folds] == [4] * 6
+    with pytest.raises(ValueError, match="speaker ravdess-01 is in corpus 'ravdess' and in anoth"):
+        splits.make_folds("corpus", **data)
+
+
+@pytest.mark.parametrize("only", [None, "a", "b"])
+def test_a_split_by_corpus_asks_for_shared_labels_only(only: str | None) -> None:
+    data = of_corpora(a=2, b=3, c=2)
+    data["y"] = np.where((data["corpus"] == "a") & (data["y"] == "sad"), "calm", data["y"])
+    data["y"][:4] = "sad"  # a: calm, happy and sad
+    folds = splits.make_folds("corpus", split=np.where(data["corpus"] == only, "test", ""), **data)
+    assert [fold.name for fold in folds] == ([only] if only else ["a", "b", "c"])
+    for fold in folds:
+        assert fold.shared == ("happy", "sad")
+        assert set(data["corpus"][fold.train]) == {"a", "b", "c"} - {fold.name}
+        assert set(data["corpus"][fold.test]) == {fold.name}
+        assert set(data["y"][fold.test]) == {"happy", "sad"}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"corpus": "a"}, "all clips are of one corpus"),
+        ({"y": ["calm", "bored"] * 16 + ["sad", "happy"] * 16}, "'a' shows bored, calm and shares"),
+        ({"y": ["sad", "bored"] * 16 + ["sad", "happy"] * 16}, "and shares sad with b: a test"),
+        ({"groups": ["g"] * 64}, "'g', or another take of it, is in training and in test"),
+    ],
+)
+def test_impossible_splits_by_corpus_are_refused(change: dict[str, list], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        splits.make_folds("corpus", **{**of_corpora(a=2, b=2), **change})
+
+
 def test_given_follows_the_table() -> None:
     data = table(["x-1"], per_speaker=4)
     fold = splits.make_folds("given", corpus="x", split=["train", "test", "train", None], **data)[0]

@@ -76,6 +76,21 @@ def test_a_training_that_was_cut_comes_to_the_same_weights(
         np.testing.assert_allclose(mine, theirs, atol=1e-6)
 
 
+@pytest.mark.parametrize("augment", [None, networks.blend])
+def test_clips_without_weight_teach_nothing(augment) -> None:
+    keras = networks.quiet_keras()
+    networks.set_seed(0)
+    X = np.random.default_rng(0).normal(size=(80, 2)).astype(np.float32)
+    y = (X[:, 0] > 0).astype(int)
+    told = np.where(np.arange(80) % 2, y, 1 - y)  # every other label is wrong
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(2)])
+    plan = networks.Training(epochs=20, batch_size=8, optimizer="adam", learning_rate=0.05)
+    weights = 2.0 * (np.arange(80) % 2)
+    examples = networks.Examples([X], told, 2, weights=weights)
+    networks.train(model, examples, training=plan, augment=augment)
+    assert np.mean(training.logits(model, X).argmax(axis=1) == y) > 0.9
+
+
 def steps(*, is_fused: bool, build, shape: tuple[int, ...]) -> tuple[list[float], list[np.ndarray]]:
     """Return losses and weights of a few training steps."""
     keras = networks.quiet_keras()

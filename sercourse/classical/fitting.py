@@ -22,6 +22,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, StratifiedGroupKFold
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.utils.validation import has_fit_parameter
 
 from sercourse import files
 from sercourse.classical.export import to_onnx
@@ -93,6 +94,7 @@ def fit(
     *,
     groups: Sequence[Any] | NDArray[Any],
     grid: Mapping[str, Sequence[Any]] | None = None,
+    weights: NDArray[np.floating] | None = None,
     report: Callable[[str], None] = lambda line: None,
 ) -> CalibratedClassifierCV:
     """Choose settings by inner validation, then fit and calibrate on the whole training side.
@@ -107,6 +109,8 @@ def fit(
         What must not be on both sides of an inner split: speakers or groups of recordings.
     grid : mapping, optional
         Settings to choose among, as scikit-learn's grid search takes them.
+    weights : ndarray of float, shape (n_clips,), optional
+        How much each clip counts for the last step of the pipeline and for the temperature.
     report : callable
         Gets a line where the pipeline selects no feature.
 
@@ -128,12 +132,12 @@ def fit(
     splits = inner_splits(y, groups)
     emotions, codes = np.unique(y, return_inverse=True)
     try:
-        model = _fitted(make(), X, codes, cv=splits, grid=grid)
+        model = _fitted(make(), X, codes, cv=splits, grid=grid, weights=weights)
     except ValueError:
         if not _selects_nothing(make(), X, codes, splits):
             raise
         report("the model selects no feature: it answers with the share of each emotion")
-        model = _fitted(_shares(), X, codes, cv=splits)
+        model = _fitted(_shares(), X, codes, cv=splits, weights=weights)
     # Temperature scaling wants labels 0, 1, 2, ...; to the outside the model speaks the caller's.
     model.classes_ = emotions
     return model
@@ -146,13 +150,15 @@ def _fitted(
     *,
     cv: Sequence[Split],
     grid: Mapping[str, Sequence[Any]] | None = None,
+    weights: NDArray[np.floating] | None = None,
 ) -> CalibratedClassifierCV:
+    told = {} if weights is None else {f"{pipeline.steps[-1][0]}__sample_weight": weights}
     with _saying_how_few(X):
         if grid:
             search = GridSearchCV(pipeline, dict(grid), cv=cv, refit=False)
-            pipeline.set_params(**search.fit(X, codes).best_params_)
+            pipeline.set_params(**search.fit(X, codes, **told).best_params_)
         model = CalibratedClassifierCV(pipeline, method="temperature", cv=cv, ensemble=False)
-        return model.fit(X, codes)
+        return model.fit(X, codes, sample_weight=weights, **told)
 
 
 def _shares() -> Pipeline:
@@ -251,6 +257,11 @@ class PipelineLearner:
         return ("scikit-learn", "skl2onnx")
 
     @property
+    def takes_weights(self) -> bool:
+        """Whether the last step can let some clips count for more."""
+        return bool(has_fit_parameter(self.make()[-1], "sample_weight"))
+
+    @property
     def settings(self) -> dict[str, Any]:
         """What a bundle tells of it, as JSON can hold it."""
         text = " ".join(self.make().__repr__(N_CHAR_MAX=float("inf")).split())
@@ -300,6 +311,7 @@ class PipelineLearner:
         groups: NDArray[Any],
         n_labels: int,
         rows: NDArray[np.intp] | None = None,
+        weights: NDArray[np.floating] | None = None,
         settled: Mapping[str, float] | None = None,
         folder: Path | None = None,
         report: Callable[[str], None] = lambda line: None,
@@ -320,12 +332,15 @@ class PipelineLearner:
         ):
             warnings.simplefilter("ignore", ConvergenceWarning)
             warnings.filterwarnings("ignore", message="No features were selected")  # we say it
+            # Weights go to its last step: that the pipeline has no argument for them is known.
+            warnings.filterwarnings("ignore", message="Since Pipeline does not appear to accept")
             model = fit(
                 make,
                 np.concatenate(chosen),
                 np.tile(y, len(versions)),
                 groups=np.tile(groups, len(versions)),
                 grid=self.grid,
+                weights=None if weights is None else np.tile(weights, len(versions)),
                 report=report,
             )
         return FittedPipeline(model, versions[0].shape[1], n_labels)

@@ -68,6 +68,11 @@ class FlatLearner:
         return self.learner.packages
 
     @property
+    def takes_weights(self) -> bool:
+        """Whether it can let some clips count for more."""
+        return self.learner.takes_weights
+
+    @property
     def settings(self) -> dict[str, Any]:
         """What a bundle tells of it, as JSON can hold it."""
         return {**self.learner.settings, "flat": True}
@@ -92,6 +97,7 @@ class FlatLearner:
         groups: NDArray[Any],
         n_labels: int,
         rows: NDArray[np.intp] | None = None,
+        weights: NDArray[np.floating] | None = None,
         settled: Mapping[str, float] | None = None,
         folder: Path | None = None,
         report: Callable[[str], None] = lambda line: None,
@@ -103,6 +109,7 @@ class FlatLearner:
             groups=groups,
             n_labels=n_labels,
             rows=rows,
+            weights=weights,
             settled=settled,
             folder=folder,
             report=report,

@@ -5,15 +5,53 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from sercourse.corpora import Scan
 
 
-def add(parser: argparse.ArgumentParser) -> None:
-    """Add the folder of a corpus, its name, and how it is labelled."""
-    parser.add_argument("root", metavar="ROOT", type=Path, help="folder of the corpus")
+class _Places(argparse.Action):
+    """Keeps NAME=DIR as a folder below `dest` and a name, None of a bare one, beside it."""
+
+    def __call__(
+        self, parser: Any, args: argparse.Namespace, values: Any, option: str | None = None
+    ) -> None:
+        told = [_place(text) for text in ([values] if isinstance(values, str) else values)]
+        before, names = getattr(args, self.dest) or [], f"{self.dest}_names"
+        setattr(args, self.dest, [*before, *(folder for _, folder in told)])
+        setattr(args, names, [*getattr(args, names, []), *(name for name, _ in told)])
+
+
+def _place(text: str) -> tuple[str | None, Path]:
+    """Read NAME=DIR; a folder may have a = in its own name."""
+    name, _, folder = text.partition("=")
+    if not (name and folder) or Path(name).name != name or Path(text).exists():
+        return None, Path(text)
+    return name, Path(folder)
+
+
+def add(parser: argparse.ArgumentParser, *, several: bool = False) -> None:
+    """Add the folder of a corpus, or of several, its name, and how it is labelled."""
+    if several:
+        parser.add_argument(
+            "roots",
+            metavar="ROOT",
+            nargs="+",
+            action=_Places,
+            help="folder of the corpus; or NAME=DIR for each of several, which then weigh the same",
+        )
+        parser.add_argument(
+            "--test",
+            metavar="NAME=DIR",
+            action=_Places,
+            help="a corpus that nothing learns from, for protocols corpus, corpus+norm, "
+            "corpus+enrol and given; may be repeated",
+        )
+    else:
+        parser.add_argument("root", metavar="ROOT", type=Path, help="folder of the corpus")
     parser.add_argument(
         "--corpus",
         metavar="NAME",
@@ -81,6 +119,50 @@ def clips_said(args: argparse.Namespace, *, say: Callable[[str], None]) -> Scan:
         say(note)
     refuse_none(found, args)
     return found
+
+
+def several_said(args: argparse.Namespace, *, say: Callable[[str], None]) -> pd.DataFrame:
+    """Return the clips of all corpora that are asked for, after saying what is left out."""
+    from sercourse import corpora
+
+    parts = [
+        clips_said(argparse.Namespace(**{**vars(args), **each}), say=say).clips
+        for each in places(args)
+    ]
+    n_learnt = len(args.roots)
+    return parts[0] if len(parts) == 1 else corpora.combine(parts[:n_learnt], test=parts[n_learnt:])
+
+
+def places(args: argparse.Namespace) -> list[dict[str, Any]]:
+    """Return the options that tell of each corpus: its `root`, its name, and a CSV of own clips.
+
+    Raises
+    ------
+    ValueError
+        If one of several has no name, or two have the same.
+    """
+    roots, names = [*args.roots, *(args.test or [])], [*args.roots_names]
+    names += args.test_names if args.test else []
+    if len(roots) == 1 and names[0] is None:
+        return [{"root": roots[0]}]
+    if args.corpus is not None:
+        raise ValueError(
+            f"--corpus {args.corpus} names the one folder ROOT: of corpora that are given as "
+            "NAME=DIR leave it out"
+        )
+    if None in names:
+        root = roots[names.index(None)]
+        raise ValueError(f"{root}: which corpus is it? Of several give each as NAME=DIR")
+    names = [name.lower() for name in names]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise ValueError(
+            f"corpus {twice[0]!r} is given twice: give each once, as the folder above all its clips"
+        )
+    no_csv = {"csv": None, "audio_root": None, "raters": None} if "custom" in names else {}
+    return [
+        {"root": root, "corpus": name, **({} if name == "custom" else no_csv)}
+        for root, name in zip(roots, names, strict=True)
+    ]
 
 
 def _translation(args: argparse.Namespace) -> dict[str, str]:

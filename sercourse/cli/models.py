@@ -36,7 +36,8 @@ def _add_evaluate(subparsers: argparse._SubParsersAction) -> None:
         "--protocol",
         required=True,
         metavar="NAME",
-        help="random, recording, speaker, speaker+norm, speaker+enrol or given",
+        help="random, recording, speaker, speaker+norm, speaker+enrol, corpus, corpus+norm, "
+        "corpus+enrol or given",
     )
     parser.add_argument(
         "--target",
@@ -190,7 +191,7 @@ def _voiced(paths: list[Path], *, sr: int) -> list[Path]:
 
 def _add_recipe(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("recipe", metavar="RECIPE", help="such as svm or svm-classic")
-    _add_corpus(parser)
+    _add_corpus(parser, several=True)
     parser.add_argument("--emotions", metavar="A,B,C", help="only these; default: all")
     parser.add_argument(
         "--encoder",
@@ -209,8 +210,8 @@ def _recipe(args: argparse.Namespace) -> Recipe | Ensemble:
     return recipes.with_encoder(recipe, args.encoder) if args.encoder else recipe
 
 
-def _add_corpus(parser: argparse.ArgumentParser) -> None:
-    corpus_options.add(parser)
+def _add_corpus(parser: argparse.ArgumentParser, *, several: bool = False) -> None:
+    corpus_options.add(parser, several=several)
     parser.add_argument(
         "--jobs",
         type=options.processes,
@@ -242,8 +243,13 @@ def _evaluate(args: argparse.Namespace) -> int:
     if args.precision is not None:
         recipe = recipes.in_precision(recipe, args.precision)
     splits.refuse_unknown(args.protocol)
+    if args.test and not _leaves_out(args.protocol):
+        raise ValueError(
+            f"protocol {args.protocol!r} tests the corpora that it learns from, and knows no "
+            "--test: use corpus, corpus+norm, corpus+enrol or given"
+        )
     emotions = labels.parse_emotions(args.emotions) if args.emotions else None
-    clips = corpus_options.clips_said(args, say=text.say).clips
+    clips = corpus_options.several_said(args, say=text.say)
     data = experiment.prepare(
         recipe,
         clips,
@@ -277,11 +283,16 @@ def _train(args: argparse.Namespace) -> int:
     wanted = [_measurement(text) for text in args.measure or []]
     for protocol, _ in wanted:
         splits.refuse_unknown(protocol)
-    clips = corpus_options.clips_said(args, say=text.say).clips
-    data = experiment.prepare(recipe, clips, emotions=emotions, n_jobs=args.jobs, report=text.say)
+    clips = corpus_options.several_said(args, say=text.say)
+    told: dict[str, Any] = {"emotions": emotions, "n_jobs": args.jobs, "report": text.say}
+    data = whole = experiment.prepare(recipe, clips, **told)
+    if args.test:
+        learnt = clips[clips["split"] == "train"].reset_index(drop=True)
+        data = experiment.prepare(recipe, learnt, **told)
     evaluations = []
     for protocol, subset in wanted or [(data.usual_protocol, None)]:
-        part = data if subset is None else data.of_emotions(subset)
+        part = whole if _leaves_out(protocol) else data
+        part = part if subset is None else part.of_emotions(subset)
         text.say(f"{protocol}, {len(part.emotions)} emotions")
         evaluations.append(
             experiment.evaluate_recipe(
@@ -292,7 +303,7 @@ def _train(args: argparse.Namespace) -> int:
                 report=text.say,
             )
         )
-    licence = _licence(args.root, data.corpus)
+    licence = _licence(args.roots, data.corpus.split("+"))
     folder = experiment.train(
         recipe, data, folder=args.out, evaluations=evaluations, licence=licence, report=text.say
     )
@@ -406,14 +417,24 @@ def _measurement(text: str) -> tuple[str, tuple[str, ...] | None]:
     return protocol, labels.parse_emotions(emotions) if emotions else None
 
 
-def _licence(root: Path, corpus: str) -> str:
-    """Return the terms of a corpus, for the model card."""
+def _leaves_out(protocol: str) -> bool:
+    """Return whether there may be corpora that nothing learns from."""
+    return protocol.startswith("corpus") or protocol == "given"
+
+
+def _licence(roots: list[Path], corpora: list[str]) -> str:
+    """Return the terms of the corpora, for the model card."""
     from sercourse import fetch, files
 
-    if root.resolve().is_relative_to((files.home() / "data" / "sample").resolve()):
+    sample = (files.home() / "data" / "sample").resolve()
+    if any(root.resolve().is_relative_to(sample) for root in roots):
         return "These are the synthetic clips of the sample: its scores are not results."
-    known = fetch.REGISTRY.get(corpus)
-    return f"Its terms: {known.licence}. Cite {known.cite}." if known else ""
+    known = {name: fetch.REGISTRY[name] for name in corpora if name in fetch.REGISTRY}
+    return " ".join(
+        f"{'Its terms' if len(corpora) == 1 else f'Terms of {name}'}: {each.licence}. "
+        f"Cite {each.cite}."
+        for name, each in known.items()
+    )
 
 
 def _sound_files(path: Path) -> list[Path]:
@@ -493,10 +514,18 @@ def _summary(metrics: dict[str, Any]) -> str:
     )
     return (
         f"{metrics['recipe']} on {metrics['corpus']}, {metrics['protocol']}{_part(metrics)}, "
-        f"{_classes(metrics)} ({metrics['labels']}), {metrics['n_clips']} clips: "
+        f"{_classes(metrics)} ({metrics['labels']}), {_clips(metrics)} clips: "
         f"accuracy {metrics['accuracy']:.1%}{_spread(metrics)}  {figures}  "
         f"calibration error {metrics['ece']:.3f}{_by_segment(metrics)}{_of_each(metrics)}"
+        f"{_by_corpus(metrics)}"
     )
+
+
+def _clips(metrics: dict[str, Any]) -> str:
+    """Say how many clips there are or, where emotions are not shared, how many were scored."""
+    if "shared" not in metrics["folds"][0]:
+        return str(metrics["n_clips"])
+    return f"{metrics['n_scored']} of {metrics['n_clips']}"
 
 
 def _classes(metrics: dict[str, Any]) -> str:
@@ -511,6 +540,21 @@ def _of_each(metrics: dict[str, Any]) -> str:
     return "".join(
         f"  {kind} {told['accuracy']:.1%}{_spread(told)}"
         for kind, told in metrics.get("of_each", {}).items()
+    )
+
+
+def _by_corpus(metrics: dict[str, Any]) -> str:
+    """Give the accuracy in each of several corpora and, where one is left out, what was asked."""
+    asked = {
+        fold["fold"]: f" (learnt from {', '.join(fold['trained_on'])}; shared emotions only: "
+        f"{', '.join(fold['shared'])})"
+        for fold in metrics["folds"]
+        if "shared" in fold
+    }
+    return "".join(
+        f"\n  {corpus}: accuracy {told['accuracy']:.1%}{_spread(told)}  UAR {told['uar']:.1%}  "
+        f"chance {told['chance']:.1%}{asked.get(corpus, '')}"
+        for corpus, told in metrics.get("by_corpus", {}).items()
     )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from sercourse.corpora.scanning import file_contents, join_groups
+from sercourse.labels import in_order
 
 
 def combine(tables: Sequence[pd.DataFrame], *, test: Sequence[pd.DataFrame] = ()) -> pd.DataFrame:
@@ -31,8 +32,8 @@ def combine(tables: Sequence[pd.DataFrame], *, test: Sequence[pd.DataFrame] = ()
     Raises
     ------
     ValueError
-        If there is no table, two have a clip of the same name, or a clip that is to be tested is
-        among the training clips too.
+        If there is no table, two have a clip of the same name, one has no emotion that another one
+        has, or a clip that is to be tested is among the training clips too.
 
     Examples
     --------
@@ -58,10 +59,23 @@ def combine(tables: Sequence[pd.DataFrame], *, test: Sequence[pd.DataFrame] = ()
             f"two tables have a clip {clips['clip_id'][twice].iloc[0]!r}: give each folder once, "
             "and scan own clips from the folder above all of them"
         )
+    _refuse_unrelated(clips)
     clips["group"] = pd.array(join_groups(clips["group"], file_contents(clips)), dtype="string")
     if test:
         _refuse_overlap(clips)
     return clips.astype({"split": "string"}).sort_values("clip_id", ignore_index=True)
+
+
+def _refuse_unrelated(clips: pd.DataFrame) -> None:
+    shown = clips.groupby("corpus")["emotion"].agg(set)
+    for corpus, own in shown.items():
+        others = set().union(*shown.drop(corpus))
+        if others and not own & others:
+            raise ValueError(
+                f"corpus {corpus!r} shows {', '.join(in_order(own))} and the others "
+                f"{', '.join(in_order(others))}: without a shared emotion a model learns to tell "
+                "corpora apart; leave it out, or translate its labels"
+            )
 
 
 def _refuse_overlap(clips: pd.DataFrame) -> None:

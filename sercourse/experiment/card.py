@@ -15,6 +15,7 @@ def model_card(
 ) -> str:
     """Return the model card: intended use, training data, limits and results, as Markdown."""
     corpus = info["corpus"]
+    languages = "few languages" if "parts" in corpus else "one language"
     return f"""# {info["name"]}
 
 {recipe.title[0].upper()}{recipe.title[1:]}. It tells apart {", ".join(info["labels"])}.
@@ -28,18 +29,28 @@ and not for decisions about anyone.
 ## Trained on
 
 {corpus["name"]}: {corpus["n_clips"]} clips by {corpus["n_speakers"]} speakers. {licence}
-
+{_parts(corpus)}
 ## Results
 
 {_results(metrics, n_members=len(recipe.members) if isinstance(recipe, Ensemble) else 1)}
 
 ## Limits
 
-The emotions are acted, by few speakers, in one language, with few sentences, in a quiet room and
+The emotions are acted, by few speakers, in {languages}, with few sentences, in a quiet room and
 close to the microphone. Other voices, languages, rooms and feelings will give other, mostly worse,
 results. Probabilities are calibrated on unheard voices of the same corpus, and on nothing else: the
 calibration error above, the mean distance of certainty and accuracy, is that of such voices.
 """
+
+
+def _parts(corpus: Mapping[str, Any]) -> str:
+    """Return what each of several corpora holds, as a Markdown list."""
+    lines = [
+        f"- {name}: {part['n_clips']} clips by {part['n_speakers']} speakers, of "
+        f"{', '.join(part['labels'])}"
+        for name, part in corpus.get("parts", {}).items()
+    ]
+    return "\n".join(["", *lines, ""]) if lines else ""
 
 
 def _results(metrics: Mapping[str, Any], *, n_members: int) -> str:
@@ -69,18 +80,35 @@ speakers{how}; after ±: standard deviations over seeds or folds. Every figure c
 def _notes(entry: Mapping[str, Any], *, n_members: int) -> list[str]:
     """Return what a reader has to know of an entry beside its figures."""
     notes = []
-    if len(entry.get("normalized", [])) < n_members and "normalized" in entry:
+    if by_corpus := entry.get("by_corpus"):
+        figures = ", ".join(f"{name} {_accuracy(part)}" for name, part in by_corpus.items())
+        notes.append(f"`{entry['protocol']}`, {entry['labels']}, by corpus: {figures}.")
+    if shared := [fold for fold in entry["folds"] if "shared" in fold]:
+        told = "; ".join(
+            f"{fold['fold']}, learnt from {', '.join(fold['trained_on'])}: "
+            f"{', '.join(fold['shared'])}"
+            for fold in shared
+        )
         notes.append(
-            "In `speaker+norm` and `speaker+enrol` the voice is taken out of the features of "
+            f"`{entry['protocol']}` tests a corpus that training never heard, among the emotions "
+            f"that both have ({told})."
+        )
+    if "corpora" in entry and len(entry["corpora_weighted"]) < n_members:
+        weighing = ", ".join(f"`{name}`" for name in entry["corpora_weighted"]) or "no member"
+        notes.append(f"All corpora weigh the same in the training of {weighing} only.")
+    if len(entry.get("normalized", [])) < n_members and "normalized" in entry:
+        kind = entry["protocol"].partition("+")[0]
+        notes.append(
+            f"In `{kind}+norm` and `{kind}+enrol` the voice is taken out of the features of "
             f"{', '.join(f'`{name}`' for name in entry['normalized']) or 'no member'} only."
         )
     if plain := entry.get("without_enrolment"):
         reach = plain["gain_interval"]
         spread = f" [{reach[0]:+.1%}, {reach[1]:+.1%}]" if reach else ""
         notes.append(
-            f"`speaker+enrol` is the mean of {entry['n_draws']} draws of the eight clips (standard "
-            f"deviation {entry['accuracy_sd_of_draws']:.1%}). The same clips without enrolment: "
-            f"{plain['accuracy']:.1%}, so it gains {plain['gain']:+.1%}{spread}."
+            f"`{entry['protocol']}` is the mean of {entry['n_draws']} draws of the eight clips "
+            f"(standard deviation {entry['accuracy_sd_of_draws']:.1%}). The same clips without "
+            f"enrolment: {plain['accuracy']:.1%}, so it gains {plain['gain']:+.1%}{spread}."
         )
     if entry.get("inner_validation") == "recordings" and "accuracy_interval" in entry:
         notes.append(

@@ -14,6 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from sercourse import evaluate, files, networks, splits
+from sercourse.bundles.masking import renormalized
 from sercourse.experiment.dataset import Array, Dataset, EnsembleDataset, by_member
 from sercourse.experiment.folds import (
     NORMALIZED,
@@ -31,9 +32,10 @@ from sercourse.recipes import Ensemble, Model, Recipe, Report, SegmentModel, wit
 
 DECIMALS = 5  # of stored probabilities; every figure is computed from the rounded ones
 
-ENROLLED, PLAIN = "speaker+enrol", "speaker"  # a protocol, and that which it is compared with
+ENROLLED = "+enrol"  # how protocols end that are compared with those of the name before it
 SETTLED = ("epochs", "temperature")
-FROM_TRAINING = ("seconds", *SETTLED, "n_segments", "segment_accuracy")
+FROM_SPLIT = ("trained_on", "shared")
+FROM_TRAINING = ("seconds", *SETTLED, "n_segments", "segment_accuracy", *FROM_SPLIT)
 """What the metrics of a fold tell that does not follow from its predictions."""
 
 
@@ -44,7 +46,8 @@ class Evaluation:
     Attributes
     ----------
     predictions : pandas.DataFrame
-        Out-of-fold: clip_id, speaker, gender, protocol, labels, fold, truth, ``p_<label>``.
+        Out-of-fold: clip_id, speaker, gender, protocol, labels, fold, truth, ``p_<label>``; of
+        several corpora also the corpus. What a fold does not ask for has a probability of 0.
     metrics : dict
         What `evaluate.summarize` says, and what was evaluated, how and in how many seconds. Of the
         target ``emotion+gender`` also `of_each`: what it says of emotions and of genders alone.
@@ -96,10 +99,11 @@ def evaluate_recipe(
     """
     settings: dict[str, Any] = {"seeds": seeds, "only": only, "store": store, "report": report}
     found = _evaluate(recipe, data, protocol=protocol, **settings)
-    if protocol != ENROLLED:
+    if not protocol.endswith(ENROLLED):
         return found
-    report(f"{PLAIN}, to compare with")
-    return compared(found, _evaluate(recipe, data, protocol=PLAIN, **settings), data)
+    plain = protocol.removesuffix(ENROLLED)
+    report(f"{plain}, to compare with")
+    return compared(found, _evaluate(recipe, data, protocol=plain, **settings), data)
 
 
 def _evaluate(
@@ -130,6 +134,8 @@ def _evaluate_member(
     folder = _folder(recipe, data, protocol=protocol, store=store)
     results = []
     for fold in chosen:
+        if fold.shared:
+            report(_shared_line(fold, data))
         result = _stored(folder, fold, data=data)
         if result is None:
             result = _run_fold(recipe, data, fold, protocol=protocol, store=store, report=report)
@@ -179,10 +185,11 @@ def stored(
     """
     store = files.cache_dir() if store is None else store
     found = _stored_folds(recipe, data, protocol=protocol, seeds=seeds, store=store)
-    if protocol != ENROLLED or found is None:
+    if not protocol.endswith(ENROLLED) or found is None:
         return found
-    plain = _stored_folds(recipe, data, protocol=PLAIN, seeds=seeds, store=store)
-    return compared(found, plain, data)
+    plain = protocol.removesuffix(ENROLLED)
+    told = _stored_folds(recipe, data, protocol=plain, seeds=seeds, store=store)
+    return compared(found, told, data)
 
 
 def _stored_folds(
@@ -249,6 +256,8 @@ def assembled(
         ignore_index=True,
     )
     metrics = _metrics(recipe, data, predictions, results, protocol=protocol, of=of)
+    for told, fold in zip(metrics["folds"], folds, strict=True):
+        told |= _of_split(fold, data)
     units = {inner_unit(data, protocol, fold.train) for fold in folds}
     metrics["inner_validation"] = RECORDINGS if RECORDINGS in units else SPEAKERS
     settled = [{name: result[name] for name in SETTLED if name in result} for result in results]
@@ -280,8 +289,20 @@ def average(members: Sequence[pd.DataFrame], *, weights: Sequence[float] = ()) -
                 "same corpus"
             )
     stacked = np.stack([each[columns].to_numpy(dtype=float) for each in members])
-    mean = np.round(evaluate.geometric_mean(stacked, weights=weights), DECIMALS)
+    mean = np.zeros(stacked.shape[1:])
+    for fold in first["fold"].unique():
+        own = first["fold"].eq(fold).to_numpy()
+        mean[own] = _mean(stacked[:, own], weights=weights)
+    mean = np.round(mean, DECIMALS)
     return fixed.join(pd.DataFrame(mean, columns=columns, index=fixed.index))
+
+
+def _mean(P: NDArray[np.float64], **settings: Any) -> NDArray[np.float64]:
+    """Return the geometric mean of what models say of a fold; what was not asked stays at 0."""
+    asked = P.any(axis=(0, 1))
+    mean = np.zeros(P.shape[1:])
+    mean[:, asked] = evaluate.geometric_mean(P[..., asked], **settings)
+    return mean
 
 
 def _averaged(
@@ -296,14 +317,16 @@ def _averaged(
     predictions, temperatures = calibrated(averaged, labels=data.labels)
     summary = _summary(predictions, data)
     for i, fold in enumerate(summary["folds"]):
-        members = [each.metrics["folds"][i]["seconds"] for each in evaluations]
-        fold["seconds"] = round(sum(members), 2)
+        members = [each.metrics["folds"][i] for each in evaluations]
+        fold |= {name: members[0][name] for name in FROM_SPLIT if name in members[0]}
+        fold["seconds"] = round(sum(each["seconds"] for each in members), 2)
         fold["temperature"] = temperatures[fold["fold"]]
     # Members may divide clips into other segments, or into none.
     shared = {k: v for k, v in evaluations[0].metrics.items() if "segment" not in k}
     told = {**shared, **summary, "recipe": ensemble.name}
     told["seconds"] = round(sum(each.metrics["seconds"] for each in evaluations), 1)
     told |= _normalized(ensemble, told["protocol"])
+    told |= _of_corpora(ensemble, data) if "corpora" in told else {}
     settled = {name: each for member in evaluations for name, each in member.settled.items()}
     settled[ensemble.name] = [{"temperature": _temperature(averaged, labels=data.labels)}]
     return Evaluation(predictions, told, settled)
@@ -320,11 +343,11 @@ def calibrated(
     columns = [f"p_{label}" for label in labels]
     P, temperatures = predictions[columns].to_numpy(dtype=float, copy=True), {}
     for fold in predictions["fold"].unique():
-        own = predictions["fold"].eq(fold)
+        own = predictions["fold"].eq(fold).to_numpy()
         # The seeds of `random` draw their clips anew: those of this fold tell it nothing.
         others = predictions[~predictions["clip_id"].isin(predictions.loc[own, "clip_id"])]
         temperatures[str(fold)] = _temperature(others, labels=labels)
-        P[own] = evaluate.geometric_mean(P[np.newaxis, own], temperature=temperatures[str(fold)])
+        P[own] = _mean(P[np.newaxis, own], temperature=temperatures[str(fold)])
     return predictions.assign(**dict(zip(columns, np.round(P, DECIMALS).T, strict=True))), (
         temperatures
     )
@@ -376,14 +399,24 @@ def _run_fold(
     )
     drawn = splits.draws(fold, data.speakers)
     tests = [test_side(recipe, data, each, protocol=protocol) for each in drawn]
-    probabilities = np.concatenate([model.predict_proba(X) for X in tests])
+    asked = np.isin(data.labels, fold.shared or data.labels)
+    probabilities = np.concatenate([_among(model.predict_proba(X), asked) for X in tests])
     return {
         "clip_id": data.clips["clip_id"].iloc[tested(fold, data)].tolist(),
         "probabilities": np.round(probabilities, DECIMALS).tolist(),
         "seconds": round(time.perf_counter() - started, 2),
         **{name: round(value, DECIMALS) for name, value in model.settled.items()},
-        **_of_segments(model, tests[0], truth=data.y[drawn[0].test], n_labels=len(data.labels)),
+        **_of_segments(model, tests[0], truth=data.y[drawn[0].test], asked=asked),
     }
+
+
+def _among(P: NDArray[np.float64], asked: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Return probabilities (n, k) among the labels that are asked; those of the others are 0."""
+    if asked.all():
+        return P
+    among = np.zeros_like(P)
+    among[:, asked] = renormalized(P[:, asked])
+    return among
 
 
 def tested(fold: splits.Fold, data: Dataset) -> NDArray[np.intp]:
@@ -392,14 +425,14 @@ def tested(fold: splits.Fold, data: Dataset) -> NDArray[np.intp]:
 
 
 def _of_segments(
-    model: Model, X: Array, *, truth: NDArray[np.intp], n_labels: int
+    model: Model, X: Array, *, truth: NDArray[np.intp], asked: NDArray[np.bool_]
 ) -> dict[str, Any]:
     """Return how a model judges single segments, if it does: what ancestors reported."""
     if not isinstance(model, SegmentModel):
         return {}
     owner, probabilities = model.predict_segments(X)
-    counts = np.zeros((n_labels, n_labels), dtype=np.int64)
-    np.add.at(counts, (truth[owner], probabilities.argmax(axis=1)), 1)
+    counts = np.zeros((len(asked), len(asked)), dtype=np.int64)
+    np.add.at(counts, (truth[owner], _among(probabilities, asked).argmax(axis=1)), 1)
     return {
         "n_segments": len(owner),
         "segment_accuracy": round(evaluate.accuracy(counts), DECIMALS),
@@ -416,6 +449,7 @@ def _folder(recipe: Recipe, data: Dataset, *, protocol: str, store: Path) -> Pat
     drawn = ["clip_id", "content", "emotion", "speaker", "group", "split"]
     sides = data.clips[drawn].fillna("").to_numpy(dtype=str)
     told = [recipe.key, protocol, list(data.emotions), sides.tolist(), *asked(data)]
+    told += ["corpora weigh the same"] if data.clips["corpus"].nunique() > 1 else []
     key = files.digest(told)
     return store / "evaluations" / f"{recipe.name}-{data.corpus}-{protocol}-{key}"
 
@@ -434,9 +468,30 @@ def _stored(folder: Path, fold: splits.Fold, *, data: Dataset) -> dict[str, Any]
         return None
 
 
+def _of_split(fold: splits.Fold, data: Dataset) -> dict[str, Any]:
+    """Return which corpora were learnt from and which labels asked, where corpora are left out."""
+    if not fold.shared:
+        return {}
+    return {
+        "trained_on": sorted(data.clips["corpus"].iloc[fold.train].unique()),
+        "shared": [label for label in data.labels if label in fold.shared],
+    }
+
+
+def _shared_line(fold: splits.Fold, data: Dataset) -> str:
+    told = _of_split(fold, data)
+    others = [label for label in data.labels if label not in fold.shared]
+    not_asked = f"; not asked: {', '.join(others)}" if others else ""
+    return (
+        f"{fold.name}: learnt from {', '.join(told['trained_on'])}; shared and asked: "
+        f"{', '.join(told['shared'])}{not_asked}"
+    )
+
+
 def _fold_line(fold: splits.Fold, result: Mapping[str, Any], *, data: Dataset) -> str:
     accuracy = np.mean(np.argmax(result["probabilities"], axis=1) == data.y[tested(fold, data)])
-    voices = f" ({', '.join(fold.test_speakers)})" if fold.test_speakers else ""
+    by_speaker = fold.test_speakers and not fold.shared
+    voices = f" ({', '.join(fold.test_speakers)})" if by_speaker else ""
     return f"{fold.name}{voices}: accuracy {accuracy:.1%} in {result['seconds']:.0f} s"
 
 
@@ -454,6 +509,8 @@ def _prediction_rows(
         "fold": fold.name,
         "truth": data.truth[rows],
     }
+    if data.clips["corpus"].nunique() > 1:
+        told["corpus"] = clips["corpus"].to_numpy()
     if len(drawn) > 1:
         numbers = np.repeat(np.arange(1, len(drawn) + 1), [len(each.test) for each in drawn])
         told["draw"] = pd.array(numbers, dtype="Int64")
@@ -483,12 +540,23 @@ def _metrics(
         "emotions": list(data.emotions),
         **({} if data.target == EMOTION else {"target": data.target, "classes": list(data.labels)}),
         "n_clips": len(data.clips),
+        **_of_corpora(recipe, data),
         **partial,
         **summary,
         **_segment_summary(results, protocol=protocol),
         **_normalized(recipe, protocol),
         "seconds": round(sum(result["seconds"] for result in results), 1),
     }
+
+
+def _of_corpora(recipe: Recipe | Ensemble, data: Dataset | EnsembleDataset) -> dict[str, Any]:
+    """Return how many clips each of several corpora has, and which members let them weigh alike."""
+    sizes = data.clips["corpus"].value_counts().sort_index()
+    if len(sizes) < 2:
+        return {}
+    members = recipe.members if isinstance(recipe, Ensemble) else (recipe,)
+    weighing = [each.name for each in members if each.learner.takes_weights]
+    return {"corpora": {str(k): int(n) for k, n in sizes.items()}, "corpora_weighted": weighing}
 
 
 def _summary(predictions: pd.DataFrame, data: Dataset | EnsembleDataset) -> dict[str, Any]:

@@ -197,7 +197,7 @@ def temperatures(evaluations: Sequence[Evaluation], ensemble: Ensemble) -> dict[
     """
     found: dict[str, float] = {}
     for each in evaluations:
-        kind = "enrolled" if each.metrics["protocol"] == ENROLLED else "model"
+        kind = "enrolled" if each.metrics["protocol"].endswith(ENROLLED) else "model"
         if settled := _settled([each], ensemble):
             found.setdefault(kind, settled["temperature"])
     return found
@@ -340,6 +340,7 @@ def _bundle_info(
             "fingerprint": corpora.fingerprint(data.clips),
             "n_clips": len(data.clips),
             "n_speakers": int(data.clips["speaker"].nunique()),
+            **_parts(data.clips),
         },
         "trained": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "versions": {
@@ -347,6 +348,22 @@ def _bundle_info(
             "python": platform.python_version(),
             **{package: metadata.version(package) for package in sorted(packages)},
         },
+    }
+
+
+def _parts(clips: pd.DataFrame) -> dict[str, Any]:
+    """Return what is known of each corpus, where there are several."""
+    if clips["corpus"].nunique() < 2:
+        return {}
+    return {
+        "parts": {
+            str(name): {
+                "n_clips": len(rows),
+                "n_speakers": int(rows["speaker"].nunique()),
+                "labels": list(labels.in_order(rows["emotion"])),
+            }
+            for name, rows in clips.groupby("corpus")
+        }
     }
 
 

@@ -15,7 +15,7 @@ from sercourse.experiment.dataset import Array, Dataset
 from sercourse.experiment.target import EMOTION
 from sercourse.recipes import Model, Recipe, Report
 
-NORMALIZED = ("speaker+norm", "speaker+enrol")
+NORMALIZED = ("speaker+norm", "speaker+enrol", "corpus+norm", "corpus+enrol")
 SPEAKERS, RECORDINGS = "speakers", "recordings"
 
 
@@ -25,15 +25,15 @@ def make_folds(
     """Divide the clips of an experiment by a protocol.
 
     Emotions are spread evenly over the folds whatever is asked of the clips, so that answers to
-    other questions are given for the same clips.
+    other questions are given for the same clips. Corpora share what is asked.
     """
     clips = data.clips
     return splits.make_folds(
         protocol,
-        y=clips["emotion"].to_numpy(dtype=str),
+        y=data.truth if protocol.startswith("corpus") else clips["emotion"].to_numpy(dtype=str),
         speakers=list(clips["speaker"]),
         groups=clips["group"].to_numpy(dtype=str),
-        corpus=data.corpus,
+        corpus=clips["corpus"].to_numpy(dtype=str),
         seeds=seeds,
         split=clips["split"].fillna("").to_numpy(dtype=str),
     )
@@ -79,6 +79,12 @@ def fit_fold(
                 "an emotion has one speaker on the training side: inner validation is by "
                 "recording, which flatters what it chooses"
             )
+    told = {}
+    if (weights := corpus_weights(data.clips["corpus"].iloc[fold.train])) is not None:
+        if recipe.learner.takes_weights:
+            told["weights"] = weights
+        else:
+            report(f"{recipe.name} takes no weights: the corpora with more clips count for more")
     model = recipe.learner.fit(
         versions,
         data.y[fold.train],
@@ -88,8 +94,23 @@ def fit_fold(
         settled=settled,
         folder=checkpoints,
         report=report,
+        **told,
     )
     return model, test_side(recipe, data, fold, protocol=protocol)
+
+
+def corpus_weights(corpora: pd.Series) -> NDArray[np.float64] | None:
+    """Return how much each clip counts so that all corpora count alike; None if there is one.
+
+    Examples
+    --------
+    >>> corpus_weights(pd.Series(["a", "a", "a", "b"])).round(2).tolist()
+    [0.67, 0.67, 0.67, 2.0]
+    """
+    _, places, sizes = np.unique(
+        corpora.to_numpy(dtype=str), return_inverse=True, return_counts=True
+    )
+    return len(corpora) / len(sizes) / sizes[places] if len(sizes) > 1 else None
 
 
 def test_side(recipe: Recipe, data: Dataset, fold: splits.Fold, *, protocol: str) -> Array:
@@ -150,7 +171,7 @@ def inner_unit(data: Dataset, protocol: str, train: NDArray[np.intp]) -> str:
     Speakers where the outer split is by speaker, if each label has two there at least. Of a corpus
     of two speakers one is left to learn from: then recordings have to do.
     """
-    if not _is_by_speaker(data, protocol):
+    if not _is_by_speaker(data, protocol) or (data.speakers[train] == "").any():
         return RECORDINGS
     voices = pd.Series(data.speakers[train]).groupby(data.truth[train]).nunique()
     return SPEAKERS if voices.min() > 1 else RECORDINGS
@@ -159,7 +180,7 @@ def inner_unit(data: Dataset, protocol: str, train: NDArray[np.intp]) -> str:
 def _is_by_speaker(data: Dataset, protocol: str) -> bool:
     """Whether test voices are new, as they also are where a split is given between corpora."""
     if protocol != "given" or not data.has_voices:
-        return protocol.startswith("speaker")
+        return protocol.startswith(("speaker", "corpus"))
     sides = data.clips.groupby("split", dropna=True)["speaker"].agg(set)
     return len(sides) == 2 and not set.intersection(*sides)
 
@@ -177,6 +198,7 @@ def training_key(
     Protocols that share it, such as ``speaker+norm`` and ``speaker+enrol``, share one training.
     """
     sides = data.clips.iloc[fold.train][["clip_id", "content", "emotion", "speaker", "group"]]
+    weighs = data.clips["corpus"].iloc[fold.train].nunique() > 1 and recipe.learner.takes_weights
     return [
         recipe.key,
         _normalizes(recipe, protocol),
@@ -185,6 +207,7 @@ def training_key(
         sides.fillna("").to_numpy(dtype=str).tolist(),
         settled["epochs"] if settled else False,
         *asked(data),
+        *(["corpora weigh the same"] if weighs else []),
     ]
 
 

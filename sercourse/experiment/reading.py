@@ -17,7 +17,6 @@ from sercourse.experiment.dataset import Dataset
 from sercourse.experiment.evaluation import (
     ENROLLED,
     FROM_TRAINING,
-    PLAIN,
     Evaluation,
     assembled,
     compared,
@@ -131,9 +130,10 @@ def shipped(
         return None
     bundle = bundle_of(recipe, data, folders=folders)
     found = _shipped(bundle, recipe, data, protocol=protocol, seeds=seeds)
-    if protocol != ENROLLED or found is None:
+    if not protocol.endswith(ENROLLED) or found is None:
         return found
-    return compared(found, _shipped(bundle, recipe, data, protocol=PLAIN, seeds=seeds), data)
+    plain = protocol.removesuffix(ENROLLED)
+    return compared(found, _shipped(bundle, recipe, data, protocol=plain, seeds=seeds), data)
 
 
 def _shipped(

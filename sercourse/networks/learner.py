@@ -108,6 +108,8 @@ class NetworkLearner:
     standardized: bool = False
     heads: tuple[int, ...] = ()
 
+    takes_weights = True
+
     @property
     def packages(self) -> tuple[str, ...]:
         """What its models depend on, for the record."""
@@ -175,6 +177,7 @@ class NetworkLearner:
         groups: NDArray[Any],
         n_labels: int,
         rows: Codes | None = None,
+        weights: NDArray[np.floating] | None = None,
         settled: Mapping[str, float] | None = None,
         folder: Path | None = None,
         report: Report = lambda line: None,
@@ -191,6 +194,8 @@ class NetworkLearner:
         n_labels : int
         rows : ndarray of int, shape (n_clips,) or (n_versions, n_clips), optional
             Where the clips are in `versions`, or in each of them; by default they are all of it.
+        weights : ndarray of float, shape (n_clips,), optional
+            How much each clip counts, with a mean of 1.
         settled : mapping, optional
             What folds found, `epochs` and `temperature`: then every clip is trained on, and none
             is left for validation.
@@ -199,7 +204,7 @@ class NetworkLearner:
         report : callable
             Gets a line now and then.
         """
-        examples = Examples(versions, y, n_labels, rows)
+        examples = Examples(versions, y, n_labels, rows, weights)
         fitted = [
             self._fit_member(
                 member,
@@ -255,7 +260,7 @@ class NetworkLearner:
         if validation is None:
             return model, (settled or {})["temperature"], progress
         scores = logits(model, validation.plain())
-        return model, temperature(scores, validation.y), progress
+        return model, temperature(scores, validation.y, weights=validation.weights), progress
 
     def _network(self, examples: Examples) -> keras.Model:
         """Return the unfitted network for what it will learn from."""

@@ -179,6 +179,8 @@ class SegmentLearner:
     network: NetworkLearner
     floor: float
 
+    takes_weights = True
+
     @property
     def packages(self) -> tuple[str, ...]:
         """What its models depend on, for the record."""
@@ -227,6 +229,7 @@ class SegmentLearner:
         groups: NDArray[Any],
         n_labels: int,
         rows: Codes | None = None,
+        weights: NDArray[np.floating] | None = None,
         settled: Mapping[str, float] | None = None,
         folder: Path | None = None,
         report: Report = lambda line: None,
@@ -244,6 +247,7 @@ class SegmentLearner:
             groups=groups[owner],
             n_labels=n_labels,
             rows=where,
+            weights=None if weights is None else weights[owner],
             settled=settled,
             folder=folder,
             report=report,

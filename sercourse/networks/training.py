@@ -104,12 +104,15 @@ class Examples:
     rows : ndarray of int, shape (n_clips,) or (n_versions, n_clips), optional
         Where the clips are in `versions`, or in each of them; by default they are all of it. Tables
         are large: what is chosen among their rows is not copied.
+    weights : ndarray of float, shape (n_clips,), optional
+        How much each clip counts; all the same by default.
     """
 
     versions: Sequence[Array]
     y: Codes
     n_labels: int
     rows: Codes | None = None
+    weights: Array | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -118,7 +121,8 @@ class Examples:
 
     def of(self, clips: NDArray[Any]) -> Examples:
         """Return the examples of some clips (positions)."""
-        return replace(self, y=self.y[clips], rows=self._rows(clips))
+        weights = None if self.weights is None else self.weights[clips]
+        return replace(self, y=self.y[clips], rows=self._rows(clips), weights=weights)
 
     def drawn(self, clips: NDArray[Any], version: NDArray[Any]) -> NDArray[np.float32]:
         """Return clips (positions), each in the version that was drawn for it."""
@@ -293,12 +297,13 @@ def softmax(scores: Array) -> NDArray[np.float64]:
     return scaled / scaled.sum(axis=-1, keepdims=True)
 
 
-def cross_entropy(scores: Array, y: Codes) -> float:
+def cross_entropy(scores: Array, y: Codes, *, weights: Array | None = None) -> float:
     """Return the mean negative log likelihood of the labels."""
-    return float(-np.log(softmax(scores)[np.arange(len(y)), y] + 1e-12).mean())
+    losses = -np.log(softmax(scores)[np.arange(len(y)), y] + 1e-12)
+    return float(np.average(losses, weights=weights))
 
 
-def temperature(scores: Array, y: Codes) -> float:
+def temperature(scores: Array, y: Codes, *, weights: Array | None = None) -> float:
     """Return the number that logits are divided by to give calibrated probabilities.
 
     Parameters
@@ -306,6 +311,8 @@ def temperature(scores: Array, y: Codes) -> float:
     scores : ndarray, shape (n, n_labels)
         Logits of clips that the network was not trained on.
     y : ndarray of int, shape (n,)
+    weights : ndarray of float, shape (n,), optional
+        How much each clip counts.
 
     References
     ----------
@@ -320,24 +327,26 @@ def temperature(scores: Array, y: Codes) -> float:
     from scipy.optimize import minimize_scalar
 
     found = minimize_scalar(
-        lambda log_t: cross_entropy(scores / np.exp(log_t), y), bounds=(-2.3, 2.3), method="bounded"
+        lambda log_t: cross_entropy(scores / np.exp(log_t), y, weights=weights),
+        bounds=(-2.3, 2.3),
+        method="bounded",
     )
     return float(np.exp(found.x))
 
 
-def class_weights(y: Codes, *, n_labels: int) -> NDArray[np.float32]:
+def class_weights(y: Codes, *, n_labels: int, weights: Array | None = None) -> NDArray[np.float32]:
     """Return a weight for each label, so that rare ones count as much in all.
 
-    Over the clips, its mean is 1.
+    Over the clips, which may have `weights` themselves, its mean is 1.
 
     Examples
     --------
     >>> class_weights(np.array([0, 0, 0, 1]), n_labels=2)
     array([0.6666667, 2.       ], dtype=float32)
     """
-    counts = np.bincount(y, minlength=n_labels)
+    counts = np.bincount(y, weights=weights, minlength=n_labels)
     present = np.count_nonzero(counts)
-    return (len(y) / (present * np.maximum(counts, 1))).astype(np.float32)
+    return (counts.sum() / (present * np.where(counts, counts, 1))).astype(np.float32)
 
 
 def _n_batches(n_clips: int, batch_size: int) -> int:
@@ -360,16 +369,19 @@ def _run_epoch(
     rng = np.random.default_rng([training.seed, epoch])
     n, k = len(examples.y), examples.n_labels
     version = rng.integers(len(examples.versions), size=n)
-    weights = class_weights(examples.y, n_labels=k)
+    weights = class_weights(examples.y, n_labels=k, weights=examples.weights)
     model.reset_metrics()
     total = 0.0
     for clips in np.array_split(rng.permutation(n), _n_batches(n, training.batch_size)):
         X = examples.drawn(clips, version[clips])
         T = np.eye(k, dtype=np.float32)[examples.y[clips]]
+        if examples.weights is not None:  # one more column: where clips are mixed, these are too
+            T = np.column_stack([T, examples.weights[clips].astype(np.float32)])
         if augment is not None:
             X, T = augment(X, T, rng=rng)
+        counts = T[:, :k] @ weights * T[:, k:].prod(axis=1)
         # Keras returns the loss of this batch alone.
-        total += len(clips) * float(model.train_on_batch(X, T, sample_weight=T @ weights))
+        total += len(clips) * float(model.train_on_batch(X, T[:, :k], sample_weight=counts))
     return total / n
 
 
@@ -380,7 +392,8 @@ def _scores(model: keras.Model, examples: Examples, *, name: str, loss: str) -> 
         expected = softmax(scores) @ np.arange(scores.shape[1])
         answers, mean = np.rint(expected), float(np.mean((expected - examples.y) ** 2))
     else:
-        answers, mean = scores.argmax(1), cross_entropy(scores, examples.y)
+        answers = scores.argmax(1)
+        mean = cross_entropy(scores, examples.y, weights=examples.weights)
     return {
         f"{name}_loss": round(mean, 5),
         f"{name}_accuracy": round(float(np.mean(answers == examples.y)), 5),

@@ -48,6 +48,10 @@ class Learner(Protocol):
         """What its models depend on, for the record."""
 
     @property
+    def takes_weights(self) -> bool:
+        """Whether it can let some clips count for more."""
+
+    @property
     def settings(self) -> dict[str, Any]:
         """What a bundle tells of it, as JSON can hold it."""
 
@@ -63,6 +67,7 @@ class Learner(Protocol):
         groups: NDArray[Any],
         n_labels: int,
         rows: NDArray[np.intp] | None = None,
+        weights: NDArray[np.floating] | None = None,
         settled: Mapping[str, float] | None = None,
         folder: Path | None = None,
         report: Report = ...,
@@ -71,8 +76,8 @@ class Learner(Protocol):
 
         `versions` are the clips and copies of them, row by row; `y` places among the labels;
         `groups` what no inner split may tear apart; `rows` where the clips are in `versions`, if
-        not all of it; `settled` what the folds found, for the final model; `folder` where a long
-        training keeps its checkpoints.
+        not all of it; `weights` how much each clip counts, if not all the same; `settled` what the
+        folds found, for the final model; `folder` where a long training keeps its checkpoints.
         """
 
 
