@@ -38,8 +38,25 @@ and not for decisions about anyone.
 
 The emotions are acted, by few speakers, in {languages}, with few sentences, in a quiet room and
 close to the microphone. Other voices, languages, rooms and feelings will give other, mostly worse,
-results. Probabilities are calibrated on unheard voices of the same corpus, and on nothing else: the
+results. Probabilities are calibrated on {_calibrated_on(metrics)}, and on nothing else: the
 calibration error above, the mean distance of certainty and accuracy, is that of such voices.
+{_unlike_speech(info)}"""
+
+
+def _calibrated_on(metrics: Mapping[str, Any]) -> str:
+    protocols = [entry["protocol"] for entry in metrics["protocols"]]
+    unheard = any(name.startswith("corpus") for name in protocols)
+    return "corpora that were not heard" if unheard else "unheard voices of the same corpus"
+
+
+def _unlike_speech(info: Mapping[str, Any]) -> str:
+    """Return what a bundle does with music and noise, where it does something."""
+    if not any("speech" in member for member in info["members"]):
+        return ""
+    return """
+Music, drums and noise are not judged: where the last two layers of the speech encoder give
+statistics farther from the typical voice than nearly all clips of the training, with a margin, the
+answer is *unknown*. A cough or a sound between speech and noise may pass.
 """
 
 
@@ -109,6 +126,12 @@ def _notes(entry: Mapping[str, Any], *, n_members: int) -> list[str]:
             f"`{entry['protocol']}` is the mean of {entry['n_draws']} draws of the eight clips "
             f"(standard deviation {entry['accuracy_sd_of_draws']:.1%}). The same clips without "
             f"enrolment: {plain['accuracy']:.1%}, so it gains {plain['gain']:+.1%}{spread}."
+        )
+    if told := entry.get("answered"):
+        notes.append(
+            f"`{entry['protocol']}`, {entry['labels']}: it answers *unknown* where no emotion "
+            f"reaches 25 %. So {told['coverage']:.1%} of the clips get an answer, of which "
+            f"{told['accuracy']:.1%} are right."
         )
     if entry.get("inner_validation") == "recordings" and "accuracy_interval" in entry:
         notes.append(
