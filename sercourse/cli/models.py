@@ -34,9 +34,15 @@ def _add_evaluate(subparsers: argparse._SubParsersAction) -> None:
     _add_recipe(parser)
     parser.add_argument(
         "--protocol",
-        required=True,
         metavar="NAME",
         help="random, recording, speaker, speaker+norm, speaker+enrol or given",
+    )
+    _add_conditions(parser)
+    parser.add_argument(
+        "--into",
+        metavar="MODEL",
+        help="with --conditions: also write the figures into this bundle, which was made by the "
+        "recipe from the corpus",
     )
     parser.add_argument(
         "--target",
@@ -88,6 +94,7 @@ def _add_train(subparsers: argparse._SubParsersAction) -> None:
         help="such as speaker or random:happy,sad; may be repeated; default: speaker, or random "
         "where speakers are unknown",
     )
+    _add_conditions(parser)
     _add_seeds(parser)
     parser.set_defaults(run=_train)
 
@@ -204,6 +211,15 @@ def _add_corpus(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _add_conditions(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--conditions",
+        action="store_true",
+        help="measure the folds of protocol speaker on their test clips as recorded, and in noise, "
+        "babble, rooms, through a telephone, overdriven, and as MP3",
+    )
+
+
 def _add_seeds(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--seeds", type=int, metavar="N", help="for random; default: 10, for networks 3"
@@ -218,14 +234,14 @@ def _seeds(args: argparse.Namespace, recipe: Recipe | Ensemble) -> range:
 
 
 def _evaluate(args: argparse.Namespace) -> int:
-    from sercourse import experiment, files, labels, recipes, splits
+    from sercourse import experiment, files, labels, recipes
 
     recipe = recipes.recipe(args.recipe)
     if args.training_seed is not None:
         recipe = recipes.seeded(recipe, args.training_seed)
     if args.precision is not None:
         recipe = recipes.in_precision(recipe, args.precision)
-    splits.refuse_unknown(args.protocol)
+    _refuse_protocol(args)
     emotions = labels.parse_emotions(args.emotions) if args.emotions else None
     clips = corpus_options.clips_said(args, say=text.say).clips
     data = experiment.prepare(
@@ -238,18 +254,44 @@ def _evaluate(args: argparse.Namespace) -> int:
     )
     if args.leave_out:
         data = data.without_speakers([name.strip() for name in args.leave_out.split(",")])
-    evaluation = experiment.evaluate_recipe(
-        recipe,
-        data,
-        protocol=args.protocol,
-        seeds=_seeds(args, recipe),
-        only=[name.strip() for name in args.folds.split(",")] if args.folds else None,
-        report=text.say,
-    )
+    only = [name.strip() for name in args.folds.split(",")] if args.folds else None
+    if args.conditions:
+        evaluation = experiment.evaluate_conditions(
+            recipe, data, only=only, n_jobs=args.jobs, report=text.say
+        )
+    else:
+        evaluation = experiment.evaluate_recipe(
+            recipe,
+            data,
+            protocol=args.protocol,
+            seeds=_seeds(args, recipe),
+            only=only,
+            report=text.say,
+        )
     if args.json:
         files.write_json(args.json, evaluation.metrics)
-    print(_summary(evaluation.metrics))
+    if args.into:
+        folder = experiment.add_conditions(args.into, recipe, data, evaluation)
+        text.say(f"saved {folder}")
+    print(_conditions(evaluation.metrics) if args.conditions else _summary(evaluation.metrics))
     return 0
+
+
+def _refuse_protocol(args: argparse.Namespace) -> None:
+    """Refuse what cannot be measured: no protocol, an unknown one, or two things at once."""
+    from sercourse import bundles, splits
+
+    if args.into and not args.conditions:
+        raise ValueError("--into writes what --conditions measures: give both")
+    if args.into:
+        bundles.find(args.into)
+    if args.conditions and args.protocol not in (None, "speaker"):
+        raise ValueError(
+            f"--conditions measures protocol speaker: leave out --protocol {args.protocol}"
+        )
+    if not args.conditions and args.protocol is None:
+        raise ValueError("nothing says what to measure: give --protocol NAME or --conditions")
+    splits.refuse_unknown(args.protocol or "speaker")
 
 
 def _train(args: argparse.Namespace) -> int:
@@ -276,12 +318,18 @@ def _train(args: argparse.Namespace) -> int:
                 report=text.say,
             )
         )
+    conditions = None
+    if args.conditions:
+        conditions = experiment.evaluate_conditions(recipe, data, n_jobs=args.jobs, report=text.say)
     licence = _licence(args.root, data.corpus)
     folder = experiment.train(
         recipe, data, folder=args.out, evaluations=evaluations, licence=licence, report=text.say
     )
     for evaluation in evaluations:
         print(_summary(evaluation.metrics))
+    if conditions is not None:
+        experiment.add_conditions(folder, recipe, data, conditions)
+        print(_conditions(conditions.metrics))
     print(f"saved {folder}: sercourse predict FILE --model {folder}")
     return 0
 
@@ -479,6 +527,23 @@ def _summary(metrics: dict[str, Any]) -> str:
         f"accuracy {metrics['accuracy']:.1%}{_spread(metrics)}  {figures}  "
         f"calibration error {metrics['ece']:.3f}{_by_segment(metrics)}{_of_each(metrics)}"
     )
+
+
+def _conditions(metrics: dict[str, Any]) -> str:
+    """Return a table of what is lost in each recording condition."""
+    lines = [
+        f"{metrics['recipe']} on {metrics['corpus']}, {metrics['protocol']}{_part(metrics)}, "
+        f"{len(metrics['classes'])} classes, {metrics['n_clips']} clips:"
+    ]
+    width = max(map(len, metrics["conditions"]))
+    for name, told in metrics["conditions"].items():
+        low, high = told["accuracy_interval"] or (float("nan"), float("nan"))
+        lines.append(
+            f"  {name:{width}}  accuracy {told['accuracy']:6.1%} ({low:.1%} to {high:.1%})  "
+            f"UAR {told['uar']:6.1%}  loss {100 * told['loss']:5.1f} points  "
+            f"calibration error {told['ece']:.3f}"
+        )
+    return "\n".join([*lines, f"  mean loss {100 * metrics['mean_loss']:.1f} points"])
 
 
 def _classes(metrics: dict[str, Any]) -> str:
