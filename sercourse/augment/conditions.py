@@ -247,8 +247,8 @@ def _voices(sr: int) -> list[Signal]:
     found = []
     for folder in sorted((files.home() / "data" / "sample" / "ravdess").glob("Actor_*")):
         paths = sorted(folder.glob("*.ogg"))
-        takes = [audio.trim(audio.read(path, sr=sr), sr=sr) for path in paths]
-        voice = np.concatenate(takes[:: max(1, len(takes) // TAKES)])
+        some = paths[:: max(1, len(paths) // TAKES)]
+        voice = np.concatenate([audio.trim(audio.read(path, sr=sr), sr=sr) for path in some])
         found.append(voice / np.sqrt(np.mean(np.square(voice))))
     return found
 

@@ -24,6 +24,7 @@ from sercourse.experiment.evaluation import (
 )
 from sercourse.experiment.folds import fit_fold, make_folds, training_key
 from sercourse.experiment.reading import bundle_of
+from sercourse.experiment.target import EMOTION
 from sercourse.recipes import Ensemble, Recipe, Report
 
 PROTOCOL = "speaker"
@@ -125,7 +126,7 @@ def known_conditions(
         tables.append(pd.concat(parts, ignore_index=True))
     else:
         return _evaluation(recipe, data, tables, n_folds=len(folds), of=len(folds)).metrics
-    bundle = bundle_of(recipe, data)
+    bundle = bundle_of(recipe, data) if data.target == EMOTION else None
     return None if bundle is None else bundle.metrics.get("conditions")
 
 
@@ -208,7 +209,7 @@ def add_conditions(
         )
     card = (bundle.folder / CARD).read_text("utf-8")
     contents = {
-        ANSWERS: evaluation.predictions.to_csv(index=False, float_format="%.3f"),
+        ANSWERS: evaluation.predictions.to_csv(index=False, float_format=f"%.{DECIMALS}f"),
         METRICS: json.dumps({**bundle.metrics, "conditions": told}, indent=1) + "\n",
         CARD: with_conditions(card, told),
     }
@@ -335,7 +336,7 @@ def _evaluation(
 def _answers(rows: pd.DataFrame, *, labels: Sequence[str]) -> pd.DataFrame:
     """Return a row for each clip with its answer in each condition, and how probable that was."""
     P = rows[[f"p_{label}" for label in labels]].to_numpy(dtype=float)
-    rows = rows.assign(said=np.asarray(labels)[P.argmax(axis=1)], p=P.max(axis=1).round(3))
+    rows = rows.assign(said=np.asarray(labels)[P.argmax(axis=1)], p=P.max(axis=1).round(DECIMALS))
     parts = dict(list(rows.groupby("condition", sort=False)))
     answers = parts[RECORDED][["clip_id", "speaker", "fold", "truth"]].reset_index(drop=True)
     for name in CONDITIONS:
