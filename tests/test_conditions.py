@@ -264,6 +264,19 @@ def test_a_clip_that_cannot_be_changed_is_left_out_of_all(
     assert "left out, telephone: a.wav: no line" in said
 
 
+def test_babble_needs_the_sample(
+    data: experiment.Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def nowhere():
+        raise FileNotFoundError("no folder data/sample: clone the project")
+
+    conditions._voices.cache_clear()
+    monkeypatch.setenv("SERCOURSE_CACHE", str(tmp_path))
+    monkeypatch.setattr(conditions.files, "home", nowhere)
+    with pytest.raises(ValueError, match=r"babble 10 dB: no test clip of fold 1 .*clone the proj"):
+        experiment.evaluate_conditions(SVM, data, store=tmp_path)
+
+
 def test_an_ensemble_answers_with_its_members_together(clips: pd.DataFrame, store: Path) -> None:
     both = experiment.prepare(PAIR, clips, progress=False)
     told = experiment.evaluate_conditions(PAIR, both, store=store)

@@ -245,6 +245,8 @@ def _run(
         table = features.feature_table(clips, feature_set=feature_set, n_jobs=n_jobs)
         for path, reason in table.rejects.itertuples(index=False):
             report(f"left out, {name}: {path}: {reason}")
+        if not len(table.clip_id):
+            raise ValueError(f"{name}: no test clip of {fold.name} can be used: {reason}")
         said[name] = pd.DataFrame(model.predict_proba(table.X), index=table.clip_id)
     everywhere = [each for each in clips["clip_id"] if all(each in P.index for P in said.values())]
     return {
