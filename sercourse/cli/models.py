@@ -234,14 +234,15 @@ def _seeds(args: argparse.Namespace, recipe: Recipe | Ensemble) -> range:
 
 
 def _evaluate(args: argparse.Namespace) -> int:
-    from sercourse import experiment, files, labels, recipes
+    from sercourse import experiment, files, labels, recipes, splits
 
     recipe = recipes.recipe(args.recipe)
     if args.training_seed is not None:
         recipe = recipes.seeded(recipe, args.training_seed)
     if args.precision is not None:
         recipe = recipes.in_precision(recipe, args.precision)
-    _refuse_protocol(args)
+    _refuse_two_measurements(args)
+    splits.refuse_unknown(args.protocol)
     emotions = labels.parse_emotions(args.emotions) if args.emotions else None
     clips = corpus_options.clips_said(args, say=text.say).clips
     data = experiment.prepare(
@@ -277,21 +278,21 @@ def _evaluate(args: argparse.Namespace) -> int:
     return 0
 
 
-def _refuse_protocol(args: argparse.Namespace) -> None:
-    """Refuse what cannot be measured: no protocol, an unknown one, or two things at once."""
-    from sercourse import bundles, splits
+def _refuse_two_measurements(args: argparse.Namespace) -> None:
+    """Refuse what says nothing to measure, or two things at once; conditions have a protocol."""
+    from sercourse import bundles
 
     if args.into and not args.conditions:
         raise ValueError("--into writes what --conditions measures: give both")
     if args.into:
         bundles.find(args.into)
+    if not args.conditions and args.protocol is None:
+        raise ValueError("nothing says what to measure: give --protocol NAME or --conditions")
     if args.conditions and args.protocol not in (None, "speaker"):
         raise ValueError(
             f"--conditions measures protocol speaker: leave out --protocol {args.protocol}"
         )
-    if not args.conditions and args.protocol is None:
-        raise ValueError("nothing says what to measure: give --protocol NAME or --conditions")
-    splits.refuse_unknown(args.protocol or "speaker")
+    args.protocol = args.protocol or "speaker"
 
 
 def _train(args: argparse.Namespace) -> int:
@@ -318,16 +319,14 @@ def _train(args: argparse.Namespace) -> int:
                 report=text.say,
             )
         )
-    conditions = None
-    if args.conditions:
-        conditions = experiment.evaluate_conditions(recipe, data, n_jobs=args.jobs, report=text.say)
     licence = _licence(args.root, data.corpus)
     folder = experiment.train(
         recipe, data, folder=args.out, evaluations=evaluations, licence=licence, report=text.say
     )
     for evaluation in evaluations:
         print(_summary(evaluation.metrics))
-    if conditions is not None:
+    if args.conditions:
+        conditions = experiment.evaluate_conditions(recipe, data, n_jobs=args.jobs, report=text.say)
         experiment.add_conditions(folder, recipe, data, conditions)
         print(_conditions(conditions.metrics))
     print(f"saved {folder}: sercourse predict FILE --model {folder}")
@@ -516,6 +515,24 @@ def _as_json(prediction: Prediction) -> dict[str, Any]:
     return known
 
 
+def _conditions(metrics: dict[str, Any]) -> str:
+    """Return a table of what is lost in each recording condition."""
+    lines = [
+        f"{metrics['recipe']} on {metrics['corpus']}, {metrics['protocol']}{_part(metrics)}, "
+        f"{len(metrics['classes'])} classes, {metrics['n_clips']} clips:"
+    ]
+    width = max(map(len, metrics["conditions"]))
+    for name, told in metrics["conditions"].items():
+        interval = told["accuracy_interval"]
+        spread = f" ({interval[0]:.1%} to {interval[1]:.1%})" if interval else ""
+        lines.append(
+            f"  {name:{width}}  accuracy {told['accuracy']:6.1%}{spread}  "
+            f"UAR {told['uar']:6.1%}  loss {100 * told['loss']:5.1f} points  "
+            f"calibration error {told['ece']:.3f}"
+        )
+    return "\n".join([*lines, f"  mean loss {100 * metrics['mean_loss']:.1f} points"])
+
+
 def _summary(metrics: dict[str, Any]) -> str:
     figures = "  ".join(
         f"{title} {metrics[name]:.1%}"
@@ -527,23 +544,6 @@ def _summary(metrics: dict[str, Any]) -> str:
         f"accuracy {metrics['accuracy']:.1%}{_spread(metrics)}  {figures}  "
         f"calibration error {metrics['ece']:.3f}{_by_segment(metrics)}{_of_each(metrics)}"
     )
-
-
-def _conditions(metrics: dict[str, Any]) -> str:
-    """Return a table of what is lost in each recording condition."""
-    lines = [
-        f"{metrics['recipe']} on {metrics['corpus']}, {metrics['protocol']}{_part(metrics)}, "
-        f"{len(metrics['classes'])} classes, {metrics['n_clips']} clips:"
-    ]
-    width = max(map(len, metrics["conditions"]))
-    for name, told in metrics["conditions"].items():
-        low, high = told["accuracy_interval"] or (float("nan"), float("nan"))
-        lines.append(
-            f"  {name:{width}}  accuracy {told['accuracy']:6.1%} ({low:.1%} to {high:.1%})  "
-            f"UAR {told['uar']:6.1%}  loss {100 * told['loss']:5.1f} points  "
-            f"calibration error {told['ece']:.3f}"
-        )
-    return "\n".join([*lines, f"  mean loss {100 * metrics['mean_loss']:.1f} points"])
 
 
 def _classes(metrics: dict[str, Any]) -> str:
