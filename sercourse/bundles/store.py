@@ -105,6 +105,27 @@ def save(
     return folder
 
 
+def renew(bundle: Bundle, contents: Mapping[str, bytes | str], **info: Any) -> Path:
+    """Write a bundle anew with some other files and entries of its index; the rest stays.
+
+    Parameters
+    ----------
+    bundle : Bundle
+    contents : mapping from file name to bytes or text
+        Files that are added or replaced.
+    **info
+        Entries of `bundle.json` that are added or replaced.
+
+    Returns
+    -------
+    Path
+        The folder.
+    """
+    kept = {name: (bundle.folder / name).read_bytes() for name in bundle.info["files"]}
+    old = {name: value for name, value in bundle.info.items() if name not in ("schema", "files")}
+    return save(bundle.folder, info={**old, **info}, contents={**kept, **contents})
+
+
 def _strangers(folder: Path) -> list[Path]:
     """Return what lies in the folder of an earlier bundle and is not of it."""
     if not (folder / INDEX).is_file():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -151,6 +152,30 @@ def _selection(told: Mapping[str, Any] | None) -> list[str]:
         f"Set by hand: {told['by_hand']}.",
         f"Untouched by such choices: {told['untouched']}.",
     ]
+
+
+def with_conditions(card: str, told: Mapping[str, Any]) -> str:
+    """Return a model card with a section on recording conditions, in place of an earlier one."""
+    rows = [
+        f"| {name} | {_accuracy(part)} | {100 * part['uar']:.1f} | {100 * part['loss']:.1f} "
+        f"| {part['ece']:.3f} |"
+        for name, part in told["conditions"].items()
+    ]
+    table = "\n".join(rows)
+    section = f"""
+## In other conditions
+
+The same models and test clips as in `{told["protocol"]}`, with the clips made noisy, reverberant,
+narrow, clipped or compressed. No copy that any model was trained with was made by these means. On
+average over the conditions {100 * told["mean_loss"]:.1f} points are lost. Every figure comes from
+`conditions.csv`.
+
+| Condition | Accuracy % | UAR % | Loss, points | Calibration error |
+|---|---|---|---|---|
+{table}
+"""
+    card = re.sub(r"\n## In other conditions\n.*?(?=\n## )", "", card, flags=re.DOTALL)
+    return re.sub(r"(?=\n## (?:Female or male|Limits)\n)", lambda _: section, card, count=1)
 
 
 def with_gender(card: str, told: Mapping[str, Any], *, title: str) -> str:

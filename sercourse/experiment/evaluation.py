@@ -144,11 +144,11 @@ def _evaluate_member(
     store: Path | None,
     report: Report,
 ) -> Evaluation:
-    recipe = _as_asked(recipe, data)
+    recipe = as_asked(recipe, data)
     folds = make_folds(data, protocol=protocol, seeds=seeds)
-    chosen = _chosen(folds, only)
+    chosen = chosen_folds(folds, only)
     store = files.cache_dir() if store is None else store
-    folder = _folder(recipe, data, protocol=protocol, store=store)
+    folder = fold_folder(recipe, data, protocol=protocol, store=store)
     results = []
     for fold in chosen:
         if fold.shared:
@@ -215,8 +215,7 @@ def _stored_folds(
     members = recipe.members if isinstance(recipe, Ensemble) else (recipe,)
     folds = make_folds(data, protocol=protocol, seeds=seeds)
     found = [
-        _read(_as_asked(each, data), data, folds, protocol=protocol, store=store)
-        for each in members
+        _read(as_asked(each, data), data, folds, protocol=protocol, store=store) for each in members
     ]
     chosen = [fold for fold in folds if all(fold.name in results for results in found)]
     if not chosen:
@@ -239,12 +238,12 @@ def _read(
     recipe: Recipe, data: Dataset, folds: Sequence[splits.Fold], *, protocol: str, store: Path
 ) -> dict[str, dict[str, Any]]:
     """Return the folds that are stored, by name."""
-    folder = _folder(recipe, data, protocol=protocol, store=store)
+    folder = fold_folder(recipe, data, protocol=protocol, store=store)
     read = {fold.name: _stored(folder, fold, data=data) for fold in folds}
     return {name: result for name, result in read.items() if result is not None}
 
 
-def _as_asked(recipe: Recipe, data: Dataset) -> Recipe:
+def as_asked(recipe: Recipe, data: Dataset) -> Recipe:
     """Return the recipe, with a head for each kind of label where they are pairs."""
     if data.target != BOTH:
         return recipe
@@ -394,7 +393,8 @@ def _normalized(recipe: Recipe | Ensemble, protocol: str) -> dict[str, list[str]
     return {"normalized": [each.name for each in members if each.normalized]}
 
 
-def _chosen(folds: Sequence[splits.Fold], only: Sequence[str] | None) -> list[splits.Fold]:
+def chosen_folds(folds: Sequence[splits.Fold], only: Sequence[str] | None) -> list[splits.Fold]:
+    """Return the folds that are asked for by name, or all; refuse a name that none has."""
     names = [fold.name for fold in folds]
     if unknown := [name for name in only or [] if name not in names]:
         raise ValueError(f"there is no fold {unknown[0]!r}: the protocol has {', '.join(names)}")
@@ -463,7 +463,7 @@ def _of_segments(
     }
 
 
-def _folder(recipe: Recipe, data: Dataset, *, protocol: str, store: Path) -> Path:
+def fold_folder(recipe: Recipe, data: Dataset, *, protocol: str, store: Path) -> Path:
     """Return the folder of an evaluation's folds, named by all that they depend on.
 
     The versions of the libraries are among it: after an upgrade all folds are computed anew.
