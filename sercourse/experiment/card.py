@@ -131,8 +131,8 @@ def _notes(entry: Mapping[str, Any], *, n_members: int) -> list[str]:
     if told := entry.get("answered"):
         notes.append(
             f"`{entry['protocol']}`, {entry['labels']}: it answers *unknown* where no emotion "
-            f"reaches 25 %. So {told['coverage']:.1%} of the clips get an answer, of which "
-            f"{told['accuracy']:.1%} are right."
+            f"reaches 25 %. So {sure['coverage']:.1%} of the clips get an answer, of which "
+            f"{sure['accuracy']:.1%} are right."
         )
     if entry.get("inner_validation") == "recordings" and "accuracy_interval" in entry:
         notes.append(
