@@ -22,7 +22,9 @@ from sercourse.augment.spectrogram import (
 )
 from sercourse.augment.waveform import (
     COLOURS,
+    add_chatter,
     add_noise,
+    cut_lows,
     gain,
     limit_band,
     pitch_shift,
@@ -34,7 +36,9 @@ from sercourse.augment.waveform import (
 
 __all__ = [
     "COLOURS",
+    "add_chatter",
     "add_noise",
+    "cut_lows",
     "gain",
     "limit_band",
     "mask_bands",

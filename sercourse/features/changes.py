@@ -50,6 +50,15 @@ def _band(y: Signal, *, sr: int, amount: float, rng: np.random.Generator) -> Sig
     return augment.limit_band(y, sr=sr, highest=amount)
 
 
+def _call(y: Signal, *, sr: int, amount: float, rng: np.random.Generator) -> Signal:
+    narrow = augment.limit_band(y, sr=sr, highest=float(rng.uniform(3000, 4000)))
+    return augment.cut_lows(narrow, sr=sr, lowest=amount)
+
+
+def _chatter(y: Signal, *, sr: int, amount: float, rng: np.random.Generator) -> Signal:
+    return augment.add_chatter(y, sr=sr, snr=amount, rng=rng)
+
+
 def _white(y: Signal, *, sr: int, amount: float, rng: np.random.Generator) -> Signal:
     return conditions.uniform_noise(y, sr=sr, snr=amount, rng=rng)
 
@@ -95,6 +104,8 @@ KINDS: Mapping[str, Callable[..., Signal]] = MappingProxyType(
         "pink": _pink,
         "room": _room,
         "band": _band,
+        "call": _call,
+        "chatter": _chatter,
         **TEST_KINDS,
     }
 )
@@ -110,13 +121,14 @@ class Change:
 
     Attributes
     ----------
-    kind : {"pitch", "stretch", "shift", "noise", "pink", "room", "band"}
+    kind : {"pitch", "stretch", "shift", "noise", "pink", "room", "band", "call", "chatter"}
         Of `KINDS`, which say how: a shift of the pitch [semitones], another tempo [times faster], a
         shift in time [s, above 0 is later], white or pink noise [signal-to-noise ratio in dB], a
-        room [its reverberation time in s], a band that ends at a frequency [Hz]. Of `TEST_KINDS`:
-        "white" noise or "babble" [signal-to-noise ratio in dB], a room of "mirrors" [reverberation
-        time in s], a "telephone" [upper edge of its band in Hz], "overdrive" [peak above the range
-        in dB], "mp3" [kbit/s].
+        room [its reverberation time in s], a band that ends at a frequency [Hz], one that begins at
+        a frequency [Hz] and ends at 3 to 4 kHz, the chatter of a crowd [signal-to-noise ratio in
+        dB]. Of `TEST_KINDS`: "white" noise or "babble" [signal-to-noise ratio in dB], a room of
+        "mirrors" [reverberation time in s], a "telephone" [upper edge of its band in Hz],
+        "overdrive" [peak above the range in dB], "mp3" [kbit/s].
     lowest, highest : float
         The amount is drawn uniformly between them; equal, it is always the same.
     draw : int
