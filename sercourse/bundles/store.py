@@ -14,7 +14,7 @@ from sercourse.bundles.reading import read_json
 
 SCHEMA = 2
 INDEX = "bundle.json"
-DEFAULT_MODEL = "ravdess-svm-robust"
+DEFAULT_MODEL = "any-voice"
 
 
 def available() -> list[Path]:

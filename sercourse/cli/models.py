@@ -152,7 +152,7 @@ def _add_models(subparsers: argparse._SubParsersAction) -> None:
 
 def add_model(parser: argparse.ArgumentParser) -> None:
     """Add the options that choose a trained model and what it may answer."""
-    parser.add_argument("--model", metavar="NAME", help="a bundle; default: ravdess-svm-robust")
+    parser.add_argument("--model", metavar="NAME", help="a bundle; default: any-voice")
     parser.add_argument(
         "--enrol", metavar="DIR", type=Path, help="folder with a few clips of the same speaker"
     )
