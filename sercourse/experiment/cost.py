@@ -27,8 +27,9 @@ class Cost:
     Attributes
     ----------
     parameters : int
-        Weights of networks, a speech encoder's included; of other models all numbers that the exported one keeps, such as the
-        thresholds of trees or the clips that neighbours are looked for among.
+        Weights of networks, a speech encoder's included; of other models all numbers that the
+        exported one keeps, such as the thresholds of trees or the clips that neighbours are looked
+        for among.
     features_ms, model_ms : float
         Processor time to measure a clip of ordinary length, and to judge what was measured [ms].
     """

@@ -92,8 +92,8 @@ SELECTION: dict[tuple[str, str], dict[str, Any]] = {
     },
     ("any-voice", "aesdd+ravdess"): {
         "candidates_before": 90,
-        "by_hand": "shrinkage, layers, copies and statistics, by what was learnt from either corpus "
-        "and tested on all clips of the other: protocol corpus is flattered by that choice",
+        "by_hand": "shrinkage, layers, copies and statistics, by what was learnt from either "
+        "corpus and tested on all clips of the other: protocol corpus is flattered by that choice",
         "untouched": "none of these two corpora; no third corpus was used",
     },
 }
