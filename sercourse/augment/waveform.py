@@ -379,6 +379,11 @@ def cut_lows(y: NDArray[Any], *, sr: int, lowest: float) -> NDArray[Any]:
     -------
     ndarray, shape (n_samples,)
 
+    Raises
+    ------
+    ValueError
+        If `lowest` is not between 0 and one half of the rate.
+
     Examples
     --------
     >>> t = np.arange(16_000) / 16_000
@@ -387,6 +392,8 @@ def cut_lows(y: NDArray[Any], *, sr: int, lowest: float) -> NDArray[Any]:
     True
     """
     _check_clip(y, sr=sr)
+    if not 0 < lowest < sr / 2:
+        raise ValueError(f"the band begins at {lowest} Hz: give a frequency below {sr / 2:g} Hz")
     frequency = np.fft.rfftfreq(y.size, 1 / sr)
     share = np.clip((frequency - lowest) / (lowest / 3), 0, 1)
     return np.fft.irfft(np.fft.rfft(y) * share, n=y.size).astype(y.dtype)
