@@ -45,6 +45,8 @@ WAVEFORM: dict[str, Callable[..., np.ndarray]] = {
     "gain": lambda y, _: augment.gain(y, db=6),
     "shift_time": lambda y, _: augment.shift_time(y, sr=SR, seconds=0.1),
     "time_stretch": lambda y, _: augment.time_stretch(y, sr=SR, rate=1.2),
+    "add_chatter": lambda y, g: augment.add_chatter(y, sr=SR, snr=10, rng=g),
+    "cut_lows": lambda y, _: augment.cut_lows(y, sr=SR, lowest=300),
     "limit_band": lambda y, _: augment.limit_band(y, sr=SR, highest=4_000),
     "pitch_shift": lambda y, _: augment.pitch_shift(y, sr=SR, semitones=4),
 }
@@ -57,7 +59,7 @@ SPECTROGRAM: dict[str, Callable[..., np.ndarray]] = {
     "shift_frames": lambda X, g: augment.shift_frames(X, rng=g, largest=5),
     "mixup": lambda X, g: augment.mixup(X, np.tile(LABELS, (2, 1)), rng=g, alpha=0.5)[0],
 }
-DRAWS = {"add_noise", "add_noise pink", "reverberate", *SPECTROGRAM}
+DRAWS = {"add_noise", "add_noise pink", "add_chatter", "reverberate", *SPECTROGRAM}
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -278,6 +280,29 @@ def test_a_narrow_band_ends_where_it_says() -> None:
     assert power[lost].sum() < 1e-4 * before[lost].sum()
 
 
+def test_lows_are_cut_below_where_it_says() -> None:
+    y = rng().standard_normal(SR)
+    power = np.abs(np.fft.rfft(augment.cut_lows(y, sr=SR, lowest=300))) ** 2
+    before = np.abs(np.fft.rfft(y)) ** 2
+    assert power[:300].sum() < 1e-12 * before[:300].sum()
+    np.testing.assert_allclose(power[400:], before[400:], rtol=1e-6)
+
+
+@pytest.mark.parametrize("snr", [0.0, 10.0])
+def test_chatter_has_the_ratio_asked_for_and_the_spectrum_of_speech(
+    snr: float, sample_aesdd: Path
+) -> None:
+    y = audio.read(sorted(sample_aesdd.rglob("*.ogg"))[0], sr=SR)
+    noisy = augment.add_chatter(y, sr=SR, snr=snr, rng=rng())
+    assert augment.snr_db(y, noisy) == pytest.approx(snr, abs=0.01)
+    chatter = noisy - y
+    assert abs(np.corrcoef(y, chatter)[0, 1]) < 0.2
+    low = [np.abs(np.fft.rfft(each))[: y.size // 8] for each in (y, chatter)]
+    whole = [np.abs(np.fft.rfft(each)) for each in (y, chatter)]
+    shares = [np.sum(part**2) / np.sum(all_**2) for part, all_ in zip(low, whole, strict=True)]
+    assert shares[1] == pytest.approx(shares[0], abs=0.15)  # below 2 kHz; of white noise a quarter
+
+
 # Spectrograms
 
 
@@ -430,6 +455,9 @@ T = np.tile(LABELS, (2, 1))
         (lambda: augment.pitch_shift(Y, sr=SR, semitones=np.nan), "nan semitones"),
         (lambda: augment.reverberate(Y, sr=SR, rt60=0, rng=rng()), "rt60 is 0 s"),
         (lambda: augment.limit_band(Y, sr=SR, highest=SR), "the band ends at"),
+        (lambda: augment.cut_lows(Y, sr=SR, lowest=SR), "the band begins at"),
+        (lambda: augment.add_chatter(0 * Y, sr=SR, snr=9, rng=rng()), "silent: chatter 9 dB"),
+        (lambda: augment.add_chatter(Y, sr=SR, snr=np.nan, rng=rng()), "ratio is nan dB"),
         (lambda: augment.reverberate(Y, sr=SR, rt60=1, drr=np.inf, rng=rng()), "ratio is inf dB"),
         (lambda: augment.warp_frequency(X, rng=rng(), largest=1), "largest is 1: a number at"),
         (lambda: augment.warp_frequency(X[0], rng=rng()), r"shape \(40, 16\): floats of shape"),

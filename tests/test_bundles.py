@@ -49,6 +49,13 @@ def test_every_figure_follows_from_the_predictions(folder: Path) -> None:
             plain = predictions[usual & predictions["labels"].eq(entry["labels"])]
             gain = evaluate.enrolment_gain(rows, plain, emotions=entry["emotions"])
             assert_same(entry["without_enrolment"], gain)
+    if told := metrics.get("conditions"):
+        answers = pd.read_csv(folder / "conditions.csv")
+        for name, value in experiment.condition_figures(answers, labels=told["classes"]).items():
+            assert_same(told[name], value)
+        recorded = told["conditions"]["as recorded"]
+        plain = next(e for e in metrics["protocols"] if e["protocol"] == "speaker")
+        assert recorded["accuracy"] == pytest.approx(plain["accuracy"], abs=0.01)
     if "gender" in metrics:
         again = experiment.gender_figures(pd.read_csv(folder / "gender-predictions.csv"))
         for name, value in again.items():

@@ -72,6 +72,20 @@ def test_networks_run_as_the_svm_does(
     assert np.allclose(alone.predictions[columns].sum(axis=1), 1, atol=1e-4)
 
 
+def test_a_trained_network_is_measured_in_other_conditions(
+    data: experiment.EnsembleDataset,
+    store: Path,
+    measured: experiment.Evaluation,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    epochs: list[int] = []
+    monkeypatch.setattr(networks.training, "_run_epoch", lambda *a, **k: epochs.append(1))
+    told = experiment.evaluate_conditions(BOTH, data, only=["fold 2"], store=store).metrics
+    assert told["conditions"]["as recorded"]["accuracy"] == measured.metrics["accuracy"]
+    assert len({part["accuracy"] for part in told["conditions"].values()}) > 2
+    assert not epochs  # the training of the plain evaluation is read back
+
+
 def test_a_fold_that_does_not_exist_is_refused(
     data: experiment.EnsembleDataset, store: Path
 ) -> None:

@@ -103,6 +103,19 @@ def test_results_table_shows_protocols_with_their_spread(tool: ModuleType, tmp_p
     ]
 
 
+def test_conditions_table_shows_what_is_lost(tool: ModuleType, tmp_path: Path) -> None:
+    assert "No model was measured" in tool.conditions_table(tmp_path)
+    parts = {"as recorded": {"accuracy": 0.7}, "room": {"accuracy": 0.6}}
+    for name, more in (("a", {}), ("b", {"conditions": {"conditions": parts, "mean_loss": 0.1}})):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "metrics.json").write_text(json.dumps({"protocols": [], **more}))
+    assert tool.conditions_table(tmp_path).splitlines() == [
+        "| Model | as recorded | room | Mean loss, points |",
+        "| --- | --- | --- | --- |",
+        "| `b` | 70.0 | 60.0 | 10.0 |",
+    ]
+
+
 def test_leaderboard_shows_what_the_lesson_measured(tool: ModuleType, tmp_path: Path) -> None:
     row = {"accuracy": 0.725, "low": 0.7, "high": 0.75, "ece": 0.04, "folds": "6 of 6"}
     half = {**row, "folds": "3 of 6"}

@@ -13,7 +13,7 @@ import pytest
 
 from sercourse import bundles, cli, corpora, evaluate, experiment
 from sercourse.experiment import target
-from sercourse.experiment.evaluation import _folder
+from sercourse.experiment.evaluation import fold_folder
 from sercourse.recipes import VOICES, recipe
 
 LOGISTIC = recipe("logistic")
@@ -116,7 +116,8 @@ def test_results_of_emotions_are_stored_where_they_were(clips: pd.DataFrame) -> 
         for name in ("gender", "emotion+gender")
     ]
     folders = {
-        _folder(CLASSIC, each, protocol="speaker", store=Path()).name for each in (plain, *others)
+        fold_folder(CLASSIC, each, protocol="speaker", store=Path()).name
+        for each in (plain, *others)
     }
     assert len(folders) == 3
     keys = [

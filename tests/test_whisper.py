@@ -85,7 +85,7 @@ def by_hand(weights: dict[str, Any], y: np.ndarray) -> list[np.ndarray]:
     def convolve(a: np.ndarray, name: str, stride: int) -> np.ndarray:
         padded = np.pad(a, ((0, 0), (1, 1)))
         cut = np.stack([padded[:, i : i + a.shape[1]] for i in range(3)], axis=2)[:, ::stride]
-        return np.einsum("ctk,ock->ot", cut, w[f"{name}.weight"]) + w[f"{name}.bias"][:, None]
+        return np.einsum("ctk,dck->dt", cut, w[f"{name}.weight"]) + w[f"{name}.bias"][:, None]
 
     def normalize(a: np.ndarray, name: str) -> np.ndarray:
         a = (a - a.mean(-1, keepdims=True)) / np.sqrt(a.var(-1, keepdims=True) + 1e-5)

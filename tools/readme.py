@@ -73,6 +73,23 @@ def enrolment_table(models: Path) -> str:
     return table(ENROLMENT_HEAD, rows)
 
 
+def conditions_table(models: Path) -> str:
+    """Return the accuracy of each model on unheard voices in each recording condition."""
+    told = {name: m["conditions"] for name, m in measured(models) if "conditions" in m}
+    if not told:
+        return "No model was measured in other conditions yet."
+    head = ("Model", *next(iter(told.values()))["conditions"], "Mean loss, points")
+    rows = [
+        [
+            f"`{name}`",
+            *(percent(part["accuracy"]) for part in each["conditions"].values()),
+            percent(each["mean_loss"]),
+        ]
+        for name, each in told.items()
+    ]
+    return table(head, rows)
+
+
 def selection_list(models: Path) -> str:
     """Return what was known of the test clips before each model was measured on them."""
     return "\n".join(
@@ -190,6 +207,7 @@ def updated(text: str, *, root: Path) -> str:
     text = replace_block(text, name="results", content=results_table(root / "models"))
     for name, made in (
         ("enrolment", enrolment_table),
+        ("conditions", conditions_table),
         ("selection", selection_list),
         ("voices", voices_table),
     ):

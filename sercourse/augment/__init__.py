@@ -1,4 +1,4 @@
-"""Making other recordings out of those we have: for the training side of a split, and only there.
+"""Making other recordings out of those we have: for the training side of a split.
 
 Every function returns a new array, keeps the dtype and leaves its input as it is. What is drawn
 comes from the generator that is passed in, so the same seed gives the same sounds. How much to
@@ -6,6 +6,7 @@ shift, stretch or amplify one clip is the caller's to draw, for instance
 ``semitones=rng.uniform(-4, 4)``.
 
 `waveform` works on one clip before its features, `spectrogram` on a batch of spectrograms in dB.
+`conditions`, which is imported by its own name, is for the test side only.
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ from sercourse.augment.spectrogram import (
 )
 from sercourse.augment.waveform import (
     COLOURS,
+    add_chatter,
     add_noise,
+    cut_lows,
     gain,
     limit_band,
     pitch_shift,
@@ -33,7 +36,9 @@ from sercourse.augment.waveform import (
 
 __all__ = [
     "COLOURS",
+    "add_chatter",
     "add_noise",
+    "cut_lows",
     "gain",
     "limit_band",
     "mask_bands",

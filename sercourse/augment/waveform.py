@@ -364,6 +364,86 @@ def limit_band(y: NDArray[Any], *, sr: int, highest: float) -> NDArray[Any]:
     return audio.pad(soxr.resample(narrow, 2 * highest, sr), length=y.size).astype(y.dtype)
 
 
+def cut_lows(y: NDArray[Any], *, sr: int, lowest: float) -> NDArray[Any]:
+    """Keep what lies above a frequency, as a telephone does: a high-pass of linear phase.
+
+    Parameters
+    ----------
+    y : ndarray, shape (n_samples,)
+    sr : int
+        Its rate [Hz].
+    lowest : float
+        What lies below is lost; the edge is a third as wide [Hz].
+
+    Returns
+    -------
+    ndarray, shape (n_samples,)
+
+    Raises
+    ------
+    ValueError
+        If `lowest` is not between 0 and one half of the rate.
+
+    Examples
+    --------
+    >>> t = np.arange(16_000) / 16_000
+    >>> lost, kept = (np.sin(2 * np.pi * f * t) for f in (100, 1_000))
+    >>> bool(np.abs(cut_lows(lost + kept, sr=16_000, lowest=300) - kept).max() < 1e-3)
+    True
+    """
+    _check_clip(y, sr=sr)
+    if not 0 < lowest < sr / 2:
+        raise ValueError(f"the band begins at {lowest} Hz: give a frequency below {sr / 2:g} Hz")
+    frequency = np.fft.rfftfreq(y.size, 1 / sr)
+    share = np.clip((frequency - lowest) / (lowest / 3), 0, 1)
+    return np.fft.irfft(np.fft.rfft(y) * share, n=y.size).astype(y.dtype)
+
+
+def add_chatter(
+    y: NDArray[Any], *, sr: int, snr: float, rng: np.random.Generator, n_voices: int = 6
+) -> NDArray[Any]:
+    """Add the talk of a crowd: the clip's own voice, reversed, from other moments, as others.
+
+    No other recording is needed, and no word is left.
+
+    Parameters
+    ----------
+    y : ndarray, shape (n_samples,)
+    sr : int
+        Its rate [Hz].
+    snr : float
+        Mean power of the clip above that of the crowd [dB].
+    rng : numpy.random.Generator
+    n_voices : int
+        Each is played at a speed of its own, 0.75 to 1.35 times the clip's.
+
+    Returns
+    -------
+    ndarray, shape (n_samples,)
+
+    Raises
+    ------
+    ValueError
+        If the ratio is not finite or the clip silent.
+
+    Examples
+    --------
+    >>> y = np.sin(np.arange(16_000) / 10)
+    >>> round(snr_db(y, add_chatter(y, sr=16_000, snr=10, rng=np.random.default_rng(0))), 6)
+    10.0
+    """
+    _check_clip(y, sr=sr)
+    _check_finite("the signal-to-noise ratio", snr, "dB")
+    power = _power(y)
+    if power == 0:
+        raise ValueError(f"the clip is silent: chatter {snr} dB below it cannot be; leave it out")
+    crowd = np.zeros_like(y)
+    for factor in rng.uniform(0.75, 1.35, n_voices):
+        voice = audio.change_speed(np.ascontiguousarray(y[::-1]), sr=sr, factor=float(factor))
+        crowd += np.roll(np.resize(voice, y.size), rng.integers(y.size))
+    return y + crowd * np.asarray(math.sqrt(power / _power(crowd) / 10 ** (snr / 10)), y.dtype)
+
+
 def _joining_starts(
     padded: NDArray[Any], wanted: NDArray[np.intp], *, hop: int, sr: int
 ) -> NDArray[np.intp]:

@@ -3,9 +3,10 @@
 A bundle is a folder: `bundle.json` (what it is, and the hash of every other file), `model.onnx`,
 `model-enrolled.onnx` with `voice.npz` (for speakers whose voice is known from a few clips),
 `model.keras` of a network, `metrics.json`, `predictions.csv` and a model card, `README.md`; where
-it also tells female from male voices, `gender.onnx` and `gender-predictions.csv`. An ensemble has
-such files for each of its members, called by their recipes. Nothing in it is a pickle, and
-predicting needs neither scikit-learn nor TensorFlow.
+it was measured in noise, rooms and the like, `conditions.csv`; where it also tells female from male
+voices, `gender.onnx` and `gender-predictions.csv`. An ensemble has such files for each of its
+members, called by their recipes. Nothing in it is a pickle, and predicting needs neither
+scikit-learn nor TensorFlow.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from sercourse.bundles.store import (
     find,
     label_set,
     load,
+    renew,
     save,
 )
 
@@ -39,6 +41,7 @@ __all__ = [
     "load",
     "masked",
     "member_files",
+    "renew",
     "run",
     "save",
     "session",

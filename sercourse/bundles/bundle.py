@@ -185,10 +185,11 @@ class Bundle:
             )
         answers = [each.predict_proba(x) for each, x in zip(self.members, X, strict=True)]
         p = answers[0]
-        if len(answers) > 1:
-            weights = self.info.get("weights", ())
+        if len(answers) > 1 or "temperature" in self.info:
             p = evaluate.geometric_mean(
-                np.stack(answers), weights=weights, temperature=self._temperature
+                np.stack(answers),
+                weights=self.info.get("weights", ()),
+                temperature=self._temperature,
             )
         if self.emotions is None:
             return p

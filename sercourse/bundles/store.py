@@ -14,7 +14,7 @@ from sercourse.bundles.reading import read_json
 
 SCHEMA = 2
 INDEX = "bundle.json"
-DEFAULT_MODEL = "ravdess-svm-robust"
+DEFAULT_MODEL = "any-voice"
 
 
 def available() -> list[Path]:
@@ -103,6 +103,27 @@ def save(
             if not (temporary / path.name).exists():
                 (shutil.copytree if path.is_dir() else shutil.copy2)(path, temporary / path.name)
     return folder
+
+
+def renew(bundle: Bundle, contents: Mapping[str, bytes | str], **info: Any) -> Path:
+    """Write a bundle anew with some other files and entries of its index; the rest stays.
+
+    Parameters
+    ----------
+    bundle : Bundle
+    contents : mapping from file name to bytes or text
+        Files that are added or replaced.
+    **info
+        Entries of `bundle.json` that are added or replaced.
+
+    Returns
+    -------
+    Path
+        The folder.
+    """
+    kept = {name: (bundle.folder / name).read_bytes() for name in bundle.info["files"]}
+    old = {name: value for name, value in bundle.info.items() if name not in ("schema", "files")}
+    return save(bundle.folder, info={**old, **info}, contents={**kept, **contents})
 
 
 def _strangers(folder: Path) -> list[Path]:

@@ -34,10 +34,16 @@ def _add_evaluate(subparsers: argparse._SubParsersAction) -> None:
     _add_recipe(parser)
     parser.add_argument(
         "--protocol",
-        required=True,
         metavar="NAME",
         help="random, recording, speaker, speaker+norm, speaker+enrol, corpus, corpus+norm, "
         "corpus+enrol or given",
+    )
+    _add_conditions(parser)
+    parser.add_argument(
+        "--into",
+        metavar="MODEL",
+        help="with --conditions: also write the figures into this bundle, which was made by the "
+        "recipe from the corpus",
     )
     parser.add_argument(
         "--target",
@@ -89,6 +95,7 @@ def _add_train(subparsers: argparse._SubParsersAction) -> None:
         help="such as speaker or random:happy,sad; may be repeated; default: speaker, or random "
         "where speakers are unknown",
     )
+    _add_conditions(parser)
     _add_seeds(parser)
     parser.set_defaults(run=_train)
 
@@ -145,7 +152,7 @@ def _add_models(subparsers: argparse._SubParsersAction) -> None:
 
 def add_model(parser: argparse.ArgumentParser) -> None:
     """Add the options that choose a trained model and what it may answer."""
-    parser.add_argument("--model", metavar="NAME", help="a bundle; default: ravdess-svm-robust")
+    parser.add_argument("--model", metavar="NAME", help="a bundle; default: any-voice")
     parser.add_argument(
         "--enrol", metavar="DIR", type=Path, help="folder with a few clips of the same speaker"
     )
@@ -221,6 +228,15 @@ def _add_corpus(parser: argparse.ArgumentParser, *, several: bool = False) -> No
     )
 
 
+def _add_conditions(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--conditions",
+        action="store_true",
+        help="measure the folds of protocol speaker on their test clips as recorded, and in noise, "
+        "babble, rooms, through a telephone, overdriven, and as MP3",
+    )
+
+
 def _add_seeds(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--seeds", type=int, metavar="N", help="for random; default: 10, for networks 3"
@@ -242,6 +258,7 @@ def _evaluate(args: argparse.Namespace) -> int:
         recipe = recipes.seeded(recipe, args.training_seed)
     if args.precision is not None:
         recipe = recipes.in_precision(recipe, args.precision)
+    _refuse_two_measurements(args)
     splits.refuse_unknown(args.protocol)
     if args.test and not _leaves_out(args.protocol):
         raise ValueError(
@@ -260,18 +277,44 @@ def _evaluate(args: argparse.Namespace) -> int:
     )
     if args.leave_out:
         data = data.without_speakers([name.strip() for name in args.leave_out.split(",")])
-    evaluation = experiment.evaluate_recipe(
-        recipe,
-        data,
-        protocol=args.protocol,
-        seeds=_seeds(args, recipe),
-        only=[name.strip() for name in args.folds.split(",")] if args.folds else None,
-        report=text.say,
-    )
+    only = [name.strip() for name in args.folds.split(",")] if args.folds else None
+    if args.conditions:
+        evaluation = experiment.evaluate_conditions(
+            recipe, data, only=only, n_jobs=args.jobs, report=text.say
+        )
+    else:
+        evaluation = experiment.evaluate_recipe(
+            recipe,
+            data,
+            protocol=args.protocol,
+            seeds=_seeds(args, recipe),
+            only=only,
+            report=text.say,
+        )
     if args.json:
         files.write_json(args.json, evaluation.metrics)
-    print(_summary(evaluation.metrics))
+    if args.into:
+        folder = experiment.add_conditions(args.into, recipe, data, evaluation)
+        text.say(f"saved {folder}")
+    print(_conditions(evaluation.metrics) if args.conditions else _summary(evaluation.metrics))
     return 0
+
+
+def _refuse_two_measurements(args: argparse.Namespace) -> None:
+    """Refuse what says nothing to measure, or two things at once; conditions have a protocol."""
+    from sercourse import bundles
+
+    if args.into and not args.conditions:
+        raise ValueError("--into writes what --conditions measures: give both")
+    if args.into:
+        bundles.find(args.into)
+    if not args.conditions and args.protocol is None:
+        raise ValueError("nothing says what to measure: give --protocol NAME or --conditions")
+    if args.conditions and args.protocol not in (None, "speaker"):
+        raise ValueError(
+            f"--conditions measures protocol speaker: leave out --protocol {args.protocol}"
+        )
+    args.protocol = args.protocol or "speaker"
 
 
 def _train(args: argparse.Namespace) -> int:
@@ -309,6 +352,10 @@ def _train(args: argparse.Namespace) -> int:
     )
     for evaluation in evaluations:
         print(_summary(evaluation.metrics))
+    if args.conditions:
+        conditions = experiment.evaluate_conditions(recipe, data, n_jobs=args.jobs, report=text.say)
+        experiment.add_conditions(folder, recipe, data, conditions)
+        print(_conditions(conditions.metrics))
     print(f"saved {folder}: sercourse predict FILE --model {folder}")
     return 0
 
@@ -505,6 +552,24 @@ def _as_json(prediction: Prediction) -> dict[str, Any]:
     if prediction.gender is None:  # the model does not know
         del known["gender"], known["gender_probabilities"]
     return known
+
+
+def _conditions(metrics: dict[str, Any]) -> str:
+    """Return a table of what is lost in each recording condition."""
+    lines = [
+        f"{metrics['recipe']} on {metrics['corpus']}, {metrics['protocol']}{_part(metrics)}, "
+        f"{len(metrics['classes'])} classes, {metrics['n_clips']} clips:"
+    ]
+    width = max(map(len, metrics["conditions"]))
+    for name, told in metrics["conditions"].items():
+        interval = told["accuracy_interval"]
+        spread = f" ({interval[0]:.1%} to {interval[1]:.1%})" if interval else ""
+        lines.append(
+            f"  {name:{width}}  accuracy {told['accuracy']:6.1%}{spread}  "
+            f"UAR {told['uar']:6.1%}  loss {100 * told['loss']:5.1f} points  "
+            f"calibration error {told['ece']:.3f}"
+        )
+    return "\n".join([*lines, f"  mean loss {100 * metrics['mean_loss']:.1f} points"])
 
 
 def _summary(metrics: dict[str, Any]) -> str:

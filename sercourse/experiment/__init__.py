@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+from sercourse.experiment.conditions import (
+    add_conditions,
+    condition_figures,
+    evaluate_conditions,
+    known_conditions,
+)
 from sercourse.experiment.cost import Cost, cost, milliseconds
 from sercourse.experiment.dataset import (
     Dataset,
@@ -36,17 +42,21 @@ __all__ = [
     "Known",
     "Plan",
     "Search",
+    "add_conditions",
     "against_size",
     "average",
     "by_member",
     "calibrated",
     "choose",
+    "condition_figures",
     "cost",
+    "evaluate_conditions",
     "evaluate_recipe",
     "fit_fold",
     "gender_figures",
     "inner_groups",
     "known",
+    "known_conditions",
     "make_folds",
     "marginal",
     "milliseconds",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -38,8 +39,25 @@ and not for decisions about anyone.
 
 The emotions are acted, by few speakers, in {languages}, with few sentences, in a quiet room and
 close to the microphone. Other voices, languages, rooms and feelings will give other, mostly worse,
-results. Probabilities are calibrated on unheard voices of the same corpus, and on nothing else: the
+results. Probabilities are calibrated on {_calibrated_on(metrics)}, and on nothing else: the
 calibration error above, the mean distance of certainty and accuracy, is that of such voices.
+{_unlike_speech(info)}"""
+
+
+def _calibrated_on(metrics: Mapping[str, Any]) -> str:
+    protocols = [entry["protocol"] for entry in metrics["protocols"]]
+    unheard = any(name.startswith("corpus") for name in protocols)
+    return "corpora that were not heard" if unheard else "unheard voices of the same corpus"
+
+
+def _unlike_speech(info: Mapping[str, Any]) -> str:
+    """Return what a bundle does with music and noise, where it does something."""
+    if not any("speech" in member for member in info["members"]):
+        return ""
+    return """
+Music, drums and noise are not judged: where the last two layers of the speech encoder give
+statistics farther from the typical voice than nearly all clips of the training, with a margin, the
+answer is *unknown*. A cough or a sound between speech and noise may pass.
 """
 
 
@@ -110,6 +128,12 @@ def _notes(entry: Mapping[str, Any], *, n_members: int) -> list[str]:
             f"(standard deviation {entry['accuracy_sd_of_draws']:.1%}). The same clips without "
             f"enrolment: {plain['accuracy']:.1%}, so it gains {plain['gain']:+.1%}{spread}."
         )
+    if sure := entry.get("answered"):
+        notes.append(
+            f"`{entry['protocol']}`, {entry['labels']}: it answers *unknown* where no emotion "
+            f"reaches 25 %. So {sure['coverage']:.1%} of the clips get an answer, of which "
+            f"{sure['accuracy']:.1%} are right."
+        )
     if entry.get("inner_validation") == "recordings" and "accuracy_interval" in entry:
         notes.append(
             f"`{entry['protocol']}`: a training side has one speaker of an emotion, so settings "
@@ -128,6 +152,30 @@ def _selection(told: Mapping[str, Any] | None) -> list[str]:
         f"Set by hand: {told['by_hand']}.",
         f"Untouched by such choices: {told['untouched']}.",
     ]
+
+
+def with_conditions(card: str, told: Mapping[str, Any]) -> str:
+    """Return a model card with a section on recording conditions, in place of an earlier one."""
+    rows = [
+        f"| {name} | {_accuracy(part)} | {100 * part['uar']:.1f} | {100 * part['loss']:.1f} "
+        f"| {part['ece']:.3f} |"
+        for name, part in told["conditions"].items()
+    ]
+    table = "\n".join(rows)
+    section = f"""
+## In other conditions
+
+The same models and test clips as in `{told["protocol"]}`, with the clips made noisy, reverberant,
+narrow, clipped or compressed. No copy that any model was trained with was made by these means. On
+average over the conditions {100 * told["mean_loss"]:.1f} points are lost. Every figure comes from
+`conditions.csv`.
+
+| Condition | Accuracy % | UAR % | Loss, points | Calibration error |
+|---|---|---|---|---|
+{table}
+"""
+    card = re.sub(r"\n## In other conditions\n.*?(?=\n## )", "", card, flags=re.DOTALL)
+    return re.sub(r"(?=\n## (?:Female or male|Limits)\n)", lambda _: section, card, count=1)
 
 
 def with_gender(card: str, told: Mapping[str, Any], *, title: str) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from sercourse import audio, bundles, features
+from sercourse import audio, bundles, features, files
 from sercourse.experiment.dataset import Array, Dataset
 from sercourse.experiment.reading import bundle_of
 from sercourse.recipes import Model, Recipe
@@ -27,8 +27,9 @@ class Cost:
     Attributes
     ----------
     parameters : int
-        Weights of networks; of other models all numbers that the exported one keeps, such as the
-        thresholds of trees or the clips that neighbours are looked for among.
+        Weights of networks, a speech encoder's included; of other models all numbers that the
+        exported one keeps, such as the thresholds of trees or the clips that neighbours are looked
+        for among.
     features_ms, model_ms : float
         Processor time to measure a clip of ordinary length, and to judge what was measured [ms].
     """
@@ -92,6 +93,10 @@ def cost(recipe: Recipe, data: Dataset, *, rows: NDArray[np.intp] | None = None)
     model, parameters = _exported(recipe, data, np.arange(len(data.y)) if rows is None else rows)
     wanted, session = recipe.features, bundles.session(model)
     y = audio.read(_ordinary_clip(data), sr=wanted.sr)
+    if wanted.encoder:
+        other = recipe.feature_set.partition(":")[2]
+        encoder = files.user_path(other) if other else features.whisper.shipped_encoder()
+        parameters += n_numbers(encoder.read_bytes())
     with threadpool_limits(1):
 
         def measure() -> Array:

@@ -34,6 +34,7 @@ DECIMALS = 5  # of stored probabilities; every figure is computed from the round
 
 ENROLLED = "+enrol"  # how protocols end that are compared with those of the name before it
 SETTLED = ("epochs", "temperature")
+CALIBRATION = "calibration"  # beside the recipes: what calibrates the whole
 FROM_SPLIT = ("trained_on", "shared")
 FROM_TRAINING = ("seconds", *SETTLED, "n_segments", "segment_accuracy", *FROM_SPLIT)
 """What the metrics of a fold tell that does not follow from its predictions."""
@@ -52,7 +53,8 @@ class Evaluation:
         What `evaluate.summarize` says, and what was evaluated, how and in how many seconds. Of the
         target ``emotion+gender`` also `of_each`: what it says of emotions and of genders alone.
     settled : dict of str to list
-        For each recipe, what each fold found and a final model needs: `epochs`, `temperature`.
+        For each recipe, what each fold found and a final model needs: `epochs`, `temperature`. As
+        `CALIBRATION`, the temperature of an ensemble, or for corpora that were not heard.
     """
 
     predictions: pd.DataFrame
@@ -114,7 +116,22 @@ def _evaluate(
         _evaluate_member(member, part, protocol=protocol, **settings)
         for member, part in by_member(recipe, data)
     ]
-    return _averaged(recipe, evaluations, data) if isinstance(recipe, Ensemble) else evaluations[0]
+    return _as_a_whole(recipe, evaluations, data)
+
+
+def _as_a_whole(
+    recipe: Recipe | Ensemble, evaluations: Sequence[Evaluation], data: Dataset | EnsembleDataset
+) -> Evaluation:
+    """Return the evaluation of a recipe from those of its members.
+
+    On corpora that were not heard, models are far too sure: that is measured, too, and mended by a
+    temperature.
+    """
+    if isinstance(recipe, Ensemble):
+        return _averaged(recipe, evaluations, data)
+    (found,) = evaluations
+    unheard = str(found.metrics["protocol"]).startswith("corpus")
+    return _with_temperature(found, data) if unheard else found
 
 
 def _evaluate_member(
@@ -127,11 +144,11 @@ def _evaluate_member(
     store: Path | None,
     report: Report,
 ) -> Evaluation:
-    recipe = _as_asked(recipe, data)
+    recipe = as_asked(recipe, data)
     folds = make_folds(data, protocol=protocol, seeds=seeds)
-    chosen = _chosen(folds, only)
+    chosen = chosen_folds(folds, only)
     store = files.cache_dir() if store is None else store
-    folder = _folder(recipe, data, protocol=protocol, store=store)
+    folder = fold_folder(recipe, data, protocol=protocol, store=store)
     results = []
     for fold in chosen:
         if fold.shared:
@@ -198,8 +215,7 @@ def _stored_folds(
     members = recipe.members if isinstance(recipe, Ensemble) else (recipe,)
     folds = make_folds(data, protocol=protocol, seeds=seeds)
     found = [
-        _read(_as_asked(each, data), data, folds, protocol=protocol, store=store)
-        for each in members
+        _read(as_asked(each, data), data, folds, protocol=protocol, store=store) for each in members
     ]
     chosen = [fold for fold in folds if all(fold.name in results for results in found)]
     if not chosen:
@@ -215,19 +231,19 @@ def _stored_folds(
         )
         for each, results in zip(members, found, strict=True)
     ]
-    return _averaged(recipe, evaluations, data) if isinstance(recipe, Ensemble) else evaluations[0]
+    return _as_a_whole(recipe, evaluations, data)
 
 
 def _read(
     recipe: Recipe, data: Dataset, folds: Sequence[splits.Fold], *, protocol: str, store: Path
 ) -> dict[str, dict[str, Any]]:
     """Return the folds that are stored, by name."""
-    folder = _folder(recipe, data, protocol=protocol, store=store)
+    folder = fold_folder(recipe, data, protocol=protocol, store=store)
     read = {fold.name: _stored(folder, fold, data=data) for fold in folds}
     return {name: result for name, result in read.items() if result is not None}
 
 
-def _as_asked(recipe: Recipe, data: Dataset) -> Recipe:
+def as_asked(recipe: Recipe, data: Dataset) -> Recipe:
     """Return the recipe, with a head for each kind of label where they are pairs."""
     if data.target != BOTH:
         return recipe
@@ -308,28 +324,34 @@ def _mean(P: NDArray[np.float64], **settings: Any) -> NDArray[np.float64]:
 def _averaged(
     ensemble: Ensemble, evaluations: Sequence[Evaluation], data: Dataset | EnsembleDataset
 ) -> Evaluation:
-    """Average what the members say of the same folds, and calibrate it.
+    """Average what the members say of the same folds, and calibrate it."""
+    mean = average([each.predictions for each in evaluations], weights=ensemble.weights)
+    # Members may divide clips into other segments, or into none.
+    told = {k: v for k, v in evaluations[0].metrics.items() if "segment" not in k}
+    told |= {"recipe": ensemble.name, **_normalized(ensemble, told["protocol"])}
+    told |= _of_corpora(ensemble, data) if "corpora" in told else {}
+    told["seconds"] = round(sum(each.metrics["seconds"] for each in evaluations), 1)
+    folds = [dict(each) for each in told["folds"]]
+    for i, fold in enumerate(folds):
+        fold["seconds"] = round(sum(e.metrics["folds"][i]["seconds"] for e in evaluations), 2)
+    settled = {name: each for member in evaluations for name, each in member.settled.items()}
+    return _with_temperature(Evaluation(mean, {**told, "folds": folds}, settled), data)
+
+
+def _with_temperature(found: Evaluation, data: Dataset | EnsembleDataset) -> Evaluation:
+    """Calibrate an evaluation.
 
     Each fold is calibrated by a temperature that was found on the other folds; the final model gets
     that of all folds.
     """
-    averaged = average([each.predictions for each in evaluations], weights=ensemble.weights)
-    predictions, temperatures = calibrated(averaged, labels=data.labels)
+    predictions, temperatures = calibrated(found.predictions, labels=data.labels)
     summary = _summary(predictions, data)
-    for i, fold in enumerate(summary["folds"]):
-        members = [each.metrics["folds"][i] for each in evaluations]
-        fold |= {name: members[0][name] for name in FROM_SPLIT if name in members[0]}
-        fold["seconds"] = round(sum(each["seconds"] for each in members), 2)
+    for fold, before in zip(summary["folds"], found.metrics["folds"], strict=True):
+        fold |= {name: before[name] for name in ("seconds", *FROM_SPLIT) if name in before}
         fold["temperature"] = temperatures[fold["fold"]]
-    # Members may divide clips into other segments, or into none.
-    shared = {k: v for k, v in evaluations[0].metrics.items() if "segment" not in k}
-    told = {**shared, **summary, "recipe": ensemble.name}
-    told["seconds"] = round(sum(each.metrics["seconds"] for each in evaluations), 1)
-    told |= _normalized(ensemble, told["protocol"])
-    told |= _of_corpora(ensemble, data) if "corpora" in told else {}
-    settled = {name: each for member in evaluations for name, each in member.settled.items()}
-    settled[ensemble.name] = [{"temperature": _temperature(averaged, labels=data.labels)}]
-    return Evaluation(predictions, told, settled)
+    temperature = _temperature(found.predictions, labels=data.labels)
+    settled = {**found.settled, CALIBRATION: [{"temperature": temperature}]}
+    return Evaluation(predictions, {**found.metrics, **summary}, settled)
 
 
 def calibrated(
@@ -371,7 +393,8 @@ def _normalized(recipe: Recipe | Ensemble, protocol: str) -> dict[str, list[str]
     return {"normalized": [each.name for each in members if each.normalized]}
 
 
-def _chosen(folds: Sequence[splits.Fold], only: Sequence[str] | None) -> list[splits.Fold]:
+def chosen_folds(folds: Sequence[splits.Fold], only: Sequence[str] | None) -> list[splits.Fold]:
+    """Return the folds that are asked for by name, or all; refuse a name that none has."""
     names = [fold.name for fold in folds]
     if unknown := [name for name in only or [] if name not in names]:
         raise ValueError(f"there is no fold {unknown[0]!r}: the protocol has {', '.join(names)}")
@@ -440,7 +463,7 @@ def _of_segments(
     }
 
 
-def _folder(recipe: Recipe, data: Dataset, *, protocol: str, store: Path) -> Path:
+def fold_folder(recipe: Recipe, data: Dataset, *, protocol: str, store: Path) -> Path:
     """Return the folder of an evaluation's folds, named by all that they depend on.
 
     The versions of the libraries are among it: after an upgrade all folds are computed anew.

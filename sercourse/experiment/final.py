@@ -18,7 +18,7 @@ import sercourse
 from sercourse import bundles, corpora, features, files, labels, normalize
 from sercourse.experiment.card import model_card
 from sercourse.experiment.dataset import Array, Dataset, EnsembleDataset, by_member
-from sercourse.experiment.evaluation import DECIMALS, ENROLLED, Evaluation
+from sercourse.experiment.evaluation import CALIBRATION, DECIMALS, Evaluation
 from sercourse.experiment.folds import fit_fold, training_key
 from sercourse.experiment.selection import selection
 from sercourse.experiment.target import EMOTION
@@ -82,7 +82,7 @@ def train(
             member.name if isinstance(recipe, Ensemble) else None,
             enrols=member.normalized and part.has_voices,
         )
-        settled = _settled(evaluations, member)
+        settled = _settled(evaluations, member.name)
         made = _trained(member, part, names=names, settled=settled, store=store, report=report)
         if isinstance(recipe, Ensemble):  # its networks can go on training from their own bundles
             made = {name: each for name, each in made.items() if not name.endswith(".keras")}
@@ -172,13 +172,17 @@ def _save(
     info = _bundle_info(recipe, data, members=members, name=folder.name)
     if any("speech" in each for each in members):
         info["sure_from"] = SURE_FROM
-    if isinstance(recipe, Ensemble):
-        info["temperature"] = temperatures(evaluations, recipe)
-        info |= {"weights": list(recipe.weights)} if recipe.weights else {}
+    if found := temperatures(evaluations):
+        info["temperature"] = found
+    if isinstance(recipe, Ensemble) and recipe.weights:
+        info["weights"] = list(recipe.weights)
     metrics = {
         "recipe": recipe.name,
         "corpus": info["corpus"]["name"],
-        "protocols": [each.metrics for each in evaluations],
+        "protocols": [
+            each.metrics | ({"answered": answered(each.predictions)} if "sure_from" in info else {})
+            for each in evaluations
+        ],
     }
     if known := selection(recipe.name, data):
         metrics["selection"] = known
@@ -190,24 +194,32 @@ def _save(
     return bundles.save(folder, info=info, contents=contents)
 
 
-def temperatures(evaluations: Sequence[Evaluation], ensemble: Ensemble) -> dict[str, float]:
-    """Return what calibrates an ensemble, for any voice (`model`) and for `enrolled` ones.
+def answered(predictions: pd.DataFrame) -> dict[str, float]:
+    """Return for which share of clips an emotion reaches `SURE_FROM`, and how many are right."""
+    P = predictions.filter(regex="^p_")
+    sure = P.max(axis=1).ge(SURE_FROM).to_numpy()
+    right = ("p_" + predictions["truth"]).to_numpy() == P.idxmax(axis=1).to_numpy()
+    return {"coverage": float(sure.mean()), "accuracy": float(right[sure].mean())}
 
-    It is what the first evaluation of either found; nothing where there is none.
+
+def temperatures(evaluations: Sequence[Evaluation]) -> dict[str, float]:
+    """Return what calibrates a bundle, for any voice (`model`) and for `enrolled` ones.
+
+    It is what the first evaluation of either found; one on corpora that were not heard goes before
+    others. Nothing where there is none.
     """
     found: dict[str, float] = {}
-    for each in evaluations:
-        kind = "enrolled" if each.metrics["protocol"].endswith(ENROLLED) else "model"
-        if settled := _settled([each], ensemble):
+    by_corpus = [each for each in evaluations if each.metrics["protocol"].startswith("corpus")]
+    for each in [*by_corpus, *evaluations]:
+        kind = "enrolled" if each.metrics["protocol"].endswith("+enrol") else "model"
+        if settled := _settled([each], CALIBRATION):
             found.setdefault(kind, settled["temperature"])
     return found
 
 
-def _settled(
-    evaluations: Sequence[Evaluation], recipe: Recipe | Ensemble
-) -> dict[str, float] | None:
+def _settled(evaluations: Sequence[Evaluation], name: str) -> dict[str, float] | None:
     """Return the median of what the folds of the first evaluation found; None if they did not."""
-    folds = evaluations[0].settled.get(recipe.name, []) if evaluations else []
+    folds = evaluations[0].settled.get(name, []) if evaluations else []
     if not folds:
         return None
     return {name: float(np.median([fold[name] for fold in folds])) for name in folds[0]}

@@ -84,18 +84,14 @@ def train_gender(
     told = {"recipe": recipe.name, "corpus": data.corpus, **gender_figures(predictions)}
     if known := selection(recipe.name, data):
         told["selection"] = known
-    contents: dict[str, Any] = {
-        name: (bundle.folder / name).read_bytes() for name in bundle.info["files"]
-    }
-    contents |= {
+    contents: dict[str, bytes | str] = {
         bundles.GENDER_MODEL: exported(model, X)[".onnx"],
         PREDICTIONS: predictions.to_csv(index=False, float_format=f"%.{DECIMALS}f"),
         METRICS: json.dumps({**bundle.metrics, "gender": told}, indent=1) + "\n",
-        CARD: with_gender(str(contents[CARD], "utf-8"), told, title=recipe.title),
+        CARD: with_gender((bundle.folder / CARD).read_text("utf-8"), told, title=recipe.title),
     }
-    info = {name: value for name, value in bundle.info.items() if name not in ("schema", "files")}
-    info["gender"] = _info(recipe, data) | {"threshold": told["threshold"]}
-    return bundles.save(bundle.folder, info=info, contents=contents)
+    gender = _info(recipe, data) | {"threshold": told["threshold"]}
+    return bundles.renew(bundle, contents, gender=gender)
 
 
 def gender_figures(predictions: pd.DataFrame) -> dict[str, Any]:

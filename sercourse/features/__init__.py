@@ -31,7 +31,7 @@ from sercourse.features import (
     whisper,
 )
 from sercourse.features.artefact import load_features, save_features
-from sercourse.features.changes import Change, generator
+from sercourse.features.changes import CONDITIONS, Change, generator
 from sercourse.features.sets import SETS, FeatureSet, librosa_set, named
 from sercourse.features.store import Store, contents
 
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = [
+    "CONDITIONS",
     "SETS",
     "Change",
     "FeatureSet",

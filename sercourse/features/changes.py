@@ -1,4 +1,4 @@
-"""Changes of a signal before its features: what makes the copies that augment a training set."""
+"""Changes of a signal before its features: copies to train with, and conditions to test in."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sercourse import augment
+from sercourse.augment import conditions
 
 Signal = NDArray[Any]
 
@@ -49,6 +50,51 @@ def _band(y: Signal, *, sr: int, amount: float, rng: np.random.Generator) -> Sig
     return augment.limit_band(y, sr=sr, highest=amount)
 
 
+def _call(y: Signal, *, sr: int, amount: float, rng: np.random.Generator) -> Signal:
+    narrow = augment.limit_band(y, sr=sr, highest=float(rng.uniform(3000, 4000)))
+    return augment.cut_lows(narrow, sr=sr, lowest=amount)
+
+
+def _chatter(y: Signal, *, sr: int, amount: float, rng: np.random.Generator) -> Signal:
+    return augment.add_chatter(y, sr=sr, snr=amount, rng=rng)
+
+
+def _white(y: Signal, *, sr: int, amount: float, rng: np.random.Generator) -> Signal:
+    return conditions.uniform_noise(y, sr=sr, snr=amount, rng=rng)
+
+
+def _babble(y: Signal, *, sr: int, amount: float, rng: np.random.Generator) -> Signal:
+    return conditions.babble(y, sr=sr, snr=amount, rng=rng)
+
+
+def _mirrors(y: Signal, *, sr: int, amount: float, rng: np.random.Generator) -> Signal:
+    return conditions.mirror_room(y, sr=sr, rt60=amount, rng=rng)
+
+
+def _telephone(y: Signal, *, sr: int, amount: float, rng: np.random.Generator) -> Signal:
+    return conditions.telephone(y, sr=sr, highest=amount)
+
+
+def _overdrive(y: Signal, *, sr: int, amount: float, rng: np.random.Generator) -> Signal:
+    return conditions.overdrive(y, db=amount)
+
+
+def _mp3(y: Signal, *, sr: int, amount: float, rng: np.random.Generator) -> Signal:
+    return conditions.mp3(y, sr=sr, kbits=amount)
+
+
+TEST_KINDS: Mapping[str, Callable[..., Signal]] = MappingProxyType(
+    {
+        "white": _white,
+        "babble": _babble,
+        "mirrors": _mirrors,
+        "telephone": _telephone,
+        "overdrive": _overdrive,
+        "mp3": _mp3,
+    }
+)
+"""What is done to test clips only: no recipe of the course trains with it."""
+
 KINDS: Mapping[str, Callable[..., Signal]] = MappingProxyType(
     {
         "pitch": _pitch,
@@ -58,6 +104,9 @@ KINDS: Mapping[str, Callable[..., Signal]] = MappingProxyType(
         "pink": _pink,
         "room": _room,
         "band": _band,
+        "call": _call,
+        "chatter": _chatter,
+        **TEST_KINDS,
     }
 )
 """What can be done to a signal, by name."""
@@ -72,10 +121,14 @@ class Change:
 
     Attributes
     ----------
-    kind : {"pitch", "stretch", "shift", "noise", "pink", "room", "band"}
+    kind : {"pitch", "stretch", "shift", "noise", "pink", "room", "band", "call", "chatter"}
         Of `KINDS`, which say how: a shift of the pitch [semitones], another tempo [times faster], a
         shift in time [s, above 0 is later], white or pink noise [signal-to-noise ratio in dB], a
-        room [its reverberation time in s], a band that ends at a frequency [Hz].
+        room [its reverberation time in s], a band that ends at a frequency [Hz], one that begins at
+        a frequency [Hz] and ends at 3 to 4 kHz, the chatter of a crowd [signal-to-noise ratio in
+        dB]. Of `TEST_KINDS`: "white" noise or "babble" [signal-to-noise ratio in dB], a room of
+        "mirrors" [reverberation time in s], a "telephone" [upper edge of its band in Hz],
+        "overdrive" [peak above the range in dB], "mp3" [kbit/s].
     lowest, highest : float
         The amount is drawn uniformly between them; equal, it is always the same.
     draw : int
@@ -128,6 +181,24 @@ class Change:
         rng = generator(y, self.draw, *self.kind.encode())
         amount = float(rng.uniform(self.lowest, self.highest))
         return KINDS[self.kind](y, sr=sr, amount=amount, rng=rng)
+
+
+def _always(kind: str, amount: float) -> Change:
+    return Change(kind, amount, amount, draw=1)  # of a generator that changes, draw others
+
+
+CONDITIONS: Mapping[str, tuple[Change, ...]] = MappingProxyType(
+    {
+        "white noise 20 dB": (_always("white", 20),),
+        "babble 10 dB": (_always("babble", 10),),
+        "telephone": (_always("telephone", 3400),),
+        "room": (_always("mirrors", 0.5),),
+        "room and babble": (_always("mirrors", 0.5), _always("babble", 10)),
+        "overdriven": (_always("overdrive", 12),),
+        "MP3 32 kbit/s": (_always("mp3", 32),),
+    }
+)
+"""Recording conditions in which a model is tested, and what is done to a clip in each."""
 
 
 def generator(y: Signal, *seed: int) -> np.random.Generator:

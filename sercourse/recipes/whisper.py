@@ -17,6 +17,9 @@ _CONDITIONS = (
     (Change("room", 0.15, 0.6, draw=1),),
     (Change("room", 0.15, 0.6, draw=2), Change("noise", 10, 35, draw=2)),
     (Change("band", 3400, 6000, draw=3), Change("pink", 15, 40, draw=3)),
+    (Change("chatter", 3, 20, draw=4),),
+    (Change("call", 200, 500, draw=5),),
+    (Change("room", 0.2, 0.7, draw=6), Change("chatter", 8, 20, draw=6)),
 )
 
 
