@@ -49,6 +49,9 @@ class Prediction:
         Of both; empty where the bundle has no model for it.
     channel : int, str or None
         The one that was judged; None for the average of all.
+    speech : bool
+        Whether the sound is like the speech that the model learnt from. Where it is not,
+        probabilities compare emotions that nobody showed.
     """
 
     path: str
@@ -59,6 +62,7 @@ class Prediction:
     gender: str | None = None
     gender_probabilities: dict[str, float] = field(default_factory=dict)
     channel: audio.Channel = None
+    speech: bool = True
 
 
 @dataclass(frozen=True, eq=False)
@@ -306,8 +310,9 @@ class Bundle:
             p,
             quality.n_samples / self.sample_rate,
             tuple(warnings),
-            self._voice(found.genders),
+            self._voice(found.genders) if found.speech or not found.genders else UNKNOWN,
             found.genders,
+            speech=found.speech,
         )
 
     def predict_over_time(

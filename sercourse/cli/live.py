@@ -176,7 +176,7 @@ def _judge(utterance: Utterance, *, bundle: Bundle) -> str | None:
         return None
     for warning in found.warnings:
         _warn(f"{when.strip()}: {warning}")
-    print(f"{when}  {found.emotion}\n{text.bars(found.probabilities)}", flush=True)
+    print(f"{when}  {found.emotion}{text.judgement(found)}", flush=True)
     return found.emotion
 
 

@@ -528,12 +528,12 @@ def _answer(prediction: Prediction) -> str:
     """Return the emotion and its probabilities as bars."""
     name = text.take(prediction.path, prediction.channel)
     first = f"{name}  {prediction.duration:.1f} s  {prediction.emotion}"
-    return f"{first}\n{text.bars(prediction.probabilities)}{_voice(prediction)}"
+    return f"{first}{text.judgement(prediction)}{_voice(prediction)}"
 
 
 def _voice(prediction: Prediction) -> str:
     """Return a line on whose voice it sounds like, where the bundle has a model for it."""
-    if prediction.gender is None:
+    if prediction.gender is None or not prediction.speech:
         return ""
     likeliest = max(
         prediction.gender_probabilities, key=prediction.gender_probabilities.__getitem__

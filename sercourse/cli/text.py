@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sercourse.bundles import Prediction
 
 BAR_WIDTH = 20
 SHORT_BAR_WIDTH = 10
@@ -21,6 +25,11 @@ def take(path: object, channel: int | str | None) -> str:
     ('call.wav', 'call.wav (channel 2)', 'call.wav (channel left)')
     """
     return str(path) if channel is None else f"{path} (channel {channel})"
+
+
+def judgement(prediction: Prediction) -> str:
+    """Return the probabilities of a prediction on lines of their own; none for what is no speech."""
+    return f"\n{bars(prediction.probabilities)}" if prediction.speech else ""
 
 
 def bars(probabilities: Mapping[str, float]) -> str:

@@ -128,7 +128,8 @@ def _notes(entry: Mapping[str, Any], *, n_members: int) -> list[str]:
             f"(standard deviation {entry['accuracy_sd_of_draws']:.1%}). The same clips without "
             f"enrolment: {plain['accuracy']:.1%}, so it gains {plain['gain']:+.1%}{spread}."
         )
-    if sure := entry.get("answered"):
+    sure = entry.get("answered")
+    if sure and sure["coverage"] < 1:
         notes.append(
             f"`{entry['protocol']}`, {entry['labels']}: it answers *unknown* where no emotion "
             f"reaches 25 %. So {sure['coverage']:.1%} of the clips get an answer, of which "
