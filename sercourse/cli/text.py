@@ -28,7 +28,7 @@ def take(path: object, channel: int | str | None) -> str:
 
 
 def judgement(prediction: Prediction) -> str:
-    """Return the probabilities of a prediction on lines of their own; none for what is no speech."""
+    """Return the probabilities of a prediction as lines; none for what is no speech."""
     return f"\n{bars(prediction.probabilities)}" if prediction.speech else ""
 
 
