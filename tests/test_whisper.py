@@ -289,7 +289,7 @@ def test_what_is_no_speech_is_unknown(bundle: bundles.Bundle, name: str) -> None
     y = (0.5 * y / np.abs(y).max()).astype(np.float32)
     found = bundle.answer(y, sr=SR)
     assert found.emotion == bundles.UNKNOWN
-    assert found.warnings
+    assert not found.speech
     assert not bundle.predict_over_time(y, sr=SR, every=1.0).judged.any()
 
 
@@ -302,14 +302,13 @@ def test_speech_is_known(bundle: bundles.Bundle, root: Path) -> None:
 def test_an_answer_that_is_not_sure_is_unknown(bundle: bundles.Bundle, root: Path) -> None:
     y = audio.read(root / CLIP, sr=SR)
     p = bundle.predict(y, sr=SR)
-    bundle.info["sure_from"] = max(p.values()) + 1e-6  # type: ignore[index]
-    try:
-        found = bundle.answer(y, sr=SR)
-    finally:
-        bundle.info["sure_from"] = 0.25  # type: ignore[index]
+    assert bundle.answering_from(max(p.values())).answer(y, sr=SR).emotion in bundle.labels
+    found = bundle.answering_from(max(p.values()) + 1e-6).answer(y, sr=SR)
     assert found.emotion == bundles.UNKNOWN
     assert found.probabilities == p
     assert "not sure" in found.warnings[-1]
+    with pytest.raises(ValueError, match="from 0 to 1"):
+        bundle.answering_from(50)
 
 
 def test_a_bundle_of_another_encoder_brings_it(

@@ -129,6 +129,29 @@ class Bundle:
         """
         return replace(self, emotions=among(self.labels, emotions))
 
+    def answering_from(self, probability: float) -> Bundle:
+        """Return a bundle that answers ``unknown`` where no emotion reaches a probability.
+
+        Parameters
+        ----------
+        probability : float
+            From 0, which answers always, to 1.
+
+        Raises
+        ------
+        ValueError
+            If it is outside.
+
+        Examples
+        --------
+        >>> from sercourse import bundles
+        >>> bundles.load("ravdess-svm").answering_from(0.5).info["sure_from"]
+        0.5
+        """
+        if not 0 <= probability <= 1:
+            raise ValueError(f"the probability is {probability}: give a number from 0 to 1")
+        return replace(self, info={**self.info, "sure_from": float(probability)})
+
     @cached_property
     def gender_member(self) -> Member | None:
         """The model that tells female from male voices; None where there is none."""

@@ -161,6 +161,13 @@ def add_model(parser: argparse.ArgumentParser) -> None:
         metavar="A,B,C",
         help="answer with these only: the others are left out, and the rest scaled to 100 %%",
     )
+    parser.add_argument(
+        "--sure",
+        metavar="P",
+        type=float,
+        help="answer unknown where no emotion reaches this probability, from 0 to 1; default: that "
+        "of the model, 0.25 or none",
+    )
 
 
 def load_model(args: argparse.Namespace) -> Bundle:
@@ -174,6 +181,8 @@ def load_model(args: argparse.Namespace) -> Bundle:
         left_out = [emotion for emotion in known if emotion not in bundle.labels]
         if left_out:
             text.say(f"left out: {', '.join(left_out)}; the others are scaled to 100 %")
+    if args.sure is not None:
+        bundle = bundle.answering_from(args.sure)
     if args.enrol is None:
         return bundle
     return bundle.enrol(_voiced(_sound_files(args.enrol), sr=bundle.sample_rate))

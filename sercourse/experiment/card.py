@@ -54,10 +54,11 @@ def _unlike_speech(info: Mapping[str, Any]) -> str:
     """Return what a bundle does with music and noise, where it does something."""
     if not any("speech" in member for member in info["members"]):
         return ""
-    return """
-Music, drums and noise are not judged: where the last two layers of the speech encoder give
-statistics farther from the typical voice than nearly all clips of the training, with a margin, the
-answer is *unknown*. A cough or a sound between speech and noise may pass.
+    return f"""
+It answers *unknown* where no emotion reaches {info["sure_from"]:.0%}; `--sure` sets another
+threshold. Music, drums and noise are not judged: where the last two layers of the speech encoder
+give statistics farther from the typical voice than nearly all clips of the training, with a margin,
+the answer is *unknown*. A cough or a sound between speech and noise may pass.
 """
 
 
@@ -128,12 +129,15 @@ def _notes(entry: Mapping[str, Any], *, n_members: int) -> list[str]:
             f"(standard deviation {entry['accuracy_sd_of_draws']:.1%}). The same clips without "
             f"enrolment: {plain['accuracy']:.1%}, so it gains {plain['gain']:+.1%}{spread}."
         )
-    sure = entry.get("answered")
-    if sure and sure["coverage"] < 1:
+    if thresholds := entry.get("answered"):
+        steps = "; ".join(
+            f"{each['from']:.0%}: {each['coverage']:.1%}, {each['accuracy']:.1%}"
+            for each in thresholds
+            if each["accuracy"] is not None
+        )
         notes.append(
-            f"`{entry['protocol']}`, {entry['labels']}: it answers *unknown* where no emotion "
-            f"reaches 25 %. So {sure['coverage']:.1%} of the clips get an answer, of which "
-            f"{sure['accuracy']:.1%} are right."
+            f"`{entry['protocol']}`, {entry['labels']}: share of clips whose likeliest emotion "
+            f"reaches a threshold, and how many of these are right: {steps}."
         )
     if entry.get("inner_validation") == "recordings" and "accuracy_interval" in entry:
         notes.append(
