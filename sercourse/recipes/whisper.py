@@ -40,7 +40,7 @@ WHISPER = Recipe(
 )
 _ANY_VOICE = Recipe(
     "any-voice",
-    "the same, held back more and with more speeds, for corpora that it has not heard",
+    "linear discriminants on a frozen speech encoder, shrunk more, for corpora not heard",
     feature_set="whisper",
     make_learner=partial(_discriminants, shrinkage=0.7),
     speeds=(0.82, 0.9, 1.1, 1.2),
