@@ -313,7 +313,7 @@ def _evaluation(
     columns = [f"p_{label}" for label in data.labels]
     rows = tables[0]
     if isinstance(recipe, Ensemble):
-        rows = average(tables)
+        rows = average(tables, weights=recipe.weights)
         # As for clips as recorded: the temperature of a fold is found on the others.
         recorded = rows[rows["condition"].eq(RECORDED)]
         for fold, temperature in calibrated(recorded, labels=data.labels)[1].items():
