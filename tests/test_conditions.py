@@ -171,7 +171,7 @@ def test_without_an_encoder_one_is_asked_for(monkeypatch: pytest.MonkeyPatch) ->
 
 NAMES = ["as recorded", *CONDITIONS]
 SVM = recipes.recipe("svm-classic")
-PAIR = recipes.Ensemble("pair", "two of a kind", (SVM, recipes.recipe("logistic")))
+PAIR = recipes.Ensemble("pair", "two of a kind", (SVM, recipes.recipe("logistic")), weights=(3, 1))
 
 
 @pytest.fixture(scope="module")

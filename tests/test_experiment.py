@@ -222,7 +222,7 @@ def test_an_ensemble_is_calibrated_on_the_other_folds() -> None:
     assert alone == {"fold 1": 1.0}
 
 
-PAIR = Ensemble("pair", "two models", (CLASSIC, recipe("logistic")))
+PAIR = Ensemble("pair", "two models", (CLASSIC, recipe("logistic")), weights=(2, 1))
 
 
 def test_a_saved_ensemble_is_calibrated_and_says_whom_it_normalises(
@@ -246,11 +246,12 @@ def test_a_saved_ensemble_is_calibrated_and_says_whom_it_normalises(
         member.predict_proba(part.X[:9])
         for member, part in zip(bundle.members, both.parts, strict=True)
     ]
-    wanted = evaluate.geometric_mean(
-        np.stack(answers), temperature=bundle.info["temperature"]["model"]
-    )
+    temperature = bundle.info["temperature"]["model"]
+    wanted = evaluate.geometric_mean(np.stack(answers), weights=(2, 1), temperature=temperature)
+    alike = evaluate.geometric_mean(np.stack(answers), temperature=temperature)
     said = bundle.predict_proba(*(part.X[:9] for part in both.parts))
     np.testing.assert_allclose(said, wanted)
+    assert np.abs(said - alike).max() > 0.001
     assert np.abs(said - evaluate.geometric_mean(np.stack(answers))).max() > 0.001
     assert "out of the features of `svm-classic` only" in (made / "README.md").read_text("utf-8")
     known = experiment.stored(PAIR, data, protocol="speaker+enrol", store=tmp_path)
