@@ -351,7 +351,7 @@ class EmotionRecognizer(ClassifierMixin, BaseEstimator):
         answers = [model.predict_proba(X) for model, X in zip(self.models_, rows, strict=True)]
         if len(answers) == 1:
             return answers[0]
-        temperature = experiment.temperatures(self.evaluations_).get("model", 1.0)
+        temperature = experiment.temperatures(self.evaluations_, self.recipe_).get("model", 1.0)
         weights = getattr(self.recipe_, "weights", ())
         return evaluate.geometric_mean(np.stack(answers), weights=weights, temperature=temperature)
 

@@ -188,7 +188,7 @@ def test_a_bundle_learns_to_tell_voices(bundle: bundles.Bundle, clips: pd.DataFr
     for path, truth in zip(clips["path"].iloc[::90], clips["gender"].iloc[::90], strict=True):
         said, plain = bundle.predict_file(path), before.predict_file(path)
         assert said.probabilities == plain.probabilities
-        assert said.gender in (truth, bundles.UNKNOWN_VOICE)
+        assert said.gender in (truth, bundles.UNKNOWN)
         assert sum(said.gender_probabilities.values()) == pytest.approx(1)
     assert bundle.info["corpus"] == before.info["corpus"]
     unchanged = ["model.onnx", "model-enrolled.onnx", "predictions.csv"]
@@ -275,7 +275,7 @@ def test_a_voice_that_is_not_sure_enough_is_unknown(
     index.write_text(json.dumps(info), "utf-8")
     path = clips["path"].iloc[0]
     said = bundles.load(bundle.folder).predict_file(path)
-    assert (said.gender == bundles.UNKNOWN_VOICE) == unknown
+    assert (said.gender == bundles.UNKNOWN) == unknown
     assert sum(said.gender_probabilities.values()) == pytest.approx(1)
     assert cli.main(["predict", str(path), "--model", str(bundle.folder)]) == 0
     assert ("\n  voice: unknown (" in capsys.readouterr().out) == unknown

@@ -34,7 +34,7 @@ DECIMALS = 5  # of stored probabilities; every figure is computed from the round
 
 ENROLLED = "+enrol"  # how protocols end that are compared with those of the name before it
 SETTLED = ("epochs", "temperature")
-CALIBRATION = "calibration"  # beside the recipes: what calibrates the whole
+CALIBRATION = "calibration of {}"  # beside what members settled: what calibrates the whole
 FROM_SPLIT = ("trained_on", "shared")
 FROM_TRAINING = ("seconds", *SETTLED, "n_segments", "segment_accuracy", *FROM_SPLIT)
 """What the metrics of a fold tell that does not follow from its predictions."""
@@ -54,7 +54,7 @@ class Evaluation:
         target ``emotion+gender`` also `of_each`: what it says of emotions and of genders alone.
     settled : dict of str to list
         For each recipe, what each fold found and a final model needs: `epochs`, `temperature`. As
-        `CALIBRATION`, the temperature of an ensemble, or for corpora that were not heard.
+        `CALIBRATION` of it, the temperature of an ensemble, or for corpora that were not heard.
     """
 
     predictions: pd.DataFrame
@@ -350,7 +350,8 @@ def _with_temperature(found: Evaluation, data: Dataset | EnsembleDataset) -> Eva
         fold |= {name: before[name] for name in ("seconds", *FROM_SPLIT) if name in before}
         fold["temperature"] = temperatures[fold["fold"]]
     temperature = _temperature(found.predictions, labels=data.labels)
-    settled = {**found.settled, CALIBRATION: [{"temperature": temperature}]}
+    key = CALIBRATION.format(found.metrics["recipe"])
+    settled = {**found.settled, key: [{"temperature": temperature}]}
     return Evaluation(predictions, {**found.metrics, **summary}, settled)
 
 

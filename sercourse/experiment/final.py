@@ -173,7 +173,7 @@ def _save(
     info = _bundle_info(recipe, data, members=members, name=folder.name)
     if any("speech" in each for each in members):
         info["sure_from"] = SURE_FROM
-    if found := temperatures(evaluations):
+    if found := temperatures(evaluations, recipe):
         info["temperature"] = found
     if isinstance(recipe, Ensemble) and recipe.weights:
         info["weights"] = list(recipe.weights)
@@ -207,7 +207,7 @@ def answered(predictions: pd.DataFrame) -> list[dict[str, float | None]]:
     return found
 
 
-def temperatures(evaluations: Sequence[Evaluation]) -> dict[str, float]:
+def temperatures(evaluations: Sequence[Evaluation], recipe: Recipe | Ensemble) -> dict[str, float]:
     """Return what calibrates a bundle, for any voice (`model`) and for `enrolled` ones.
 
     It is what the first evaluation of either found; one on corpora that were not heard goes before
@@ -217,7 +217,7 @@ def temperatures(evaluations: Sequence[Evaluation]) -> dict[str, float]:
     by_corpus = [each for each in evaluations if each.metrics["protocol"].startswith("corpus")]
     for each in [*by_corpus, *evaluations]:
         kind = "enrolled" if each.metrics["protocol"].endswith("+enrol") else "model"
-        if settled := _settled([each], CALIBRATION):
+        if settled := _settled([each], CALIBRATION.format(recipe.name)):
             found.setdefault(kind, settled["temperature"])
     return found
 
