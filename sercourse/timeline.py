@@ -29,6 +29,7 @@ SHORTEST_WINDOW, LONGEST_WINDOW = 0.5, 8.0  # [s]; models know single sentences
 SHORTEST_STEP, LONGEST_STEP = 0.01, 3600.0  # [s]; a frame of the features, and an hour
 
 SILENCE, NO_SPEECH, TOO_QUIET = audio.SILENCE, "no speech", "too quiet"
+NOT_SURE = "not sure"  # no emotion is probable enough to be an answer
 NOT_FINITE, CLIPPED = "NaN samples", audio.CLIPPED
 JUDGED = ("", CLIPPED)
 """Notes of windows that a model judges."""

@@ -307,6 +307,9 @@ def test_an_answer_that_is_not_sure_is_unknown(bundle: bundles.Bundle, root: Pat
     assert found.emotion == bundles.UNKNOWN
     assert found.probabilities == p
     assert "not sure" in found.warnings[-1]
+    heard = bundle.answering_from(1).predict_over_time(y, sr=SR, every=1.0)
+    assert set(heard.notes) == {"not sure"}
+    assert bundle.answering_from(0).predict_over_time(y, sr=SR, every=1.0).judged.all()
     with pytest.raises(ValueError, match="from 0 to 1"):
         bundle.answering_from(50)
 

@@ -224,6 +224,11 @@ class Bundle:
         return renormalized(p[:, [known.index(emotion) for emotion in self.emotions]])
 
     @property
+    def _sure_from(self) -> float:
+        """The probability from which on an emotion is an answer."""
+        return float(self.info.get("sure_from", 0.0))
+
+    @property
     def _temperature(self) -> float:
         """What the mean of the members is calibrated by; enrolled voices may have their own."""
         told = self.info.get("temperature", {})
@@ -324,8 +329,8 @@ class Bundle:
         if not found.speech:
             emotion = UNKNOWN
             warnings.append(NO_SPEECH_IT_KNOWS)
-        elif p[emotion] < (sure_from := float(self.info.get("sure_from", 0.0))):
-            warnings.append(f"not sure: no emotion reaches {sure_from:.0%}")
+        elif p[emotion] < self._sure_from:
+            warnings.append(f"{timeline.NOT_SURE}: no emotion reaches {self._sure_from:.0%}")
             emotion = UNKNOWN
         return Prediction(
             "",
@@ -452,10 +457,12 @@ class Bundle:
         if judged:
             answers, known = self._judge([windows[k].y for k in judged])
             for k, answer, is_speech in zip(judged, answers, known, strict=True):
-                if is_speech:
-                    probabilities[k] = answer
-                else:
+                if not is_speech:
                     notes[k] = timeline.NO_SPEECH
+                elif answer.max() < self._sure_from:
+                    notes[k] = timeline.NOT_SURE
+                else:
+                    probabilities[k] = answer
         return [
             timeline.Moment(each.start, each.end, level, p, note)
             for each, (level, _), p, note in zip(
