@@ -86,11 +86,11 @@ def spectrograms(n_clips: int = 32, n_frames: int = 400, n_bands: int = 64) -> N
     X = rng.normal(-40, 10, size=(n_clips, n_frames, n_bands)).astype(np.float32)
     T = np.eye(8, dtype=np.float32)[rng.integers(8, size=n_clips)]
     ours = {
-        "warp": lambda: augment.warp_frequency(X, rng=rng),
-        "mask bands": lambda: augment.mask_bands(X, rng=rng, n=2, widest=10),
-        "mask frames": lambda: augment.mask_frames(X, rng=rng, n=2, widest=40),
+        "warp": lambda: augment.vtlp(X, rng=rng),
+        "mask bands": lambda: augment.freq_mask(X, rng=rng, n=2, widest=10),
+        "mask frames": lambda: augment.time_mask(X, rng=rng, n=2, widest=40),
         "mix noise": lambda: augment.mix_noise(X, rng=rng, share=1, level=(-30, -10)),
-        "tilt": lambda: augment.tilt(X, rng=rng),
+        "tilt": lambda: augment.spectral_tilt(X, rng=rng),
         "shift": lambda: augment.shift_frames(X, rng=rng, largest=20),
         "mixup": lambda: augment.mixup(X, T, rng=rng, alpha=0.3),
     }

@@ -470,7 +470,7 @@ class Quality:
         return found
 
 
-def problems(y: np.ndarray, *, sr: int) -> list[Issue]:
+def quality_issues(y: np.ndarray, *, sr: int) -> list[Issue]:
     """Say what makes a clip unfit to be judged: silence, too few samples, clipping.
 
     Parameters
@@ -487,7 +487,7 @@ def problems(y: np.ndarray, *, sr: int) -> list[Issue]:
 
     Examples
     --------
-    >>> problems(np.zeros(1_600), sr=16_000)
+    >>> quality_issues(np.zeros(1_600), sr=16_000)
     ['silence: its peak is below -60 dB of full scale',
      'too short: 0.10 s, at least 0.3 s is needed']
     """
@@ -496,12 +496,12 @@ def problems(y: np.ndarray, *, sr: int) -> list[Issue]:
     return quality.issues()
 
 
-def refusals(y: np.ndarray, *, sr: int) -> list[Issue]:
+def fatal_issues(y: np.ndarray, *, sr: int) -> list[Issue]:
     """Return why a signal cannot be judged; a clipped one can, with a warning.
 
-    Parameters and phrases are those of `problems`.
+    Parameters and phrases are those of `quality_issues`.
     """
-    return fatal(problems(y, sr=sr))
+    return fatal(quality_issues(y, sr=sr))
 
 
 def fatal(issues: Iterable[Issue]) -> list[Issue]:

@@ -294,7 +294,7 @@ def paired_gain(
     }
 
 
-def exchange_test(
+def paired_permutation_test(
     before: NDArray[np.bool_], after: NDArray[np.bool_], *, speakers: Labels
 ) -> float:
     """Return the p-value of the claim that it makes no difference which of two models is asked.
@@ -324,7 +324,7 @@ def exchange_test(
     Examples
     --------
     >>> worse, better = np.zeros(4, dtype=bool), np.ones(4, dtype=bool)
-    >>> exchange_test(worse, better, speakers=["x-1", "x-2", "x-3", "x-3"])
+    >>> paired_permutation_test(worse, better, speakers=["x-1", "x-2", "x-3", "x-3"])
     0.25
     """
     _refuse_unpaired(before, after, speakers)
@@ -373,7 +373,7 @@ def holm(p_values: Sequence[float] | NDArray[np.floating]) -> NDArray[np.float64
     return np.minimum(adjusted, 1.0)
 
 
-def groups_alike(different: NDArray[np.bool_]) -> list[tuple[int, ...]]:
+def compact_letter_groups(different: NDArray[np.bool_]) -> list[tuple[int, ...]]:
     """Return the largest groups in which no two models are told apart.
 
     A model may be in several: that the first cannot be told from the second, nor the second from
@@ -398,7 +398,7 @@ def groups_alike(different: NDArray[np.bool_]) -> list[tuple[int, ...]]:
     --------
     >>> apart = np.zeros((3, 3), dtype=bool)
     >>> apart[0, 2] = apart[2, 0] = True
-    >>> groups_alike(apart)
+    >>> compact_letter_groups(apart)
     [(0, 1), (1, 2)]
     """
     groups = {frozenset(range(len(different)))}

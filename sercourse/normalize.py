@@ -24,7 +24,7 @@ SMALLEST_DEVIATION = 1e-6
 
 
 @dataclass(frozen=True, eq=False)
-class Voice:
+class SpeakerStats:
     """Where a speaker's features lie and how far they spread over the speaker's clips.
 
     Attributes
@@ -36,7 +36,7 @@ class Voice:
     std: Array
 
 
-def typical_voice(X: Array, speakers: Sequence[Any] | NDArray[Any]) -> Voice:
+def mean_speaker_stats(X: Array, speakers: Sequence[Any] | NDArray[Any]) -> SpeakerStats:
     """Return the average voice of several speakers.
 
     Parameters
@@ -46,22 +46,22 @@ def typical_voice(X: Array, speakers: Sequence[Any] | NDArray[Any]) -> Voice:
 
     Returns
     -------
-    Voice
+    SpeakerStats
         The mean of the speakers' means, and the root mean square of their standard deviations.
     """
     speakers = np.asarray(speakers)
     members = [_heard(X[speakers == speaker]) for speaker in np.unique(speakers)]
     mean = np.mean([each.mean(axis=0) for each in members], axis=0)
     variance = np.mean([each.var(axis=0) for each in members], axis=0)
-    return Voice(mean, np.maximum(np.sqrt(variance), SMALLEST_DEVIATION))
+    return SpeakerStats(mean, np.maximum(np.sqrt(variance), SMALLEST_DEVIATION))
 
 
-def adapt(typical: Voice, X: Array, *, prior_clips: float = PRIOR_CLIPS) -> Voice:
+def adapt(typical: SpeakerStats, X: Array, *, prior_clips: float = PRIOR_CLIPS) -> SpeakerStats:
     """Move a typical voice towards the one that is heard in some clips.
 
     Parameters
     ----------
-    typical : Voice
+    typical : SpeakerStats
     X : ndarray, shape (n_clips, n_features)
         Unlabelled clips of one speaker.
     prior_clips : float
@@ -69,7 +69,7 @@ def adapt(typical: Voice, X: Array, *, prior_clips: float = PRIOR_CLIPS) -> Voic
 
     Returns
     -------
-    Voice
+    SpeakerStats
 
     References
     ----------
@@ -80,7 +80,7 @@ def adapt(typical: Voice, X: Array, *, prior_clips: float = PRIOR_CLIPS) -> Voic
 
     Examples
     --------
-    >>> voice = adapt(Voice(np.zeros(1), np.ones(1)), np.full((4, 1), 2.0), prior_clips=4)
+    >>> voice = adapt(SpeakerStats(np.zeros(1), np.ones(1)), np.full((4, 1), 2.0), prior_clips=4)
     >>> float(voice.mean[0])
     1.0
     """
@@ -88,16 +88,16 @@ def adapt(typical: Voice, X: Array, *, prior_clips: float = PRIOR_CLIPS) -> Voic
     heard = _heard(X)
     mean = weight * heard.mean(axis=0) + (1 - weight) * typical.mean
     variance = weight * heard.var(axis=0) + (1 - weight) * typical.std**2
-    return Voice(mean, np.maximum(np.sqrt(variance), SMALLEST_DEVIATION))
+    return SpeakerStats(mean, np.maximum(np.sqrt(variance), SMALLEST_DEVIATION))
 
 
-def distance(X: Array, voice: Voice) -> NDArray[np.float64]:
+def distance(X: Array, voice: SpeakerStats) -> NDArray[np.float64]:
     """Return how far clips lie from a voice: the mean square of their standard scores.
 
     Parameters
     ----------
     X : ndarray, shape (n_clips, n_features)
-    voice : Voice
+    voice : SpeakerStats
         Of the same features.
 
     Returns
@@ -107,18 +107,18 @@ def distance(X: Array, voice: Voice) -> NDArray[np.float64]:
 
     Examples
     --------
-    >>> distance(np.array([[0.0, 2.0]]), Voice(np.zeros(2), np.ones(2)))
+    >>> distance(np.array([[0.0, 2.0]]), SpeakerStats(np.zeros(2), np.ones(2)))
     array([2.])
     """
     return np.mean(np.square((X - voice.mean) / voice.std), axis=1)
 
 
-def known_voice(typical: Voice, X: Array, *, prior_clips: float = PRIOR_CLIPS) -> Voice:
+def map_adapt(typical: SpeakerStats, X: Array, *, prior_clips: float = PRIOR_CLIPS) -> SpeakerStats:
     """Return what `normalize` needs to take out the voice that is heard in some clips.
 
     Parameters
     ----------
-    typical : Voice
+    typical : SpeakerStats
     X : ndarray, shape (n_clips, n_features) or (n_clips, n_frames, n_bands)
         Unlabelled clips of one speaker.
     prior_clips : float
@@ -126,7 +126,7 @@ def known_voice(typical: Voice, X: Array, *, prior_clips: float = PRIOR_CLIPS) -
 
     Returns
     -------
-    Voice
+    SpeakerStats
         For rows, the voice itself. For spectrograms, how it differs from the typical one: bands are
         then moved and stretched so that they lie where a typical voice's do.
     """
@@ -134,16 +134,16 @@ def known_voice(typical: Voice, X: Array, *, prior_clips: float = PRIOR_CLIPS) -
     if X.ndim == 2:
         return own
     stretch = own.std / typical.std
-    return Voice(own.mean - typical.mean * stretch, stretch)
+    return SpeakerStats(own.mean - typical.mean * stretch, stretch)
 
 
-def normalize(X: Array, voice: Voice) -> Array:
+def normalize(X: Array, voice: SpeakerStats) -> Array:
     """Return the features as distances from a voice's mean, in its standard deviations.
 
     Parameters
     ----------
     X : ndarray, shape (..., n_features)
-    voice : Voice
+    voice : SpeakerStats
 
     Returns
     -------
@@ -156,7 +156,7 @@ def normalize_speakers(
     X: Array,
     speakers: Sequence[Any] | NDArray[Any],
     *,
-    typical: Voice,
+    typical: SpeakerStats,
     enrolment: Mapping[str, Array] | None = None,
     prior_clips: float = PRIOR_CLIPS,
 ) -> Array:
@@ -166,7 +166,7 @@ def normalize_speakers(
     ----------
     X : ndarray, shape (n_clips, n_features)
     speakers : sequence of str, length n_clips
-    typical : Voice
+    typical : SpeakerStats
         Of the training speakers.
     enrolment : mapping from speaker to ndarray of shape (n, n_features), optional
         The clips that tell each voice; by default the speaker's own clips in `X`.
@@ -182,7 +182,7 @@ def normalize_speakers(
     for speaker in np.unique(speakers):
         own = speakers == speaker
         clips = X[own] if enrolment is None else enrolment[str(speaker)]
-        voice = known_voice(typical, clips, prior_clips=prior_clips)
+        voice = map_adapt(typical, clips, prior_clips=prior_clips)
         normalized[own] = normalize(X[own], voice)
     return normalized
 

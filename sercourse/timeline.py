@@ -260,7 +260,7 @@ def measure(y: NDArray[Any], *, sr: int) -> tuple[float, str]:
     if not len(y):
         return _FLOOR_DB, SILENCE
     level = float(_levels(y, sr=sr)[_n_loud(len(y), sr=sr) - 1])
-    found = [issue.kind for issue in audio.problems(y, sr=sr)]
+    found = [issue.kind for issue in audio.quality_issues(y, sr=sr)]
     if not set(found) - {CLIPPED} and _is_steady(y, sr=sr):
         return level, NO_SPEECH
     return level, found[0] if found else ""

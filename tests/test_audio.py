@@ -226,8 +226,8 @@ def test_a_file_that_was_written_to_a_pipe_is_read(tmp_path: Path) -> None:
 
 
 def test_a_constant_is_silence() -> None:
-    assert audio.refusals(np.full(16_000, 0.5), sr=16_000)[0].startswith("silence")
-    assert audio.refusals(np.sin(np.arange(16_000)), sr=16_000) == []
+    assert audio.fatal_issues(np.full(16_000, 0.5), sr=16_000)[0].startswith("silence")
+    assert audio.fatal_issues(np.sin(np.arange(16_000)), sr=16_000) == []
 
 
 def test_reason_of_an_operating_system_error() -> None:
@@ -319,16 +319,16 @@ def test_aesdd_gives_the_known_number_of_segments(aesdd_root: Path) -> None:
 
 
 def test_sound_speech_has_no_problems() -> None:
-    assert audio.problems(tone(1.0, 16_000)[:, 0], sr=16_000) == []
+    assert audio.quality_issues(tone(1.0, 16_000)[:, 0], sr=16_000) == []
 
 
 def test_problems_are_said() -> None:
     clipped = np.clip(4 * tone(1.0, 16_000)[:, 0], -1, 1)
-    assert audio.problems(clipped, sr=16_000)[0].startswith("clipped: 67.")
-    assert audio.problems(tone(0.1, 16_000)[:, 0], sr=16_000) == [
+    assert audio.quality_issues(clipped, sr=16_000)[0].startswith("clipped: 67.")
+    assert audio.quality_issues(tone(0.1, 16_000)[:, 0], sr=16_000) == [
         "too short: 0.10 s, at least 0.3 s is needed"
     ]
-    assert [text.split(":")[0] for text in audio.problems(np.zeros(0), sr=16_000)] == [
+    assert [text.split(":")[0] for text in audio.quality_issues(np.zeros(0), sr=16_000)] == [
         "silence",
         "too short",
     ]
@@ -338,7 +338,7 @@ def test_problems_are_said() -> None:
 def test_acted_speech_is_not_called_unfit(corpus: str, request: pytest.FixtureRequest) -> None:
     root: Path = request.getfixturevalue(corpus)
     for clip in sorted(root.rglob("*.flac"))[::20]:
-        assert audio.problems(audio.read(clip, sr=16_000), sr=16_000) == []
+        assert audio.quality_issues(audio.read(clip, sr=16_000), sr=16_000) == []
 
 
 def test_reading_needs_no_heavy_library() -> None:

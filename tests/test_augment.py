@@ -51,11 +51,11 @@ WAVEFORM: dict[str, Callable[..., np.ndarray]] = {
     "pitch_shift": lambda y, _: augment.pitch_shift(y, sr=SR, semitones=4),
 }
 SPECTROGRAM: dict[str, Callable[..., np.ndarray]] = {
-    "warp_frequency": lambda X, g: augment.warp_frequency(X, rng=g, largest=0.1),
-    "mask_bands": lambda X, g: augment.mask_bands(X, rng=g, n=2, widest=5),
-    "mask_frames": lambda X, g: augment.mask_frames(X, rng=g, n=2, widest=10),
+    "vtlp": lambda X, g: augment.vtlp(X, rng=g, largest=0.1),
+    "freq_mask": lambda X, g: augment.freq_mask(X, rng=g, n=2, widest=5),
+    "time_mask": lambda X, g: augment.time_mask(X, rng=g, n=2, widest=10),
     "mix_noise": lambda X, g: augment.mix_noise(X, rng=g, share=0.7, level=(-20, 0)),
-    "tilt": lambda X, g: augment.tilt(X, rng=g, largest=6),
+    "tilt": lambda X, g: augment.spectral_tilt(X, rng=g, largest=6),
     "shift_frames": lambda X, g: augment.shift_frames(X, rng=g, largest=5),
     "mixup": lambda X, g: augment.mixup(X, np.tile(LABELS, (2, 1)), rng=g, alpha=0.5)[0],
 }
@@ -309,7 +309,7 @@ def test_chatter_has_the_ratio_asked_for_and_the_spectrum_of_speech(
 def test_warping_moves_a_peak_by_one_factor_a_clip() -> None:
     X = np.full((200, 3, 64), -60.0)
     X[:, :, 40] = 0
-    warped = augment.warp_frequency(X, rng=rng(), largest=0.2)
+    warped = augment.vtlp(X, rng=rng(), largest=0.2)
     peaks = warped.argmax(axis=2)
     assert (peaks == peaks[:, :1]).all()
     assert peaks.min() == pytest.approx(40 / 1.2, abs=1.5)
@@ -320,7 +320,7 @@ def test_warping_moves_a_peak_by_one_factor_a_clip() -> None:
 def test_warping_is_linear_interpolation() -> None:
     X = batch(n_clips=5).astype(np.float64)
     factors = rng(2).uniform(0.8, 1.2, size=5)
-    warped = augment.warp_frequency(X, rng=rng(2), largest=0.2)
+    warped = augment.vtlp(X, rng=rng(2), largest=0.2)
     band = np.arange(16)
     for clip, result, factor in zip(X, warped, factors, strict=True):
         expected = [np.interp(factor * band, band, frame) for frame in clip]
@@ -328,11 +328,11 @@ def test_warping_is_linear_interpolation() -> None:
 
 
 def test_no_warping_changes_nothing() -> None:
-    assert np.allclose(augment.warp_frequency(batch(), rng=rng(), largest=0), batch())
+    assert np.allclose(augment.vtlp(batch(), rng=rng(), largest=0), batch())
 
 
 @pytest.mark.parametrize(
-    ("mask", "axis", "widest"), [(augment.mask_bands, 2, 5), (augment.mask_frames, 1, 12)]
+    ("mask", "axis", "widest"), [(augment.freq_mask, 2, 5), (augment.time_mask, 1, 12)]
 )
 def test_masks_have_their_sizes(mask: Callable[..., np.ndarray], axis: int, widest: int) -> None:
     X = batch(n_clips=2000)
@@ -352,14 +352,14 @@ def test_masks_have_their_sizes(mask: Callable[..., np.ndarray], axis: int, wide
 
 def test_masks_show_the_mean_of_the_clip() -> None:
     X = batch()
-    masked = augment.mask_bands(X, rng=rng(), n=3, widest=8)
+    masked = augment.freq_mask(X, rng=rng(), n=3, widest=8)
     for clip, result in zip(X, masked, strict=True):
         assert np.allclose(result[result != clip], clip.mean(), atol=1e-4)
 
 
 def test_more_masks_hide_more() -> None:
     X = batch(n_clips=200)
-    share = [(augment.mask_frames(X, rng=rng(), n=n, widest=10) != X).mean() for n in (0, 1, 2, 4)]
+    share = [(augment.time_mask(X, rng=rng(), n=n, widest=10) != X).mean() for n in (0, 1, 2, 4)]
     assert share[0] == 0
     assert share == sorted(share)
     assert share[-1] > 2 * share[1]
@@ -387,7 +387,7 @@ def test_noise_goes_to_its_share_of_clips() -> None:
 
 def test_tilt_is_a_line_that_keeps_the_mean() -> None:
     X = batch(n_clips=300).astype(np.float64)
-    moved = augment.tilt(X, rng=rng(), largest=6) - X
+    moved = augment.spectral_tilt(X, rng=rng(), largest=6) - X
     assert np.allclose(moved, moved[:, :1])
     assert np.allclose(moved.mean(axis=2), 0, atol=1e-9)
     assert np.allclose(np.diff(moved, n=2, axis=2), 0, atol=1e-9)
@@ -459,13 +459,13 @@ T = np.tile(LABELS, (2, 1))
         (lambda: augment.add_chatter(0 * Y, sr=SR, snr=9, rng=rng()), "silent: chatter 9 dB"),
         (lambda: augment.add_chatter(Y, sr=SR, snr=np.nan, rng=rng()), "ratio is nan dB"),
         (lambda: augment.reverberate(Y, sr=SR, rt60=1, drr=np.inf, rng=rng()), "ratio is inf dB"),
-        (lambda: augment.warp_frequency(X, rng=rng(), largest=1), "largest is 1: a number at"),
-        (lambda: augment.warp_frequency(X[0], rng=rng()), r"shape \(40, 16\): floats of shape"),
-        (lambda: augment.tilt(X.astype(int), rng=rng()), "batch is int64"),
-        (lambda: augment.tilt(X, rng=rng(), largest=-1), "largest is -1 dB"),
-        (lambda: augment.mask_bands(X, rng=rng(), n=-1, widest=3), "n is -1"),
-        (lambda: augment.mask_bands(X, rng=rng(), n=1, widest=17), "17 bands: a number from 0 to"),
-        (lambda: augment.mask_frames(X, rng=rng(), n=1, widest=-1), "-1 frames: a number from"),
+        (lambda: augment.vtlp(X, rng=rng(), largest=1), "largest is 1: a number at"),
+        (lambda: augment.vtlp(X[0], rng=rng()), r"shape \(40, 16\): floats of shape"),
+        (lambda: augment.spectral_tilt(X.astype(int), rng=rng()), "batch is int64"),
+        (lambda: augment.spectral_tilt(X, rng=rng(), largest=-1), "largest is -1 dB"),
+        (lambda: augment.freq_mask(X, rng=rng(), n=-1, widest=3), "n is -1"),
+        (lambda: augment.freq_mask(X, rng=rng(), n=1, widest=17), "17 bands: a number from 0 to"),
+        (lambda: augment.time_mask(X, rng=rng(), n=1, widest=-1), "-1 frames: a number from"),
         (lambda: augment.mix_noise(X, rng=rng(), share=1.5, level=(0, 1)), "share is 1.5"),
         (lambda: augment.mix_noise(X, rng=rng(), share=1, level=(1, 0)), r"level is \(1, 0\)"),
         (lambda: augment.mix_noise(X, rng=rng(), share=1, level=(0, np.inf)), "level is"),

@@ -154,8 +154,8 @@ def test_keys_are_enough_and_jupyter_does_not_take_them(page: Notebook) -> None:
     page.wait_for_text(MESSAGE, "Recording from")
     assert button.text == "Stop"
     assert page.window.switch_to.active_element == button
-    outline = "return getComputedStyle(document.activeElement).outlineStyle"
-    assert page.window.execute_script(outline) == "solid"  # the focus shows
+    dataset_without_features = "return getComputedStyle(document.activeElement).outlineStyle"
+    assert page.window.execute_script(dataset_without_features) == "solid"  # the focus shows
     button.send_keys(" ")
     page.wait_for_text(MESSAGE, ARRIVED)
     assert button.text == "Record"

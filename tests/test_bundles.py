@@ -451,7 +451,9 @@ def test_some_emotions_only_are_renormalised(sample_ravdess: Path) -> None:
     total = sum(every.probabilities[emotion] for emotion in some.labels)
     for emotion, p in among.probabilities.items():
         assert p == pytest.approx(every.probabilities[emotion] / total)
-    assert among.probabilities == pytest.approx(bundles.masked(every.probabilities, some.labels))
+    assert among.probabilities == pytest.approx(
+        bundles.restrict_labels(every.probabilities, some.labels)
+    )
     assert among.emotion == max(among.probabilities, key=among.probabilities.__getitem__)
     y = audio.read(clip, sr=bundle.sample_rate)
     assert some.predict_over_time(y, sr=bundle.sample_rate, every=1.0).probabilities.shape[1] == 3
@@ -461,11 +463,11 @@ def test_some_emotions_only_are_renormalised(sample_ravdess: Path) -> None:
 def test_masks_that_make_no_sense_are_refused() -> None:
     p = {"happy": 0.5, "sad": 0.5, "angry": 0.0}
     with pytest.raises(ValueError, match=r"does not know bored: choose among happy, sad, angry"):
-        bundles.masked(p, ["bored", "happy"])
+        bundles.restrict_labels(p, ["bored", "happy"])
     with pytest.raises(ValueError, match=r"1 emotion\(s\) are left"):
-        bundles.masked(p, ["sadness", "sad"])
+        bundles.restrict_labels(p, ["sadness", "sad"])
     # Certainty about an emotion that is left out says nothing about the others.
-    assert bundles.masked({**dict.fromkeys(p, 0.0), "bored": 1.0}, p) == pytest.approx(
+    assert bundles.restrict_labels({**dict.fromkeys(p, 0.0), "bored": 1.0}, p) == pytest.approx(
         dict.fromkeys(p, 1 / 3)
     )
     with pytest.raises(ValueError, match="does not know happy"):

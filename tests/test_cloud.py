@@ -7,7 +7,7 @@ import pytest
 import scipy.linalg
 
 from sercourse.features import cepstra, mfcc
-from sercourse.features.cloud import MEAN_SCALE, log_gaussian, log_gaussian_names
+from sercourse.features.cloud import MEAN_SCALE, log_euclidean_stats, log_gaussian_names
 
 SR = 44_100
 
@@ -36,15 +36,15 @@ def test_it_is_the_matrix_logarithm(frames: np.ndarray) -> None:
         [[covariance + np.outer(mean, mean), mean[:, None]], [mean[None], np.ones((1, 1))]]
     )
     logarithm = scipy.linalg.logm(matrix)
-    got = dict(zip(log_gaussian_names("abcd"), log_gaussian(frames), strict=True))
+    got = dict(zip(log_gaussian_names("abcd"), log_euclidean_stats(frames), strict=True))
     assert got["gaussian_b_b"] == pytest.approx(logarithm[1, 1])
     assert got["gaussian_a_mean"] == pytest.approx(np.sqrt(2) * logarithm[0, 4])
     # The vector has the length of the matrix, so that distances are the same.
-    assert np.linalg.norm(log_gaussian(frames)) == pytest.approx(np.linalg.norm(logarithm))
+    assert np.linalg.norm(log_euclidean_stats(frames)) == pytest.approx(np.linalg.norm(logarithm))
 
 
 def test_order_of_frames_means_nothing(frames: np.ndarray) -> None:
-    np.testing.assert_allclose(log_gaussian(frames), log_gaussian(frames[::-1]))
+    np.testing.assert_allclose(log_euclidean_stats(frames), log_euclidean_stats(frames[::-1]))
 
 
 def test_loudness_of_the_recording_means_nothing(words: np.ndarray) -> None:

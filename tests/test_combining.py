@@ -201,7 +201,7 @@ def test_a_model_of_two_corpora_says_what_it_was_trained_on(
     told = pd.read_csv(made / "predictions.csv")
     again = evaluate.summarize(told, emotions=data.labels)
     assert again["by_corpus"] == found.metrics["by_corpus"]
-    known = experiment.shipped(LOGISTIC, data, protocol="corpus", folders=[made])
+    known = experiment.from_bundle(LOGISTIC, data, protocol="corpus", folders=[made])
     assert known is not None
     assert known.metrics["folds"] == found.metrics["folds"]
 

@@ -109,7 +109,7 @@ def test_members_of_an_ensemble_add_up() -> None:
 
 
 def test_what_cannot_be_weighed_is_said(data: experiment.Dataset) -> None:
-    empty = experiment.outline(data.clips.assign(corpus="x", gender="female"))
+    empty = experiment.dataset_without_features(data.clips.assign(corpus="x", gender="female"))
     with pytest.raises(ValueError, match="the data have no features: prepare them"):
         experiment.cost(NEIGHBOURS, empty)
     strange = Recipe("mine", "", feature_set="statistics", make_learner=lambda: object())  # type: ignore[arg-type,return-value]

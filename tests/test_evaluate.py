@@ -225,16 +225,20 @@ def test_exchanging_is_the_same_as_trying_every_exchange() -> None:
     )
     signs = np.array(list(itertools.product((-1, 1), repeat=8)))
     wanted = np.mean(np.abs(signs @ gained) >= abs(gained.sum()))
-    found = evaluate.exchange_test(before, after, speakers=speakers)
+    found = evaluate.paired_permutation_test(before, after, speakers=speakers)
     assert found == pytest.approx(wanted)
-    assert evaluate.exchange_test(after, before, speakers=speakers) == pytest.approx(wanted)
+    assert evaluate.paired_permutation_test(after, before, speakers=speakers) == pytest.approx(
+        wanted
+    )
 
 
 def test_few_voices_cannot_prove_much() -> None:
     speakers = np.repeat(np.arange(6), 50).astype(str)
     none, every = np.zeros(300, dtype=bool), np.ones(300, dtype=bool)
-    assert evaluate.exchange_test(none, every, speakers=speakers) == pytest.approx(2 / 2**6)
-    assert evaluate.exchange_test(every, every, speakers=speakers) == 1.0
+    assert evaluate.paired_permutation_test(none, every, speakers=speakers) == pytest.approx(
+        2 / 2**6
+    )
+    assert evaluate.paired_permutation_test(every, every, speakers=speakers) == 1.0
 
 
 def test_exchanging_finds_nothing_as_seldom_as_it_says() -> None:
@@ -244,13 +248,15 @@ def test_exchanging_finds_nothing_as_seldom_as_it_says() -> None:
     for _ in range(300):
         p = np.repeat(rng.beta(4, 4, size=(2, 12)), 20, axis=1)  # voices suit models, by chance
         before, after = rng.random((2, 240)) < p
-        found += evaluate.exchange_test(before, after, speakers=speakers) < 0.05
+        found += evaluate.paired_permutation_test(before, after, speakers=speakers) < 0.05
     assert 0.01 < found / 300 < 0.09
 
 
 def test_exchanging_wants_pairs() -> None:
     with pytest.raises(ValueError, match="there are 2, 3, 3 clips"):
-        evaluate.exchange_test(np.ones(2, bool), np.ones(3, bool), speakers=["a", "b", "c"])
+        evaluate.paired_permutation_test(
+            np.ones(2, bool), np.ones(3, bool), speakers=["a", "b", "c"]
+        )
 
 
 def test_holm_by_hand() -> None:
@@ -272,5 +278,5 @@ def test_groups_are_the_largest_that_hold_together() -> None:
             if not different[np.ix_(some, some)].any()
         ]
         wanted = [some for some in alike if not any(some < other for other in alike)]
-        found = evaluate.groups_alike(different)
+        found = evaluate.compact_letter_groups(different)
         assert sorted(map(sorted, wanted)) == sorted(map(list, found))

@@ -257,7 +257,7 @@ def test_a_saved_ensemble_is_calibrated_and_says_whom_it_normalises(
     known = experiment.stored(PAIR, data, protocol="speaker+enrol", store=tmp_path)
     assert known is not None
     assert known.metrics == enrolled
-    read = experiment.shipped(PAIR, data, protocol="speaker+enrol", folders=[made])
+    read = experiment.from_bundle(PAIR, data, protocol="speaker+enrol", folders=[made])
     assert read is not None
     assert read.metrics["without_enrolment"] == enrolled["without_enrolment"]
     assert read.metrics["ece"] == pytest.approx(enrolled["ece"])
@@ -366,8 +366,8 @@ def test_the_final_model_takes_the_median_over_the_folds(
 ) -> None:
     seen = {}
 
-    def spy(*_: Any, settled: dict[str, float], **__: Any) -> None:
-        seen.update(settled)
+    def spy(*_: Any, selected: dict[str, float], **__: Any) -> None:
+        seen.update(selected)
         raise StopIteration
 
     monkeypatch.setattr(experiment.final, "fit_fold", spy)

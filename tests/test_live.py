@@ -505,7 +505,7 @@ def test_dead_input_is_told_once_and_again_when_it_comes_back(
     alive = [np.arange(1_600.0)[:, np.newaxis] / 1_600]
     told: list[str] = []
     plug(sound=dead[:25] + alive + dead + dead + alive + dead)
-    watched = live.Watched(live.MicrophoneSource(sr=SR), report=told.append)
+    watched = live.MonitoredSource(live.MicrophoneSource(sr=SR), report=told.append)
     with watched as source, pytest.raises(OSError, match="no more sound"):
         list(source.blocks())
     assert len(told) == 2
@@ -523,7 +523,7 @@ def test_lost_sound_is_told_once(plug: Plug) -> None:
                 yield each
 
     plug(sound=[])
-    with live.Watched(Late(sr=SR), report=told.append) as source:
+    with live.MonitoredSource(Late(sr=SR), report=told.append) as source:
         list(source.blocks())
         assert source.overflows == 9
     assert len(told) == 1

@@ -115,7 +115,7 @@ def test_silent_frames_have_no_pitch_class() -> None:
 
 def test_the_cosine_transform_is_undone_by_its_transpose() -> None:
     x = np.random.default_rng(0).normal(size=(5, 128))
-    basis = short_term.cosines(n=128, n_kept=128)
+    basis = short_term.dct_matrix(n=128, n_kept=128)
     np.testing.assert_allclose(x @ basis @ basis.T, x, atol=1e-12)
     with pytest.raises(ValueError, match="read-only"):
         basis[0, 0] = 1

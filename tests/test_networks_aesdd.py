@@ -210,8 +210,8 @@ def test_no_absent_segment_is_ever_shown() -> None:
 
     once = learner(augment=remember)
     once = replace(once, network=replace(once.network, training=replace(SHORT, epochs=1)))
-    settled = {"epochs": 1.0, "temperature": 1.0}
-    once.fit([X, slower], y, groups=np.arange(40), n_labels=3, settled=settled)
+    selected = {"epochs": 1.0, "temperature": 1.0}
+    once.fit([X, slower], y, groups=np.arange(40), n_labels=3, selected=selected)
     highest = np.concatenate([each for each, _, _ in shown])
     assert len(highest) == counts.sum()
     assert highest.min() > FLOOR
@@ -250,7 +250,7 @@ def test_it_learns_and_averages_the_segments_of_a_clip(fitted: networks.FittedSe
     np.testing.assert_allclose(clips, by_hand, atol=1e-12)
     np.testing.assert_allclose(clips.sum(axis=1), 1, atol=1e-6)
     assert (clips.argmax(axis=1) == y).mean() > 0.9  # chance is a third
-    assert set(fitted.settled) == {"epochs", "temperature"}
+    assert set(fitted.selected) == {"epochs", "temperature"}
     assert len(fitted.network.members) == 2
 
 

@@ -83,7 +83,7 @@ def test_our_network_sees_the_bands_that_cepstra_were_made_of() -> None:
     keras = networks.quiet_keras()
     model = networks.mfcc_net(n_labels=8)
     level = np.cumsum(np.random.default_rng(0).normal(size=(2, 216, 128)), axis=2)
-    basis = short_term.cosines(n=128, n_kept=39)
+    basis = short_term.dct_matrix(n=128, n_kept=39)
     cepstra = (level @ basis).astype(np.float32)
     bands = keras.Model(model.input, model.get_layer("bands").output).predict_on_batch(cepstra)
     smoothed = level @ basis @ basis.T
@@ -95,7 +95,7 @@ def test_our_network_sees_the_bands_that_cepstra_were_made_of() -> None:
 
 def test_augmented_cepstra_are_still_cepstra_and_others_each_time() -> None:
     level = np.random.default_rng(0).uniform(-60, 0, (4, 216, 128))
-    basis = short_term.cosines(n=128, n_kept=39)
+    basis = short_term.dct_matrix(n=128, n_kept=39)
     X = (level @ basis).astype(np.float32)
     before, T = X.copy(), np.eye(4, dtype=np.float32)
     one, targets = networks.augment_mfcc(X, T, rng=np.random.default_rng(1))

@@ -19,7 +19,7 @@ def voices() -> np.ndarray:
 
 
 def test_without_a_prior_every_voice_is_standardised(X: np.ndarray) -> None:
-    typical = normalize.typical_voice(X, SPEAKERS)
+    typical = normalize.mean_speaker_stats(X, SPEAKERS)
     Z = normalize.normalize_speakers(X, SPEAKERS, typical=typical, prior_clips=0)
     for speaker in "abc":
         own = Z[speaker == SPEAKERS]
@@ -31,14 +31,14 @@ def test_typical_voice_is_the_mean_of_voices_not_of_clips(X: np.ndarray) -> None
     more_of_a = np.concatenate([X, X[:40]])
     speakers = np.concatenate([SPEAKERS, SPEAKERS[:40]])
     once, twice = (
-        normalize.typical_voice(*each) for each in ((X, SPEAKERS), (more_of_a, speakers))
+        normalize.mean_speaker_stats(*each) for each in ((X, SPEAKERS), (more_of_a, speakers))
     )
     assert np.allclose(once.mean, twice.mean)
     assert np.allclose(once.std, twice.std)
 
 
 def test_adaptation_lies_between_the_typical_voice_and_the_clips(X: np.ndarray) -> None:
-    typical = normalize.typical_voice(X, SPEAKERS)
+    typical = normalize.mean_speaker_stats(X, SPEAKERS)
     few, many = normalize.adapt(typical, X[:4]), normalize.adapt(typical, X[:40])
     own = X[:40].mean(axis=0)
     assert (np.abs(many.mean - own) < np.abs(typical.mean - own)).all()
@@ -46,7 +46,7 @@ def test_adaptation_lies_between_the_typical_voice_and_the_clips(X: np.ndarray) 
 
 
 def test_an_adapted_spread_is_the_weighted_mean_of_the_variances_alone() -> None:
-    typical = normalize.Voice(np.array([0.0]), np.array([3.0]))
+    typical = normalize.SpeakerStats(np.array([0.0]), np.array([3.0]))
     voice = normalize.adapt(typical, np.array([[1.0], [3.0]]), prior_clips=2)
     assert voice.mean == pytest.approx([1.0])
     # (1 + 9) / 2: that the means are 2 apart adds nothing, as a term of 1 would.
@@ -54,7 +54,7 @@ def test_an_adapted_spread_is_the_weighted_mean_of_the_variances_alone() -> None
 
 
 def test_enrolment_uses_only_the_enrolled_clips(X: np.ndarray) -> None:
-    typical = normalize.typical_voice(X, SPEAKERS)
+    typical = normalize.mean_speaker_stats(X, SPEAKERS)
     enrolment = {"a": X[:8]}
     Z = normalize.normalize_speakers(X[8:40], SPEAKERS[8:40], typical=typical, enrolment=enrolment)
     alone = normalize.normalize(X[20], normalize.adapt(typical, X[:8]))
@@ -63,5 +63,5 @@ def test_enrolment_uses_only_the_enrolled_clips(X: np.ndarray) -> None:
 
 def test_a_constant_feature_stays_finite() -> None:
     X = np.ones((10, 2))
-    typical = normalize.typical_voice(X, ["a"] * 5 + ["b"] * 5)
+    typical = normalize.mean_speaker_stats(X, ["a"] * 5 + ["b"] * 5)
     assert np.isfinite(normalize.normalize(X, normalize.adapt(typical, X))).all()

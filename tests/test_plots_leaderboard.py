@@ -13,7 +13,7 @@ import pytest
 from matplotlib.text import Annotation
 
 from sercourse import plots
-from sercourse.plots.leaderboard import not_beaten
+from sercourse.plots.leaderboard import pareto_front
 
 mpl.use("Agg")
 
@@ -83,7 +83,7 @@ def test_no_label_covers_another_one_or_a_dot() -> None:
 def test_models_that_nothing_cheaper_beats() -> None:
     price = np.array([1.0, 2.0, 3.0, 3.0, 4.0])
     value = np.array([0.2, 0.5, 0.5, 0.4, 0.9])
-    assert not_beaten(price, value).tolist() == [True, True, False, False, True]
+    assert pareto_front(price, value).tolist() == [True, True, False, False, True]
 
 
 def test_recalls_are_told_in_percent() -> None:

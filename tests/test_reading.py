@@ -28,7 +28,7 @@ class Guess:
     seed: int = 0
     like: Any = None
     packages: tuple[str, ...] = ()
-    settled: dict[str, float] = field(default_factory=dict)
+    selected: dict[str, float] = field(default_factory=dict)
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -65,7 +65,7 @@ def data() -> experiment.Dataset:
     clips["corpus"], clips["split"] = "ravdess", pd.array([pd.NA] * len(rows), dtype="string")
     clips["gender"] = np.where(clips["speaker"].str[-1].astype(int) % 2, "male", "female")
     clips["group"], clips["content"] = clips["clip_id"], [f"{k:016x}" for k in range(len(rows))]
-    return experiment.outline(clips)
+    return experiment.dataset_without_features(clips)
 
 
 def run(
@@ -112,7 +112,7 @@ def test_stored_folds_are_those_of_the_very_model_clips_and_libraries(
 
     def shipped(recipe: Recipe) -> bool:
         told = {"protocol": "speaker", "folders": [folder]}
-        return experiment.shipped(recipe, data, **told) is not None
+        return experiment.from_bundle(recipe, data, **told) is not None
 
     assert found(ours, data)
     assert shipped(ours)
@@ -158,11 +158,11 @@ def test_of_an_ensemble_the_folds_are_read_that_all_members_have(
 def test_a_shipped_model_tells_what_was_measured(data: experiment.Dataset, tmp_path: Path) -> None:
     measured = run(ONE, data, tmp_path)
     folder = saved(tmp_path / "bundle", ONE, data, measured)
-    told = experiment.shipped(ONE, data, protocol="speaker", folders=[folder])
+    told = experiment.from_bundle(ONE, data, protocol="speaker", folders=[folder])
     assert told is not None
     assert told.metrics == measured.metrics
     pd.testing.assert_frame_equal(told.predictions, measured.predictions)
-    assert experiment.shipped(ONE, data, protocol="recording", folders=[folder]) is None
+    assert experiment.from_bundle(ONE, data, protocol="recording", folders=[folder]) is None
 
 
 def test_of_the_seeds_of_a_shipped_model_those_are_read_that_are_asked_for(
@@ -170,7 +170,7 @@ def test_of_the_seeds_of_a_shipped_model_those_are_read_that_are_asked_for(
 ) -> None:
     measured = run(ONE, data, tmp_path, protocol="random", seeds=range(3))
     folder = saved(tmp_path / "bundle", ONE, data, measured)
-    told = experiment.shipped(ONE, data, protocol="random", seeds=[1, 2, 3], folders=[folder])
+    told = experiment.from_bundle(ONE, data, protocol="random", seeds=[1, 2, 3], folders=[folder])
     assert told is not None
     assert [fold["fold"] for fold in told.metrics["folds"]] == ["seed 1", "seed 2"]
     assert told.metrics["of_folds"] == 3
@@ -181,11 +181,11 @@ def test_a_shipped_model_of_other_settings_or_clips_tells_nothing(
 ) -> None:
     folder = saved(tmp_path / "bundle", ONE, data, run(ONE, data, tmp_path))
     changed = replace(OTHER, name=ONE.name)
-    assert experiment.shipped(changed, data, protocol="speaker", folders=[folder]) is None
+    assert experiment.from_bundle(changed, data, protocol="speaker", folders=[folder]) is None
     relabelled = data.clips.copy()
     relabelled.loc[0, "emotion"] = "sad"
-    other = experiment.outline(relabelled)
-    assert experiment.shipped(ONE, other, protocol="speaker", folders=[folder]) is None
+    other = experiment.dataset_without_features(relabelled)
+    assert experiment.from_bundle(ONE, other, protocol="speaker", folders=[folder]) is None
 
 
 def test_a_changed_file_of_a_shipped_model_is_refused(
@@ -195,7 +195,7 @@ def test_a_changed_file_of_a_shipped_model_is_refused(
     table = folder / "predictions.csv"
     table.write_text(table.read_text("utf-8").replace("happy", "sad"), "utf-8")
     with pytest.raises(ValueError, match=r"predictions\.csv has changed"):
-        experiment.shipped(ONE, data, protocol="speaker", folders=[folder])
+        experiment.from_bundle(ONE, data, protocol="speaker", folders=[folder])
 
 
 def test_of_several_sources_the_most_complete_is_taken(
@@ -204,17 +204,17 @@ def test_of_several_sources_the_most_complete_is_taken(
     folder = saved(tmp_path / "bundle", ONE, data, run(ONE, data, tmp_path / "whole"))
     asked = {"protocol": "speaker", "store": tmp_path}
     monkeypatch.setattr(reading.bundles, "available", list)
-    assert experiment.known(ONE, data, **asked) is None
+    assert experiment.load_results(ONE, data, **asked) is None
     run(ONE, data, tmp_path, only=["fold 1"])
-    few = experiment.known(ONE, data, **asked)
+    few = experiment.load_results(ONE, data, **asked)
     assert few is not None
     assert (few.source, few.n_folds) == ("stored", 1)
     monkeypatch.setattr(reading.bundles, "available", lambda: [folder])
-    more = experiment.known(ONE, data, **asked)
+    more = experiment.load_results(ONE, data, **asked)
     assert more is not None
     assert (more.source, more.n_folds) == ("shipped", 6)
     run(ONE, data, tmp_path)
-    every = experiment.known(ONE, data, **asked)
+    every = experiment.load_results(ONE, data, **asked)
     assert every is not None
     assert every.source == "stored"
 
@@ -224,6 +224,6 @@ def test_folds_of_networks_in_bfloat16_are_found(data: experiment.Dataset, tmp_p
     assert isinstance(network, Recipe)
     like = in_precision(network, "bfloat16").learner
     run(replace(network, make_learner=lambda: Guess(like=like)), data, tmp_path)
-    found = experiment.known(network, data, protocol="speaker", store=tmp_path)
+    found = experiment.load_results(network, data, protocol="speaker", store=tmp_path)
     assert found is not None
     assert (found.source, found.n_folds) == ("stored, bfloat16", 6)

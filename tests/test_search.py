@@ -1,4 +1,4 @@
-"""The search through the zoo: honest sides, resumable, readable, refusals in one sentence."""
+"""The search through the zoo: honest sides, resumable, readable, fatal_issues in one sentence."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from sercourse import classical, experiment, files, recipes, splits
 from sercourse.cli import main
 from sercourse.experiment import candidates as candidates_module
-from sercourse.experiment.candidates import RNN_LAYERS, Candidate, Task, candidates
+from sercourse.experiment.candidates import RNN_LAYERS, ParamSetting, Task, candidates
 from sercourse.experiment.search import validate
 
 FAST = ["svc", "decision-tree"]
@@ -44,17 +44,17 @@ def dataset(*, emotions: tuple[str, ...] = EMOTIONS, seed: int = 0) -> experimen
     return experiment.Dataset(clips, X, (), emotions)
 
 
-def plan(data: experiment.Dataset | None = None, **settings: str) -> experiment.Plan:
+def plan(data: experiment.Dataset | None = None, **settings: str) -> experiment.SearchConfig:
     data = dataset() if data is None else data
     fold = experiment.make_folds(data, protocol="speaker")[0]
-    return experiment.Plan(data, fold, "speaker", "toy", **settings)
+    return experiment.SearchConfig(data, fold, "speaker", "toy", **settings)
 
 
 def test_a_setting_that_cannot_be_fitted_is_left_out() -> None:
     rng = np.random.default_rng(0)
     X, y, groups = rng.normal(size=(12, 3)), np.arange(12) % 2, np.arange(12) // 2
     task, said = Task.of("classify", ["sad", "happy"]), []
-    few = [Candidate("knn", {"model__n_neighbors": n}) for n in (3, 50)]
+    few = [ParamSetting("knn", {"model__n_neighbors": n}) for n in (3, 50)]
     tried = validate(task, few, X=X, y=y, groups=groups, report=said.append)
     assert list(tried["settings"]) == ['{"model__n_neighbors": 3}']
     assert any("left out: Expected n_neighbors" in line for line in said)
@@ -85,14 +85,14 @@ def test_test_speakers_are_heard_by_no_fit(monkeypatch: pytest.MonkeyPatch) -> N
     wanted = plan()
     data, held_out = wanted.data, set(wanted.fold.test_speakers)
     seen: list[set[str]] = []
-    fit = Candidate.fit
+    fit = ParamSetting.fit
 
-    def spy(self: Candidate, task: Task, X: np.ndarray, y: np.ndarray) -> object:
+    def spy(self: ParamSetting, task: Task, X: np.ndarray, y: np.ndarray) -> object:
         rows = [int(np.flatnonzero((row == data.X).all(axis=1))[0]) for row in X]
         seen.append(set(data.speakers[rows]))
         return fit(self, task, X, y)
 
-    monkeypatch.setattr(candidates_module.Candidate, "fit", spy)
+    monkeypatch.setattr(candidates_module.ParamSetting, "fit", spy)
     experiment.run_search(wanted, estimators=["svc"])
     everyone = set(data.speakers) - held_out
     assert seen
@@ -104,15 +104,15 @@ def test_test_speakers_are_heard_by_no_fit(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_a_cut_search_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = experiment.run_search(plan(), estimators=FAST)
-    fit, calls = Candidate.fit, []
+    fit, calls = ParamSetting.fit, []
 
-    def cut(self: Candidate, *args: object) -> object:
+    def cut(self: ParamSetting, *args: object) -> object:
         calls.append(self)
         if len(calls) > 14:
             raise KeyboardInterrupt
         return fit(self, *args)
 
-    monkeypatch.setattr(candidates_module.Candidate, "fit", cut)
+    monkeypatch.setattr(candidates_module.ParamSetting, "fit", cut)
     with pytest.raises(KeyboardInterrupt):
         experiment.run_search(plan(), estimators=FAST, folder=tmp_path)
     kept = pd.read_csv(tmp_path / "candidates.csv")
@@ -121,7 +121,7 @@ def test_a_cut_search_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         experiment.read_search(tmp_path)
 
     monkeypatch.setattr(
-        candidates_module.Candidate,
+        candidates_module.ParamSetting,
         "fit",
         lambda self, *args: (calls.append(self), fit(self, *args))[1],
     )
@@ -226,7 +226,7 @@ def test_more_clips_are_more_in_the_table_of_sizes(tmp_path: Path) -> None:
 
 def test_recurrent_network_classifies_and_regresses(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("keras")
-    tiny = Candidate("rnn", {"lstm_units": [8], "dense_units": [8], "dropout": 0.0})
+    tiny = ParamSetting("rnn", {"lstm_units": [8], "dense_units": [8], "dropout": 0.0})
     training = replace(candidates_module.networks.RNN_TRAINING, epochs=25, learning_rate=0.02)
     monkeypatch.setattr(candidates_module.networks, "RNN_TRAINING", training)
     for name, score, enough in (("classify", "uar", 0.75), ("regress", "error", 0.45)):

@@ -129,11 +129,11 @@ def test_results_of_emotions_are_stored_where_they_were(clips: pd.DataFrame) -> 
 def test_what_is_stored_is_read_without_features(
     both: experiment.Dataset, clips: pd.DataFrame, tmp_path: Path
 ) -> None:
-    outline = experiment.outline(clips, target="emotion+gender")
+    dataset_without_features = experiment.dataset_without_features(clips, target="emotion+gender")
     where = {"protocol": "speaker", "store": tmp_path}
-    assert experiment.stored(CLASSIC, outline, **where) is None
+    assert experiment.stored(CLASSIC, dataset_without_features, **where) is None
     done = experiment.evaluate_recipe(CLASSIC, both, only=["fold 2", "fold 5"], **where)
-    read = experiment.stored(CLASSIC, outline, **where)
+    read = experiment.stored(CLASSIC, dataset_without_features, **where)
     assert read is not None
     pd.testing.assert_frame_equal(read.predictions, done.predictions)
     assert read.metrics == done.metrics

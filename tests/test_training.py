@@ -259,8 +259,8 @@ def test_members_differ_and_are_averaged(fitted: networks.FittedNetwork) -> None
     assert not np.allclose(one, other, atol=0.01)
     mean = (one / fitted.temperatures[0] + other / fitted.temperatures[1]) / 2
     np.testing.assert_allclose(fitted.predict_proba(X), training.softmax(mean), atol=1e-6)
-    assert fitted.settled["epochs"] == 8
-    assert set(fitted.settled) == {"epochs", "temperature"}
+    assert fitted.selected["epochs"] == 8
+    assert set(fitted.selected) == {"epochs", "temperature"}
 
 
 def test_keras_and_onnx_files_answer_alike(fitted: networks.FittedNetwork, tmp_path: Path) -> None:
@@ -280,10 +280,12 @@ def test_the_final_network_takes_what_the_folds_found() -> None:
     )
     examples = tones(24, seed=0)
     everyone = np.array(["only one"] * 24)  # no inner split could be made of it
-    settled = {"epochs": 3.0, "temperature": 1.7}
-    model = learner.fit(examples.versions, examples.y, groups=everyone, n_labels=3, settled=settled)
+    selected = {"epochs": 3.0, "temperature": 1.7}
+    model = learner.fit(
+        examples.versions, examples.y, groups=everyone, n_labels=3, selected=selected
+    )
     assert model.progress[0].epoch == 3
-    assert model.settled == settled
+    assert model.selected == selected
 
 
 def test_augmentation_keeps_level_shape_and_input() -> None:

@@ -12,7 +12,7 @@ import scipy.stats
 
 from sercourse import audio
 from sercourse.features import voice
-from sercourse.features.cloud import log_gaussian
+from sercourse.features.cloud import log_euclidean_stats
 
 SR = 16_000
 
@@ -84,13 +84,13 @@ def test_mel_filters_are_those_of_librosa() -> None:
 
 def test_slope_of_a_line_is_its_slope() -> None:
     line = np.outer(np.arange(40.0), [1.0, -2.0])
-    assert np.allclose(voice.slope(line)[4:-4], [1.0, -2.0])
+    assert np.allclose(voice.delta(line)[4:-4], [1.0, -2.0])
 
 
 def test_block_gaussian_is_the_cloud_of_its_tracks(clip: np.ndarray) -> None:
     tracks = voice.tracks(clip, sr=SR)
     tracks.table[:, len(voice.CLOUD_NAMES) :] = np.nan  # contrast takes no part
-    expected = log_gaussian(tracks.table[:, : len(voice.CLOUD_NAMES)])
+    expected = log_euclidean_stats(tracks.table[:, : len(voice.CLOUD_NAMES)])
     np.testing.assert_array_equal(voice.gaussian(tracks), expected)
 
 

@@ -205,7 +205,7 @@ class Graph:
 def _log_mel(g: Graph) -> str:
     """Add Whisper's log-mel spectrogram of `waveform`: (batch, n_mels, n_frames).
 
-    The Fourier transform is a convolution with windowed cosines and sines, which every runtime
+    The Fourier transform is a convolution with windowed dct_matrix and sines, which every runtime
     knows, browsers too. The graph computes them when it is loaded: that is shorter than they are.
     """
     n_bins = N_FFT // 2 + 1

@@ -12,13 +12,13 @@ shift, stretch or amplify one clip is the caller's to draw, for instance
 from __future__ import annotations
 
 from sercourse.augment.spectrogram import (
-    mask_bands,
-    mask_frames,
+    freq_mask,
     mix_noise,
     mixup,
     shift_frames,
-    tilt,
-    warp_frequency,
+    spectral_tilt,
+    time_mask,
+    vtlp,
 )
 from sercourse.augment.waveform import (
     COLOURS,
@@ -39,10 +39,9 @@ __all__ = [
     "add_chatter",
     "add_noise",
     "cut_lows",
+    "freq_mask",
     "gain",
     "limit_band",
-    "mask_bands",
-    "mask_frames",
     "mix_noise",
     "mixup",
     "pitch_shift",
@@ -50,7 +49,8 @@ __all__ = [
     "shift_frames",
     "shift_time",
     "snr_db",
-    "tilt",
+    "spectral_tilt",
+    "time_mask",
     "time_stretch",
-    "warp_frequency",
+    "vtlp",
 ]

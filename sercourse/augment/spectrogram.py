@@ -16,9 +16,7 @@ COLOUR_DB = 24.0
 """Noise of `mix_noise` rises or falls by up to so much from the lowest to the highest band [dB]."""
 
 
-def warp_frequency(
-    X: NDArray[Any], *, rng: np.random.Generator, largest: float = 0.1
-) -> NDArray[Any]:
+def vtlp(X: NDArray[Any], *, rng: np.random.Generator, largest: float = 0.1) -> NDArray[Any]:
     """Lengthen or shorten each speaker's vocal tract: bands stretched by one factor a clip.
 
     Band `b` is read, linearly between its neighbours, from ``factor * b``; beyond the highest band
@@ -49,7 +47,7 @@ def warp_frequency(
     Examples
     --------
     >>> X = np.array([[[0.0, 10.0, 20.0, 30.0]]])
-    >>> warp_frequency(X, rng=np.random.default_rng(0), largest=0.2).round(1)
+    >>> vtlp(X, rng=np.random.default_rng(0), largest=0.2).round(1)
     array([[[ 0. , 10.5, 21.1, 30. ]]])
     """
     work = _check_batch(X)
@@ -63,7 +61,7 @@ def warp_frequency(
     return np.matmul(work, weights.astype(work.dtype)).astype(X.dtype, copy=False)
 
 
-def mask_bands(X: NDArray[Any], *, rng: np.random.Generator, n: int, widest: int) -> NDArray[Any]:
+def freq_mask(X: NDArray[Any], *, rng: np.random.Generator, n: int, widest: int) -> NDArray[Any]:
     """Hide runs of bands in each clip behind the clip's mean.
 
     Parameters
@@ -92,7 +90,7 @@ def mask_bands(X: NDArray[Any], *, rng: np.random.Generator, n: int, widest: int
     Examples
     --------
     >>> X = np.arange(8.0).reshape(1, 2, 4)
-    >>> mask_bands(X, rng=np.random.default_rng(2), n=1, widest=2)
+    >>> freq_mask(X, rng=np.random.default_rng(2), n=1, widest=2)
     array([[[3.5, 3.5, 2. , 3. ],
             [3.5, 3.5, 6. , 7. ]]])
     """
@@ -101,7 +99,7 @@ def mask_bands(X: NDArray[Any], *, rng: np.random.Generator, n: int, widest: int
     return np.where(hidden[:, np.newaxis, :], _clip_means(X), X)
 
 
-def mask_frames(X: NDArray[Any], *, rng: np.random.Generator, n: int, widest: int) -> NDArray[Any]:
+def time_mask(X: NDArray[Any], *, rng: np.random.Generator, n: int, widest: int) -> NDArray[Any]:
     """Hide runs of frames in each clip behind the clip's mean.
 
     Parameters
@@ -129,7 +127,7 @@ def mask_frames(X: NDArray[Any], *, rng: np.random.Generator, n: int, widest: in
     Examples
     --------
     >>> X = np.arange(6.0).reshape(1, 3, 2)
-    >>> mask_frames(X, rng=np.random.default_rng(1), n=1, widest=2)[0]
+    >>> time_mask(X, rng=np.random.default_rng(1), n=1, widest=2)[0]
     array([[0. , 1. ],
            [2.5, 2.5],
            [4. , 5. ]])
@@ -190,7 +188,9 @@ def mix_noise(
     return mixed
 
 
-def tilt(X: NDArray[Any], *, rng: np.random.Generator, largest: float = 6.0) -> NDArray[Any]:
+def spectral_tilt(
+    X: NDArray[Any], *, rng: np.random.Generator, largest: float = 6.0
+) -> NDArray[Any]:
     """Give each clip another microphone: highs lifted and lows lowered on a line, or the reverse.
 
     Parameters
@@ -213,7 +213,7 @@ def tilt(X: NDArray[Any], *, rng: np.random.Generator, largest: float = 6.0) -> 
 
     Examples
     --------
-    >>> tilt(np.zeros((1, 1, 3)), rng=np.random.default_rng(0), largest=6).round(2)
+    >>> spectral_tilt(np.zeros((1, 1, 3)), rng=np.random.default_rng(0), largest=6).round(2)
     array([[[-1.64,  0.  ,  1.64]]])
     """
     work = _check_batch(X)

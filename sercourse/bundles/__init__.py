@@ -12,7 +12,7 @@ scikit-learn nor TensorFlow.
 from __future__ import annotations
 
 from sercourse.bundles.bundle import UNKNOWN, Bundle, Prediction
-from sercourse.bundles.masking import masked
+from sercourse.bundles.masking import restrict_labels
 from sercourse.bundles.member import GENDER_MODEL, Member, member_files, run, session
 from sercourse.bundles.store import (
     DEFAULT_MODEL,
@@ -39,9 +39,9 @@ __all__ = [
     "find",
     "label_set",
     "load",
-    "masked",
     "member_files",
     "renew",
+    "restrict_labels",
     "run",
     "save",
     "session",

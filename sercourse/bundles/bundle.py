@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from sercourse import audio, evaluate, timeline
-from sercourse.bundles.masking import among, renormalized
+from sercourse.bundles.masking import label_subset, renormalized
 from sercourse.bundles.member import Member
 from sercourse.bundles.reading import read_json
 from sercourse.features import short_term
@@ -127,7 +127,7 @@ class Bundle:
         >>> bundles.load("ravdess-svm").only(["sadness", "happy"]).labels
         ('happy', 'sad')
         """
-        return replace(self, emotions=among(self.labels, emotions))
+        return replace(self, emotions=label_subset(self.labels, emotions))
 
     def answering_from(self, probability: float) -> Bundle:
         """Return a bundle that answers ``unknown`` where no emotion reaches a probability.
@@ -484,8 +484,8 @@ class Bundle:
     def _read(self, path: str | Path) -> NDArray[np.float32]:
         """Read a sound file; refuse one that holds nothing to judge."""
         y = audio.read(path, sr=self.sample_rate)
-        if refusals := audio.refusals(y, sr=self.sample_rate):
-            raise ValueError(f"{path}: {'; '.join(refusals)}")
+        if fatal_issues := audio.fatal_issues(y, sr=self.sample_rate):
+            raise ValueError(f"{path}: {'; '.join(fatal_issues)}")
         return y
 
     def _checked(self, y: NDArray[Any], *, sr: int) -> NDArray[Any]:
@@ -513,7 +513,7 @@ class Bundle:
         if len(y) <= longest * sr or len(audio.trim(y, sr=sr)) <= longest * sr:
             return [y]
         parts = audio.segments(y, sr=sr, seconds=min(PART_SECONDS, longest))
-        heard = [part for part in parts if not audio.refusals(part, sr=sr)]
+        heard = [part for part in parts if not audio.fatal_issues(part, sr=sr)]
         if not heard:
             raise _SilentError("no part of the recording is loud enough to be judged")
         return heard
@@ -561,8 +561,8 @@ class Bundle:
         y, more = next(blocks), next(blocks, None)
         if more is None:
             parts = self._parts(y)
-            if refusals := audio.refusals(y, sr=sr):
-                raise _SilentError("; ".join(refusals))
+            if fatal_issues := audio.fatal_issues(y, sr=sr):
+                raise _SilentError("; ".join(fatal_issues))
             yield parts, np.zeros(len(parts))
             return
         seconds = min(PART_SECONDS, self._longest)

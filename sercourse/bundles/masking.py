@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 from sercourse import labels
 
 
-def masked(probabilities: Mapping[str, float], emotions: Iterable[str]) -> dict[str, float]:
+def restrict_labels(
+    probabilities: Mapping[str, float], emotions: Iterable[str]
+) -> dict[str, float]:
     """Leave out all emotions but some, and scale the probabilities of those to a sum of 1.
 
     It is what the model says when it is told that no other emotion is possible. An answer that
@@ -34,15 +36,15 @@ def masked(probabilities: Mapping[str, float], emotions: Iterable[str]) -> dict[
 
     Examples
     --------
-    >>> masked({"happy": 0.5, "sad": 0.125, "angry": 0.375}, ["anger", "sad"])
+    >>> restrict_labels({"happy": 0.5, "sad": 0.125, "angry": 0.375}, ["anger", "sad"])
     {'sad': 0.25, 'angry': 0.75}
     """
-    kept = among(tuple(probabilities), emotions)
+    kept = label_subset(tuple(probabilities), emotions)
     p = renormalized(np.array([[probabilities[emotion] for emotion in kept]]))
     return dict(zip(kept, p[0].tolist(), strict=True))
 
 
-def among(known: Sequence[str], emotions: Iterable[str]) -> tuple[str, ...]:
+def label_subset(known: Sequence[str], emotions: Iterable[str]) -> tuple[str, ...]:
     """Return the emotions that are asked for, in the order of those that a model knows.
 
     Raises
@@ -52,7 +54,7 @@ def among(known: Sequence[str], emotions: Iterable[str]) -> tuple[str, ...]:
 
     Examples
     --------
-    >>> among(("happy", "sad", "angry"), ["anger", "happy"])
+    >>> label_subset(("happy", "sad", "angry"), ["anger", "happy"])
     ('happy', 'angry')
     """
     wanted = labels.in_order(emotions)

@@ -30,13 +30,13 @@ class Member:
         Of the bundle.
     info : mapping
         Its recipe, sample rate, feature names and files, as `bundle.json` tells.
-    voice : normalize.Voice or None
+    voice : normalize.SpeakerStats or None
         The enrolled voice; None for an unknown speaker.
     """
 
     folder: Path
     info: Mapping[str, Any]
-    voice: normalize.Voice | None = None
+    voice: normalize.SpeakerStats | None = None
 
     @cached_property
     def feature_set(self) -> features.FeatureSet:
@@ -73,7 +73,7 @@ class Member:
         if not self.can_enrol:
             return self
         rows = np.stack([self.row(y, sr=sr) for y in signals])
-        return replace(self, voice=normalize.known_voice(self._typical, rows))
+        return replace(self, voice=normalize.map_adapt(self._typical, rows))
 
     def knows(self, X: NDArray[np.floating]) -> NDArray[np.bool_]:
         """Return whether what was measured on clips is like the speech that the model learnt from.
@@ -84,14 +84,14 @@ class Member:
         if limit is None:
             return np.ones(len(X), dtype=bool)
         n, typical = int(limit["n_features"]), self._typical
-        last = normalize.Voice(typical.mean[-n:], typical.std[-n:])
+        last = normalize.SpeakerStats(typical.mean[-n:], typical.std[-n:])
         return normalize.distance(X[:, -n:], last) <= float(limit["farthest"])
 
     @cached_property
-    def _typical(self) -> normalize.Voice:
+    def _typical(self) -> normalize.SpeakerStats:
         """The average voice of the training."""
         with np.load(self.folder / self.info["files"]["voice"], allow_pickle=False) as stored:
-            return normalize.Voice(stored["mean"], stored["std"])
+            return normalize.SpeakerStats(stored["mean"], stored["std"])
 
     def predict_proba(self, X: NDArray[np.floating]) -> NDArray[np.float64]:
         """Return the probabilities (n, n_labels) of what was measured on clips, (n, ...)."""

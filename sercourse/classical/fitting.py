@@ -209,7 +209,7 @@ class FittedPipeline:
     model: CalibratedClassifierCV
     n_features: int
     n_labels: int
-    settled: Mapping[str, float] = field(default_factory=dict)
+    selected: Mapping[str, float] = field(default_factory=dict)
 
     def predict_proba(self, X: Array) -> NDArray[np.float64]:
         """Return calibrated probabilities, shape (n, n_labels)."""
@@ -312,14 +312,14 @@ class PipelineLearner:
         n_labels: int,
         rows: NDArray[np.intp] | None = None,
         weights: NDArray[np.floating] | None = None,
-        settled: Mapping[str, float] | None = None,
+        selected: Mapping[str, float] | None = None,
         folder: Path | None = None,
         report: Callable[[str], None] = lambda line: None,
     ) -> FittedPipeline:
         """Fit the pipeline on all versions of the clips, as `recipes.Learner` says.
 
         It takes a minute at most, so it keeps no checkpoint; and it finds its temperature by
-        cross-validation, so that nothing needs to be settled before.
+        cross-validation, so that nothing needs to be selected before.
         """
         chosen = versions if rows is None else [version[rows] for version in versions]
         make = (lambda: weighted(self.make())) if self.weighted else self.make

@@ -31,9 +31,9 @@ class FittedFlat:
     shape: tuple[int, ...]
 
     @property
-    def settled(self) -> Mapping[str, float]:
+    def selected(self) -> Mapping[str, float]:
         """What inner validation found for the final model: nothing."""
-        return self.model.settled
+        return self.model.selected
 
     def predict_proba(self, X: Array) -> NDArray[np.float64]:
         """Return calibrated probabilities, shape (n, n_labels), of pictures, shape (n, ...)."""
@@ -98,7 +98,7 @@ class FlatLearner:
         n_labels: int,
         rows: NDArray[np.intp] | None = None,
         weights: NDArray[np.floating] | None = None,
-        settled: Mapping[str, float] | None = None,
+        selected: Mapping[str, float] | None = None,
         folder: Path | None = None,
         report: Callable[[str], None] = lambda line: None,
     ) -> FittedFlat:
@@ -110,7 +110,7 @@ class FlatLearner:
             n_labels=n_labels,
             rows=rows,
             weights=weights,
-            settled=settled,
+            selected=selected,
             folder=folder,
             report=report,
         )

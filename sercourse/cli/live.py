@@ -147,7 +147,7 @@ def _source(args: argparse.Namespace, *, sr: int) -> Iterator[Source]:
             yield file
         return
     microphone = live.MicrophoneSource(sr=sr, device=args.device)
-    with live.Watched(microphone, report=_warn) as watched:
+    with live.MonitoredSource(microphone, report=_warn) as watched:
         text.say(f"microphone: {microphone.name}, {microphone.device_rate} Hz")
         yield watched
 
@@ -233,7 +233,7 @@ def _record(args: argparse.Namespace) -> int:
     microphone = live.MicrophoneSource(sr=args.sr, device=args.device)
     with _until_interrupted():
         try:
-            with live.Watched(microphone, report=_warn) as source:
+            with live.MonitoredSource(microphone, report=_warn) as source:
                 text.say(f"recording {args.seconds:g} s from {microphone.name}: speak")
                 _take(source, n_samples=round(args.seconds * args.sr), into=blocks.append)
         except OSError as error:
@@ -273,7 +273,7 @@ def _report(path: Path, y: np.ndarray, *, sr: int, overflows: int) -> None:
     from sercourse import audio
 
     print(f"saved {path}: {len(y) / sr:.1f} s, loudest sample at {100 * abs(y).max():.0f} %")
-    for problem in audio.problems(y, sr=sr):
+    for problem in audio.quality_issues(y, sr=sr):
         _warn(f"{path}: {problem}")
     if overflows:
         _warn(f"{path}: sound was lost {overflows} times")

@@ -195,11 +195,11 @@ def _voiced(paths: list[Path], *, sr: int) -> list[Path]:
     found = []
     for path in paths:
         try:
-            refusals: list[str] = [*audio.refusals(audio.read(path, sr=sr), sr=sr)]
+            fatal_issues: list[str] = [*audio.fatal_issues(audio.read(path, sr=sr), sr=sr)]
         except audio.READ_ERRORS as error:
-            refusals = [audio.reason(error, path=path)]
-        if refusals:
-            text.say(f"left out: {path}: {'; '.join(refusals)}")
+            fatal_issues = [audio.reason(error, path=path)]
+        if fatal_issues:
+            text.say(f"left out: {path}: {'; '.join(fatal_issues)}")
         else:
             found.append(path)
     return found

@@ -79,7 +79,7 @@ def _search(args: argparse.Namespace) -> int:
     clips = corpus_options.clips_said(args, say=text.say).clips
     data = experiment.prepare(recipe, clips, emotions=emotions, n_jobs=args.jobs, report=text.say)
     protocol = args.protocol or data.usual_protocol
-    plan = experiment.Plan(
+    plan = experiment.SearchConfig(
         data,
         _fold(data, protocol=protocol, name=args.fold),
         protocol,

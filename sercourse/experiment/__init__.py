@@ -14,7 +14,7 @@ from sercourse.experiment.dataset import (
     EnsembleDataset,
     by_member,
     choose,
-    outline,
+    dataset_without_features,
     prepare,
 )
 from sercourse.experiment.evaluation import (
@@ -28,8 +28,8 @@ from sercourse.experiment.evaluation import (
 from sercourse.experiment.final import save_fitted, temperatures, train
 from sercourse.experiment.folds import fit_fold, inner_groups, make_folds
 from sercourse.experiment.gender import gender_figures, train_gender
-from sercourse.experiment.reading import Known, known, shipped
-from sercourse.experiment.search import Plan, Search, against_size, read_search, run_search
+from sercourse.experiment.reading import StoredResults, from_bundle, load_results
+from sercourse.experiment.search import Search, SearchConfig, against_size, read_search, run_search
 from sercourse.experiment.target import TARGETS, marginal
 
 __all__ = [
@@ -39,9 +39,9 @@ __all__ = [
     "Dataset",
     "EnsembleDataset",
     "Evaluation",
-    "Known",
-    "Plan",
     "Search",
+    "SearchConfig",
+    "StoredResults",
     "add_conditions",
     "against_size",
     "average",
@@ -50,22 +50,22 @@ __all__ = [
     "choose",
     "condition_figures",
     "cost",
+    "dataset_without_features",
     "evaluate_conditions",
     "evaluate_recipe",
     "fit_fold",
+    "from_bundle",
     "gender_figures",
     "inner_groups",
-    "known",
     "known_conditions",
+    "load_results",
     "make_folds",
     "marginal",
     "milliseconds",
-    "outline",
     "prepare",
     "read_search",
     "run_search",
     "save_fitted",
-    "shipped",
     "stored",
     "temperatures",
     "train",

@@ -107,7 +107,7 @@ class Task:
 
 
 @dataclass(frozen=True)
-class Candidate:
+class ParamSetting:
     """An estimator with settings.
 
     Attributes
@@ -156,7 +156,7 @@ class _Rnn:
             y - first,
             groups=np.arange(len(y)),
             n_labels=len(task.codes),
-            settled={"epochs": training.epochs, "temperature": 1.0},
+            selected={"epochs": training.epochs, "temperature": 1.0},
         )
         return cls(network, first, task.regression)
 
@@ -178,7 +178,7 @@ def unfitted(task: Task) -> dict[str, Any]:
     }
 
 
-def candidates(task: Task, estimators: Sequence[str] | None = None) -> list[Candidate]:
+def candidates(task: Task, estimators: Sequence[str] | None = None) -> list[ParamSetting]:
     """Return the estimators of a task with every setting of their grids.
 
     Parameters
@@ -206,19 +206,19 @@ def candidates(task: Task, estimators: Sequence[str] | None = None) -> list[Cand
     found = []
     for name in wanted:
         if name == RNN:  # it always weighs its classes
-            found += [Candidate(RNN, dict(layers)) for layers in RNN_LAYERS]
+            found += [ParamSetting(RNN, dict(layers)) for layers in RNN_LAYERS]
             continue
         if task.weighted:
             classical.weighted(zoo[name].make())
         grid = zoo[name].grid
         for values in itertools.product(*grid.values()):
             chosen = [list(each) if isinstance(each, tuple) else each for each in values]
-            found.append(Candidate(name, dict(zip(grid, chosen, strict=True))))
+            found.append(ParamSetting(name, dict(zip(grid, chosen, strict=True))))
     return found
 
 
 def validated(
-    candidate: Candidate,
+    candidate: ParamSetting,
     task: Task,
     X: Array,
     y: NDArray[np.intp],
@@ -239,7 +239,7 @@ def validated(
 
 
 def timed(
-    candidate: Candidate,
+    candidate: ParamSetting,
     task: Task,
     learn: tuple[Array, NDArray[np.intp]],
     check: tuple[Array, NDArray[np.intp]],

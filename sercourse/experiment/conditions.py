@@ -101,7 +101,7 @@ def known_conditions(
     ----------
     recipe : Recipe or Ensemble
     data : Dataset
-        Its features do not matter: `dataset.outline` is enough.
+        Its features do not matter: `dataset.dataset_without_features` is enough.
     store : Path, optional
         As in `evaluate_conditions`.
 

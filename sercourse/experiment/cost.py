@@ -81,7 +81,7 @@ def cost(recipe: Recipe, data: Dataset, *, rows: NDArray[np.intp] | None = None)
     ----------
     recipe : Recipe
     data : Dataset
-        For networks and shipped models `dataset.outline` is enough.
+        For networks and shipped models `dataset.dataset_without_features` is enough.
     rows : ndarray of int, optional
         What other models are fitted on, such as the training side of a fold; all by default.
 

@@ -232,7 +232,7 @@ def choose(clips: pd.DataFrame, *, emotions: Sequence[str] | None = None) -> pd.
     return chosen
 
 
-def outline(
+def dataset_without_features(
     clips: pd.DataFrame,
     *,
     emotions: Sequence[str] | None = None,

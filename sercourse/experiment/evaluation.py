@@ -34,7 +34,7 @@ DECIMALS = 5  # of stored probabilities; every figure is computed from the round
 
 ENROLLED = "+enrol"  # how protocols end that are compared with those of the name before it
 SETTLED = ("epochs", "temperature")
-CALIBRATION = "calibration of {}"  # beside what members settled: what calibrates the whole
+CALIBRATION = "calibration of {}"  # beside what members selected: what calibrates the whole
 FROM_SPLIT = ("trained_on", "shared")
 FROM_TRAINING = ("seconds", *SETTLED, "n_segments", "segment_accuracy", *FROM_SPLIT)
 """What the metrics of a fold tell that does not follow from its predictions."""
@@ -52,14 +52,14 @@ class Evaluation:
     metrics : dict
         What `evaluate.summarize` says, and what was evaluated, how and in how many seconds. Of the
         target ``emotion+gender`` also `of_each`: what it says of emotions and of genders alone.
-    settled : dict of str to list
+    selected : dict of str to list
         For each recipe, what each fold found and a final model needs: `epochs`, `temperature`. As
         `CALIBRATION` of it, the temperature of an ensemble, or for corpora that were not heard.
     """
 
     predictions: pd.DataFrame
     metrics: dict[str, Any]
-    settled: dict[str, list[dict[str, float]]] = field(default_factory=dict)
+    selected: dict[str, list[dict[str, float]]] = field(default_factory=dict)
 
 
 def evaluate_recipe(
@@ -160,7 +160,7 @@ def _evaluate_member(
                 files.write_json(_fold_file(folder, fold), result)
         results.append(result)
         report(_fold_line(fold, result, data=data))
-    return assembled(recipe, data, chosen, results, protocol=protocol, of=len(folds))
+    return collect_folds(recipe, data, chosen, results, protocol=protocol, of=len(folds))
 
 
 def compared(enrolled: Evaluation, plain: Evaluation | None, data: Any) -> Evaluation:
@@ -186,7 +186,7 @@ def stored(
     recipe : Recipe or Ensemble
         Of an ensemble the folds that all of its members have.
     data : Dataset
-        Its features do not matter: `dataset.outline` is enough.
+        Its features do not matter: `dataset.dataset_without_features` is enough.
     protocol, seeds, store
         As in `evaluate_recipe`.
 
@@ -221,7 +221,7 @@ def _stored_folds(
     if not chosen:
         return None
     evaluations = [
-        assembled(
+        collect_folds(
             each,
             data,
             chosen,
@@ -250,7 +250,7 @@ def as_asked(recipe: Recipe, data: Dataset) -> Recipe:
     return with_heads(recipe, (len(data.emotions), len(classes(GENDER, ()))))
 
 
-def assembled(
+def collect_folds(
     recipe: Recipe | Ensemble,
     data: Dataset,
     folds: Sequence[splits.Fold],
@@ -276,8 +276,8 @@ def assembled(
         told |= _of_split(fold, data)
     units = {inner_unit(data, protocol, fold.train) for fold in folds}
     metrics["inner_validation"] = RECORDINGS if RECORDINGS in units else SPEAKERS
-    settled = [{name: result[name] for name in SETTLED if name in result} for result in results]
-    return Evaluation(predictions, metrics, {recipe.name: [each for each in settled if each]})
+    selected = [{name: result[name] for name in SETTLED if name in result} for result in results]
+    return Evaluation(predictions, metrics, {recipe.name: [each for each in selected if each]})
 
 
 def average(members: Sequence[pd.DataFrame], *, weights: Sequence[float] = ()) -> pd.DataFrame:
@@ -334,8 +334,8 @@ def _averaged(
     folds = [dict(each) for each in told["folds"]]
     for i, fold in enumerate(folds):
         fold["seconds"] = round(sum(e.metrics["folds"][i]["seconds"] for e in evaluations), 2)
-    settled = {name: each for member in evaluations for name, each in member.settled.items()}
-    return _with_temperature(Evaluation(mean, {**told, "folds": folds}, settled), data)
+    selected = {name: each for member in evaluations for name, each in member.selected.items()}
+    return _with_temperature(Evaluation(mean, {**told, "folds": folds}, selected), data)
 
 
 def _with_temperature(found: Evaluation, data: Dataset | EnsembleDataset) -> Evaluation:
@@ -351,8 +351,8 @@ def _with_temperature(found: Evaluation, data: Dataset | EnsembleDataset) -> Eva
         fold["temperature"] = temperatures[fold["fold"]]
     temperature = _temperature(found.predictions, labels=data.labels)
     key = CALIBRATION.format(found.metrics["recipe"])
-    settled = {**found.settled, key: [{"temperature": temperature}]}
-    return Evaluation(predictions, {**found.metrics, **summary}, settled)
+    selected = {**found.selected, key: [{"temperature": temperature}]}
+    return Evaluation(predictions, {**found.metrics, **summary}, selected)
 
 
 def calibrated(
@@ -429,7 +429,7 @@ def _run_fold(
         "clip_id": data.clips["clip_id"].iloc[tested(fold, data)].tolist(),
         "probabilities": np.round(probabilities, DECIMALS).tolist(),
         "seconds": round(time.perf_counter() - started, 2),
-        **{name: round(value, DECIMALS) for name, value in model.settled.items()},
+        **{name: round(value, DECIMALS) for name, value in model.selected.items()},
         **_of_segments(model, tests[0], truth=data.y[drawn[0].test], asked=asked),
     }
 

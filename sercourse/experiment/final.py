@@ -83,8 +83,8 @@ def train(
             member.name if isinstance(recipe, Ensemble) else None,
             enrols=member.normalized and part.has_voices,
         )
-        settled = _settled(evaluations, member.name)
-        made = _trained(member, part, names=names, settled=settled, store=store, report=report)
+        selected = _settled(evaluations, member.name)
+        made = _trained(member, part, names=names, selected=selected, store=store, report=report)
         if isinstance(recipe, Ensemble):  # its networks can go on training from their own bundles
             made = {name: each for name, each in made.items() if not name.endswith(".keras")}
         contents |= made | _encoder_file(member, names)
@@ -115,7 +115,7 @@ def _speech(recipe: Recipe, data: Dataset) -> dict[str, Any]:
     thousand; what is half as far again is taken for music or noise.
     """
     n = 2 * (data.X.shape[1] // whisper.count_layers(recipe.features.names))
-    typical = normalize.typical_voice(data.X[:, -n:], data.speakers)
+    typical = normalize.mean_speaker_stats(data.X[:, -n:], data.speakers)
     distances = [normalize.distance(X[:, -n:], typical) for X in (data.X, *data.copies)]
     farthest = SPEECH_MARGIN * float(np.quantile(np.concatenate(distances), SPEECH_SHARE))
     return {"n_features": n, "farthest": round(farthest, 3)}
@@ -217,14 +217,14 @@ def temperatures(evaluations: Sequence[Evaluation], recipe: Recipe | Ensemble) -
     by_corpus = [each for each in evaluations if each.metrics["protocol"].startswith("corpus")]
     for each in [*by_corpus, *evaluations]:
         kind = "enrolled" if each.metrics["protocol"].endswith("+enrol") else "model"
-        if settled := _settled([each], CALIBRATION.format(recipe.name)):
-            found.setdefault(kind, settled["temperature"])
+        if selected := _settled([each], CALIBRATION.format(recipe.name)):
+            found.setdefault(kind, selected["temperature"])
     return found
 
 
 def _settled(evaluations: Sequence[Evaluation], name: str) -> dict[str, float] | None:
     """Return the median of what the folds of the first evaluation found; None if they did not."""
-    folds = evaluations[0].settled.get(name, []) if evaluations else []
+    folds = evaluations[0].selected.get(name, []) if evaluations else []
     if not folds:
         return None
     return {name: float(np.median([fold[name] for fold in folds])) for name in folds[0]}
@@ -235,7 +235,7 @@ def _trained(
     data: Dataset,
     *,
     names: Mapping[str, str],
-    settled: Mapping[str, float] | None,
+    selected: Mapping[str, float] | None,
     store: Path,
     report: Report,
 ) -> dict[str, bytes]:
@@ -250,7 +250,7 @@ def _trained(
             recipe,
             data,
             protocols.get(kind, "random"),
-            settled=settled,
+            selected=selected,
             store=store,
             report=report,
         )
@@ -273,19 +273,19 @@ def _export(
     data: Dataset,
     protocol: str,
     *,
-    settled: Mapping[str, float] | None,
+    selected: Mapping[str, float] | None,
     store: Path,
     report: Report,
 ) -> dict[str, bytes]:
     """Train on everything and return the model's files, after checking that ONNX is the same."""
     everything = data.everything
-    key = files.digest(training_key(recipe, data, everything, protocol=protocol, settled=settled))
+    key = files.digest(training_key(recipe, data, everything, protocol=protocol, selected=selected))
     model, X = fit_fold(
         recipe,
         data,
         everything,
         protocol=protocol,
-        settled=settled,
+        selected=selected,
         checkpoints=store / "trainings" / f"{recipe.name}-{key}",
         report=lambda line: report(f"  {line}"),
     )
@@ -319,7 +319,7 @@ def exported(model: Model, X: Array) -> dict[str, bytes]:
 
 
 def _voice_file(data: Dataset) -> bytes:
-    typical = normalize.typical_voice(data.X, data.speakers)
+    typical = normalize.mean_speaker_stats(data.X, data.speakers)
     buffer = io.BytesIO()
     np.savez_compressed(
         buffer, mean=typical.mean.astype(np.float32), std=typical.std.astype(np.float32)

@@ -45,7 +45,7 @@ def fit_fold(
     fold: splits.Fold,
     *,
     protocol: str,
-    settled: Mapping[str, float] | None = None,
+    selected: Mapping[str, float] | None = None,
     checkpoints: Path | None = None,
     report: Report = lambda line: None,
 ) -> tuple[Model, Array]:
@@ -60,7 +60,7 @@ def fit_fold(
     fold : splits.Fold
     protocol : str
         It says what is normalised, and what inner splits keep together.
-    settled : mapping, optional
+    selected : mapping, optional
         What the folds found, for a final model that leaves nothing for validation.
     checkpoints : Path, optional
         Where a long training can be resumed from.
@@ -72,7 +72,7 @@ def fit_fold(
         versions = _normalized_versions(data, fold, [each[rows] for each in versions])
         rows = np.arange(len(rows))
     groups = inner_groups(data, protocol, fold.train)
-    if settled is None:
+    if selected is None:
         _refuse_lone_groups(data.truth[fold.train], groups)
         if _is_by_speaker(data, protocol) and inner_unit(data, protocol, fold.train) != SPEAKERS:
             report(
@@ -91,7 +91,7 @@ def fit_fold(
         groups=groups,
         n_labels=len(data.labels),
         rows=rows,
-        settled=settled,
+        selected=selected,
         folder=checkpoints,
         report=report,
         **told,
@@ -123,7 +123,7 @@ def test_side(recipe: Recipe, data: Dataset, fold: splits.Fold, *, protocol: str
     if not _normalizes(recipe, protocol):
         return X
     speakers = data.speakers
-    typical = normalize.typical_voice(data.X[fold.train], speakers[fold.train])
+    typical = normalize.mean_speaker_stats(data.X[fold.train], speakers[fold.train])
     heard = fold.enrol if len(fold.enrol) else fold.test
     enrolment = {
         name: data.X[heard][speakers[heard] == name] for name in np.unique(speakers[fold.test])
@@ -142,7 +142,7 @@ def _normalized_versions(
 ) -> list[Array]:
     """Normalise the training versions by voice; a copy at another speed is another voice."""
     train = data.speakers[fold.train]
-    typical = normalize.typical_voice(versions[0], train)
+    typical = normalize.mean_speaker_stats(versions[0], train)
     return [normalize.normalize_speakers(each, train, typical=typical) for each in versions]
 
 
@@ -191,7 +191,7 @@ def training_key(
     fold: splits.Fold,
     *,
     protocol: str,
-    settled: Mapping[str, float] | None = None,
+    selected: Mapping[str, float] | None = None,
 ) -> list[Any]:
     """Return what a training depends on, for `files.digest`.
 
@@ -205,7 +205,7 @@ def training_key(
         _is_by_speaker(data, protocol),
         list(data.emotions),
         sides.fillna("").to_numpy(dtype=str).tolist(),
-        settled["epochs"] if settled else False,
+        selected["epochs"] if selected else False,
         *asked(data),
         *(["corpora weigh the same"] if weighs else []),
     ]

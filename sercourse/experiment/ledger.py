@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from sercourse import files
-from sercourse.experiment.candidates import Candidate, Task
+from sercourse.experiment.candidates import ParamSetting, Task
 
 TOLD = "search.json"
 TABLES = ("candidates", "finalists", "predictions", "sizes")
@@ -21,7 +21,7 @@ Row = dict[str, Any]
 
 
 @dataclass(frozen=True, eq=False)
-class Ledger:
+class SearchLog:
     """Rows of finished work, by table; written to a folder as each ends, if there is one.
 
     Attributes
@@ -38,7 +38,7 @@ class Ledger:
     rows: dict[str, list[Row]] = field(default_factory=lambda: {name: [] for name in TABLES})
 
     @classmethod
-    def open(cls, folder: str | Path | None, told: Mapping[str, Any]) -> Ledger:
+    def open(cls, folder: str | Path | None, told: Mapping[str, Any]) -> SearchLog:
         """Return the ledger of a search, with what was finished before.
 
         Raises
@@ -60,7 +60,7 @@ class Ledger:
         return ledger
 
     @classmethod
-    def read(cls, folder: Path) -> Ledger:
+    def read(cls, folder: Path) -> SearchLog:
         """Return the ledger of a folder.
 
         Raises
@@ -98,7 +98,7 @@ class Ledger:
         return pd.DataFrame(rows)
 
 
-def candidate_row(candidate: Candidate) -> Row:
+def candidate_row(candidate: ParamSetting) -> Row:
     """Return what tables call a candidate."""
     return {"estimator": candidate.estimator, "settings": json.dumps(candidate.settings)}
 

@@ -18,7 +18,7 @@ from sercourse.experiment.evaluation import (
     ENROLLED,
     FROM_TRAINING,
     Evaluation,
-    assembled,
+    collect_folds,
     compared,
     stored,
     tested,
@@ -29,7 +29,7 @@ from sercourse.recipes import Ensemble, Recipe, in_precision
 
 
 @dataclass(frozen=True, eq=False)
-class Known:
+class StoredResults:
     """An evaluation that was read, and where.
 
     Attributes
@@ -49,14 +49,14 @@ class Known:
         return len(self.evaluation.metrics["folds"])
 
 
-def known(
+def load_results(
     recipe: Recipe | Ensemble,
     data: Dataset,
     *,
     protocol: str,
     seeds: Sequence[int] = range(10),
     store: Path | None = None,
-) -> Known | None:
+) -> StoredResults | None:
     """Return what can be read of a recipe under a protocol; nothing is trained.
 
     Of several sources the one with the most folds is taken: folds that `evaluate_recipe` stored,
@@ -66,13 +66,13 @@ def known(
     ----------
     recipe : Recipe or Ensemble
     data : Dataset
-        Its features do not matter: `dataset.outline` is enough.
+        Its features do not matter: `dataset.dataset_without_features` is enough.
     protocol, seeds, store
         As in `evaluate_recipe`.
 
     Returns
     -------
-    Known or None
+    StoredResults or None
         None if nothing is known.
 
     Raises
@@ -84,8 +84,8 @@ def known(
     found = [
         (source, stored(each, data, store=store, **asked)) for source, each in _trained(recipe)
     ]
-    found.append(("shipped", shipped(recipe, data, **asked)))
-    read = [Known(each, source) for source, each in found if each is not None]
+    found.append(("shipped", from_bundle(recipe, data, **asked)))
+    read = [StoredResults(each, source) for source, each in found if each is not None]
     return max(read, key=lambda each: each.n_folds, default=None)  # of equals the first
 
 
@@ -96,7 +96,7 @@ def _trained(recipe: Recipe | Ensemble) -> Iterator[tuple[str, Recipe | Ensemble
         yield "stored, bfloat16", in_precision(recipe, "bfloat16")
 
 
-def shipped(
+def from_bundle(
     recipe: Recipe | Ensemble,
     data: Dataset,
     *,
@@ -110,7 +110,7 @@ def shipped(
     ----------
     recipe : Recipe or Ensemble
     data : Dataset
-        Its features do not matter: `dataset.outline` is enough.
+        Its features do not matter: `dataset.dataset_without_features` is enough.
     protocol, seeds
         As in `evaluate_recipe`.
     folders : sequence of Path, optional
@@ -155,7 +155,7 @@ def _shipped(
     if not found:
         return None
     chosen, results = zip(*found, strict=True)
-    return assembled(recipe, data, chosen, results, protocol=protocol, of=len(folds))
+    return collect_folds(recipe, data, chosen, results, protocol=protocol, of=len(folds))
 
 
 def bundle_of(

@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from sercourse import classical, corpora, evaluate, files, splits
 from sercourse.experiment.candidates import (
     RNN,
-    Candidate,
+    ParamSetting,
     Task,
     candidates,
     timed,
@@ -37,7 +37,7 @@ from sercourse.experiment.candidates import (
 )
 from sercourse.experiment.dataset import Array, Dataset
 from sercourse.experiment.folds import inner_groups
-from sercourse.experiment.ledger import DECIMALS, Ledger, Row, candidate_row, ranked, rounded
+from sercourse.experiment.ledger import DECIMALS, Row, SearchLog, candidate_row, ranked, rounded
 from sercourse.recipes import Report
 
 BALANCES = ("none", "undersample", "weights")
@@ -47,7 +47,7 @@ SHARES = (0.25, 0.5, 0.75, 1.0)
 
 
 @dataclass(frozen=True, eq=False)
-class Plan:
+class SearchConfig:
     """What is searched, on which clips.
 
     Attributes
@@ -204,7 +204,7 @@ class Search:
 
 
 def run_search(
-    plan: Plan,
+    plan: SearchConfig,
     *,
     estimators: Sequence[str] | None = None,
     folder: str | Path | None = None,
@@ -215,7 +215,7 @@ def run_search(
 
     Parameters
     ----------
-    plan : Plan
+    plan : SearchConfig
     estimators : sequence of str, optional
         Names in `classical.CLASSIFIERS` or `classical.REGRESSORS`, and ``rnn``; all but the last
         by default.
@@ -239,7 +239,7 @@ def run_search(
     kind = plan.kind
     wanted = candidates(kind, estimators)
     classical.fewest_groups(plan.data.truth[plan.train], plan.groups)  # knows them by name
-    ledger = Ledger.open(folder, plan.told)
+    ledger = SearchLog.open(folder, plan.told)
     X, y = plan.side(plan.train)
     tried = validate(
         kind, wanted, X=X, y=y, groups=plan.groups, ledger=ledger, n_jobs=n_jobs, report=report
@@ -258,12 +258,12 @@ def run_search(
 
 def validate(
     task: Task,
-    wanted: Sequence[Candidate],
+    wanted: Sequence[ParamSetting],
     *,
     X: Array,
     y: NDArray[np.intp],
     groups: NDArray[Any],
-    ledger: Ledger | None = None,
+    ledger: SearchLog | None = None,
     n_jobs: int = 1,
     report: Report = lambda line: None,
 ) -> pd.DataFrame:
@@ -272,13 +272,13 @@ def validate(
     Parameters
     ----------
     task : Task
-    wanted : sequence of Candidate
+    wanted : sequence of ParamSetting
     X : ndarray, shape (n_clips, n_features)
     y : ndarray of int, shape (n_clips,)
         Codes of the task.
     groups : ndarray, shape (n_clips,)
         What must not be on both sides of an inner split.
-    ledger : Ledger, optional
+    ledger : SearchLog, optional
         Knows what ended before, and keeps what ends.
     n_jobs : int
         Processes, as joblib counts them. The recurrent network is trained in this one, after the
@@ -286,7 +286,7 @@ def validate(
     report : callable
         Gets a line for each candidate.
     """
-    ledger = Ledger() if ledger is None else ledger
+    ledger = SearchLog() if ledger is None else ledger
     parts = classical.inner_splits(y, groups, n_folds=INNER_FOLDS)
     todo = [each for each in wanted if not ledger.has("candidates", **candidate_row(each))]
     if len(todo) < len(wanted):
@@ -314,7 +314,7 @@ def validate(
 
 
 def against_size(
-    plan: Plan,
+    plan: SearchConfig,
     found: Search,
     *,
     shares: Iterable[float] = SHARES,
@@ -325,7 +325,7 @@ def against_size(
 
     Parameters
     ----------
-    plan : Plan
+    plan : SearchConfig
         That of the search.
     found : Search
     shares : iterable of float
@@ -341,7 +341,7 @@ def against_size(
     Search
         The same, with `sizes`.
     """
-    ledger = Ledger.open(folder, plan.told)
+    ledger = SearchLog.open(folder, plan.told)
     parts = classical.inner_splits(plan.y[plan.train], plan.groups, n_folds=INNER_FOLDS)
     learn, check = (plan.train[part] for part in parts[0])
     drawn = np.random.default_rng(0).permutation(learn)
@@ -367,7 +367,7 @@ def read_search(folder: str | Path) -> Search:
     ValueError
         If it was cut before an estimator was tested.
     """
-    ledger = Ledger.read(files.user_path(folder))
+    ledger = SearchLog.read(files.user_path(folder))
     if not ledger.rows["finalists"]:
         raise ValueError(f"the search in {folder} was cut: run the same command to go on with it")
     kind = Task.of(ledger.told["task"], ledger.told["emotions"])
@@ -375,12 +375,12 @@ def read_search(folder: str | Path) -> Search:
 
 
 def _job(
-    candidate: Candidate,
+    candidate: ParamSetting,
     task: Task,
     X: Array,
     y: NDArray[np.intp],
     parts: Sequence[classical.Split],
-) -> tuple[Candidate, dict[str, float] | str]:
+) -> tuple[ParamSetting, dict[str, float] | str]:
     """Return a candidate with its scores, or with the reason why it cannot be fitted."""
     try:
         return candidate, validated(candidate, task, X, y, parts)
@@ -388,8 +388,8 @@ def _job(
         return candidate, str(error).partition("\n")[0]
 
 
-def _candidate(row: Mapping[Any, Any]) -> Candidate:
-    return Candidate(str(row["estimator"]), json.loads(row["settings"]))
+def _candidate(row: Mapping[Any, Any]) -> ParamSetting:
+    return ParamSetting(str(row["estimator"]), json.loads(row["settings"]))
 
 
 def _tested(validated: Mapping[Any, Any], figures: Mapping[str, float]) -> Row:
@@ -400,7 +400,7 @@ def _tested(validated: Mapping[Any, Any], figures: Mapping[str, float]) -> Row:
     return {**known, **rounded(scores, prefix="test_"), **rounded(times)}
 
 
-def _answers(plan: Plan, answers: NDArray[Any], *, estimator: str) -> list[Row]:
+def _answers(plan: SearchConfig, answers: NDArray[Any], *, estimator: str) -> list[Row]:
     clips = plan.data.clips.iloc[plan.fold.test]
     told = zip(clips["clip_id"], clips["emotion"], plan.kind.named(answers), answers, strict=True)
     return [
@@ -410,7 +410,7 @@ def _answers(plan: Plan, answers: NDArray[Any], *, estimator: str) -> list[Row]:
     ]
 
 
-def _result(ledger: Ledger, task: Task, estimators: set[str]) -> Search:
+def _result(ledger: SearchLog, task: Task, estimators: set[str]) -> Search:
     tables = {
         name: ledger.table(name, estimators=estimators)
         for name in ("candidates", "finalists", "predictions", "sizes")

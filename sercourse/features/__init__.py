@@ -363,8 +363,8 @@ def _read_again(path: str, changed: int, sr: int) -> Array:
 def _row(part: _Part, *, feature_set: FeatureSet) -> _Outcome:
     try:
         y = part.read(sr=feature_set.sr)
-        if refusals := audio.refusals(y, sr=feature_set.sr):
-            return _Outcome(reason="; ".join(refusals))
+        if fatal_issues := audio.fatal_issues(y, sr=feature_set.sr):
+            return _Outcome(reason="; ".join(fatal_issues))
         return _Outcome(row=extract(y, sr=feature_set.sr, feature_set=feature_set))
     except audio.READ_ERRORS as error:
         return _Outcome(reason=audio.reason(error, path=part.path))

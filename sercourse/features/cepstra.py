@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sercourse.features import mfcc
-from sercourse.features.cloud import log_gaussian, log_gaussian_names
-from sercourse.features.voice import slope
+from sercourse.features.cloud import log_euclidean_stats, log_gaussian_names
+from sercourse.features.voice import delta
 
 Array = NDArray[np.float64]
 
@@ -78,6 +78,6 @@ def cloud_of(image: NDArray[np.floating]) -> Array:
     words = image[first : last + 1, :N_KEPT].astype(np.float64)
     words[:, 0] -= words[:, 0].max()
     words *= SCALE
-    moves = slope(words, reach=REACH)
-    tracks = [words, DELTA_SCALE * moves, DELTA2_SCALE * slope(moves, reach=REACH)]
-    return log_gaussian(np.hstack(tracks)[sounding[first : last + 1]])
+    moves = delta(words, reach=REACH)
+    tracks = [words, DELTA_SCALE * moves, DELTA2_SCALE * delta(moves, reach=REACH)]
+    return log_euclidean_stats(np.hstack(tracks)[sounding[first : last + 1]])

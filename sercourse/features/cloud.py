@@ -13,7 +13,7 @@ Array = NDArray[np.float64]
 MEAN_SCALE = 0.2  # means move further than spreads, and would drown them
 
 
-def log_gaussian(cloud: Array) -> Array:
+def log_euclidean_stats(cloud: Array) -> Array:
     """Return what a cloud of frames is like, as one vector.
 
     The mean joins the covariance in one positive definite matrix. Its matrix logarithm makes the
@@ -37,7 +37,7 @@ def log_gaussian(cloud: Array) -> Array:
 
     Examples
     --------
-    >>> log_gaussian(np.random.default_rng(0).normal(size=(50, 3))).shape
+    >>> log_euclidean_stats(np.random.default_rng(0).normal(size=(50, 3))).shape
     (10,)
     """
     mean = MEAN_SCALE * cloud.mean(axis=0)
@@ -54,7 +54,7 @@ def log_gaussian(cloud: Array) -> Array:
 
 
 def log_gaussian_names(names: Sequence[str]) -> tuple[str, ...]:
-    """Return the names of what `log_gaussian` makes of columns with these names.
+    """Return the names of what `log_euclidean_stats` makes of columns with these names.
 
     Examples
     --------

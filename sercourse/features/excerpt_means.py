@@ -68,7 +68,7 @@ def excerpt_means(y: NDArray[Any], *, sr: int) -> Array:
         zero_crossing_rate(y)[:, np.newaxis],
         chroma(np.sqrt(power), sr=sr),
         mfcc.mfcc(power, sr=sr, n_mfcc=N_MFCC),
-        effective_value(y)[:, np.newaxis],
+        rms(y)[:, np.newaxis],
         power @ filters.T,
     ]
     return np.concatenate([track.mean(axis=0) for track in tracks])
@@ -90,7 +90,7 @@ def zero_crossing_rate(y: Array) -> Array:
     return (negative[:, 1:] != negative[:, :-1]).sum(axis=1) / mfcc.N_FFT
 
 
-def effective_value(y: Array) -> Array:
+def rms(y: Array) -> Array:
     """Return the root mean square of each frame, (n_frames,), with zeros beyond the ends."""
     return np.sqrt(np.mean(_frames(y, mode="constant") ** 2, axis=1))
 

@@ -54,8 +54,8 @@ def mfcc(power: Array, *, sr: int, n_mfcc: int) -> Array:
     """
     n_fft = 2 * (power.shape[1] - 1)
     mel = spectrogram.mel_filters(sr=sr, n_fft=n_fft, n_mels=N_MELS, fmin=0.0, fmax=sr / 2)
-    level = spectrogram.decibel(power @ mel.T, reference=1.0, top_db=TOP_DB)
-    return level @ short_term.cosines(n=N_MELS, n_kept=n_mfcc)
+    level = spectrogram.power_to_db(power @ mel.T, reference=1.0, top_db=TOP_DB)
+    return level @ short_term.dct_matrix(n=N_MELS, n_kept=n_mfcc)
 
 
 def mfcc_image(y: NDArray[Any], *, sr: int) -> NDArray[np.float32]:

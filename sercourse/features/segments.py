@@ -62,7 +62,7 @@ def mfcc_segments(y: NDArray[Any], *, sr: int) -> NDArray[np.float32]:
     """
     level = spectrogram.mel_segments(y, sr=sr)
     there = level.max(axis=(1, 2)) > spectrogram.MEL_SEGMENTS_FLOOR_DB
-    basis = short_term.cosines(n=level.shape[-1], n_kept=MFCC_SEGMENTS_COEFFICIENTS)
+    basis = short_term.dct_matrix(n=level.shape[-1], n_kept=MFCC_SEGMENTS_COEFFICIENTS)
     return spectrogram.segments_row(level[there] @ basis.astype(level.dtype))
 
 

@@ -384,11 +384,11 @@ def mfcc(frames: Array, *, sr: int, n_mfcc: int = N_MFCC) -> Array:
     level = 20 * np.log10(bands)
     # The coefficients kept do not see a constant. Without it silence gives zeros, not round-off.
     level -= level[:, :1]
-    return level @ cosines(n=N_MELS, n_kept=n_mfcc + 1)[:, 1:]
+    return level @ dct_matrix(n=N_MELS, n_kept=n_mfcc + 1)[:, 1:]
 
 
 @lru_cache(maxsize=8)
-def cosines(*, n: int, n_kept: int) -> NDArray[np.float64]:
+def dct_matrix(*, n: int, n_kept: int) -> NDArray[np.float64]:
     """Return the first columns of the orthonormal cosine transform (DCT-II) of `n` points.
 
     Parameters
@@ -401,11 +401,12 @@ def cosines(*, n: int, n_kept: int) -> NDArray[np.float64]:
     Returns
     -------
     ndarray, shape (n, n_kept)
-        Read-only; ``c = x @ cosines`` are the coefficients, ``c @ cosines.T`` what they tell of x.
+        Read-only; ``c = x @ dct_matrix`` are the coefficients, ``c @ dct_matrix.T`` the part of x
+        that they describe.
 
     Examples
     --------
-    >>> C = cosines(n=8, n_kept=3)
+    >>> C = dct_matrix(n=8, n_kept=3)
     >>> bool(np.allclose(C.T @ C, np.eye(3)))
     True
     """

@@ -203,7 +203,7 @@ def mel_filters(
     return filters
 
 
-def decibel(power: Array, *, reference: float, top_db: float | None = None) -> Array:
+def power_to_db(power: Array, *, reference: float, top_db: float | None = None) -> Array:
     """Return ``10 log10(power / reference)``, both not below `SMALLEST_POWER`.
 
     Parameters
@@ -221,9 +221,9 @@ def decibel(power: Array, *, reference: float, top_db: float | None = None) -> A
 
     Examples
     --------
-    >>> decibel(np.array([0.0, 0.001, 1.0]), reference=1.0)
+    >>> power_to_db(np.array([0.0, 0.001, 1.0]), reference=1.0)
     array([-100.,  -30.,    0.])
-    >>> decibel(np.array([0.0, 0.001, 1.0]), reference=1.0, top_db=80)
+    >>> power_to_db(np.array([0.0, 0.001, 1.0]), reference=1.0, top_db=80)
     array([-80., -30.,   0.])
     """
     zero = 10 * float(np.log10(max(SMALLEST_POWER, reference)))
@@ -303,7 +303,7 @@ def classic_spectrogram(y: NDArray[Any], *, sr: int) -> NDArray[np.float32]:
         sr=sr, n_fft=CLASSIC_N_FFT, n_mels=CLASSIC_MELS, fmin=0.0, fmax=CLASSIC_HIGHEST_HZ
     )
     power = power @ mel.T
-    return decibel(power, reference=power.max(), top_db=CLASSIC_TOP_DB).astype(np.float32)
+    return power_to_db(power, reference=power.max(), top_db=CLASSIC_TOP_DB).astype(np.float32)
 
 
 def classic_windows(y: NDArray[Any], *, sr: int) -> NDArray[np.float32]:
@@ -440,7 +440,7 @@ def mel_segments(y: NDArray[Any], *, sr: int) -> NDArray[np.float32]:
     n_fft, bands = MEL_SEGMENTS_N_FFT, MEL_SEGMENTS_BANDS
     mel = mel_filters(sr=sr, n_fft=n_fft, n_mels=bands, fmin=0.0, fmax=sr / 2)
     power = [each @ mel.T for each in segment_powers(y, sr=sr)]
-    level = decibel(np.stack(power), reference=1.0, top_db=MEL_SEGMENTS_TOP_DB)
+    level = power_to_db(np.stack(power), reference=1.0, top_db=MEL_SEGMENTS_TOP_DB)
     return segments_row(level)
 
 
@@ -503,7 +503,7 @@ def _words_level(words: Array, *, sr: int) -> Array:
     low, high = LOG_MEL_RANGE_HZ
     mel = mel_filters(sr=sr, n_fft=LOG_MEL_N_FFT, n_mels=LOG_MEL_BANDS, fmin=low, fmax=high)
     power = power @ mel.T
-    return np.maximum(decibel(power, reference=power.max()), LOG_MEL_FLOOR_DB)
+    return np.maximum(power_to_db(power, reference=power.max()), LOG_MEL_FLOOR_DB)
 
 
 def _row(segments: Array, *, n_segments: int, absent: float) -> NDArray[np.float32]:

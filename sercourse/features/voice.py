@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from sercourse import audio
 from sercourse.features import short_term
-from sercourse.features.cloud import log_gaussian, log_gaussian_names
+from sercourse.features.cloud import log_euclidean_stats, log_gaussian_names
 
 Array = NDArray[np.float64]
 
@@ -67,7 +67,7 @@ PERCENTILE_TRACKS = tuple(name for name in TRACK_NAMES if not name.startswith("d
 
 
 @dataclass(frozen=True, eq=False)
-class Tracks:
+class LowLevelDescriptors:
     """What a voice does, frame by frame, every 10 ms.
 
     Attributes
@@ -121,7 +121,7 @@ def voice(y: NDArray[Any], *, sr: int) -> Array:
     return np.concatenate([block(measured) for block in BLOCKS.values()])
 
 
-def tracks(y: NDArray[Any], *, sr: int) -> Tracks:
+def tracks(y: NDArray[Any], *, sr: int) -> LowLevelDescriptors:
     """Measure a clip frame by frame, without the silence at its ends.
 
     Raises
@@ -140,10 +140,10 @@ def tracks(y: NDArray[Any], *, sr: int) -> Tracks:
     pitch = 12 * np.log2(frequency / 100)
     pitch = np.interp(np.arange(len(pitch)), np.flatnonzero(voiced), pitch[voiced])
     shape = np.column_stack([pitch, voicing, spectral_shape(power, sr=sr)]) * SHAPE_SCALE
-    mfcc = log_mel @ short_term.cosines(n=N_MELS, n_kept=N_MFCC)
-    table = [mfcc, DELTA_SCALE * slope(mfcc), DELTA2_SCALE * slope(slope(mfcc))]
-    table += [shape, DELTA_SCALE * slope(shape), CONTRAST_SCALE * contrast(power, sr=sr)]
-    return Tracks(log_mel, level, pitch, voiced, active, np.concatenate(table, axis=1))
+    mfcc = log_mel @ short_term.dct_matrix(n=N_MELS, n_kept=N_MFCC)
+    table = [mfcc, DELTA_SCALE * delta(mfcc), DELTA2_SCALE * delta(delta(mfcc))]
+    table += [shape, DELTA_SCALE * delta(shape), CONTRAST_SCALE * contrast(power, sr=sr)]
+    return LowLevelDescriptors(log_mel, level, pitch, voiced, active, np.concatenate(table, axis=1))
 
 
 def power_spectrum(y: Array, *, sr: int) -> Array:
@@ -225,7 +225,7 @@ def contrast(power: Array, *, sr: int) -> Array:
     return np.column_stack(bands)
 
 
-def slope(track: Array, *, reach: int = DELTA_REACH) -> Array:
+def delta(track: Array, *, reach: int = DELTA_REACH) -> Array:
     """Return the slope of a straight line through `reach` frames to either side of each frame.
 
     Parameters
@@ -240,7 +240,7 @@ def slope(track: Array, *, reach: int = DELTA_REACH) -> Array:
 
     Examples
     --------
-    >>> slope(np.arange(20.0)[:, np.newaxis])[8:12].ravel()
+    >>> delta(np.arange(20.0)[:, np.newaxis])[8:12].ravel()
     array([1., 1., 1., 1.])
     """
     padded = np.pad(track, ((reach, reach), (0, 0)), mode="edge")
@@ -250,12 +250,12 @@ def slope(track: Array, *, reach: int = DELTA_REACH) -> Array:
     return total / (2 * sum(k * k for k in range(1, reach + 1)))
 
 
-def gaussian(measured: Tracks) -> Array:
+def gaussian(measured: LowLevelDescriptors) -> Array:
     """Return the cloud of all tracks as one point."""
-    return log_gaussian(measured.table[:, : len(CLOUD_NAMES)])
+    return log_euclidean_stats(measured.table[:, : len(CLOUD_NAMES)])
 
 
-def modulation(measured: Tracks) -> Array:
+def modulation(measured: LowLevelDescriptors) -> Array:
     """Return the log power of slow changes of eight mel regions and the level, by their rate."""
     regions = measured.log_mel.reshape(len(measured.log_mel), 8, -1).mean(axis=2)
     regions = np.column_stack([regions, measured.level])
@@ -269,30 +269,30 @@ def modulation(measured: Tracks) -> Array:
     return np.log(np.ravel(power) + 1e-2)
 
 
-def contour(measured: Tracks) -> Array:
+def contour(measured: LowLevelDescriptors) -> Array:
     """Return the course of MFCC, shape and level over the clip: its slow cosine components."""
     course = np.column_stack([measured.table[:, _columns(_CONTOUR_TRACKS)], measured.level])
     times = np.linspace(0, len(course) - 1, CONTOUR_POINTS)
     at = np.arange(len(course))
     course = np.column_stack([np.interp(times, at, track) for track in course.T])
-    orders = short_term.cosines(n=CONTOUR_POINTS, n_kept=CONTOUR_ORDERS + 1)[:, 1:]
+    orders = short_term.dct_matrix(n=CONTOUR_POINTS, n_kept=CONTOUR_ORDERS + 1)[:, 1:]
     return (orders.T @ course).ravel()
 
 
-def percentiles(measured: Tracks) -> Array:
+def percentiles(measured: LowLevelDescriptors) -> Array:
     """Return percentiles of the tracks over the frames."""
     chosen = measured.table[:, _columns(PERCENTILE_TRACKS)]
     return np.percentile(chosen, PERCENTILES, axis=0).ravel()
 
 
-def moments(measured: Tracks) -> Array:
+def moments(measured: LowLevelDescriptors) -> Array:
     """Return skewness and kurtosis of every track over the frames."""
     centred = measured.table - measured.table.mean(axis=0)
     standard = centred / (centred.std(axis=0) + 1e-6)
     return np.concatenate([(standard**3).mean(axis=0), (standard**4).mean(axis=0)])
 
 
-def intonation(measured: Tracks) -> Array:
+def intonation(measured: LowLevelDescriptors) -> Array:
     """Return level, range and steps of the pitch [semitones] where the voice sounds."""
     voiced, pitch = measured.voiced, measured.pitch
     sounding = pitch[voiced]
@@ -305,7 +305,7 @@ def intonation(measured: Tracks) -> Array:
     return np.concatenate([level, jitter, np.percentile(steps, PITCH_PERCENTILES)])
 
 
-def timing(measured: Tracks) -> Array:
+def timing(measured: LowLevelDescriptors) -> Array:
     """Return how much of the clip sounds, how long it is, and how frequently it breaks."""
     voiced, active = measured.voiced, measured.active
     seconds = len(active) * short_term.HOP_SECONDS
@@ -316,7 +316,7 @@ def timing(measured: Tracks) -> Array:
     return np.array([*shares, log_active, np.log(seconds), starts / seconds, switches / seconds])
 
 
-def timbre(measured: Tracks) -> Array:
+def timbre(measured: LowLevelDescriptors) -> Array:
     """Return the mean spectrum [dB] of voiced and of unvoiced sounds, every second mel band."""
     unvoiced = measured.active & ~measured.voiced
     masks = measured.voiced, unvoiced if np.count_nonzero(unvoiced) > 3 else slice(None)
@@ -430,7 +430,7 @@ def _other_names() -> tuple[str, ...]:
     )
 
 
-BLOCKS: Mapping[str, Callable[[Tracks], Array]] = MappingProxyType(
+BLOCKS: Mapping[str, Callable[[LowLevelDescriptors], Array]] = MappingProxyType(
     {
         "gaussian": gaussian,
         "modulation": modulation,

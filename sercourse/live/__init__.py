@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from sercourse.live.endpointing import Endpointing, Utterance, utterances
 from sercourse.live.microphones import Device, devices
-from sercourse.live.sources import FileSource, MicrophoneSource, Source, Watched
+from sercourse.live.sources import FileSource, MicrophoneSource, MonitoredSource, Source
 from sercourse.live.streaming import predict_stream
 
 __all__ = [
@@ -17,9 +17,9 @@ __all__ = [
     "Endpointing",
     "FileSource",
     "MicrophoneSource",
+    "MonitoredSource",
     "Source",
     "Utterance",
-    "Watched",
     "devices",
     "predict_stream",
     "utterances",

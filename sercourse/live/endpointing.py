@@ -133,7 +133,7 @@ def utterances(
     >>> [(round(each.start, 1), round(each.end, 1)) for each in utterances([room], sr=16_000)]
     [(0.8, 2.2)]
     """
-    ear = _Ear(sr=sr, endpointing=endpointing or Endpointing())
+    ear = Endpointer(sr=sr, endpointing=endpointing or Endpointing())
     if not isinstance(source, Source):
         return _heard(source, ear=ear)
     if source.sr != sr:
@@ -141,7 +141,7 @@ def utterances(
     return _heard(source.blocks(), ear=ear)
 
 
-def _heard(blocks: Iterable[NDArray[np.floating]], *, ear: _Ear) -> Iterator[Utterance]:
+def _heard(blocks: Iterable[NDArray[np.floating]], *, ear: Endpointer) -> Iterator[Utterance]:
     try:
         for block in blocks:
             yield from ear.hear(block)
@@ -161,7 +161,7 @@ class _Span:
     loud: float
 
 
-class _Ear:
+class Endpointer:
     """The last seconds of a signal, and what is known of the room."""
 
     def __init__(self, *, sr: int, endpointing: Endpointing) -> None:
@@ -306,7 +306,7 @@ def _band(sr: int) -> tuple[float, float]:
 
 def _is_fit(y: NDArray[np.float32], *, sr: int) -> bool:
     """Tell whether a model can judge a signal; a clipped one it can."""
-    return bool(np.isfinite(y).all()) and not audio.refusals(y, sr=sr)
+    return bool(np.isfinite(y).all()) and not audio.fatal_issues(y, sr=sr)
 
 
 def _pieces(numbers: NDArray[np.intp], *, gap: int) -> list[NDArray[np.intp]]:

@@ -295,7 +295,7 @@ class MicrophoneSource:
                 )
 
 
-class Watched:
+class MonitoredSource:
     """A source that also says what is wrong with its sound.
 
     Parameters
@@ -309,7 +309,7 @@ class Watched:
     >>> import io, soundfile
     >>> file = io.BytesIO()
     >>> soundfile.write(file, np.zeros(64_000), 16_000, format="WAV")
-    >>> with Watched(FileSource(file.getvalue(), sr=16_000), report=print) as source:
+    >>> with MonitoredSource(FileSource(file.getvalue(), sr=16_000), report=print) as source:
     ...     n_blocks = len(list(source.blocks()))
     the input has been nothing but zeros for 3 s: ...
     """

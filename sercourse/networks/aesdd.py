@@ -174,8 +174,8 @@ def spec_augment(
     its warping of time.
     """
     _, n_frames, n_bands = X.shape
-    X = augment.mask_bands(X, rng=rng, n=2, widest=n_bands // 8)
-    return augment.mask_frames(X, rng=rng, n=2, widest=n_frames // 8), T
+    X = augment.freq_mask(X, rng=rng, n=2, widest=n_bands // 8)
+    return augment.time_mask(X, rng=rng, n=2, widest=n_frames // 8), T
 
 
 def _network(

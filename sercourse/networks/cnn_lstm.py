@@ -115,13 +115,13 @@ def augment_spectrograms(X: Array, T: Array, *, rng: np.random.Generator) -> tup
     rng : numpy.random.Generator
     """
     floor = spectrogram.LOG_MEL_FLOOR_DB
-    X = augment.warp_frequency(X, rng=rng, largest=0.12)
-    X = augment.tilt(X, rng=rng, largest=4.0)
+    X = augment.vtlp(X, rng=rng, largest=0.12)
+    X = augment.spectral_tilt(X, rng=rng, largest=4.0)
     X = _moved(X, rng=rng, floor=floor)
     X = augment.mix_noise(X, rng=rng, share=0.3, level=(-45.0, -10.0))
     X = np.maximum(X - X.max(axis=(1, 2), keepdims=True), floor)
-    X = augment.mask_bands(X, rng=rng, n=2, widest=10)
-    return augment.mask_frames(X, rng=rng, n=2, widest=25), T
+    X = augment.freq_mask(X, rng=rng, n=2, widest=10)
+    return augment.time_mask(X, rng=rng, n=2, widest=25), T
 
 
 def _moved(X: Array, *, rng: np.random.Generator, floor: float) -> Array:

@@ -46,14 +46,14 @@ class FittedNetwork:
         What each member's logits are divided by.
     progress : tuple of Progress
         How each member's training went.
-    settled : dict
+    selected : dict
         What validation found: `epochs` and `temperature`, means over the members.
     """
 
     members: tuple[keras.Model, ...]
     temperatures: tuple[float, ...]
     progress: tuple[Progress, ...]
-    settled: dict[str, float]
+    selected: dict[str, float]
 
     @cached_property
     def model(self) -> keras.Model:
@@ -178,7 +178,7 @@ class NetworkLearner:
         n_labels: int,
         rows: Codes | None = None,
         weights: NDArray[np.floating] | None = None,
-        settled: Mapping[str, float] | None = None,
+        selected: Mapping[str, float] | None = None,
         folder: Path | None = None,
         report: Report = lambda line: None,
     ) -> FittedNetwork:
@@ -196,7 +196,7 @@ class NetworkLearner:
             Where the clips are in `versions`, or in each of them; by default they are all of it.
         weights : ndarray of float, shape (n_clips,), optional
             How much each clip counts, with a mean of 1.
-        settled : mapping, optional
+        selected : mapping, optional
             What folds found, `epochs` and `temperature`: then every clip is trained on, and none
             is left for validation.
         folder : Path, optional
@@ -210,7 +210,7 @@ class NetworkLearner:
                 member,
                 examples,
                 groups=groups,
-                settled=settled,
+                selected=selected,
                 folder=folder and folder / f"member-{member}",
                 report=report,
             )
@@ -227,7 +227,7 @@ class NetworkLearner:
         examples: Examples,
         *,
         groups: NDArray[Any],
-        settled: Mapping[str, float] | None,
+        selected: Mapping[str, float] | None,
         folder: Path | None,
         report: Report,
     ) -> tuple[keras.Model, float, Progress]:
@@ -235,12 +235,12 @@ class NetworkLearner:
 
         training = replace(self.training, seed=self.training.seed + member)
         validation = None
-        if settled is None:
+        if selected is None:
             inner = classical.inner_splits(examples.y, groups, n_folds=VALIDATION_SHARE)
             learn, check = inner[member % len(inner)]
             examples, validation = examples.of(learn), examples.of(check)
         else:
-            training = replace(training, epochs=round(settled["epochs"]), patience=None)
+            training = replace(training, epochs=round(selected["epochs"]), patience=None)
         set_seed(training.seed)
         with precision(training.precision):
             trained = self._network(examples)
@@ -258,7 +258,7 @@ class NetworkLearner:
             model = self._network(examples)
             model.set_weights(trained.get_weights())
         if validation is None:
-            return model, (settled or {})["temperature"], progress
+            return model, (selected or {})["temperature"], progress
         scores = logits(model, validation.plain())
         return model, temperature(scores, validation.y, weights=validation.weights), progress
 

@@ -146,7 +146,7 @@ def augment_mfcc(X: Array, T: Array, *, rng: np.random.Generator) -> tuple[Array
 
 def _to_bands(n_coefficients: int) -> NDArray[np.float32]:
     """Return what turns cepstra into the curve that they are of, read off at 64 bands [dB]."""
-    waves = short_term.cosines(n=N_BANDS, n_kept=n_coefficients).T
+    waves = short_term.dct_matrix(n=N_BANDS, n_kept=n_coefficients).T
     return (waves * np.sqrt(N_BANDS / mfcc.N_MELS)).astype(np.float32)
 
 

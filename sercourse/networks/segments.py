@@ -120,9 +120,9 @@ class FittedSegments:
     floor: float
 
     @property
-    def settled(self) -> dict[str, float]:
+    def selected(self) -> dict[str, float]:
         """What validation found: `epochs` and `temperature`, means over the members."""
-        return self.network.settled
+        return self.network.selected
 
     @property
     def n_weights(self) -> int:
@@ -230,7 +230,7 @@ class SegmentLearner:
         n_labels: int,
         rows: Codes | None = None,
         weights: NDArray[np.floating] | None = None,
-        settled: Mapping[str, float] | None = None,
+        selected: Mapping[str, float] | None = None,
         folder: Path | None = None,
         report: Report = lambda line: None,
     ) -> FittedSegments:
@@ -248,7 +248,7 @@ class SegmentLearner:
             n_labels=n_labels,
             rows=where,
             weights=None if weights is None else weights[owner],
-            settled=settled,
+            selected=selected,
             folder=folder,
             report=report,
         )

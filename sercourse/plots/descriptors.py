@@ -358,8 +358,8 @@ def _columns(waves: Series, *, sr: int, heights: Sequence[float]) -> NDArray[Any
     )
     for ax, (emotion, y), colour in zip(axes[0], waves.items(), colours(waves), strict=True):
         # Each to its own height: beside a shout nothing would be seen of a whisper.
-        outline = y / np.abs(y).max(initial=_LEFT_OUT)
-        signals.waveform(outline, sr=sr, colour=colour, ax=ax)
+        dataset_without_features = y / np.abs(y).max(initial=_LEFT_OUT)
+        signals.waveform(dataset_without_features, sr=sr, colour=colour, ax=ax)
         ax.set(title=emotion, xlabel="", ylabel="", yticks=[])
         ax.spines["left"].set_visible(False)
     for ax in axes[-1]:

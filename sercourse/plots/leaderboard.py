@@ -175,7 +175,7 @@ def trade_off(price: pd.Series, *, accuracy: pd.Series, label: str, ax: Axes | N
     ax = axes_or_new(ax)
     ordered = accuracy.sort_values(ascending=False, kind="stable")
     x, y = price[ordered.index].to_numpy(dtype=float), 100 * ordered.to_numpy(dtype=float)
-    ahead = not_beaten(x, y)
+    ahead = pareto_front(x, y)
     steps = np.argsort(x[ahead], kind="stable")
     _money(ax, x)
     corners = np.repeat(np.column_stack([x, y])[ahead][steps], 2, axis=0)
@@ -198,12 +198,12 @@ def _money(ax: Axes, x: Array) -> None:
     ax.xaxis.set_minor_formatter(NullFormatter())
 
 
-def not_beaten(price: Array, value: Array) -> NDArray[np.bool_]:
+def pareto_front(price: Array, value: Array) -> NDArray[np.bool_]:
     """Return which models none beats in price or value that is not worse in the other.
 
     Examples
     --------
-    >>> not_beaten(np.array([1, 2, 2]), np.array([0.5, 0.5, 0.6]))
+    >>> pareto_front(np.array([1, 2, 2]), np.array([0.5, 0.5, 0.6]))
     array([ True, False,  True])
     """
     price, value = np.asarray(price), np.asarray(value)

@@ -22,7 +22,7 @@ class Model(Protocol):
     """What a learner returns."""
 
     @property
-    def settled(self) -> Mapping[str, float]:
+    def selected(self) -> Mapping[str, float]:
         """What inner validation found for the final model: `epochs`, `temperature`, or nothing."""
 
     def predict_proba(self, X: Array) -> NDArray[np.float64]:
@@ -68,7 +68,7 @@ class Learner(Protocol):
         n_labels: int,
         rows: NDArray[np.intp] | None = None,
         weights: NDArray[np.floating] | None = None,
-        settled: Mapping[str, float] | None = None,
+        selected: Mapping[str, float] | None = None,
         folder: Path | None = None,
         report: Report = ...,
     ) -> Model:
@@ -76,7 +76,7 @@ class Learner(Protocol):
 
         `versions` are the clips and copies of them, row by row; `y` places among the labels;
         `groups` what no inner split may tear apart; `rows` where the clips are in `versions`, if
-        not all of it; `weights` how much each clip counts, if not all the same; `settled` what the
+        not all of it; `weights` how much each clip counts, if not all the same; `selected` what the
         folds found, for the final model; `folder` where a long training keeps its checkpoints.
         """
 

@@ -185,7 +185,7 @@ def _samples(content: bytes, *, longest: float) -> NDArray[np.float32]:
 def _arrival(y: NDArray[np.float32], *, note: str) -> str:
     """Say what arrived and what is wrong with it, if anything is."""
     parts = [note, f"{len(y) / RATE:.1f} s are in Python: go on with the next cell."]
-    problems = audio.problems(y, sr=RATE)
+    problems = audio.quality_issues(y, sr=RATE)
     if problems:
         parts.append(f"Mind that it is doubtful: {'; '.join(problems)}.")
     return " ".join(part for part in parts if part)
