@@ -160,9 +160,8 @@ def test_an_empty_argument_is_refused(capsys: pytest.CaptureFixture[str]) -> Non
 
 @pytest.mark.parametrize("jobs", ["0", "-2", "many"])
 def test_processes_are_counted_from_one(jobs: str, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit):
-        main(["evaluate", "svm", "x", "--protocol", "random", "--jobs", jobs])
-    assert "argument --jobs: " in capsys.readouterr().err
+    argv = ("evaluate", "svm", "x", "--protocol", "random", "--jobs", jobs)
+    assert "argument --jobs: " in refuse(capsys, *argv)
 
 
 def test_enrolment_leaves_out_clips_without_a_voice(
@@ -209,7 +208,7 @@ def test_evaluate_writes_its_json(
     assert [fold["seed"] for fold in told["folds"]] == [0, 1]
     assert told["accuracy"] == pytest.approx(np.mean([f["accuracy"] for f in told["folds"]]))
     assert told["accuracy"] > 2 * told["chance"]
-    assert f"accuracy {told['accuracy']:.1%}" in capsys.readouterr().out
+    assert f" {100 * told['accuracy']:.1f} " in capsys.readouterr().out
 
 
 def test_evaluate_runs_chosen_folds_without_some_speakers(
@@ -251,7 +250,7 @@ def test_evaluate_and_train_refuse_before_they_work(
     )
     assert "the corpus has no clip of merry" in said
     said = refuse(capsys, "evaluate", "svm-classic", *corpus, "--protocol", "random", "--seeds", 0)
-    assert "--seeds 0: at least one repeat" in said
+    assert "argument --seeds: 0: give a whole number from 1" in said
     said = refuse(
         capsys, "evaluate", "svm", tmp_path / "nowhere", *corpus[1:], "--protocol", "random"
     )
@@ -281,7 +280,7 @@ def test_several_corpora_are_measured_and_trained_on(
     assert "learnt from ravdess; shared emotions only: happy, sad, angry, fearful, disgust" in out
     argv = ["train", "svm-classic", both[0], "--test", both[1], "--out", str(tmp_path / "mine")]
     assert main([*argv, "--measure", "corpus", "--measure", "random", "--seeds", "1"]) == 0
-    assert "aesdd: accuracy" in capsys.readouterr().out
+    assert "low  high" in capsys.readouterr().out
     told = json.loads((tmp_path / "mine" / "bundle.json").read_text("utf-8"))
     assert (told["corpus"]["name"], told["corpus"]["n_clips"]) == ("ravdess", 360)
     told = json.loads((tmp_path / "mine" / "metrics.json").read_text("utf-8"))
@@ -305,14 +304,12 @@ def test_a_folder_with_an_equals_sign_is_a_folder(
     [
         (["{ravdess}", "ravdes={aesdd}"], "unknown corpus 'ravdes': use one of ravdess"),
         (["{ravdess}", "aesdd={tmp}/none"], "none: no such folder"),
-        (["{ravdess}", "aesdd="], "aesdd=: which corpus is it"),
-        (["{ravdess}", "{tmp}"], "which corpus is it? Of several give each as NAME=DIR"),
-        (["{ravdess}", "RAVDESS={tmp}"], "corpus 'ravdess' is given twice"),
-        (["{ravdess}", "--test", "{ravdess}"], "corpus 'ravdess' is given twice"),
-        (["{ravdess}", "--corpus", "ravdess"], "--corpus ravdess names the one folder"),
+        (["{ravdess}", "{tmp}"], "the corpus is not named"),
+        (["{ravdess}", "--test", "{ravdess}"], "give each folder once"),
+        (["{ravdess}", "--corpus", "ravdess"], "--corpus ravdess names a bare folder"),
         (["{ravdess}"], "all clips are of one corpus (ravdess)"),
         (["{ravdess}", "custom={own}"], "'custom' shows bored and the others neutral"),
-        (["{ravdess}", "aesdd={aesdd}", "--csv", "x.csv"], "a CSV labels a custom corpus"),
+        (["{ravdess}", "aesdd={aesdd}", "--table", "x.csv"], "a CSV labels a custom corpus"),
         (["{ravdess}", "--test", "aesdd={aesdd}", "--protocol", "speaker"], "knows no --test"),
     ],
 )
@@ -383,13 +380,13 @@ def test_predict_over_time_prints_a_line_for_each_window(
     out, err = capsys.readouterr()
     first, *rest = out.splitlines()
     assert first == f"{conversation}  windows of 3 s every 1 s"
-    assert rest[0].startswith("   0:00.00 –  0:03.00  ")
-    assert rest[-1].startswith("   0:09.00 –  0:12.00  ")
-    pauses = [line for line in rest if "█" not in line]
-    assert all("%" in line for line in set(rest) - set(pauses))
-    assert any(line.endswith("(silence)") for line in pauses)
-    assert all(line.endswith(("(silence)", "(no speech)")) for line in pauses)
-    assert len(rest) < 10, "windows of a pause should share a line"
+    assert rest[0].split() == ["start", "end", "emotion", "probability"]
+    windows = [line.split(maxsplit=2) for line in rest[1:]]
+    assert [start for start, *_ in windows] == [f"{start}.0" for start in range(10)]
+    pauses = [line for line in rest[1:] if "%" not in line]
+    assert any(line.rstrip().endswith("(silence)") for line in pauses)
+    assert all(line.rstrip().endswith(("(silence)", "(no speech)")) for line in pauses)
+    assert 0 < len(pauses) < 10
     assert err == ""
 
 
@@ -402,19 +399,18 @@ def test_predict_over_time_as_json_and_csv(
     (answer,) = json.loads(capsys.readouterr().out)
     assert (answer["path"], answer["every"], answer["window"]) == (str(conversation), 1.0, 3.0)
     table = pd.read_csv(target)
-    labels = [name.removeprefix("p_") for name in table.columns[3:]]
+    labels = list(table.columns[3:-2])
     assert list(table.columns[:3]) == ["start", "end", "emotion"]
+    assert list(table.columns[-2:]) == ["note", "path"]
     assert table["start"].tolist() == list(range(10))
     for row, window in zip(table.itertuples(), answer["over_time"], strict=True):
         assert (row.start, row.end) == (window["start"], window["end"])
         if window["emotion"] is None:
             assert pd.isna(row.emotion)
-            assert window["probabilities"] is None
             assert window["note"] in ("silence", "no speech")
             continue
         assert row.emotion == window["emotion"]
-        assert list(window["probabilities"]) == labels
-        assert row.emotion == max(labels, key=lambda label: window["probabilities"][label])
+        assert f"p_{row.emotion}" == max(labels, key=lambda label: window[label])
     p = table.filter(like="p_").to_numpy()
     judged = table["emotion"].notna().to_numpy()
     assert 0 < judged.sum() < len(table)
@@ -447,7 +443,6 @@ def test_predict_over_time_goes_on_after_a_bad_file(
     assert err.splitlines() == expected
     assert out.startswith(str(conversation))
     table = pd.read_csv(target)
-    assert list(table.columns[:4]) == ["path", "start", "end", "emotion"]
     assert set(table["path"]) == {str(conversation)}
 
 
@@ -492,8 +487,8 @@ def test_predict_over_time_refuses_what_a_user_can_mistype(
     for every in ("0", "-1", "nan"):
         assert f"every {float(every):g} s: give" in said("--every", every)
     assert "a window of 20 s" in said("--every", 1, "--window", 20)
-    for option, value in (("--csv", "a.csv"), ("--plot", "a.png"), ("--window", 2)):
-        assert f"{option} is about emotions over time: add --every" in said(option, value)
+    for option, value in (("--plot", "a.png"), ("--window", 2)):
+        assert "are about emotions over time: add --every" in said(option, value)
     assert "ends with .png, .svg" in said("--every", 1, "--plot", tmp_path / "a.xyz")
     assert "is a folder" in said("--every", 1, "--csv", tmp_path)
     assert "not overwritten" in said("--every", 1, "--csv", conversation)

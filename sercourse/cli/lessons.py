@@ -5,8 +5,10 @@ from __future__ import annotations
 import argparse
 import ast
 
+from sercourse.cli import options
 
-def add_parsers(subparsers: argparse._SubParsersAction) -> None:
+
+def add_parsers(commands: argparse._SubParsersAction) -> None:
     """Register `run` and `stale`."""
     notebooks = argparse.ArgumentParser(add_help=False)
     notebooks.add_argument(
@@ -15,14 +17,8 @@ def add_parsers(subparsers: argparse._SubParsersAction) -> None:
         metavar="NOTEBOOK",
         help="number (03), name (03_train_svm) or path; default: every lesson",
     )
-    run = subparsers.add_parser(
-        "run",
-        parents=[notebooks],
-        help="run lessons in order and render them as web pages",
-        description="Run lessons in order, each in a fresh kernel, on the sample corpora unless "
-        "a parameter says otherwise. Exit status 1 if a cell failed.",
-    )
-    run.add_argument(
+    option = options.command(commands, "run", _run, notebooks)
+    option(
         "-p",
         "--parameter",
         nargs=2,
@@ -32,20 +28,16 @@ def add_parsers(subparsers: argparse._SubParsersAction) -> None:
         help="set a parameter in every lesson that has it (repeatable); a relative path in a "
         "parameter named ..._dir is meant from here",
     )
-    run.add_argument("--out", default="build/course", metavar="DIR", help="default: %(default)s")
-    run.set_defaults(run=_run)
-
-    stale = subparsers.add_parser(
-        "stale",
-        parents=[notebooks],
-        help="list lessons whose outputs are missing or older than their code",
-        description="List lessons whose outputs are missing or older than their code. Exit "
-        "status 1 if there is one.",
-    )
-    stale.set_defaults(run=_stale)
+    option("--out", default="build/course", metavar="DIR", help="default: %(default)s")
+    options.command(commands, "stale", _stale, notebooks)
 
 
 def _run(args: argparse.Namespace) -> int:
+    """Run lessons in order and render them as web pages.
+
+    Each has a fresh kernel and takes the sample corpora unless a parameter says otherwise. Exit
+    status 1 if a cell failed.
+    """
     from sercourse import course
 
     paths = course.find(args.notebooks)
@@ -73,6 +65,10 @@ def _value(text: str) -> object:
 
 
 def _stale(args: argparse.Namespace) -> int:
+    """List lessons whose outputs are missing or older than their code.
+
+    Exit status 1 if there is one.
+    """
     from sercourse import course
 
     found = course.stale(course.find(args.notebooks))
