@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from sercourse.bundles import Bundle, Prediction
     from sercourse.live import Source, Utterance
 
+    Take = tuple[Path, Channel]
+
 LONGEST_RECORDING = 600.0  # [s]
 PICTURES = (".png", ".svg", ".pdf", ".jpg")
 SOUND_SUFFIXES = (".wav", ".flac")
@@ -140,7 +142,7 @@ def _predict(args: argparse.Namespace) -> int:
         for path, channel in takes:
             name = str(path) if channel is None else f"{path} (channel {channel})"
             try:
-                text, record, warnings = judge(bundle, path, channel=channel, args=args)
+                text, record, warnings = judge(bundle, (path, channel), args)
             except audio.READ_ERRORS as error:
                 _warn(f"{name}: {audio.reason(error, path=path)}")
                 failed = True
@@ -154,24 +156,21 @@ def _predict(args: argparse.Namespace) -> int:
         args.csv = args.csv if records else None
         options.write(args, content=records, table=lambda: _as_table(records))
     if args.plot and records:
-        _draw(args.plot, *takes[0], table=_as_table(records), sr=bundle.sample_rate)
+        _draw(args.plot, takes[0], _as_table(records), sr=bundle.sample_rate)
     return int(failed)
 
 
-def _takes(args: argparse.Namespace) -> tuple[list[tuple[Path, Channel]], bool]:
+def _takes(args: argparse.Namespace) -> tuple[list[Take], bool]:
     """Return the files or channels that are to be judged, and whether one cannot be."""
     from sercourse import audio
 
-    takes: list[tuple[Path, Channel]] = []
-    failed = False
-    for given in args.files:
-        path = given
+    takes: list[Take] = []
+    failed, each = False, args.channel == "each"
+    for path in args.files:
         try:
-            for path in _sound_files(given):
-                channels: list[Channel] = [args.channel]
-                if args.channel == "each":
-                    channels = [*range(1, audio.info(path).channels + 1)]
-                takes += [(path, channel) for channel in channels]
+            for sound in _sound_files(path):
+                channels = range(1, audio.info(sound).channels + 1) if each else [args.channel]
+                takes += [(sound, channel) for channel in channels]
         except audio.READ_ERRORS as error:
             _warn(f"{path}: {audio.reason(error, path=path)}")
             failed = True
@@ -182,14 +181,12 @@ Judged = tuple[str, dict[str, Any], tuple[str, ...]]
 """What is printed of a recording, what programs get, and what makes it doubtful."""
 
 
-def _judge_clip(
-    bundle: Bundle, path: Path, *, channel: Channel, args: argparse.Namespace
-) -> Judged:
-    found = bundle.predict_file(path, channel=channel)
+def _judge_clip(bundle: Bundle, take: Take, args: argparse.Namespace) -> Judged:
+    found = bundle.predict_file(take[0], channel=take[1])
     text = f"{found.duration:.1f} s  {found.emotion}{_judgement(found)}"
     record = asdict(found)
     del record["warnings"]
-    if channel is None:
+    if found.channel is None:
         del record["channel"]
     if found.gender is None:  # the model does not know
         del record["gender"], record["gender_probabilities"]
@@ -199,11 +196,10 @@ def _judge_clip(
     return text, record, found.warnings
 
 
-def _judge_windows(
-    bundle: Bundle, path: Path, *, channel: Channel, args: argparse.Namespace
-) -> Judged:
+def _judge_windows(bundle: Bundle, take: Take, args: argparse.Namespace) -> Judged:
     from sercourse.timeline import CLIPPED
 
+    path, channel = take
     settings = {"every": args.every, "window": args.window}
     heard = bundle.predict_file_over_time(path, channel=channel, **settings)
     if not heard.judged.any():
@@ -229,7 +225,7 @@ def _as_table(records: list[dict[str, Any]]) -> pd.DataFrame:
     return pd.json_normalize(records, "over_time", meta=about)
 
 
-def _draw(target: Path, path: Path, channel: Channel, *, table: pd.DataFrame, sr: int) -> None:
+def _draw(target: Path, take: Take, table: pd.DataFrame, *, sr: int) -> None:
     """Draw emotions over time, with the lowest and highest sample of each millisecond.
 
     That looks like the signal, and of an hour it takes 29 MB.
@@ -242,7 +238,7 @@ def _draw(target: Path, path: Path, channel: Channel, *, table: pd.DataFrame, sr
 
     plots.use_style()
     step, pieces = sr // 1000, []
-    for block in audio.blocks(path, sr=sr, channel=channel):
+    for block in audio.blocks(take[0], sr=sr, channel=take[1]):
         columns = block[: len(block) // step * step].reshape(-1, step)
         pieces.append(np.column_stack([columns.min(axis=1), columns.max(axis=1)]).ravel())
     ax = plots.emotions_over_time(table, y=np.concatenate(pieces), sr=2 * (sr // step))
@@ -441,13 +437,10 @@ def _write_sound(path: Path, y: np.ndarray, *, sr: int) -> None:
 def _list_devices() -> int:
     from sercourse import live
 
-    known = live.devices()
-    for each in known:
+    for each in live.devices():
         default = "  (default)" if each.default else ""
         about = f"{each.name}, {each.channels} channels, {each.sample_rate} Hz"
         print(f"{each.index:3d}  {about}{default}")
-    if not known:
-        print("no microphone is known to PortAudio at the machine that runs Python")
     return 0
 
 
