@@ -211,7 +211,7 @@ def test_record_refuses_in_one_sentence(
     assert ".wav or .flac" in refuse("record", tmp_path / "a.mp3")
     for seconds in ("0", "-1", "nan", "1e9"):
         assert "--seconds" in refuse("record", tmp_path / "a.wav", "--seconds", seconds)
-    assert "--sr 10" in refuse("record", tmp_path / "a.wav", "--sr", "10")
+    assert "--sr: 10: give" in refuse("record", tmp_path / "a.wav", "--sr", "10")
     plug(busy=True)
     assert "cannot be opened" in refuse("record", tmp_path / "a.wav")
     assert [path.name for path in tmp_path.iterdir()] == ["here.wav"]

@@ -381,7 +381,7 @@ def test_commands_print_a_table_and_write_it(
     ("words", "said"),
     [
         ([], "give --protocol NAME or --conditions"),
-        (["--conditions", "--protocol", "random"], "leave out --protocol random"),
+        (["--conditions", "--protocol", "random"], "or --conditions, not both"),
         (["--protocol", "speaker", "--into", "ravdess-svm"], "give both"),
         (["--conditions", "--into", "nothing"], "no model 'nothing'"),
         (["--conditions", "--folds", "fold 9"], "there is no fold 'fold 9'"),

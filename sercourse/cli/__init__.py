@@ -59,10 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             "perhaps; what was finished is kept: try again with --jobs 1"
         )
         return 2
-    except (ValueError, OSError, LookupError, ModuleNotFoundError) as error:
-        # These are what a user can cause; SERCOURSE_DEBUG shows where they come from.
-        if os.environ.get("SERCOURSE_DEBUG"):
-            raise
+    except (ValueError, OSError, LookupError, ModuleNotFoundError) as error:  # a user causes these
         options.say(f"sercourse: {_sentence(error)}")
         return 2
 

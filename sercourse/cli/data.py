@@ -32,12 +32,16 @@ def _scan(args: argparse.Namespace) -> int:
     """
     import json
 
-    (found,) = options.scan(args)
-    if options.prints_text(args):
-        print(_summary(found))
-    options.refuse_empty(found, args)
-    content = json.loads(found.clips.to_json(orient="records")) if args.json else None
-    options.write(args, content=content, table=lambda: found.clips)
+    import pandas as pd
+
+    scans = options.scan(args)
+    for found in scans:
+        if options.prints_text(args):
+            print(_summary(found))
+        options.refuse_empty(found, args)
+    clips = pd.concat([found.clips for found in scans])
+    rows = json.loads(clips.to_json(orient="records"))
+    options.write(args, content=rows, table=lambda: clips)
     return 0
 
 

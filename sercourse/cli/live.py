@@ -56,7 +56,12 @@ def add_parsers(commands: argparse._SubParsersAction) -> None:
     option = options.command(commands, "record", _record, device)
     option("out_file", metavar="OUT.wav", type=options.path, help="file to write; it must be new")
     option("--seconds", type=float, default=4.0, help="length; default: %(default)g")
-    option("--sr", type=int, default=16_000, help="sampling rate [Hz]; default: %(default)s")
+    option(
+        "--sr",
+        type=options.whole(4_000, 192_000),
+        default=16_000,
+        help="sampling rate [Hz]; default: %(default)s",
+    )
 
 
 @options.reader
@@ -398,8 +403,6 @@ def _record(args: argparse.Namespace) -> int:
     path, sr = args.out_file, args.sr
     if not 0.1 <= args.seconds <= LONGEST_RECORDING:
         raise ValueError(f"--seconds {args.seconds:g}: give 0.1 to {LONGEST_RECORDING:g} seconds")
-    if not 4_000 <= sr <= 192_000:
-        raise ValueError(f"--sr {sr}: give a sampling rate of 4000 to 192000 Hz")
     if path.suffix.lower() not in SOUND_SUFFIXES:
         raise ValueError(f"{path}: give a name that ends with {' or '.join(SOUND_SUFFIXES)}")
     n_samples, blocks, problem = round(args.seconds * sr), [np.zeros(0, np.float32)], None

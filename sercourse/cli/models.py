@@ -36,7 +36,15 @@ def add_parsers(commands: argparse._SubParsersAction) -> None:
     option = recipe.add_argument
     option("--encoder", type=options.path, help="file of tools/make_speech_encoder.py to hear by")
     option("--seeds", type=options.whole(1), help="repeats of random; default: 10, networks 3")
-    learning = (recipe, emotions, options.corpus(several=True), options.jobs())
+    option(
+        "--test",
+        metavar="NAME=DIR",
+        action="append",
+        type=options.place,
+        help="corpus that nothing learns from, for protocols corpus, corpus+norm, corpus+enrol "
+        "and given; may be repeated",
+    )
+    learning = (recipe, emotions, options.corpus(), options.jobs())
 
     option = options.command(commands, "evaluate", _evaluate, *learning, options.outputs())
     option("--protocol", type=_protocol, help="such as random, recording, speaker, corpus or given")
@@ -114,21 +122,17 @@ def _evaluate(args: argparse.Namespace) -> int:
         raise ValueError("--into writes what --conditions measures: give both")
     if args.into:
         bundles.find(args.into)
-    if not args.conditions and args.protocol is None:
-        raise ValueError("nothing says what to measure: give --protocol NAME or --conditions")
-    protocol = args.protocol or "speaker"
-    if args.conditions and protocol != "speaker":
-        raise ValueError(f"--conditions measures protocol speaker: leave out --protocol {protocol}")
-    if args.test and not _leaves_out(protocol):
+    if args.conditions == (args.protocol is not None):
+        raise ValueError("say what to measure: give --protocol NAME or --conditions, not both")
+    if args.test and not _leaves_out(args.protocol or "speaker"):
         raise ValueError(
-            f"protocol {protocol!r} tests the corpora that it learns from, and knows no --test: "
-            "use corpus, corpus+norm, corpus+enrol or given"
+            f"protocol {args.protocol!r} tests what it learns from, and knows no --test: use "
+            "corpus, corpus+norm, corpus+enrol or given"
         )
     data = _prepared(args, recipe, options.clips(args), target=args.target)
     if args.leave_out:
         data = data.without_speakers(args.leave_out)
-    protocol = None if args.conditions else protocol
-    evaluation = _measured(args, recipe, data, protocol=protocol, only=args.folds)
+    evaluation = _measured(args, recipe, data, protocol=args.protocol, only=args.folds)
     if args.into:
         options.say(f"saved {experiment.add_conditions(args.into, recipe, data, evaluation)}")
     metrics = evaluation.metrics
@@ -192,21 +196,16 @@ def _prepared(args: argparse.Namespace, recipe: Any, clips: pd.DataFrame, **more
 
 
 def _measured(
-    args: argparse.Namespace,
-    recipe: Recipe | Ensemble,
-    data: Any,
-    *,
-    protocol: str | None,
-    only: list[str] | None = None,
+    args: argparse.Namespace, recipe: Any, data: Any, *, protocol: str | None, **more: Any
 ) -> Any:
     """Evaluate a recipe under a protocol or, without one, in all recording conditions."""
     from sercourse import experiment
 
-    told: dict[str, Any] = {"only": only, "report": options.say}
+    more["report"] = options.say
     if protocol is None:
-        return experiment.evaluate_conditions(recipe, data, n_jobs=args.jobs, **told)
+        return experiment.evaluate_conditions(recipe, data, n_jobs=args.jobs, **more)
     seeds = range(args.seeds or recipe.seeds)
-    return experiment.evaluate_recipe(recipe, data, protocol=protocol, seeds=seeds, **told)
+    return experiment.evaluate_recipe(recipe, data, protocol=protocol, seeds=seeds, **more)
 
 
 def _leaves_out(protocol: str) -> bool:

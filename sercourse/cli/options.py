@@ -106,28 +106,11 @@ def parent(*flags: str, **settings: Any) -> argparse.ArgumentParser:
     return parser
 
 
-def corpus(*, several: bool = False) -> argparse.ArgumentParser:
-    """Return the options that name a corpus, or several, and say how its clips are labelled."""
-    if several:
-        parser = parent(
-            "roots",
-            metavar="ROOT",
-            nargs="+",
-            type=place,
-            help="folder of the corpus; or NAME=DIR for each of several, which then weigh the same",
-        )
-    else:
-        parser = parent("roots", metavar="ROOT", nargs=1, type=place, help="folder of the corpus")
+def corpus() -> argparse.ArgumentParser:
+    """Return the options that name corpora, and say how their clips are labelled."""
+    text = "folder of the corpus; or NAME=DIR for each of several, which then weigh the same"
+    parser = parent("roots", metavar="ROOT", nargs="+", type=place, help=text)
     option = parser.add_argument
-    if several:
-        option(
-            "--test",
-            metavar="NAME=DIR",
-            action="append",
-            type=place,
-            help="a corpus that nothing learns from, for protocols corpus, corpus+norm, "
-            "corpus+enrol and given; may be repeated",
-        )
     option("--corpus", help="ravdess, ravdess-song, aesdd, emodb, tess, savee, crema-d or custom")
     option("--table", type=path, help="CSV that lists and labels custom clips")
     option("--audio-root", type=path, help="where the files of the table are; default: ROOT")
@@ -227,23 +210,22 @@ def refuse_outputs(args: argparse.Namespace) -> None:
     inputs = [each.root if isinstance(each, Place) else each for each in flat]
     inputs = [each for each in inputs if isinstance(each, Path)]
     for target in (getattr(args, name, None) for name in OUTPUTS):
-        if target in (None, STDOUT):
-            continue
-        if target.is_file():
-            inputs += _refuse_valuable(target, inputs=inputs)
-        files.refuse_unwritable_file(target, inputs=inputs)
+        if target is not None and target != STDOUT:
+            if target.is_file():
+                _refuse_valuable(target, inputs=inputs)
+            files.refuse_unwritable_file(target, inputs=inputs)
 
 
-def _refuse_valuable(target: Path, *, inputs: Sequence[Path]) -> list[Path]:
-    """Refuse sound files and parts of models; return the clips of the folders that are read."""
+def _refuse_valuable(target: Path, *, inputs: Sequence[Path]) -> None:
     from sercourse import audio
     from sercourse.corpora.entries import list_files
 
-    if target.suffix.lower() in audio.SUFFIXES | audio.FFMPEG_SUFFIXES:
+    clips = [clip for each in inputs if each.is_dir() for clip in list_files(each).sounds]
+    is_sound = target.suffix.lower() in audio.SUFFIXES | audio.FFMPEG_SUFFIXES
+    if is_sound or any(target.samefile(clip) for clip in clips):
         raise FileExistsError(f"{target} is a sound file and not overwritten: give another name")
     if (target.parent / "bundle.json").is_file():
         raise FileExistsError(f"{target} is part of a model and not overwritten: name another file")
-    return [clip for each in inputs if each.is_dir() for clip in list_files(each).sounds]
 
 
 def prints_text(args: argparse.Namespace) -> bool:
