@@ -5,14 +5,7 @@
 What the course's own sets measure needs no librosa and no SciPy: inference loads it.
 """
 
-from sercourse.features import (
-    functionals,
-    librosa_sets,
-    short_term,
-    spectrogram,
-    voice,
-    whisper,
-)
+from sercourse.features import whisper
 from sercourse.features.base import (
     Features,
     FeatureSet,
@@ -38,15 +31,10 @@ __all__ = [
     "contents",
     "extract",
     "feature_table",
-    "functionals",
     "is_cached",
-    "librosa_sets",
     "load_features",
     "named",
     "save_features",
-    "short_term",
-    "spectrogram",
-    "voice",
     "whisper",
     "with_changes",
     "with_noise",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 import zlib
 from collections.abc import Callable, Iterator, Sequence
@@ -379,13 +380,13 @@ def contents(clips: pd.DataFrame) -> list[str]:
     """
     if "content" in clips.columns and clips["content"].notna().all():
         return [str(each) for each in clips["content"]]
-    keys = []
     hashes: dict[str, str] = {}
+    keys = []
     for path, start, end in _places(clips):
         if path not in hashes:
             file = files.user_path(path)
             hashes[path] = files.clip_key(file) if file.is_file() else files.digest(path)
-        part = not np.isnan([start, end]).all()
+        part = start > 0 or end > 0
         keys.append(files.digest([hashes[path], start, end]) if part else hashes[path])
     return keys
 
@@ -428,10 +429,9 @@ def _checksum(data: bytes) -> bytes:
 
 
 def _places(clips: pd.DataFrame) -> Iterator[tuple[str, float, float]]:
-    """Yield file, start and end [s] of each clip; NaN is the start or end of the file."""
-    times = clips.reindex(columns=["start", "end"]).to_numpy(dtype=float)
-    for path, (start, end) in zip(clips["path"].astype(str), times.tolist(), strict=True):
-        yield path, start, end
+    """Yield file, start and end [s] of each clip; an end of 0 is that of the file."""
+    times = clips.reindex(columns=["start", "end"]).astype(float).fillna(0.0)
+    yield from zip(clips["path"].astype(str), times["start"], times["end"], strict=True)
 
 
 def _measure_all(
@@ -445,25 +445,25 @@ def _measure_all(
     from tqdm import tqdm
 
     first, *others = _places(clips)
-    bar = tqdm(
-        total=len(clips),
-        desc=feature_set.name,
-        unit="clip",
-        delay=1,
-        # A log keeps every state of the bar: there, one in ten seconds will do.
-        mininterval=0.1 if sys.stderr.isatty() else 10,
-        disable=not progress,
-    )
-    with bar, threadpool_limits(1):  # clips run side by side; products within one are small
+    parallel = Parallel(n_jobs=n_jobs, return_as="generator")
+    with threadpool_limits(1):  # clips run side by side; products within one are small
         # The first clip is measured here. librosa has functions that are compiled and cached when
         # they are first called, and processes that write that cache at the same time can crash.
-        yield _measure(first, feature_set)
-        bar.update()
-        parallel = Parallel(n_jobs=n_jobs, return_as="generator")
-        for outcome in parallel(delayed(_measure)(place, feature_set) for place in others):
-            yield outcome
-            bar.update()
-    _read_again.cache_clear()
+        rows = itertools.chain(
+            [_measure(first, feature_set)],
+            parallel(delayed(_measure)(place, feature_set) for place in others),
+        )
+        yield from tqdm(
+            rows,
+            total=len(clips),
+            desc=feature_set.name,
+            unit="clip",
+            delay=1,
+            # A log keeps every state of the bar: there, one in ten seconds will do.
+            mininterval=0.1 if sys.stderr.isatty() else 10,
+            disable=not progress,
+        )
+    _read.cache_clear()
 
 
 def _measure(place: tuple[str, float, float], feature_set: FeatureSet) -> tuple[Array | None, str]:
@@ -471,12 +471,8 @@ def _measure(place: tuple[str, float, float], feature_set: FeatureSet) -> tuple[
     path, start, end = place
     sr = feature_set.sr
     try:
-        if np.isnan([start, end]).all():
-            y = audio.read(path, sr=sr)
-        else:
-            y = _read_again(path, Path(path).stat().st_mtime_ns, sr)
-            start, stop = np.nan_to_num([start, end], nan=0.0)
-            y = y[round(start * sr) : round(stop * sr) if stop else None]
+        y = _read(path, files.user_path(path).stat().st_mtime_ns, sr)
+        y = y[round(start * sr) : round(end * sr) if end else None]
         if fatal_issues := audio.fatal_issues(y, sr=sr):
             return None, "; ".join(fatal_issues)
         return extract(y, sr=sr, feature_set=feature_set), ""
@@ -485,5 +481,5 @@ def _measure(place: tuple[str, float, float], feature_set: FeatureSet) -> tuple[
 
 
 @lru_cache(maxsize=1)  # segments of one recording follow each other
-def _read_again(path: str, changed: int, sr: int) -> Array:
+def _read(path: str, changed: int, sr: int) -> Array:
     return audio.read(path, sr=sr)

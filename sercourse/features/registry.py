@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -32,9 +32,25 @@ def _statistics_and_delta(y: NDArray[Any], *, sr: int) -> Array:
     return np.concatenate([functionals.functionals(table), changes])
 
 
-def _librosa_set(name: str, parts: tuple[str, ...]) -> FeatureSet:
+def _librosa_set(wanted: Collection[str]) -> FeatureSet:
+    if unknown := [part for part in wanted if part not in PARTS]:
+        raise ValueError(f"unknown part {unknown[0]!r}: use some of {', '.join(PARTS)}")
+    parts = tuple(part for part in PARTS if part in wanted)
+    name = "librosa" if len(parts) == len(PARTS) else f"librosa:{'+'.join(parts)}"
     names = tuple(each for part in parts for each in PARTS[part])
     return FeatureSet(name, 16_000, names, partial(librosa_sets.means, parts=parts))
+
+
+def _whisper_set(path: Path) -> FeatureSet:
+    """Return the statistics of another speech encoder's layers, made by the same tool."""
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: there is no speech encoder")
+    if (sha256 := files.content_hash(path)) == whisper.SHA256:
+        return SETS["whisper"]
+    n_layers, _, width = whisper.session(str(path), sha256).get_outputs()[0].shape[1:]
+    names = whisper.feature_names(n_layers, width)
+    function = partial(whisper.layer_statistics, encoder=str(path), sha256=sha256)
+    return FeatureSet("whisper", whisper.SR, names, function, encoder=sha256)
 
 
 _MEL, _MFCC, _CHROMA = PARTS["mel"], PARTS["mfcc"], tuple(map(str.lower, PITCH_CLASSES))
@@ -42,7 +58,7 @@ _SHORT, _USUAL, _LONG = 3.5, 8.0, spectrogram.LONGEST_SECONDS
 _WINDOWS, _LOG_MEL = spectrogram.CLASSIC_SHAPE, spectrogram.LOG_MEL_SHAPE
 _LOG_MEL_SEGMENTS, _SEGMENTS = spectrogram.LOG_MEL_SEGMENTS_SHAPE, spectrogram.MEL_SEGMENTS_SHAPE
 _MFCC_SEGMENTS, _CHROMA_SEGMENTS = (*_SEGMENTS[:2], len(_MFCC)), (*_SEGMENTS[:2], len(_CHROMA))
-_IMAGE = librosa_sets.IMAGE_SHAPE
+_IMAGE, _WHISPER = librosa_sets.IMAGE_SHAPE, whisper.feature_names()
 
 # name, rate [Hz], names along the last axis, function, shape of an array, longest words [s]
 _TABLE = (
@@ -64,14 +80,8 @@ _ALL = (
         FeatureSet(name, sr, names, function, shape=shape, longest=longest)
         for name, sr, names, function, shape, longest in _TABLE
     ),
-    _librosa_set("librosa", tuple(PARTS)),
-    FeatureSet(
-        "whisper",
-        whisper.SR,
-        whisper.feature_names(),
-        whisper.layer_statistics,
-        encoder=whisper.SHA256,
-    ),
+    _librosa_set(PARTS),
+    FeatureSet("whisper", 16_000, _WHISPER, whisper.layer_statistics, encoder=whisper.SHA256),
 )
 
 SETS: Mapping[str, FeatureSet] = MappingProxyType({each.name: each for each in _ALL})
@@ -103,30 +113,9 @@ def named(name: str) -> FeatureSet:
     """
     family, _, detail = name.partition(":")
     if family == "librosa" and detail:
-        return _librosa_parts(detail.split("+"))
+        return _librosa_set(detail.split("+"))
     if family == "whisper" and detail:
-        return _other_encoder(files.user_path(detail))
+        return _whisper_set(files.user_path(detail))
     if name not in SETS:
         raise ValueError(f"unknown feature set {name!r}: use one of {', '.join(SETS)}")
     return SETS[name]
-
-
-def _librosa_parts(wanted: list[str]) -> FeatureSet:
-    if unknown := [part for part in wanted if part not in PARTS]:
-        raise ValueError(f"unknown part {unknown[0]!r}: use some of {', '.join(PARTS)}")
-    parts = tuple(part for part in PARTS if part in wanted)
-    if len(parts) == len(PARTS):
-        return SETS["librosa"]
-    return _librosa_set(f"librosa:{'+'.join(parts)}", parts)
-
-
-def _other_encoder(path: Path) -> FeatureSet:
-    """Return the statistics of another speech encoder's layers, made by the same tool."""
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: there is no speech encoder")
-    if (sha256 := files.content_hash(path)) == whisper.SHA256:
-        return SETS["whisper"]
-    n_layers, _, width = whisper.session(str(path), sha256).get_outputs()[0].shape[1:]
-    names = whisper.feature_names(n_layers, width)
-    function = partial(whisper.layer_statistics, encoder=str(path), sha256=sha256)
-    return FeatureSet("whisper", whisper.SR, names, function, encoder=sha256)
