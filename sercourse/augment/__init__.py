@@ -6,25 +6,22 @@ shift, stretch or amplify one clip is the caller's to draw, for instance
 ``semitones=rng.uniform(-4, 4)``.
 
 `waveform` works on one clip before its features, `spectrogram` on a batch of spectrograms in dB.
-`conditions`, which is imported by its own name, is for the test side only.
+`Augmentation` names one of these, or one of the `conditions` that are for the test side only.
 """
 
 from __future__ import annotations
 
+from sercourse.augment.augmentation import CONDITIONS, Augmentation
 from sercourse.augment.spectrogram import (
     freq_mask,
     mix_noise,
     mixup,
-    shift_frames,
     spectral_tilt,
     time_mask,
     vtlp,
 )
 from sercourse.augment.waveform import (
-    COLOURS,
-    add_chatter,
     add_noise,
-    cut_lows,
     gain,
     limit_band,
     pitch_shift,
@@ -35,10 +32,9 @@ from sercourse.augment.waveform import (
 )
 
 __all__ = [
-    "COLOURS",
-    "add_chatter",
+    "CONDITIONS",
+    "Augmentation",
     "add_noise",
-    "cut_lows",
     "freq_mask",
     "gain",
     "limit_band",
@@ -46,7 +42,6 @@ __all__ = [
     "mixup",
     "pitch_shift",
     "reverberate",
-    "shift_frames",
     "shift_time",
     "snr_db",
     "spectral_tilt",

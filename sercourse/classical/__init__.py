@@ -2,51 +2,34 @@
 
 from __future__ import annotations
 
-from sercourse.classical.export import exportable, to_onnx
-from sercourse.classical.fitting import (
-    INNER_FOLDS,
-    FittedPipeline,
-    PipelineLearner,
-    Split,
-    fewest_groups,
-    fit,
-    inner_splits,
-)
-from sercourse.classical.flat import FittedFlat, FlatLearner
-from sercourse.classical.pipelines import (
+from sercourse.classical.export import to_onnx
+from sercourse.classical.fit import FittedPipeline, PipelineLearner
+from sercourse.classical.models import (
+    CLASSIFIERS,
+    REGRESSORS,
     CappedPCA,
+    Estimator,
     LayerLDA,
     WithinClassWhitening,
-    forest,
-    lda_of_layers,
+    layer_lda,
     logistic,
-    nine_neighbours,
+    pipeline,
     svm_classic,
     svm_whitened,
+    weighted,
 )
-from sercourse.classical.zoo import CLASSIFIERS, REGRESSORS, Estimator, pipeline, weighted
 
 __all__ = [
     "CLASSIFIERS",
-    "INNER_FOLDS",
     "REGRESSORS",
     "CappedPCA",
     "Estimator",
-    "FittedFlat",
     "FittedPipeline",
-    "FlatLearner",
     "LayerLDA",
     "PipelineLearner",
-    "Split",
     "WithinClassWhitening",
-    "exportable",
-    "fewest_groups",
-    "fit",
-    "forest",
-    "inner_splits",
-    "lda_of_layers",
+    "layer_lda",
     "logistic",
-    "nine_neighbours",
     "pipeline",
     "svm_classic",
     "svm_whitened",

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sercourse import audio, augment
+from sercourse import audio
+from sercourse.augment import Augmentation
 from sercourse.features import (
     chroma,
     excerpt_means,
@@ -31,7 +32,6 @@ from sercourse.features import (
     whisper,
 )
 from sercourse.features.artefact import load_features, save_features
-from sercourse.features.changes import CONDITIONS, Change, generator
 from sercourse.features.sets import SETS, FeatureSet, librosa_set, named
 from sercourse.features.store import Store, contents
 
@@ -39,11 +39,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = [
-    "CONDITIONS",
     "SETS",
-    "Change",
     "FeatureSet",
     "Features",
+    "augmented",
     "chroma",
     "contents",
     "excerpt_means",
@@ -63,10 +62,7 @@ __all__ = [
     "statistics",
     "voice",
     "whisper",
-    "with_changes",
-    "with_noise",
     "with_pre_emphasis",
-    "with_speed",
 ]
 
 Array = NDArray[np.floating]
@@ -114,59 +110,16 @@ def with_pre_emphasis(feature_set: FeatureSet, coefficient: float) -> FeatureSet
     return replace(feature_set, pre_emphasis=float(coefficient))
 
 
-def with_speed(feature_set: FeatureSet, factor: float) -> FeatureSet:
-    """Return the same set, computed on the signal played `factor` times faster.
+def augmented(feature_set: FeatureSet, *augmentations: Augmentation) -> FeatureSet:
+    """Return the same set, computed on the signal after augmentations, one after the other.
 
     Examples
     --------
-    >>> with_speed(named("voice"), 0.9).settings["speed"]
-    0.9
-    """
-    return replace(feature_set, speed=float(factor))
-
-
-def with_noise(feature_set: FeatureSet, *, snr: tuple[float, float], draw: int) -> FeatureSet:
-    """Return the same set, computed on the signal with white noise.
-
-    The ratio is drawn uniformly between the two of `snr`. Ratio and noise follow from `draw` and
-    the signal's samples: the same clip gets the same noise again, another clip another one.
-
-    Parameters
-    ----------
-    feature_set : FeatureSet
-    snr : tuple of float
-        Lowest and highest mean power of the signal above that of the noise [dB].
-    draw : int
-        From 0; another number draws other noise for every clip.
-
-    Raises
-    ------
-    ValueError
-        If the range is none, or `draw` is negative.
-
-    Examples
-    --------
-    >>> with_noise(named("time-windows"), snr=(15, 30), draw=1).settings["noise"]
-    [15.0, 30.0]
-    """
-    low, high = (float(each) for each in snr)
-    if not -np.inf < low <= high < np.inf:
-        raise ValueError(f"snr is {snr}: give the lowest and the highest ratio [dB], in that order")
-    if draw < 0:
-        raise ValueError(f"draw is {draw}: give a number from 0")
-    return replace(feature_set, noise=(low, high), draw=draw)
-
-
-def with_changes(feature_set: FeatureSet, changes: Sequence[Change]) -> FeatureSet:
-    """Return the same set, computed on the signal after some changes, one after the other.
-
-    Examples
-    --------
-    >>> slower = with_changes(named("mel-segments"), [Change("stretch", 0.8, 0.9, draw=1)])
-    >>> slower.settings["changes"]
+    >>> slower = augmented(named("mel-segments"), Augmentation("stretch", 0.8, 0.9, draw=1))
+    >>> slower.settings["augmentations"]
     [{'kind': 'stretch', 'amount': [0.8, 0.9], 'draw': 1}]
     """
-    return replace(feature_set, changes=tuple(changes))
+    return replace(feature_set, augmentations=(*feature_set.augmentations, *augmentations))
 
 
 def extract(y: NDArray[Any], *, sr: int, feature_set: FeatureSet) -> Array:
@@ -190,7 +143,7 @@ def extract(y: NDArray[Any], *, sr: int, feature_set: FeatureSet) -> Array:
     ------
     ValueError
         If the rate is another, the signal is too short or not finite, a feature is not finite, or
-        the signal cannot be changed as the set wants, such as noise for silence.
+        the signal cannot be augmented as the set wants, such as noise for silence.
 
     Examples
     --------
@@ -203,12 +156,8 @@ def extract(y: NDArray[Any], *, sr: int, feature_set: FeatureSet) -> Array:
             f"the signal is sampled at {sr} Hz and {feature_set.name!r} needs {feature_set.sr} Hz: "
             "resample it, or read it with audio.read at that rate"
         )
-    for change in feature_set.changes:
-        y = change.applied(y, sr=sr)
-    if feature_set.noise is not None:
-        y = _noisy(y, snr=feature_set.noise, draw=feature_set.draw)
-    if feature_set.speed != 1:
-        y = audio.change_speed(np.asarray(y), sr=sr, factor=feature_set.speed)
+    for each in feature_set.augmentations:
+        y = each.applied(y, sr=sr)
     if feature_set.pre_emphasis:
         y = np.asarray(y, dtype=np.float64)  # neighbours are alike: float32 would lose digits
         y = audio.pre_emphasis(y, coefficient=feature_set.pre_emphasis)
@@ -218,13 +167,6 @@ def extract(y: NDArray[Any], *, sr: int, feature_set: FeatureSet) -> Array:
         name = feature_set.names[int(np.argmin(finite)) % len(feature_set.names)]
         raise ValueError(f"the feature {name} of this signal is not finite: check the recording")
     return row
-
-
-def _noisy(y: NDArray[Any], *, snr: tuple[float, float], draw: int) -> NDArray[np.float32]:
-    """Return the signal with white noise that follows from `draw` and the samples."""
-    y = np.ascontiguousarray(y, dtype=np.float32)
-    rng = generator(y, draw)
-    return augment.add_noise(y, snr=rng.uniform(*snr), rng=rng)
 
 
 def feature_table(

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sercourse import files
+from sercourse.augment import Augmentation
 from sercourse.features import (
     cepstra,
     excerpt_means,
@@ -25,7 +26,6 @@ from sercourse.features import (
     voice,
     whisper,
 )
-from sercourse.features.changes import Change
 
 Array = NDArray[np.floating]
 
@@ -49,18 +49,10 @@ class FeatureSet:
         Raised whenever the function's numbers change, so that no cached table outlives them.
     pre_emphasis : float
         Coefficient of the pre-emphasis, which comes last before `function`; 0 for none.
-    speed : float
-        Factor by which the signal is played faster, after `changes` and `noise`, to augment a
-        training set; 1 for none.
     shape : tuple of int
         Shape of a row that is an array, float32; () for a vector of ``len(names)``, float64.
-    noise : tuple of float, optional
-        Range of signal-to-noise ratios [dB]: white noise at one of them is added after `changes`,
-        to augment a training set.
-    draw : int
-        Which noise: each number draws another one for the same signal.
-    changes : tuple of Change
-        What is done to the signal first, one after the other, to augment a training set.
+    augmentations : tuple of Augmentation
+        What is done to the signal first, one after the other.
     longest : float
         Words that last longer [s] are judged in parts: corpora have clips of one sentence, and
         models know nothing longer.
@@ -79,11 +71,8 @@ class FeatureSet:
     function: Callable[..., Array]
     version: int = 1
     pre_emphasis: float = 0.0
-    speed: float = 1.0
     shape: tuple[int, ...] = ()
-    noise: tuple[float, float] | None = None
-    draw: int = 0
-    changes: tuple[Change, ...] = ()
+    augmentations: tuple[Augmentation, ...] = ()
     longest: float = 8.0
     encoder: str = ""
 
@@ -109,18 +98,16 @@ class FeatureSet:
         """What the numbers depend on, as JSON can hold it: for bundles."""
         # What later versions added is told only where it is used: older bundles do not know of it.
         shape = {"shape": list(self.shape)} if self.shape else {}
-        noise = {"noise": list(self.noise), "draw": self.draw} if self.noise else {}
-        changes = {"changes": [each.settings for each in self.changes]} if self.changes else {}
+        augmented = {"augmentations": [each.settings for each in self.augmentations]}
         encoder = {"encoder": self.encoder} if self.encoder else {}
         return {
             "name": self.name,
             "sr": self.sr,
             "version": self.version,
             "pre_emphasis": self.pre_emphasis,
-            "speed": self.speed,
+            "speed": 1.0,  # bundles tell of it since before there were `augmentations`
             **shape,
-            **noise,
-            **changes,
+            **(augmented if self.augmentations else {}),
             **encoder,
         }
 

@@ -1,12 +1,7 @@
-"""Named recipes, a file for each family of lessons; one registry."""
+"""Named recipes: features, augmentation, model, and how to fit."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from types import MappingProxyType
-
-from sercourse.recipes import aesdd, means, mfcc, ravdess, toolkit, whisper
-from sercourse.recipes.means import VOICES
 from sercourse.recipes.recipe import (
     Ensemble,
     Learner,
@@ -14,15 +9,16 @@ from sercourse.recipes.recipe import (
     Recipe,
     Report,
     SegmentModel,
-    in_precision,
-    seeded,
-    with_heads,
+    has_setting,
+    refuse_arrays,
+    with_encoder,
+    with_settings,
 )
-from sercourse.recipes.toolkit import from_zoo, refuse_arrays
-from sercourse.recipes.whisper import WHISPER_VOICES, with_encoder
+from sercourse.recipes.registry import RECIPES, RNN, VOICES, WHISPER_VOICES, from_zoo, recipe
 
 __all__ = [
     "RECIPES",
+    "RNN",
     "VOICES",
     "WHISPER_VOICES",
     "Ensemble",
@@ -32,43 +28,9 @@ __all__ = [
     "Report",
     "SegmentModel",
     "from_zoo",
-    "in_precision",
+    "has_setting",
     "recipe",
     "refuse_arrays",
-    "seeded",
     "with_encoder",
-    "with_heads",
+    "with_settings",
 ]
-
-RECIPES: Mapping[str, Recipe | Ensemble] = MappingProxyType(
-    {
-        each.name: each
-        for each in (
-            *ravdess.RECIPES,
-            *aesdd.RECIPES,
-            *toolkit.RECIPES,
-            *mfcc.RECIPES,
-            *means.RECIPES,
-            *whisper.RECIPES,
-        )
-    }
-)
-"""The recipes by name."""
-
-
-def recipe(name: str) -> Recipe | Ensemble:
-    """Return the recipe of that name.
-
-    Raises
-    ------
-    ValueError
-        If there is none; the sentence names those that there are.
-
-    Examples
-    --------
-    >>> recipe("svm-classic").feature_set
-    'statistics'
-    """
-    if name not in RECIPES:
-        raise ValueError(f"unknown recipe {name!r}: use one of {', '.join(RECIPES)}")
-    return RECIPES[name]

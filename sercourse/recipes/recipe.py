@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -12,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sercourse import features
-from sercourse.features import Change, FeatureSet
+from sercourse.augment import Augmentation
+from sercourse.features import FeatureSet
 
 Array = NDArray[np.floating]
 Report = Callable[[str], None]
@@ -93,16 +93,10 @@ class Recipe:
         One line for people.
     feature_set : str
         Name in `features.SETS`.
-    make_learner : callable
-        Returns the `Learner`; a function, as learners load heavy libraries.
-    speeds : tuple of float
-        Further copies of each training clip, played so many times faster.
-    noisy_copies : int
-        Further copies with white noise, each at an SNR of its own.
-    snr : tuple of float
-        Range of that SNR [dB].
-    changes : tuple of tuple of features.Change
-        Further copies, each with what is done to the clip, one after the other.
+    learner : Learner
+        What learns from the features.
+    augmentations : tuple of tuple of Augmentation
+        Further copies of each training clip: what is done to the clip, one after the other.
     normalized : bool
         Whether the features of a known voice are normalised where the protocol allows it. On
         validation speakers of RAVDESS, `cnn-lstm` gained less by it than two trainings differ.
@@ -115,11 +109,8 @@ class Recipe:
     name: str
     title: str
     feature_set: str
-    make_learner: Callable[[], Learner]
-    speeds: tuple[float, ...] = ()
-    noisy_copies: int = 0
-    snr: tuple[float, float] = (15.0, 30.0)
-    changes: tuple[tuple[Change, ...], ...] = ()
+    learner: Learner
+    augmentations: tuple[tuple[Augmentation, ...], ...] = ()
     normalized: bool = True
     seeds: int = 10
     version: int = 1
@@ -132,31 +123,24 @@ class Recipe:
     @property
     def copies(self) -> tuple[FeatureSet, ...]:
         """The same features of the copies that only training sees."""
-        faster = [features.with_speed(self.features, factor) for factor in self.speeds]
-        noisy = [
-            features.with_noise(self.features, snr=self.snr, draw=draw)
-            for draw in range(1, self.noisy_copies + 1)
-        ]
-        changed = [features.with_changes(self.features, each) for each in self.changes]
-        return (*faster, *noisy, *changed)
-
-    @cached_property
-    def learner(self) -> Learner:
-        """What learns from the features."""
-        return self.make_learner()
+        return tuple(features.augmented(self.features, *each) for each in self.augmentations)
 
     @property
     def settings(self) -> dict[str, Any]:
         """What a bundle tells of it, as JSON can hold it."""
-        noise = {"noisy_copies": self.noisy_copies, "snr": list(self.snr)}
-        changes = {"changes": [[each.settings for each in copy] for copy in self.changes]}
+        # As bundles tell it since before there were `augmentations`: speeds apart from the rest.
+        speeds = [each[0].low for each in self.augmentations if each[0].kind == "speed"]
+        others = [
+            [step.settings for step in each]
+            for each in self.augmentations
+            if each[0].kind != "speed"
+        ]
         return {
             "name": self.name,
             "version": self.version,
             "features": self.features.settings,
-            "speeds": list(self.speeds),
-            **(noise if self.noisy_copies else {}),
-            **(changes if self.changes else {}),
+            "speeds": speeds,
+            **({"changes": others} if others else {}),
             **self.learner.settings,
         }
 
@@ -201,70 +185,90 @@ class Ensemble:
         return {"name": self.name, "members": [each.settings for each in self.members], **weights}
 
 
-def with_heads(chosen: Recipe, sizes: tuple[int, int]) -> Recipe:
-    """Return the same recipe for labels that are pairs of two kinds, so many of each.
+def has_setting(chosen: Recipe, name: str) -> bool:
+    """Return whether the learner of a recipe, or a part of it, has a setting of that name."""
+    return _with_setting(chosen.learner, name, None) is not None
 
-    A network gets a head for each kind. What has no heads learns the pairs as they are.
+
+def with_settings(chosen: Recipe | Ensemble, **settings: Any) -> Recipe:
+    """Return the same recipe with other settings of its learner, or of a part of it.
+
+    Networks have, among others, `seed`, `precision` and `heads`: the numbers of labels of two kinds
+    whose pairs are the labels, for a head each. Pipelines have `weighted`. With seed 0 results are
+    stored where those of the recipe itself are, as they are the same.
+
+    Raises
+    ------
+    ValueError
+        If there is no such setting, or the recipe is an ensemble.
 
     Examples
     --------
     >>> from sercourse.recipes import recipe
-    >>> with_heads(recipe("cnn-lstm"), (8, 2)).settings["heads"]
+    >>> with_settings(recipe("cnn-lstm"), heads=(8, 2)).settings["heads"]
     [8, 2]
     """
-    learner: Any = chosen.learner
-    if not hasattr(learner, "with_heads"):
-        return chosen
-    other: Learner = learner.with_heads(*sizes)
-    return replace(chosen, make_learner=lambda: other)
-
-
-def seeded(chosen: Recipe | Ensemble, seed: int) -> Recipe:
-    """Return the same recipe, whose network starts and is shown its clips by another seed.
-
-    With seed 0 its results are stored where those of the recipe itself are, as they are the same.
-
-    Raises
-    ------
-    ValueError
-        If nothing in it is drawn at random, so that a seed would change nothing, or it is an
-        ensemble.
-
-    Examples
-    --------
-    >>> from sercourse.recipes import recipe
-    >>> seeded(recipe("aesdd-cnn-3"), 2).name
-    'aesdd-cnn-3'
-    """
-    return _changed(chosen, "seeded", seed, wanted="a seed")
-
-
-def in_precision(chosen: Recipe | Ensemble, name: str) -> Recipe:
-    """Return the same recipe, whose network is trained in ``float32`` or ``bfloat16``.
-
-    Raises
-    ------
-    ValueError
-        If it has no network, or there is no such precision.
-
-    Examples
-    --------
-    >>> from sercourse.recipes import recipe
-    >>> in_precision(recipe("aesdd-cnn-3"), "bfloat16").settings["training"]["precision"]
-    'bfloat16'
-    """
-    return _changed(chosen, "in_precision", name, wanted="a precision")
-
-
-def _changed(chosen: Recipe | Ensemble, method: str, value: Any, *, wanted: str) -> Recipe:
-    """Return the recipe with the learner that a method of its learner returns."""
     if isinstance(chosen, Ensemble):
-        raise ValueError(f"{chosen.name!r} is an ensemble: give each of its members {wanted}")
+        raise ValueError(f"{chosen.name!r} is an ensemble: change the settings of its members")
     learner: Any = chosen.learner
-    if not hasattr(learner, method):
+    for name, value in settings.items():
+        learner = _with_setting(learner, name, value)
+        if learner is None:
+            raise ValueError(f"recipe {chosen.name!r} has no setting {name!r}: choose a network")
+    return replace(chosen, learner=learner)
+
+
+def _with_setting(part: Any, name: str, value: Any) -> Any:
+    """Return the dataclass with another value of a field, its own or a part's; None without one."""
+    for each in fields(part) if is_dataclass(part) else ():
+        other = value if each.name == name else _with_setting(getattr(part, each.name), name, value)
+        if each.name == name or other is not None:
+            return replace(part, **{each.name: other})  # type: ignore[type-var]
+    return None
+
+
+def with_encoder(chosen: Recipe | Ensemble, encoder: Path) -> Recipe | Ensemble:
+    """Return the same recipe with another speech encoder.
+
+    Parameters
+    ----------
+    chosen : Recipe or Ensemble
+        One with the features ``whisper``.
+    encoder : Path
+        ONNX file that ``tools/make_speech_encoder.py`` made.
+
+    Raises
+    ------
+    ValueError
+        If the recipe uses no speech encoder.
+    """
+    members = chosen.members if isinstance(chosen, Ensemble) else (chosen,)
+    if not any(each.feature_set == "whisper" for each in members):
+        raise ValueError(f"recipe {chosen.name!r} uses no speech encoder: choose another recipe")
+    feature_set = f"whisper:{encoder}"
+    n_layers = features.whisper.count_layers(features.named(feature_set).names)
+
+    def changed(member: Recipe) -> Recipe:
+        if member.feature_set != "whisper":
+            return member
+        params = {**member.learner.params, "lda__n_layers": n_layers}  # type: ignore[attr-defined]
+        return with_settings(replace(member, feature_set=feature_set), params=params)
+
+    if isinstance(chosen, Ensemble):
+        return replace(chosen, members=tuple(changed(each) for each in members))
+    return changed(chosen)
+
+
+def refuse_arrays(feature_set: str) -> None:
+    """Refuse features that are no vectors, which is what scikit-learn learns from.
+
+    Raises
+    ------
+    ValueError
+        If a clip is an array of several dimensions, or there is no such set.
+    """
+    if shape := features.named(feature_set).shape:
         raise ValueError(
-            f"recipe {chosen.name!r} trains no network: it gives the same model each time, "
-            f"and has no use for {wanted}"
+            f"{feature_set!r} describes a clip by an array of shape {shape}, and scikit-learn "
+            "wants one row of numbers: use a set such as librosa, statistics or voice"
         )
-    other: Learner = getattr(learner, method)(value)
-    return replace(chosen, make_learner=lambda: other)
