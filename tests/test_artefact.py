@@ -9,13 +9,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from sercourse.augment import Augmentation
 from sercourse.features import (
     Features,
     FeatureSet,
+    augmented,
     load_features,
     named,
     save_features,
-    with_noise,
     with_pre_emphasis,
 )
 
@@ -108,7 +109,7 @@ def test_numbers_that_half_precision_cannot_hold_are_not_saved(
     [
         (replace(BANDS, shape=(4, 3)), r"made with shape \[2, 3\], and \[4, 3\] is wanted"),
         (replace(BANDS, shape=()), r"made with shape \[2, 3\], and None is wanted"),
-        (with_noise(BANDS, snr=(15, 30), draw=1), "made with draw None, and 1 is wanted"),
+        (augmented(BANDS, Augmentation("noise", 15, 30)), "made with augmentations None"),
     ],
     ids=["shape", "no shape", "noise"],
 )

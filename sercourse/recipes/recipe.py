@@ -223,7 +223,7 @@ def _with_setting(part: Any, name: str, value: Any) -> Any:
     for each in fields(part) if is_dataclass(part) else ():
         other = value if each.name == name else _with_setting(getattr(part, each.name), name, value)
         if each.name == name or other is not None:
-            return replace(part, **{each.name: other})  # type: ignore[type-var]
+            return replace(part, **{each.name: other})
     return None
 
 

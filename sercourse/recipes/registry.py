@@ -12,7 +12,7 @@ from sercourse.augment import Augmentation
 from sercourse.classical import PipelineLearner
 from sercourse.features import spectrogram
 from sercourse.networks import NetworkLearner
-from sercourse.recipes.recipe import Ensemble, Recipe, refuse_arrays
+from sercourse.recipes.recipe import Ensemble, Recipe, refuse_arrays, with_settings
 
 Copies = tuple[tuple[Augmentation, ...], ...]
 
@@ -230,15 +230,14 @@ _SEGMENTS = (
 
 # Pictures of cepstra
 
+_CATEGORICAL = NetworkLearner(
+    networks.mfcc_conv2d, networks.MFCC_CONV2D_TRAINING, standardized=True
+)
 _CONV2D = Recipe(
-    "mfcc-conv2d",
-    "the ancestor's network on 39 x 216 cepstra, trained with binary cross-entropy",
+    "mfcc-conv2d-categorical",
+    "the ancestor's network on 39 x 216 cepstra, trained with categorical cross-entropy",
     "mfcc-image",
-    NetworkLearner(
-        networks.mfcc_conv2d,
-        replace(networks.MFCC_CONV2D_TRAINING, loss="binary"),
-        standardized=True,
-    ),
+    _CATEGORICAL,
     **_NETWORK,
 )
 _MFCC_SVM = replace(
@@ -258,13 +257,15 @@ _MFCC_NET = Recipe(
     **_NETWORK,
 )
 _PICTURES = (
-    _CONV2D,
-    replace(
-        _CONV2D,
-        name="mfcc-conv2d-categorical",
-        title="the same network, trained with categorical cross-entropy",
-        learner=replace(_CONV2D.learner, training=networks.MFCC_CONV2D_TRAINING),
+    with_settings(
+        replace(
+            _CONV2D,
+            name="mfcc-conv2d",
+            title="the same network, trained with binary cross-entropy",
+        ),
+        loss="binary",
     ),
+    _CONV2D,
     Recipe(
         "mfcc-forest",
         "a random forest on 39 x 216 cepstra, laid in one row",
