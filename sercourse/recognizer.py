@@ -24,7 +24,6 @@ from sercourse.recipes import (
     Model,
     Recipe,
     from_zoo,
-    has_setting,
     refuse_arrays,
     with_settings,
 )
@@ -481,9 +480,9 @@ def _weighted(recipe: Recipe | Ensemble) -> Any:
     """Return the same recipe, to which every emotion counts as much as any other."""
     if isinstance(recipe, Ensemble):
         return replace(recipe, members=tuple(_weighted(each) for each in recipe.members))
-    if not has_setting(recipe, "weighted"):
+    if not isinstance(recipe.learner, classical.PipelineLearner):
         return recipe  # networks always weigh
-    classical.weighted(recipe.learner.pipeline())  # type: ignore[attr-defined]
+    classical.weighted(recipe.learner.pipeline())
     return with_settings(recipe, weighted=True)
 
 

@@ -12,8 +12,7 @@ import pytest
 import soxr
 
 from sercourse import audio, augment, bundles, cli, corpora, experiment, features, recipes
-from sercourse.augment import Augmentation, conditions
-from sercourse.augment.augmentation import TEST_KINDS
+from sercourse.augment import TEST_KINDS, Augmentation, conditions
 
 SR = 16_000
 CONDITIONS = list(augment.CONDITIONS)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 
 from sercourse import audio
 
-COLOURS: Mapping[str, float] = MappingProxyType({"white": 0.0, "pink": 1.0, "brown": 2.0})
+COLOURS: Mapping[str, float] = {"white": 0.0, "pink": 1.0, "brown": 2.0}
 """Colours of noise: its power falls with frequency as 1 / f to this exponent."""
 
 FLAT_BELOW = 0.005

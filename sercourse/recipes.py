@@ -1,22 +1,228 @@
-"""The recipes by name: what the course trains, compares and ships."""
+"""Recipes: features, augmentation, model, and how to fit; and the table of those of the course."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
-from types import MappingProxyType
-from typing import Any
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, is_dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
 
-from sercourse import classical, networks
+import numpy as np
+from numpy.typing import NDArray
+
+from sercourse import classical, features, networks
 from sercourse.augment import Augmentation
-from sercourse.classical import PipelineLearner
-from sercourse.features import spectrogram
-from sercourse.networks import NetworkLearner
-from sercourse.recipes.recipe import Ensemble, Recipe, refuse_arrays, with_settings
+from sercourse.classical import FittedPipeline, PipelineLearner
+from sercourse.features import FeatureSet, spectrogram
+from sercourse.networks import FittedNetwork, FittedSegments, NetworkLearner, SegmentLearner
 
+Array = NDArray[np.floating]
+Report = Callable[[str], None]
 Copies = tuple[tuple[Augmentation, ...], ...]
+Learner = PipelineLearner | NetworkLearner | SegmentLearner
+Model = FittedPipeline | FittedNetwork | FittedSegments
 
 RNN = "rnn"
+
+
+@runtime_checkable
+class SegmentModel(Protocol):
+    """A model that judges the segments of a clip, and the clip by all of them."""
+
+    def predict_segments(
+        self, X: NDArray[np.floating]
+    ) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+        """Return the clip of each segment, and probabilities, shape (n, n_labels)."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a model is made, from a clip to calibrated probabilities.
+
+    Attributes
+    ----------
+    name : str
+        What commands and bundles call it.
+    title : str
+        One line for people.
+    feature_set : str
+        Name in `features.SETS`.
+    learner : Learner
+        What learns from the features.
+    augmentations : tuple of tuple of Augmentation
+        Further copies of each training clip: what is done to the clip, one after the other.
+    normalized : bool
+        Whether the features of a known voice are normalised where the protocol allows it. On
+        validation speakers of RAVDESS, `cnn-lstm` gained less by it than two trainings differ.
+    seeds : int
+        Repeats of the protocol ``random``.
+    version : int
+        Raised whenever the recipe gives other models, so that no stored result outlives it.
+    """
+
+    name: str
+    title: str
+    feature_set: str
+    learner: Learner
+    augmentations: Copies = ()
+    normalized: bool = True
+    seeds: int = 10
+    version: int = 1
+
+    @property
+    def features(self) -> FeatureSet:
+        """The feature set itself."""
+        return features.named(self.feature_set)
+
+    @property
+    def copies(self) -> tuple[FeatureSet, ...]:
+        """The same features of the copies that only training sees."""
+        return tuple(features.augmented(self.features, *each) for each in self.augmentations)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What a bundle tells of it, as JSON can hold it."""
+        # As bundles tell it since before there were `augmentations`: speeds come first, and apart.
+        speeds = [each[0].low for each in self.augmentations if each[0].kind == "speed"]
+        rest = [[step.settings for step in each] for each in self.augmentations[len(speeds) :]]
+        return {
+            "name": self.name,
+            "version": self.version,
+            "features": self.features.settings,
+            "speeds": speeds,
+            **({"changes": rest} if rest else {}),
+            **self.learner.settings,
+        }
+
+    @property
+    def key(self) -> list[Any]:
+        """All that results depend on, for the keys of what is stored, see `files.digest`.
+
+        That is more than `settings`, by which shipped bundles are known: every parameter of the
+        model and the versions of the libraries that compute. So what was stored under another
+        version of a library is computed anew, and never mixed with folds of this one.
+        """
+        return [self.settings, self.features.key, self.learner.key]
+
+
+@dataclass(frozen=True)
+class Ensemble:
+    """Several recipes whose probabilities are averaged.
+
+    Attributes
+    ----------
+    name, title : str
+        As of a `Recipe`.
+    members : tuple of Recipe
+    weights : tuple of float
+        How much each member counts; alike unless given.
+    """
+
+    name: str
+    title: str
+    members: tuple[Recipe, ...]
+    weights: tuple[float, ...] = ()
+
+    @property
+    def seeds(self) -> int:
+        """Repeats of the protocol ``random``."""
+        return min(each.seeds for each in self.members)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What a bundle tells of it, as JSON can hold it."""
+        weights = {"weights": list(self.weights)} if self.weights else {}
+        return {"name": self.name, "members": [each.settings for each in self.members], **weights}
+
+
+def has_setting(chosen: Recipe, name: str) -> bool:
+    """Return whether the learner of a recipe, or a part of it, has a setting of that name."""
+    return _with_setting(chosen.learner, name, None) is not None
+
+
+def with_settings(chosen: Recipe | Ensemble, **settings: Any) -> Recipe:
+    """Return the same recipe with other settings of its learner, or of a part of it.
+
+    Networks have, among others, `seed`, `precision` and `heads`: the numbers of labels of two kinds
+    whose pairs are the labels, for a head each. Pipelines have `weighted`. With seed 0 results are
+    stored where those of the recipe itself are, as they are the same.
+
+    Raises
+    ------
+    ValueError
+        If there is no such setting, or the recipe is an ensemble.
+
+    Examples
+    --------
+    >>> with_settings(recipe("cnn-lstm"), heads=(8, 2)).settings["heads"]
+    [8, 2]
+    """
+    if isinstance(chosen, Ensemble):
+        raise ValueError(f"{chosen.name!r} is an ensemble: change the settings of its members")
+    learner: Any = chosen.learner
+    for name, value in settings.items():
+        learner = _with_setting(learner, name, value)
+        if learner is None:
+            raise ValueError(f"recipe {chosen.name!r} has no setting {name!r}: choose a network")
+    return replace(chosen, learner=learner)
+
+
+def _with_setting(part: Any, name: str, value: Any) -> Any:
+    """Return the dataclass with another value of a field, its own or a part's; None without one."""
+    for each in fields(part) if is_dataclass(part) else ():
+        other = value if each.name == name else _with_setting(getattr(part, each.name), name, value)
+        if each.name == name or other is not None:
+            return replace(part, **{each.name: other})
+    return None
+
+
+def with_encoder(chosen: Recipe | Ensemble, encoder: Path) -> Recipe | Ensemble:
+    """Return the same recipe with another speech encoder.
+
+    Parameters
+    ----------
+    chosen : Recipe or Ensemble
+        One with the features ``whisper``.
+    encoder : Path
+        ONNX file that ``tools/make_speech_encoder.py`` made.
+
+    Raises
+    ------
+    ValueError
+        If the recipe uses no speech encoder.
+    """
+    if isinstance(chosen, Ensemble):
+        members = tuple(_with_encoder(each, encoder) for each in chosen.members)
+        other: Recipe | Ensemble = replace(chosen, members=members)
+    else:
+        other = _with_encoder(chosen, encoder)
+    if other == chosen:
+        raise ValueError(f"recipe {chosen.name!r} uses no speech encoder: choose another recipe")
+    return other
+
+
+def _with_encoder(chosen: Recipe, encoder: Path) -> Recipe:
+    if chosen.feature_set != "whisper" or not isinstance(chosen.learner, PipelineLearner):
+        return chosen
+    other = replace(chosen, feature_set=f"whisper:{encoder}")
+    n_layers = features.whisper.count_layers(other.features.names)
+    return with_settings(other, params={**chosen.learner.params, "lda__n_layers": n_layers})
+
+
+def refuse_arrays(feature_set: str) -> None:
+    """Refuse features that are no vectors, which is what scikit-learn learns from.
+
+    Raises
+    ------
+    ValueError
+        If a clip is an array of several dimensions, or there is no such set.
+    """
+    if shape := features.named(feature_set).shape:
+        raise ValueError(
+            f"{feature_set!r} describes a clip by an array of shape {shape}, and scikit-learn "
+            "wants one row of numbers: use a set such as librosa, statistics or voice"
+        )
+
 
 _NETWORK: dict[str, Any] = {"normalized": False, "seeds": 3}
 
@@ -112,46 +318,45 @@ _VECTORS = (
 
 # Spectrograms
 
-_PLAIN = NetworkLearner(networks.cnn_lstm, networks.CNN_LSTM_TRAINING)
-_AUGMENTED = replace(_PLAIN, augment=networks.augment_spectrograms)
-CNN_LSTM = Recipe(
-    "cnn-lstm",
-    "convolutions over a mel spectrogram, an LSTM and attentive pooling",
-    "log-mel",
-    replace(_AUGMENTED, members=2),
-    _FOUR_SPEEDS,
-    **_NETWORK,
+
+def _cnn_lstm(step: str, title: str, copies: Copies = (), **settings: Any) -> Recipe:
+    learner = NetworkLearner(networks.cnn_lstm, networks.CNN_LSTM_TRAINING, **settings)
+    return Recipe(f"cnn-lstm{step}", title, "log-mel", learner, copies, **_NETWORK)
+
+
+_CLASSIC_TRAINING = networks.Training(
+    epochs=60, batch_size=16, optimizer="sgd", learning_rate=0.01, patience=10
 )
-_WITHOUT_LSTM = replace(_PLAIN, options={"units": 0, "attention": False})
+_WARPED = networks.augment_spectrograms
+CNN_LSTM = _cnn_lstm(
+    "",
+    "convolutions over a mel spectrogram, an LSTM and attentive pooling",
+    _FOUR_SPEEDS,
+    augment=_WARPED,
+    members=2,
+)
 _SPECTROGRAMS = (
     Recipe(
         "cnn-lstm-classic",
         "the ancestor's time-distributed CNN and LSTM on five windows of a mel spectrogram",
         "time-windows",
-        NetworkLearner(
-            networks.cnn_lstm_classic,
-            networks.Training(
-                epochs=60, batch_size=16, optimizer="sgd", learning_rate=0.01, patience=10
-            ),
-        ),
+        NetworkLearner(networks.cnn_lstm_classic, _CLASSIC_TRAINING),
         tuple((Augmentation("gaussian", 15, 30, draw=draw),) for draw in (1, 2)),
         seeds=3,
     ),
     CNN_LSTM,
-    *(
-        replace(
-            CNN_LSTM,
-            name=f"cnn-lstm-step-{number}",
-            title=f"a step to cnn-lstm: {title}",
-            learner=learner,
-            augmentations=copies,
-        )
-        for number, title, learner, copies in (
-            (1, "convolutions over the mel spectrogram, averaged over time", _WITHOUT_LSTM, ()),
-            (2, "the LSTM and attentive pooling", _PLAIN, ()),
-            (3, "slower and faster copies", _PLAIN, _FOUR_SPEEDS),
-            (4, "pictures that are augmented in every batch", _AUGMENTED, _FOUR_SPEEDS),
-        )
+    _cnn_lstm(
+        "-step-1",
+        "a step to cnn-lstm: convolutions over the mel spectrogram, averaged over time",
+        options={"units": 0, "attention": False},
+    ),
+    _cnn_lstm("-step-2", "a step to cnn-lstm: the LSTM and attentive pooling"),
+    _cnn_lstm("-step-3", "a step to cnn-lstm: slower and faster copies", _FOUR_SPEEDS),
+    _cnn_lstm(
+        "-step-4",
+        "a step to cnn-lstm: pictures that are augmented in every batch",
+        _FOUR_SPEEDS,
+        augment=_WARPED,
     ),
 )
 
@@ -190,9 +395,10 @@ def _aesdd_cnn(
 
 # Narrower than on RAVDESS, for the time that it takes: validation speakers (two, one training
 # each) lost nothing by it. In the recording folds it gave 75 %, the wider one 79 %.
-_NARROW = replace(
-    _AUGMENTED,
-    training=replace(networks.CNN_LSTM_TRAINING, epochs=25),
+_NARROW = NetworkLearner(
+    networks.cnn_lstm,
+    replace(networks.CNN_LSTM_TRAINING, epochs=25),
+    augment=_WARPED,
     members=2,
     options={"filters": [16, 32, 64, 96]},
 )
@@ -230,14 +436,11 @@ _SEGMENTS = (
 
 # Pictures of cepstra
 
-_CATEGORICAL = NetworkLearner(
-    networks.mfcc_conv2d, networks.MFCC_CONV2D_TRAINING, standardized=True
-)
 _CONV2D = Recipe(
     "mfcc-conv2d-categorical",
     "the ancestor's network on 39 x 216 cepstra, trained with categorical cross-entropy",
     "mfcc-image",
-    _CATEGORICAL,
+    NetworkLearner(networks.mfcc_conv2d, networks.MFCC_CONV2D_TRAINING, standardized=True),
     **_NETWORK,
 )
 _MFCC_SVM = replace(
@@ -257,13 +460,10 @@ _MFCC_NET = Recipe(
     **_NETWORK,
 )
 _PICTURES = (
-    with_settings(
-        replace(
-            _CONV2D,
-            name="mfcc-conv2d",
-            title="the same network, trained with binary cross-entropy",
-        ),
-        loss="binary",
+    replace(
+        with_settings(_CONV2D, loss="binary"),
+        name="mfcc-conv2d",
+        title="the ancestor's network on 39 x 216 cepstra, trained with binary cross-entropy",
     ),
     _CONV2D,
     Recipe(
@@ -383,9 +583,7 @@ def from_zoo(
 _ZOO = tuple(from_zoo(name) for name in (*classical.CLASSIFIERS, RNN))
 
 _GROUPS = (_VECTORS, _SPECTROGRAMS, _SEGMENTS, _PICTURES, _ENCODER, _ENSEMBLES, _ZOO)
-RECIPES: Mapping[str, Recipe | Ensemble] = MappingProxyType(
-    {each.name: each for group in _GROUPS for each in group}
-)
+RECIPES: Mapping[str, Recipe | Ensemble] = {each.name: each for group in _GROUPS for each in group}
 """The recipes by name."""
 
 
