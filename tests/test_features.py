@@ -16,16 +16,16 @@ import pytest
 import soundfile as sf
 from sounds import voice
 
-from sercourse import audio, augment, files
+from sercourse import audio, files
+from sercourse.augment import Augmentation
 from sercourse.features import (
     FeatureSet,
+    augmented,
     extract,
     feature_table,
     is_cached,
     named,
-    with_noise,
     with_pre_emphasis,
-    with_speed,
 )
 
 SR = 16_000
@@ -82,8 +82,9 @@ def test_settings_tell_of_shape_and_noise_only_where_there_is_any() -> None:
     old = {"sr": SR, "version": 1, "pre_emphasis": 0.0, "speed": 1.0}
     assert named("voice").settings == {"name": "voice", **old}
     assert PICTURE.settings == {"name": "picture", **old, "shape": [2, 3]}
-    noisy = with_noise(PICTURE, snr=(15, 30), draw=0)
-    assert noisy.settings == {**PICTURE.settings, "noise": [15.0, 30.0], "draw": 0}
+    noise = {"kind": "noise", "amount": [15.0, 30.0], "draw": 0}
+    noisy = augmented(PICTURE, Augmentation("noise", 15, 30))
+    assert noisy.settings == {**PICTURE.settings, "augmentations": [noise]}
     assert json.loads(json.dumps(noisy.settings)) == noisy.settings
 
 
@@ -101,65 +102,17 @@ def test_a_number_of_an_array_that_is_not_finite_is_named() -> None:
         extract(y, sr=SR, feature_set=PICTURE)
 
 
-@pytest.mark.parametrize("snr", [(15, 30), (0, 0), (-5, 60)])
-def test_noise_has_a_ratio_of_the_range(snr: tuple[float, float]) -> None:
-    ratios = []
-    for draw in range(30):
-        y = speech_like(draw % 3)
-        row = extract(y, sr=SR, feature_set=with_noise(SAMPLES, snr=snr, draw=draw))
-        ratios.append(augment.snr_db(y, row))
-    low, high = snr
-    assert low - 0.01 <= min(ratios) <= max(ratios) <= high + 0.01
-    assert max(ratios) - min(ratios) >= 0.7 * (high - low)
-
-
-def test_noise_is_white() -> None:
-    y = speech_like(0)
-    added = extract(y, sr=SR, feature_set=with_noise(SAMPLES, snr=(0, 0), draw=1)) - y
-    power = np.abs(np.fft.rfft(added)) ** 2
-    by_band = power[1:10_001].reshape(10, -1).mean(axis=1)
-    assert by_band.max() / by_band.min() < 1.3
-
-
-def test_noise_follows_from_draw_and_signal_alone() -> None:
-    noisy = with_noise(SAMPLES, snr=(20, 20), draw=1)
+def test_augmentations_come_in_their_order_before_everything_else() -> None:
     y = speech_like(0).astype(np.float32)
-    row = extract(y, sr=SR, feature_set=noisy)
-    np.testing.assert_array_equal(extract(y.astype(float), sr=SR, feature_set=noisy), row)
-    other = extract(y, sr=SR, feature_set=replace(noisy, draw=2))
-    assert abs(np.corrcoef(other - y, row - y)[0, 1]) < 0.05
-    changed = y.copy()
-    changed[5] += 1e-3
-    other = extract(changed, sr=SR, feature_set=noisy)
-    assert abs(np.corrcoef(other - changed, row - y)[0, 1]) < 0.05
-
-
-def test_noise_comes_before_everything_else() -> None:
-    y = speech_like(0).astype(np.float32)
-    noisy = with_noise(named("statistics"), snr=(20, 20), draw=3)
-    signal = extract(y, sr=SR, feature_set=with_noise(SAMPLES, snr=(20, 20), draw=3))
-    for change in (lambda each: with_speed(each, 1.1), lambda each: with_pre_emphasis(each, 0.97)):
-        np.testing.assert_array_equal(
-            extract(y, sr=SR, feature_set=change(noisy)),
-            extract(signal, sr=SR, feature_set=change(named("statistics"))),
-        )
-
-
-def test_noise_leaves_the_signal_as_it_is() -> None:
-    y = speech_like(0).astype(np.float32)
-    before = y.copy()
-    extract(y, sr=SR, feature_set=with_noise(SAMPLES, snr=(0, 0), draw=1))
-    np.testing.assert_array_equal(y, before)
-
-
-def test_noise_that_cannot_be_is_refused() -> None:
-    for snr in [(30, 15), (np.nan, 20), (0, np.inf)]:
-        with pytest.raises(ValueError, match="give the lowest and the highest ratio"):
-            with_noise(SAMPLES, snr=snr, draw=1)
-    with pytest.raises(ValueError, match="draw is -1"):
-        with_noise(SAMPLES, snr=(15, 30), draw=-1)
-    with pytest.raises(ValueError, match="clip is silent"):
-        extract(np.zeros(N), sr=SR, feature_set=with_noise(SAMPLES, snr=(15, 30), draw=1))
+    steps = (Augmentation("gaussian", 20, 20, draw=3), Augmentation("speed", 1.1, 1.1))
+    signal = y
+    for step in steps:
+        signal = step.applied(signal, sr=SR)
+    plain = with_pre_emphasis(named("statistics"), 0.97)
+    np.testing.assert_array_equal(
+        extract(y, sr=SR, feature_set=augmented(plain, *steps)),
+        extract(signal, sr=SR, feature_set=plain),
+    )
 
 
 @pytest.fixture
@@ -362,17 +315,15 @@ def test_rows_may_be_arrays(clips: pd.DataFrame, reads: list[str], tmp_path: Pat
     assert again.clip_id.tolist() == ["a", "c", "d"]
 
 
-def test_another_noise_or_draw_is_computed_anew(
+def test_another_augmentation_is_computed_anew(
     clips: pd.DataFrame, reads: list[str], tmp_path: Path
 ) -> None:
     good, plain = clips.drop(index=1), named("statistics")
-    sets = [plain, *(with_noise(plain, snr=(15, 30), draw=draw) for draw in (0, 1))]
-    tables = [
-        feature_table(good, feature_set=each, cache=tmp_path)
-        for each in [*sets, with_noise(plain, snr=(15, 25), draw=1), *sets]
-    ]
-    assert len(reads) == 4 * 3
-    assert len({table.X.tobytes() for table in tables}) == 4
+    noises = [("noise", 15, 30, 0), ("noise", 15, 30, 1), ("noise", 15, 25, 1), ("pink", 15, 30, 0)]
+    sets = [plain, *(augmented(plain, Augmentation(*each)) for each in noises)]
+    tables = [feature_table(good, feature_set=each, cache=tmp_path) for each in [*sets, *sets]]
+    assert len(reads) == 5 * 3
+    assert len({table.X.tobytes() for table in tables}) == 5
 
 
 def test_a_large_table_is_never_held_twice(clips: pd.DataFrame) -> None:

@@ -9,25 +9,21 @@ from sercourse.features import whisper
 from sercourse.features.base import (
     Features,
     FeatureSet,
+    augmented,
     contents,
     extract,
     feature_table,
     is_cached,
-    with_changes,
-    with_noise,
     with_pre_emphasis,
-    with_speed,
 )
-from sercourse.features.changes import CONDITIONS, Change
 from sercourse.features.registry import SETS, named
 from sercourse.features.store import load_features, save_features
 
 __all__ = [
-    "CONDITIONS",
     "SETS",
-    "Change",
     "FeatureSet",
     "Features",
+    "augmented",
     "contents",
     "extract",
     "feature_table",
@@ -36,8 +32,5 @@ __all__ = [
     "named",
     "save_features",
     "whisper",
-    "with_changes",
-    "with_noise",
     "with_pre_emphasis",
-    "with_speed",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import sys
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sercourse import audio, augment, files
-from sercourse.features.changes import Change, generator
+from sercourse import audio, files
+from sercourse.augment import Augmentation
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,18 +42,10 @@ class FeatureSet:
         Raised whenever the function's numbers change, so that no cached table outlives them.
     pre_emphasis : float
         Coefficient of the pre-emphasis, which comes last before `function`; 0 for none.
-    speed : float
-        Factor by which the signal is played faster, after `changes` and `noise`, to augment a
-        training set; 1 for none.
     shape : tuple of int
         Shape of a row that is an array, float32; () for a vector of ``len(names)``, float64.
-    noise : tuple of float, optional
-        Range of signal-to-noise ratios [dB]: white noise at one of them is added after `changes`,
-        to augment a training set.
-    draw : int
-        Which noise: each number draws another one for the same signal.
-    changes : tuple of Change
-        What is done to the signal first, one after the other, to augment a training set.
+    augmentations : tuple of Augmentation
+        What is done to the signal first, one after the other.
     longest : float
         Words that last longer [s] are judged in parts: corpora have clips of one sentence, and
         models know nothing longer.
@@ -72,11 +64,8 @@ class FeatureSet:
     function: Callable[..., Array]
     version: int = 1
     pre_emphasis: float = 0.0
-    speed: float = 1.0
     shape: tuple[int, ...] = ()
-    noise: tuple[float, float] | None = None
-    draw: int = 0
-    changes: tuple[Change, ...] = ()
+    augmentations: tuple[Augmentation, ...] = ()
     longest: float = 8.0
     encoder: str = ""
 
@@ -102,18 +91,16 @@ class FeatureSet:
         """What the numbers depend on, as JSON can hold it: for bundles."""
         # What later versions added is told only where it is used: older bundles do not know of it.
         shape = {"shape": list(self.shape)} if self.shape else {}
-        noise = {"noise": list(self.noise), "draw": self.draw} if self.noise else {}
-        changes = {"changes": [each.settings for each in self.changes]} if self.changes else {}
+        augmented = {"augmentations": [each.settings for each in self.augmentations]}
         encoder = {"encoder": self.encoder} if self.encoder else {}
         return {
             "name": self.name,
             "sr": self.sr,
             "version": self.version,
             "pre_emphasis": self.pre_emphasis,
-            "speed": self.speed,
+            "speed": 1.0,  # bundles tell of it since before there were `augmentations`
             **shape,
-            **noise,
-            **changes,
+            **(augmented if self.augmentations else {}),
             **encoder,
         }
 
@@ -173,62 +160,17 @@ def with_pre_emphasis(feature_set: FeatureSet, coefficient: float) -> FeatureSet
     return replace(feature_set, pre_emphasis=float(coefficient))
 
 
-def with_speed(feature_set: FeatureSet, factor: float) -> FeatureSet:
-    """Return the same set, computed on the signal played `factor` times faster.
+def augmented(feature_set: FeatureSet, *augmentations: Augmentation) -> FeatureSet:
+    """Return the same set, computed on the signal after augmentations, one after the other.
 
     Examples
     --------
     >>> from sercourse.features import named
-    >>> with_speed(named("voice"), 0.9).settings["speed"]
-    0.9
-    """
-    return replace(feature_set, speed=float(factor))
-
-
-def with_noise(feature_set: FeatureSet, *, snr: tuple[float, float], draw: int) -> FeatureSet:
-    """Return the same set, computed on the signal with white noise.
-
-    The ratio is drawn uniformly between the two of `snr`. Ratio and noise follow from `draw` and
-    the signal's samples: the same clip gets the same noise again, another clip another one.
-
-    Parameters
-    ----------
-    feature_set : FeatureSet
-    snr : tuple of float
-        Lowest and highest mean power of the signal above that of the noise [dB].
-    draw : int
-        From 0; another number draws other noise for every clip.
-
-    Raises
-    ------
-    ValueError
-        If the range is none, or `draw` is negative.
-
-    Examples
-    --------
-    >>> from sercourse.features import named
-    >>> with_noise(named("time-windows"), snr=(15, 30), draw=1).settings["noise"]
-    [15.0, 30.0]
-    """
-    low, high = (float(each) for each in snr)
-    if not -np.inf < low <= high < np.inf:
-        raise ValueError(f"snr is {snr}: give the lowest and the highest ratio [dB], in that order")
-    if draw < 0:
-        raise ValueError(f"draw is {draw}: give a number from 0")
-    return replace(feature_set, noise=(low, high), draw=draw)
-
-
-def with_changes(feature_set: FeatureSet, changes: Sequence[Change]) -> FeatureSet:
-    """Return the same set, computed on the signal after some changes, one after the other.
-
-    Examples
-    --------
-    >>> from sercourse.features import named
-    >>> slower = with_changes(named("mel-segments"), [Change("stretch", 0.8, 0.9, draw=1)])
-    >>> slower.settings["changes"]
+    >>> slower = augmented(named("mel-segments"), Augmentation("stretch", 0.8, 0.9, draw=1))
+    >>> slower.settings["augmentations"]
     [{'kind': 'stretch', 'amount': [0.8, 0.9], 'draw': 1}]
     """
-    return replace(feature_set, changes=tuple(changes))
+    return replace(feature_set, augmentations=(*feature_set.augmentations, *augmentations))
 
 
 def extract(y: NDArray[Any], *, sr: int, feature_set: FeatureSet) -> Array:
@@ -252,7 +194,7 @@ def extract(y: NDArray[Any], *, sr: int, feature_set: FeatureSet) -> Array:
     ------
     ValueError
         If the rate is another, the signal is too short or not finite, a feature is not finite, or
-        the signal cannot be changed as the set wants, such as noise for silence.
+        the signal cannot be augmented as the set wants, such as noise for silence.
 
     Examples
     --------
@@ -266,12 +208,8 @@ def extract(y: NDArray[Any], *, sr: int, feature_set: FeatureSet) -> Array:
             f"the signal is sampled at {sr} Hz and {feature_set.name!r} needs {feature_set.sr} Hz: "
             "resample it, or read it with audio.read at that rate"
         )
-    for change in feature_set.changes:
-        y = change.applied(y, sr=sr)
-    if feature_set.noise is not None:
-        y = _noisy(y, snr=feature_set.noise, draw=feature_set.draw)
-    if feature_set.speed != 1:
-        y = audio.change_speed(np.asarray(y), sr=sr, factor=feature_set.speed)
+    for each in feature_set.augmentations:
+        y = each.applied(y, sr=sr)
     if feature_set.pre_emphasis:
         y = np.asarray(y, dtype=np.float64)  # neighbours are alike: float32 would lose digits
         y = audio.pre_emphasis(y, coefficient=feature_set.pre_emphasis)
@@ -281,13 +219,6 @@ def extract(y: NDArray[Any], *, sr: int, feature_set: FeatureSet) -> Array:
         name = feature_set.names[int(np.argmin(finite)) % len(feature_set.names)]
         raise ValueError(f"the feature {name} of this signal is not finite: check the recording")
     return row
-
-
-def _noisy(y: NDArray[Any], *, snr: tuple[float, float], draw: int) -> NDArray[np.float32]:
-    """Return the signal with white noise that follows from `draw` and the samples."""
-    y = np.ascontiguousarray(y, dtype=np.float32)
-    rng = generator(y, draw)
-    return augment.add_noise(y, snr=rng.uniform(*snr), rng=rng)
 
 
 def feature_table(
