@@ -84,7 +84,7 @@ def test_real_speech_equals_the_plain_reading(ravdess_root: Path, actor: str) ->
     np.testing.assert_allclose(ours, np.concatenate(plain), rtol=1e-8, atol=1e-12)
 
 
-@pytest.mark.parametrize("n_frames", [95, 96, 97, 192, 193])
+@pytest.mark.parametrize("n_frames", [47, 48, 49, 96, 97])
 def test_blocks_leave_no_seam(n_frames: int) -> None:
     y = np.random.default_rng(1).standard_normal(400 + 160 * (n_frames - 1)) / 10
     ours = short_term.short_term(y, sr=SR)

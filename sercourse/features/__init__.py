@@ -13,7 +13,6 @@ from sercourse.features.base import (
     contents,
     extract,
     feature_table,
-    is_cached,
     with_pre_emphasis,
 )
 from sercourse.features.registry import SETS, named
@@ -27,7 +26,6 @@ __all__ = [
     "contents",
     "extract",
     "feature_table",
-    "is_cached",
     "load_features",
     "named",
     "save_features",

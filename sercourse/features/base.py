@@ -51,11 +51,6 @@ class FeatureSet:
         models know nothing longer.
     encoder : str
         SHA-256 of the speech encoder that the function runs, if it does.
-
-    Raises
-    ------
-    ValueError
-        If the last size of `shape` is not the number of names.
     """
 
     name: str
@@ -68,13 +63,6 @@ class FeatureSet:
     augmentations: tuple[Augmentation, ...] = ()
     longest: float = 8.0
     encoder: str = ""
-
-    def __post_init__(self) -> None:
-        if self.shape and self.shape[-1] != len(self.names):
-            raise ValueError(
-                f"rows of {self.name!r} have shape {self.shape} and {len(self.names)} names: give "
-                "as many names as the last axis is long"
-            )
 
     @property
     def row_shape(self) -> tuple[int, ...]:
@@ -288,20 +276,6 @@ def feature_table(
     clip_id = clips["clip_id"].to_numpy(dtype=str)[known]
     reasons = pd.DataFrame(rejects, columns=["path", "reason"], dtype="string")
     return Features(X[: len(clip_id)], feature_set.names, clip_id, reasons)
-
-
-def is_cached(
-    clips: pd.DataFrame, *, feature_set: FeatureSet, cache: str | Path | None = None
-) -> bool:
-    """Return whether `feature_table` finds nearly all rows of these clips, so that it is quick.
-
-    Parameters
-    ----------
-    clips, feature_set, cache
-        As in `feature_table`.
-    """
-    stored = _row_files(clips, feature_set=feature_set, cache=cache)
-    return sum(file.exists() for file in stored) > 0.9 * len(clips)  # rejects are not stored
 
 
 def contents(clips: pd.DataFrame) -> list[str]:

@@ -8,9 +8,8 @@ describe the segments of `spectrogram.mel_segments` by cepstra and pitch classes
 
 from __future__ import annotations
 
-import contextlib
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -83,7 +82,8 @@ def means(y: NDArray[Any], *, sr: int, parts: Iterable[str] = tuple(PARTS)) -> A
 
     y = np.asarray(y)
     short_term.require_clip(y, sr=sr)
-    with _quiet():
+    # Of signals under a second, and of silence, which has no tuning, librosa warns.
+    with warnings.catch_warnings(action="ignore", category=UserWarning):
         S = np.abs(librosa.stft(y))
         mel = librosa.feature.melspectrogram(S=S**2, sr=sr)
         compute = {
@@ -123,7 +123,8 @@ def excerpt_means(y: NDArray[Any], *, sr: int) -> Array:
     from librosa import feature, stft
 
     y = spectrogram.excerpt(y, sr=sr, offset=0.6, seconds=2.5)
-    with _quiet():
+    # Of signals under a second, and of silence, which has no tuning, librosa warns.
+    with warnings.catch_warnings(action="ignore", category=UserWarning):
         tracks = [
             feature.zero_crossing_rate(y),
             feature.chroma_stft(S=np.abs(stft(y)), sr=sr),
@@ -257,12 +258,3 @@ def chroma_segments(y: NDArray[Any], *, sr: int) -> NDArray[np.float32]:
         tuning=0.0,
     )
     return spectrogram.segments_row(np.moveaxis(chroma, 1, 2))
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Silence librosa's warnings of signals under a second, and of silence, which has no tuning."""
-    with warnings.catch_warnings():
-        for message in ("n_fft=.* is too large", "Trying to estimate tuning from empty"):
-            warnings.filterwarnings("ignore", message=message, category=UserWarning)
-        yield
