@@ -299,17 +299,9 @@ def _names(form: str, *axes: Iterable[object]) -> tuple[str, ...]:
     return tuple(form.format(*each) for each in product(*axes))
 
 
+_BLOCKS = (gaussian, modulation, contour, percentiles, moments, intonation, timing, timbre)
 BLOCKS: Mapping[str, Callable[[LowLevelDescriptors], Array]] = MappingProxyType(
-    {
-        "gaussian": gaussian,
-        "modulation": modulation,
-        "contour": contour,
-        "percentiles": percentiles,
-        "moments": moments,
-        "intonation": intonation,
-        "timing": timing,
-        "timbre": timbre,
-    }
+    {block.__name__: block for block in _BLOCKS}
 )
 """The blocks of the set, in the order of its columns."""
 
