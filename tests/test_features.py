@@ -69,13 +69,7 @@ def picture(y: np.ndarray, *, sr: int) -> np.ndarray:
     return np.outer([1, 2], [y[0], y[1], np.abs(y).max()]).astype(np.float32)
 
 
-def samples(y: np.ndarray, *, sr: int) -> np.ndarray:
-    """The signal itself."""
-    return np.array(y)
-
-
 PICTURE = FeatureSet("picture", SR, ("low", "middle", "high"), picture, shape=(2, 3))
-SAMPLES = FeatureSet("samples", SR, tuple(f"y{k}" for k in range(N)), samples, shape=(N,))
 
 
 def test_settings_tell_of_shape_and_noise_only_where_there_is_any() -> None:
