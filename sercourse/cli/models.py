@@ -69,7 +69,7 @@ def _add_evaluate(subparsers: argparse._SubParsersAction) -> None:
     )
     parser.add_argument(
         "--precision",
-        metavar="NAME",
+        choices=("float32", "bfloat16"),
         help="of a network's training: float32 (the default) or bfloat16, which takes half the "
         "time on processors made for it",
     )
@@ -264,9 +264,9 @@ def _evaluate(args: argparse.Namespace) -> int:
 
     recipe = _recipe(args)
     if args.training_seed is not None:
-        recipe = recipes.seeded(recipe, args.training_seed)
+        recipe = recipes.with_settings(recipe, seed=args.training_seed)
     if args.precision is not None:
-        recipe = recipes.in_precision(recipe, args.precision)
+        recipe = recipes.with_settings(recipe, precision=args.precision)
     _refuse_two_measurements(args)
     splits.refuse_unknown(args.protocol)
     if args.test and not _leaves_out(args.protocol):
