@@ -140,7 +140,7 @@ def spectrogram(
     first, last = 2 * hertz[0] - hertz[1], 2 * hertz[-1] - hertz[-2]
     ticks = [tick for tick in _FREQUENCY_TICKS if first <= tick <= 1.01 * last]
     known = np.concatenate([[first], hertz, [last]])
-    rows = np.interp(ticks, known, np.arange(len(known)) - 0.5).clip(0, len(hertz))
+    rows = np.interp(ticks, known, np.arange(len(known))).clip(0.5, len(hertz) + 0.5)
     ax.set_yticks(rows, [f"{tick / 1000:g}" for tick in ticks])
     return ax
 
@@ -159,7 +159,7 @@ def feature_matrix(
     Parameters
     ----------
     values : ndarray, shape (n_features, n_frames)
-        The first row is drawn lowest.
+        The first row is drawn lowest, and is number 1.
     sr, hop_length : int
         Sampling rate [Hz], samples between two frames.
     label : str
@@ -186,7 +186,7 @@ def feature_matrix(
         interpolation="nearest",
         cmap=colours,
         clim=limits or (-reach, reach),
-        extent=(-half, (2 * n_frames - 1) * half, 0, len(values)),
+        extent=(-half, (2 * n_frames - 1) * half, 0.5, len(values) + 0.5),
     )
     ax.set(xlabel="time [s]", ylabel=label, xlim=(0, 2 * max(1, n_frames - 1) * half))
     return ax
