@@ -356,6 +356,7 @@ def trade_off(table: pd.DataFrame, *, price: str, label: str, ax: Axes | None = 
     ['knn', 'svm']
     """
     ax = axes_or_new(ax)
+    table = table[[price, "accuracy"]].astype(float)
     ordered = table.sort_values([price, "accuracy"], ascending=[True, False])
     best_before = ordered["accuracy"].cummax().shift(fill_value=-1)
     front = ordered[ordered["accuracy"] > best_before]
