@@ -19,9 +19,9 @@ from matplotlib.colors import to_hex, to_rgb
 from matplotlib.patches import Patch
 from PIL import Image
 
-from sercourse import evaluate, labels, plots, splits
+from sercourse import evaluate, labels, plots
 from sercourse.labels import EMOTIONS
-from sercourse.plots import style, timeline
+from sercourse.plots import timeline
 
 mpl.use("Agg")
 pytestmark = pytest.mark.filterwarnings("error")
@@ -230,20 +230,6 @@ def test_boxes_stand_at_the_medians_in_canonical_order() -> None:
     medians = [line for line in ax.lines if line.get_color() == "white"]
     assert [line.get_ydata()[0] for line in medians] == [2.0, 7.5]
     assert ticks(ax.xaxis) == ["happy", "sad"]
-
-
-def test_fold_map_colours_the_test_side_by_emotion_and_enrolment_black() -> None:
-    one = splits.Fold("one", np.arange(12), np.arange(14, 18), enrol=np.array([12, 13]))
-    two = splits.Fold("two", np.arange(6, 18), np.arange(6))
-    ax = plots.fold_map([one, two], clips=CLIPS)
-    tiles = ax.images[0].get_array()
-    assert np.count_nonzero((tiles[0] == 0).all(axis=1)) == 2
-    # Within a speaker the emotions stand in the one order, two clips of each.
-    expected = [to_rgb(plots.EMOTION_COLOURS[name]) for name in THREE for _ in range(2)]
-    np.testing.assert_allclose(tiles[1, :6], expected)
-    assert (tiles[1, 6:] == to_rgb(style.PALE)).all()
-    assert (ticks(ax.xaxis), ticks(ax.yaxis)) == (["1", "2", "3"], ["one", "two"])
-    assert legend(ax) == ["training", *THREE]
 
 
 # --- results --------------------------------------------------------------------------------

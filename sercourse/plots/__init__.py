@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from sercourse.plots.corpora import by_emotion as by_emotion
 from sercourse.plots.corpora import clip_counts as clip_counts
-from sercourse.plots.corpora import fold_map as fold_map
 from sercourse.plots.results import accuracies as accuracies
 from sercourse.plots.results import confusion as confusion
 from sercourse.plots.results import emotion_shares as emotion_shares
