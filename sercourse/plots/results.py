@@ -363,8 +363,10 @@ def trade_off(table: pd.DataFrame, *, price: str, label: str, ax: Axes | None = 
     ax.scatter(table[price], 100 * table["accuracy"], s=22, color=GREY, label="another is better")
     x, y = front[price].to_numpy(), 100 * front["accuracy"].to_numpy()
     ax.plot(x, y, "D-", color=ACCENT, drawstyle="steps-post", label="nothing cheaper is better")
-    for name, spot in zip(front.index, zip(x, y, strict=True), strict=True):
-        ax.annotate(str(name), spot, (-5, 4), textcoords="offset points", ha="right", size=8)
+    for place, name in enumerate(front.index):  # to the upper left and the lower right in turn
+        offset, side = ((-5, 4), "right") if place % 2 == 0 else ((5, -10), "left")
+        text = ax.annotate(str(name), (x[place], y[place]), offset, size=8, ha=side)
+        text.anncoords = "offset points"
     ax.set(xscale="log", xlabel=label, ylabel="accuracy [%]")
     ax.margins(x=0.15, y=0.1)
     ax.grid()
