@@ -10,7 +10,6 @@ import pytest
 
 from sercourse import exercises, files
 
-
 LESSONS = [path.stem for path in sorted((files.home() / "notebooks" / "quiz").glob("*.json"))]
 
 
@@ -52,7 +51,8 @@ def test_check_runs_the_solution_on_the_variables_of_the_notebook(monkeypatch, t
     assert "too small" in wrong
     assert "three dots" in empty
     assert Shell.user_ns["total"] == 0
-    assert exercises.solve("k = 1\ntotal = ...  # their sum\n", "x") == "k = 1\ntotal = sum(numbers)\n"
+    solved = exercises.solve("k = 1\ntotal = ...  # their sum\n", "x")
+    assert solved == "k = 1\ntotal = sum(numbers)\n"
 
 
 @pytest.mark.parametrize("lesson", LESSONS)

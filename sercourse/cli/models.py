@@ -54,7 +54,8 @@ def add_parsers(commands: argparse._SubParsersAction) -> None:
     option("--folds", type=options.names, metavar="A,B", help='only these: "fold 1,fold 2"')
     option("--leave-out", type=options.names, metavar="A,B", help="speakers whose clips are unused")
     option("--training-seed", type=options.whole(0, 2**32 - 1), help="of a network; default: 0")
-    option("--precision", help="of a network's training: float32 (the default) or bfloat16")
+    precisions = ("float32", "bfloat16")
+    option("--precision", choices=precisions, help="of a network's training; default: float32")
 
     option = options.command(commands, "train", _train, *learning)
     option("--out", required=True, type=options.path, metavar="DIR", help="folder of the bundle")
