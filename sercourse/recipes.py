@@ -246,7 +246,7 @@ _MORE_HARDSHIPS: Copies = (
     (Augmentation("room", 0.2, 0.7, draw=6), Augmentation("chatter", 8, 20, draw=6)),
 )
 
-# Feature vectors, and the SVMs that grew on RAVDESS
+# Feature vectors
 
 SVM = Recipe(
     "svm",
@@ -274,7 +274,7 @@ VOICES = replace(
 _VECTORS = (
     Recipe(
         "svm-classic",
-        "the ancestor's SVM: 200 statistics, F-test, 140 principal components",
+        "Fabien's SVM: 200 statistics, F-test, 140 principal components",
         "statistics",
         PipelineLearner(classical.svm_classic),
     ),
@@ -309,9 +309,9 @@ _VECTORS = (
             **_NETWORK,
         )
         for name, title, build in (
-            ("mlp", "the ancestor's dense layers of 128, 64, 32 and 16", networks.mlp),
-            ("cnn", "the ancestor's convolutions", networks.vector_cnn),
-            ("lstm", "the ancestor's LSTM", networks.vector_lstm),
+            ("mlp", "Aaka3021's dense layers of 128, 64, 32 and 16", networks.mlp),
+            ("cnn", "Aaka3021's convolutions", networks.vector_cnn),
+            ("lstm", "Aaka3021's LSTM", networks.vector_lstm),
         )
     ),
 )
@@ -338,7 +338,7 @@ CNN_LSTM = _cnn_lstm(
 _SPECTROGRAMS = (
     Recipe(
         "cnn-lstm-classic",
-        "the ancestor's time-distributed CNN and LSTM on five windows of a mel spectrogram",
+        "Fabien's time-distributed CNN and LSTM on five windows of a mel spectrogram",
         "time-windows",
         NetworkLearner(networks.cnn_lstm_classic, _CLASSIC_TRAINING),
         tuple((Augmentation("gaussian", 15, 30, draw=draw),) for draw in (1, 2)),
@@ -360,8 +360,8 @@ _SPECTROGRAMS = (
     ),
 )
 
-# Segments of 3 s, which grew on AESDD. Each has two copies, so that all variants but the masks show
-# the network three versions of a clip.
+# Segments of 3 s, for AESDD. Two copies each, so that all variants but the masks show the network
+# three versions of a clip.
 
 _PITCH: Copies = tuple((Augmentation("pitch", n, n),) for n in (-4, 4))  # a third of an octave
 _NOISE: Copies = tuple((Augmentation("noise", 15, 30, draw=draw),) for draw in (1, 2))
@@ -380,12 +380,12 @@ def _aesdd_cnn(
     feature_set: str = "mel-segments",
     **settings: Any,
 ) -> Recipe:
-    """Return a network of the ancestor's on AESDD, or what it tried or wished to try."""
+    """Return a network of Arpaliangeas' on AESDD, or a variant of it."""
     build = getattr(networks, f"aesdd_cnn_{number}")
     learner = NetworkLearner(build, networks.AESDD_TRAINING, **settings)
     return Recipe(
         f"aesdd-cnn-{name}",
-        f"the ancestor's network on AESDD with {what}, on segments of 3 s",
+        f"Arpaliangeas' network on AESDD with {what}, on segments of 3 s",
         feature_set,
         networks.SegmentLearner(learner, spectrogram.MEL_SEGMENTS_FLOOR_DB),
         copies,
@@ -438,7 +438,7 @@ _SEGMENTS = (
 
 _CONV2D = Recipe(
     "mfcc-conv2d-categorical",
-    "the ancestor's network on 39 x 216 cepstra, trained with categorical cross-entropy",
+    "Gehlot's network on 39 x 216 cepstra, trained with categorical cross-entropy",
     "mfcc-image",
     NetworkLearner(networks.mfcc_conv2d, networks.MFCC_CONV2D_TRAINING, standardized=True),
     **_NETWORK,
@@ -463,7 +463,7 @@ _PICTURES = (
     replace(
         with_settings(_CONV2D, loss="binary"),
         name="mfcc-conv2d",
-        title="the ancestor's network on 39 x 216 cepstra, trained with binary cross-entropy",
+        title="Gehlot's network on 39 x 216 cepstra, trained with binary cross-entropy",
     ),
     _CONV2D,
     Recipe(
