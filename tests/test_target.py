@@ -18,7 +18,9 @@ from sercourse.recipes import VOICES, recipe
 
 LOGISTIC = recipe("logistic")
 CLASSIC = recipe("svm-classic")
-NOISY = replace(VOICES, changes=VOICES.changes[:1])  # one of its four kinds of copies, for time
+NOISY = replace(
+    VOICES, augmentations=VOICES.augmentations[:1]
+)  # one of its four kinds of copies, for time
 
 
 @pytest.fixture(scope="module")

@@ -54,7 +54,8 @@ def add_parsers(commands: argparse._SubParsersAction) -> None:
     option("--folds", type=options.names, metavar="A,B", help='only these: "fold 1,fold 2"')
     option("--leave-out", type=options.names, metavar="A,B", help="speakers whose clips are unused")
     option("--training-seed", type=options.whole(0, 2**32 - 1), help="of a network; default: 0")
-    option("--precision", help="of a network's training: float32 (the default) or bfloat16")
+    precisions = ("float32", "bfloat16")
+    option("--precision", choices=precisions, help="of a network's training; default: float32")
 
     option = options.command(commands, "train", _train, *learning)
     option("--out", required=True, type=options.path, metavar="DIR", help="folder of the bundle")
@@ -115,9 +116,9 @@ def _evaluate(args: argparse.Namespace) -> int:
 
     recipe = _recipe(args)
     if args.training_seed is not None:
-        recipe = recipes.seeded(recipe, args.training_seed)
+        recipe = recipes.with_settings(recipe, seed=args.training_seed)
     if args.precision is not None:
-        recipe = recipes.in_precision(recipe, args.precision)
+        recipe = recipes.with_settings(recipe, precision=args.precision)
     if args.into and not args.conditions:
         raise ValueError("--into writes what --conditions measures: give both")
     if args.into:
