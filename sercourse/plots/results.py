@@ -28,7 +28,6 @@ Array = NDArray[Any]
 
 _TITLES = {
     "accuracy": "accuracy [%]",
-    "uar": "UAR [%]",
     "gain": "gain in accuracy [percentage points]; open: the interval includes 0",
 }
 _DIVISORS: dict[str, tuple[int | None, str]] = {
@@ -135,7 +134,7 @@ def intervals(
     series : mapping from str to pandas.DataFrame
         For each series, such as a recipe, a row for each name in the index; shares in the column
         `of` and, where known, `low` and `high`, the ends of the interval, and `chance`.
-    of : {"accuracy", "uar", "gain"}
+    of : {"accuracy", "gain"}
         The column that is drawn. The dot of a gain is open if its interval includes 0.
     marks : mapping from str to float, optional
         Shares to compare with, dashed and dotted lines across all rows.
