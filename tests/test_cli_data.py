@@ -49,7 +49,7 @@ def test_scan_prints_counts_identical_clips_and_every_reject(
         f"  {corpus / 'hello.wav'}: name does not follow the AESDD rule",
     ]
     names, out = ["a01 (1)", "a01 (2)", "s01 (2)"], tmp_path / "new" / "clips.csv"
-    done = command(*scan, "--csv", out, "--json")
+    done = command(*scan, "--out", out, "--json")
     assert [row["clip_id"] for row in json.loads(done.out)] == names
     assert pd.read_csv(out)["clip_id"].tolist() == names
 
@@ -71,9 +71,9 @@ def test_options_of_own_tables(tmp_path: Path, command: Command, name: str) -> N
     (tmp_path / "labels.txt").write_text("ang=angry\nfru,stressed\n")
     (tmp_path / "lists" / "t.csv").write_text("file,label,mood\na,fru,1\na,ang,1\na,fru,1\nb,x,2\n")
     out = tmp_path / "out"
-    words = [name, tmp_path / "lists", "--table", tmp_path / "lists" / "t.csv"]
+    words = [name, tmp_path / "lists", "--csv", tmp_path / "lists" / "t.csv"]
     words += ["--audio-root", tmp_path, "--labels", tmp_path / "labels.txt", "--map", "x=polite"]
-    words += ["--csv", out] if name == "scan" else ["--set", "statistics", "--out", out]
+    words += ["--out", out] if name == "scan" else ["--set", "statistics", "--out", out]
     status, *shown = command(*words, "--raters", "majority")
     assert status == 0
     assert "columns that are not understood: mood" in "".join(shown)
@@ -99,7 +99,7 @@ def test_a_table_without_a_usable_row_ends_with_status_2(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "a.wav").touch()
     (tmp_path / "t.csv").write_text("path,emotion\na.wav,sad\nnone.wav,sad\n")
-    status, out, err = command(*words, ".", "--table", "t.csv")
+    status, out, err = command(*words, ".", "--csv", "t.csv")
     assert status == 2
     assert "t.csv: no clip can be used; 2 are left out" in err
     assert "none.wav: no such file" in out + err
@@ -114,7 +114,7 @@ def test_a_file_of_labels_that_is_none(tmp_path: Path, refuse: Refuse, content: 
 
 
 def test_an_output_that_is_a_folder_is_refused(corpus: Path, refuse: Refuse) -> None:
-    said = refuse("scan", corpus, "--corpus", "aesdd", "--csv", corpus)
+    said = refuse("scan", corpus, "--corpus", "aesdd", "--out", corpus)
     assert said.endswith("give the name of a file")
 
 

@@ -64,7 +64,7 @@ def test_predict_names_the_emotion_with_bars(clip: Path, command: Command) -> No
 
 def test_predict_as_json_and_csv(sample_ravdess: Path, tmp_path: Path, command: Command) -> None:
     target = tmp_path / "new" / "a.csv"
-    done = command("predict", sample_ravdess / "Actor_01", "--json", "--csv", target)
+    done = command("predict", sample_ravdess / "Actor_01", "--json", "--out", target)
     answers = json.loads(done.out)
     assert len(answers) == 30
     for answer in answers:
@@ -135,9 +135,9 @@ def test_predict_refuses_what_a_user_can_mistype(
     for options, words in {
         ("--window", 20): "a window of 20 s",
         ("--plot", tmp_path / "a.xyz"): "ends with .png, .svg",
-        ("--csv", tmp_path): "is a folder",
-        ("--csv", conversation): "not overwritten",
-        ("--csv", tmp_path / "file" / "a.csv"): str(tmp_path / "file" / "a.csv"),
+        ("--out", tmp_path): "is a folder",
+        ("--out", conversation): "not overwritten",
+        ("--out", tmp_path / "file" / "a.csv"): str(tmp_path / "file" / "a.csv"),
         ("--plot", tmp_path / "a.png", clip): "--plot draws one recording and 2 are given",
     }.items():
         assert words in refuse("predict", "--every", 1, *options, conversation)
@@ -146,7 +146,7 @@ def test_predict_refuses_what_a_user_can_mistype(
         assert "are about emotions over time: add --every" in said
 
 
-@pytest.mark.parametrize("options", [["--json"], ["--every", "1", "--csv"]])
+@pytest.mark.parametrize("options", [["--json"], ["--every", "1", "--out", "-"]])
 def test_predict_keeps_what_was_finished_when_it_is_interrupted(
     options: list[str],
     clip: Path,
@@ -195,7 +195,7 @@ def test_evaluate_writes_json_and_csv(
 ) -> None:
     target = tmp_path / "result.json"
     argv = ["evaluate", "svm-classic", *ravdess, "--protocol", "random", "--seeds", "2"]
-    done = command(*argv, "--emotions", "sad,anger,ps", "--json", target, "--csv")
+    done = command(*argv, "--emotions", "sad,anger,ps", "--json", target, "--out", "-")
     told = json.loads(target.read_text("utf-8"))
     assert told["emotions"] == ["sad", "angry", "surprised"]
     assert [fold["seed"] for fold in told["folds"]] == [0, 1]
@@ -289,7 +289,7 @@ def test_a_folder_with_an_equals_sign_is_a_folder(
         (["{ravdess}", "--corpus", "ravdess"], "--corpus ravdess names a bare folder"),
         (["{ravdess}"], "all clips are of one corpus (ravdess)"),
         (["{ravdess}", "custom={own}"], "'custom' shows bored and the others neutral"),
-        (["{ravdess}", "aesdd={aesdd}", "--table", "x.csv"], "a CSV labels a custom corpus"),
+        (["{ravdess}", "aesdd={aesdd}", "--csv", "x.csv"], "a CSV labels a custom corpus"),
         (["{ravdess}", "--test", "aesdd={aesdd}", "--protocol", "speaker"], "knows no --test"),
         (["custom={sad}", "--protocol", "random"], "1 emotion"),
         (["ravdess={actor}", "--protocol", "speaker"], "one speaker"),
@@ -351,7 +351,7 @@ def test_predict_over_time_as_json_and_csv(
     conversation: Path, tmp_path: Path, command: Command
 ) -> None:
     target = tmp_path / "a.csv"
-    done = command("predict", conversation, "--every", "1", "--json", "--csv", target)
+    done = command("predict", conversation, "--every", "1", "--json", "--out", target)
     (answer,) = json.loads(done.out)
     assert (answer["path"], answer["every"], answer["window"]) == (str(conversation), 1.0, 3.0)
     table = pd.read_csv(target)
@@ -372,7 +372,7 @@ def test_predict_over_time_goes_on_after_a_bad_file(
     conversation: Path, bad: dict[Path, str], tmp_path: Path, command: Command
 ) -> None:
     target, picture = tmp_path / "all.csv", tmp_path / "a.png"
-    status, out, err = command("predict", *bad, conversation, "--every", "3", "--csv", target)
+    status, out, err = command("predict", *bad, conversation, "--every", "3", "--out", target)
     assert status == 1
     assert len(err.splitlines()) == len(bad)
     for line, (path, why) in zip(err.splitlines(), bad.items(), strict=True):
@@ -382,7 +382,7 @@ def test_predict_over_time_goes_on_after_a_bad_file(
     assert set(pd.read_csv(target)["path"]) == {str(conversation)}
     target.unlink()
     silent = ("predict", tmp_path / "silent.wav", "--every", "1", "--json")
-    done = command(*silent, "--csv", target, "--plot", picture)
+    done = command(*silent, "--out", target, "--plot", picture)
     assert (done.status, json.loads(done.out)) == (1, [])
     assert not target.exists()
     assert not picture.exists()

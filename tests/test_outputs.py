@@ -36,18 +36,18 @@ def corpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sample_ravdess: Path
 @pytest.mark.parametrize(
     "words",
     [
-        "scan d --table labels.csv --csv labels.csv",
-        "scan d --table labels.csv --csv link.csv",
-        "scan d --table link.csv --csv d/../labels.csv",
-        "scan d --table labels.csv --csv d/sad.ogg",
-        "features d --table labels.csv --set statistics --out d/sad.ogg",
-        "features d --table labels.csv --set statistics --out labels.csv",
-        "evaluate svm d --table labels.csv --protocol random --json d/sad.ogg",
-        "evaluate svm d --table labels.csv --protocol random --json labels.csv",
-        "predict d --every 1 --csv d/sad.ogg",
-        "predict d/sad.ogg --every 1 --csv other.wav",
-        "predict d/sad.ogg --every 1 --enrol d --csv d/happy.ogg",
-        "predict d/sad.ogg --every 1 --model model --csv model/predictions.csv",
+        "scan d --csv labels.csv --out labels.csv",
+        "scan d --csv labels.csv --out link.csv",
+        "scan d --csv link.csv --out d/../labels.csv",
+        "scan d --csv labels.csv --out d/sad.ogg",
+        "features d --csv labels.csv --set statistics --out d/sad.ogg",
+        "features d --csv labels.csv --set statistics --out labels.csv",
+        "evaluate svm d --csv labels.csv --protocol random --json d/sad.ogg",
+        "evaluate svm d --csv labels.csv --protocol random --json labels.csv",
+        "predict d --every 1 --out d/sad.ogg",
+        "predict d/sad.ogg --every 1 --out other.wav",
+        "predict d/sad.ogg --every 1 --enrol d --out d/happy.ogg",
+        "predict d/sad.ogg --every 1 --model model --out model/predictions.csv",
         "record other.wav",
     ],
 )
@@ -63,16 +63,16 @@ def test_nothing_that_is_read_is_overwritten(
 
 def test_an_earlier_output_is_replaced_also_inside_the_corpus(corpus: Path) -> None:
     for _ in range(2):
-        assert main(["scan", "d", "--table", "labels.csv", "--csv", "d/clips.csv"]) == 0
+        assert main(["scan", "d", "--csv", "labels.csv", "--out", "d/clips.csv"]) == 0
     assert (corpus / "d" / "clips.csv").read_text().startswith("clip_id,")
 
 
 @pytest.mark.parametrize(
     ("words", "made"),
     [
-        ("scan d --table ~/labels.csv --csv ~/a/clips.csv", "a/clips.csv"),
-        ("features ~/d --table labels.csv --jobs 1 --set statistics --out ~/f.npz", "f.npz"),
-        ("predict ~/d --every 1 --csv ~/w.csv", "w.csv"),
+        ("scan d --csv ~/labels.csv --out ~/a/clips.csv", "a/clips.csv"),
+        ("features ~/d --csv labels.csv --jobs 1 --set statistics --out ~/f.npz", "f.npz"),
+        ("predict ~/d --every 1 --out ~/w.csv", "w.csv"),
     ],
 )
 def test_home_is_understood_in_options(
@@ -90,7 +90,7 @@ def test_home_is_understood_in_options(
 
 
 def test_features_go_to_a_pipe(corpus: Path) -> None:
-    argv = [sys.executable, "-m", "sercourse", "features", "d", "--table", "labels.csv"]
+    argv = [sys.executable, "-m", "sercourse", "features", "d", "--csv", "labels.csv"]
     argv += ["--set", "statistics", "--out", "/dev/stdout"]
     done = subprocess.run(argv, capture_output=True, check=True)
     assert done.stdout.startswith(b"PK")
@@ -102,7 +102,7 @@ def test_a_cache_that_is_a_file_costs_a_sentence_only(
     corpus: Path, monkeypatch: pytest.MonkeyPatch, command: Command
 ) -> None:
     monkeypatch.setenv("SERCOURSE_CACHE", str(corpus / "labels.csv"))
-    words = "features d --table labels.csv --set statistics --out f.npz --jobs 1"
+    words = "features d --csv labels.csv --set statistics --out f.npz --jobs 1"
     status, _, err = command(*words.split())
     assert status == 0
     (said,) = err.splitlines()
@@ -123,7 +123,7 @@ sys.exit(main())
 """
 
 
-@pytest.mark.parametrize("words", ["predict d", "predict d --json --every 1 --csv w.csv", "models"])
+@pytest.mark.parametrize("words", ["predict d", "predict d --json --every 1 --out w.csv", "models"])
 def test_predict_leaves_nothing_in_an_empty_home_and_asks_nobody(
     corpus: Path, words: str, tmp_path: Path
 ) -> None:

@@ -49,6 +49,7 @@ def add_parsers(commands: argparse._SubParsersAction) -> None:
     device = options.parent("--device", help="number or part of the name of a microphone")
 
     option = options.command(commands, "predict", _predict, model, options.outputs())
+    option("--csv", dest="out_file", type=options.path, help=argparse.SUPPRESS)  # its earlier name
     option("files", nargs="+", metavar="FILE", type=options.path, help="files or folders")
     option("--channel", type=_channel, help="left, right, a number, or each; default: the average")
     option("--every", type=float, metavar="SECONDS", help="judge a window that moves on by so much")
@@ -189,7 +190,7 @@ def _predict(args: argparse.Namespace) -> int:
     try:
         failed |= _any_fails(takes, do=judge)
     finally:  # an interruption keeps what was finished
-        args.csv = args.csv if records else None
+        args.out_file = args.out_file if records else None
         options.write(args, content=records, table=lambda: _as_table(records))
     if args.plot and records:
         _draw(args.plot, takes[0], _as_table(records), sr=bundle.sample_rate)

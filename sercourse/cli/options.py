@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 STDOUT = Path("-")
-OUTPUTS = ("json", "csv", "plot", "out_file")  # options that name a file to write
+OUTPUTS = ("json", "plot", "out_file")  # options that name a file to write
 
 
 class Place(NamedTuple):
@@ -112,7 +112,7 @@ def corpus() -> argparse.ArgumentParser:
     parser = parent("roots", metavar="ROOT", nargs="+", type=place, help=text)
     option = parser.add_argument
     option("--corpus", help="ravdess, ravdess-song, aesdd, emodb, tess, savee, crema-d or custom")
-    option("--table", type=path, help="CSV that lists and labels custom clips")
+    option("--csv", dest="table", type=path, help="table that lists and labels custom clips")
     option("--audio-root", type=path, help="where the files of the table are; default: ROOT")
     option("--map", metavar="A=B,C=D", help="what labels mean, such as ang=angry,exc=happy")
     option("--labels", type=path, help="the same from a file, a line such as ang=angry each")
@@ -129,9 +129,9 @@ def jobs() -> argparse.ArgumentParser:
 def outputs() -> argparse.ArgumentParser:
     """Return the options that write a result for programs."""
     text = "also write the result there; without FILE, print it instead of text"
-    settings: dict[str, Any] = {"type": path, "nargs": "?", "const": STDOUT, "help": text}
-    parser = parent("--json", **settings)
-    parser.add_argument("--csv", **settings)
+    parser = parent("--json", type=path, nargs="?", const=STDOUT, metavar="FILE", help=text)
+    text = "also write a CSV; - prints it"
+    parser.add_argument("--out", dest="out_file", type=path, metavar="FILE", help=text)
     return parser
 
 
@@ -230,15 +230,15 @@ def _refuse_valuable(target: Path, *, inputs: Sequence[Path]) -> None:
 
 def prints_text(args: argparse.Namespace) -> bool:
     """Return whether a result is printed as text, not as JSON or CSV."""
-    return STDOUT not in (args.json, args.csv)
+    return STDOUT not in (args.json, args.out_file)
 
 
 def write(args: argparse.Namespace, *, content: Any, table: Callable[[], pd.DataFrame]) -> None:
-    """Write a result to where --json and --csv say; a table that is not asked for is not made."""
+    """Write a result to where --json and --out say; a table that is not asked for is not made."""
     if args.json:
         _write(args.json, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
-    if args.csv:
-        _write(args.csv, table().to_csv(index=False, lineterminator="\n", float_format="%.6g"))
+    if args.out_file:
+        _write(args.out_file, table().to_csv(index=False, lineterminator="\n", float_format="%.6g"))
 
 
 def _write(target: Path, text: str) -> None:

@@ -38,7 +38,7 @@ def emotions_over_time(
     ----------
     table : pandas.DataFrame
         `start`, `end` [s], and a column `p_<label>` for each emotion, NaN where a window was not
-        judged: as `Timeline.table` gives it, or `sercourse predict --every --csv` writes it.
+        judged: as `Timeline.table` gives it, or `sercourse predict --every --out` writes it.
     y : ndarray, shape (n_samples,), optional
         The signal; without it, no waveform is drawn.
     sr : int
