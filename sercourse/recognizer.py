@@ -338,7 +338,8 @@ class EmotionRecognizer(ClassifierMixin, BaseEstimator):
         return parts[0], rejects
 
     def _features(self, feature_set: features.FeatureSet, clips: pd.DataFrame) -> features.Features:
-        return features.features_by_clip(clips, feature_set=feature_set, n_jobs=self.n_jobs)
+        known = clips.assign(content=features.contents(clips))
+        return features.feature_table(known, feature_set=feature_set, n_jobs=self.n_jobs)
 
     def _rows(self, feature_set: features.FeatureSet, clips: pd.DataFrame) -> NDArray[Any]:
         found = self._features(feature_set, clips)
