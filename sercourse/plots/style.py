@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
 
-from sercourse.labels import EMOTIONS, canonical, in_order
+from sercourse.labels import EMOTIONS, in_order
 
 # Light and dark alternate, so that readers who see no red or no green can tell neighbours apart.
 _COLOURS = (
@@ -145,19 +145,6 @@ def palette(emotions: Iterable[str]) -> dict[str, str]:
         taken = list(chosen.values())
         chosen[name] = min(ranked, key=taken.count)
     return chosen
-
-
-def colours(emotions: Iterable[str]) -> list[str]:
-    """Return the colour of each label, as `palette` gives them.
-
-    Examples
-    --------
-    >>> colours(["anger", "sad"])
-    ['#b81d2c', '#2b5aa3']
-    """
-    emotions = list(emotions)
-    found = palette(emotions)
-    return [found[canonical(emotion)] for emotion in emotions]
 
 
 def speaker_name(speaker: str) -> str:
