@@ -163,7 +163,10 @@ def with_settings(chosen: Recipe | Ensemble, **settings: Any) -> Recipe:
     for name, value in settings.items():
         learner = _with_setting(learner, name, value)
         if learner is None:
-            raise ValueError(f"recipe {chosen.name!r} has no setting {name!r}: choose a network")
+            raise ValueError(
+                f"recipe {chosen.name!r} has no setting {name!r}: it trains no network, choose one "
+                "that does"
+            )
     return replace(chosen, learner=learner)
 
 

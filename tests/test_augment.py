@@ -373,17 +373,9 @@ def test_amounts_follow_from_draw_and_samples() -> None:
     assert np.array_equal(y, before)
 
 
-@pytest.mark.parametrize(
-    ("settings", "sentence"),
-    [
-        (("volume", 1, 2), "unknown augmentation 'volume': use one of speed, pitch, stretch"),
-        (("pitch", 3.0, 2), "amounts of 'pitch' go from 3.0 to 2: give the lowest"),
-        (("pitch", 1, np.inf), "from 1 to inf"),
-    ],
-)
-def test_what_is_no_augmentation_is_refused(settings: tuple, sentence: str) -> None:
-    with pytest.raises(ValueError, match=sentence):
-        Augmentation(*settings)
+def test_an_unknown_kind_is_refused() -> None:
+    with pytest.raises(ValueError, match="unknown augmentation 'volume': use one of speed, pitch"):
+        Augmentation("volume", 1, 2)
 
 
 @pytest.mark.parametrize(

@@ -398,7 +398,7 @@ SMALL = Recipe(
     "small-segments",
     "a small network on segments",
     "mel-segments",
-    lambda: networks.SegmentLearner(
+    networks.SegmentLearner(
         networks.NetworkLearner(networks.aesdd_cnn_1, replace(SHORT, epochs=1)), FLOOR
     ),
     augmentations=recipe("aesdd-cnn-3+stretch").augmentations[:1],
