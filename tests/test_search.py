@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from sercourse.experiment.candidates import RNN_LAYERS, ParamSetting, Task, candidates
 
 from sercourse import classical, experiment, files, recipes, splits
 from sercourse.cli import main
 from sercourse.experiment import candidates as candidates_module
-from sercourse.experiment.candidates import RNN_LAYERS, ParamSetting, Task, candidates
 from sercourse.experiment.search import validate
 
 FAST = ["svc", "decision-tree"]

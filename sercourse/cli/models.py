@@ -15,7 +15,7 @@ from sercourse.cli import corpus_options, options, over_time, text
 if TYPE_CHECKING:
     from sercourse.audio import Channel
     from sercourse.bundles import Bundle, Prediction
-    from sercourse.recipes import Ensemble, Recipe
+    from sercourse.recipes import Recipe
 
 
 def add_parsers(subparsers: argparse._SubParsersAction) -> None:
@@ -218,7 +218,7 @@ def _add_recipe(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _recipe(args: argparse.Namespace) -> Recipe | Ensemble:
+def _recipe(args: argparse.Namespace) -> Recipe:
     """Return the recipe that was asked for, with the speech encoder that was."""
     from sercourse import recipes
 
@@ -252,7 +252,7 @@ def _add_seeds(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _seeds(args: argparse.Namespace, recipe: Recipe | Ensemble) -> range:
+def _seeds(args: argparse.Namespace, recipe: Recipe) -> range:
     """Return the seeds that are asked for, or as many as the recipe takes."""
     if args.seeds is not None and args.seeds < 1:
         raise ValueError(f"--seeds {args.seeds}: at least one repeat is needed")
@@ -376,7 +376,7 @@ def _train_gender(args: argparse.Namespace) -> int:
     hears = any(member.feature_set.encoder for member in bundles.load(folder).members)
     usual = recipes.WHISPER_VOICES if hears else recipes.VOICES
     recipe = recipes.recipe(args.recipe) if args.recipe else usual
-    if isinstance(recipe, recipes.Ensemble):
+    if recipe.members:
         raise ValueError(f"recipe {recipe.name!r} is an ensemble: choose a single model")
     told: dict[str, Any] = {"n_jobs": args.jobs, "report": text.say}
     clips = corpus_options.clips_said(args, say=text.say).clips

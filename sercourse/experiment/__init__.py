@@ -6,16 +6,16 @@ from sercourse.experiment.conditions import (
     add_conditions,
     condition_figures,
     evaluate_conditions,
-    known_conditions,
 )
 from sercourse.experiment.cost import Cost, cost, milliseconds
 from sercourse.experiment.dataset import (
     Dataset,
-    EnsembleDataset,
     by_member,
     choose,
     dataset_without_features,
+    marginal,
     prepare,
+    with_features,
 )
 from sercourse.experiment.evaluation import (
     FROM_TRAINING,
@@ -23,25 +23,34 @@ from sercourse.experiment.evaluation import (
     average,
     calibrated,
     evaluate_recipe,
-    stored,
+    load_results,
 )
-from sercourse.experiment.final import save_fitted, temperatures, train
 from sercourse.experiment.folds import fit_fold, inner_groups, make_folds
-from sercourse.experiment.gender import gender_figures, train_gender
-from sercourse.experiment.reading import StoredResults, from_bundle, load_results
-from sercourse.experiment.search import Search, SearchConfig, against_size, read_search, run_search
-from sercourse.experiment.target import TARGETS, marginal
+from sercourse.experiment.search import (
+    Search,
+    SearchConfig,
+    Task,
+    against_size,
+    read_search,
+    run_search,
+    validate,
+)
+from sercourse.experiment.train import (
+    gender_figures,
+    save_fitted,
+    temperatures,
+    train,
+    train_gender,
+)
 
 __all__ = [
     "FROM_TRAINING",
-    "TARGETS",
     "Cost",
     "Dataset",
-    "EnsembleDataset",
     "Evaluation",
     "Search",
     "SearchConfig",
-    "StoredResults",
+    "Task",
     "add_conditions",
     "against_size",
     "average",
@@ -54,10 +63,8 @@ __all__ = [
     "evaluate_conditions",
     "evaluate_recipe",
     "fit_fold",
-    "from_bundle",
     "gender_figures",
     "inner_groups",
-    "known_conditions",
     "load_results",
     "make_folds",
     "marginal",
@@ -66,8 +73,9 @@ __all__ = [
     "read_search",
     "run_search",
     "save_fitted",
-    "stored",
     "temperatures",
     "train",
     "train_gender",
+    "validate",
+    "with_features",
 ]

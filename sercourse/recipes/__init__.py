@@ -8,7 +8,6 @@ from types import MappingProxyType
 from sercourse.recipes import aesdd, means, mfcc, ravdess, toolkit, whisper
 from sercourse.recipes.means import VOICES
 from sercourse.recipes.recipe import (
-    Ensemble,
     Learner,
     Model,
     Recipe,
@@ -25,7 +24,6 @@ __all__ = [
     "RECIPES",
     "VOICES",
     "WHISPER_VOICES",
-    "Ensemble",
     "Learner",
     "Model",
     "Recipe",
@@ -40,7 +38,7 @@ __all__ = [
     "with_heads",
 ]
 
-RECIPES: Mapping[str, Recipe | Ensemble] = MappingProxyType(
+RECIPES: Mapping[str, Recipe] = MappingProxyType(
     {
         each.name: each
         for each in (
@@ -56,7 +54,7 @@ RECIPES: Mapping[str, Recipe | Ensemble] = MappingProxyType(
 """The recipes by name."""
 
 
-def recipe(name: str) -> Recipe | Ensemble:
+def recipe(name: str) -> Recipe:
     """Return the recipe of that name.
 
     Raises

@@ -9,7 +9,7 @@ from typing import Any
 from sercourse import networks
 from sercourse.features import Change, spectrogram
 from sercourse.recipes.ravdess import SVM
-from sercourse.recipes.recipe import Ensemble, Learner, Recipe
+from sercourse.recipes.recipe import Learner, Recipe
 
 
 def _aesdd_cnn(number: int, **settings: Any) -> Callable[[], Learner]:
@@ -97,8 +97,11 @@ _AESDD_CNN = Recipe(
     normalized=False,
     seeds=3,
 )
-_ENSEMBLE = Ensemble(
-    "svm+aesdd-cnn", "the SVM and `aesdd-cnn`, their probabilities averaged", (SVM, _AESDD_CNN)
+_ENSEMBLE = Recipe(
+    "svm+aesdd-cnn",
+    "the SVM and `aesdd-cnn`, their probabilities averaged",
+    members=(SVM, _AESDD_CNN),
+    seeds=3,
 )
 
 # What the ancestor tried, or wished to try: each differs from `aesdd-cnn-3` in one thing.
@@ -137,7 +140,7 @@ _AESDD_TRIALS = (
     ),
 )
 
-RECIPES: tuple[Recipe | Ensemble, ...] = (
+RECIPES: tuple[Recipe, ...] = (
     _AESDD_CNN_1,
     _AESDD_CNN_2,
     _AESDD_CNN_3,

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from sercourse import networks
 from sercourse.recipes.ravdess import SVM
-from sercourse.recipes.recipe import Ensemble, Learner, Recipe
+from sercourse.recipes.recipe import Learner, Recipe
 
 
 def _conv2d_categorical() -> networks.NetworkLearner:
@@ -67,7 +67,7 @@ _NET = Recipe(
     seeds=3,
 )
 
-RECIPES: tuple[Recipe | Ensemble, ...] = (
+RECIPES: tuple[Recipe, ...] = (
     _CONV2D,
     replace(
         _CONV2D,
@@ -93,9 +93,10 @@ RECIPES: tuple[Recipe | Ensemble, ...] = (
     ),
     _NET,
     _SVM,
-    Ensemble(
+    Recipe(
         "mfcc-svm+net",
         "the SVM and the network on the same cepstra, their probabilities averaged",
-        (_SVM, _NET),
+        members=(_SVM, _NET),
+        seeds=3,
     ),
 )

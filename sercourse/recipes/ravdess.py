@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from sercourse import networks
 from sercourse.features import Change
-from sercourse.recipes.recipe import Ensemble, Learner, Recipe
+from sercourse.recipes.recipe import Learner, Recipe
 
 
 def _svm_classic() -> Learner:
@@ -126,11 +126,14 @@ _CNN_LSTM_STEPS = (
         seeds=3,
     ),
 )
-_ENSEMBLE = Ensemble(
-    "svm+cnn-lstm", "the SVM and the CNN-LSTM, their probabilities averaged", (SVM, CNN_LSTM)
+_ENSEMBLE = Recipe(
+    "svm+cnn-lstm",
+    "the SVM and the CNN-LSTM, their probabilities averaged",
+    members=(SVM, CNN_LSTM),
+    seeds=3,
 )
 
-RECIPES: tuple[Recipe | Ensemble, ...] = (
+RECIPES: tuple[Recipe, ...] = (
     _SVM_CLASSIC,
     SVM,
     _SVM_ROBUST,

@@ -81,6 +81,10 @@ class Learner(Protocol):
         """
 
 
+def _no_learner() -> Learner:
+    raise ValueError("an ensemble has no learner of its own: use those of its members")
+
+
 @dataclass(frozen=True)
 class Recipe:
     """How a model is made, from a clip to calibrated probabilities.
@@ -110,12 +114,17 @@ class Recipe:
         Repeats of the protocol ``random``.
     version : int
         Raised whenever the recipe gives other models, so that no stored result outlives it.
+    members : tuple of Recipe
+        Of an ensemble: recipes whose probabilities are averaged. It has no features and no learner
+        of its own.
+    weights : tuple of float
+        How much each member counts; alike unless given.
     """
 
     name: str
     title: str
-    feature_set: str
-    make_learner: Callable[[], Learner]
+    feature_set: str = ""
+    make_learner: Callable[[], Learner] = _no_learner
     speeds: tuple[float, ...] = ()
     noisy_copies: int = 0
     snr: tuple[float, float] = (15.0, 30.0)
@@ -123,6 +132,13 @@ class Recipe:
     normalized: bool = True
     seeds: int = 10
     version: int = 1
+    members: tuple[Recipe, ...] = ()
+    weights: tuple[float, ...] = ()
+
+    @property
+    def parts(self) -> tuple[Recipe, ...]:
+        """The members of an ensemble; of any other recipe, itself."""
+        return self.members or (self,)
 
     @property
     def features(self) -> FeatureSet:
@@ -148,6 +164,10 @@ class Recipe:
     @property
     def settings(self) -> dict[str, Any]:
         """What a bundle tells of it, as JSON can hold it."""
+        if self.members:
+            weights = {"weights": list(self.weights)} if self.weights else {}
+            members = [each.settings for each in self.members]
+            return {"name": self.name, "members": members, **weights}
         noise = {"noisy_copies": self.noisy_copies, "snr": list(self.snr)}
         changes = {"changes": [[each.settings for each in copy] for copy in self.changes]}
         return {
@@ -171,36 +191,6 @@ class Recipe:
         return [self.settings, self.features.key, self.learner.key]
 
 
-@dataclass(frozen=True)
-class Ensemble:
-    """Several recipes whose probabilities are averaged.
-
-    Attributes
-    ----------
-    name, title : str
-        As of a `Recipe`.
-    members : tuple of Recipe
-    weights : tuple of float
-        How much each member counts; alike unless given.
-    """
-
-    name: str
-    title: str
-    members: tuple[Recipe, ...]
-    weights: tuple[float, ...] = ()
-
-    @property
-    def seeds(self) -> int:
-        """Repeats of the protocol ``random``."""
-        return min(each.seeds for each in self.members)
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        """What a bundle tells of it, as JSON can hold it."""
-        weights = {"weights": list(self.weights)} if self.weights else {}
-        return {"name": self.name, "members": [each.settings for each in self.members], **weights}
-
-
 def with_heads(chosen: Recipe, sizes: tuple[int, int]) -> Recipe:
     """Return the same recipe for labels that are pairs of two kinds, so many of each.
 
@@ -219,7 +209,7 @@ def with_heads(chosen: Recipe, sizes: tuple[int, int]) -> Recipe:
     return replace(chosen, make_learner=lambda: other)
 
 
-def seeded(chosen: Recipe | Ensemble, seed: int) -> Recipe:
+def seeded(chosen: Recipe, seed: int) -> Recipe:
     """Return the same recipe, whose network starts and is shown its clips by another seed.
 
     With seed 0 its results are stored where those of the recipe itself are, as they are the same.
@@ -239,7 +229,7 @@ def seeded(chosen: Recipe | Ensemble, seed: int) -> Recipe:
     return _changed(chosen, "seeded", seed, wanted="a seed")
 
 
-def in_precision(chosen: Recipe | Ensemble, name: str) -> Recipe:
+def in_precision(chosen: Recipe, name: str) -> Recipe:
     """Return the same recipe, whose network is trained in ``float32`` or ``bfloat16``.
 
     Raises
@@ -256,9 +246,9 @@ def in_precision(chosen: Recipe | Ensemble, name: str) -> Recipe:
     return _changed(chosen, "in_precision", name, wanted="a precision")
 
 
-def _changed(chosen: Recipe | Ensemble, method: str, value: Any, *, wanted: str) -> Recipe:
+def _changed(chosen: Recipe, method: str, value: Any, *, wanted: str) -> Recipe:
     """Return the recipe with the learner that a method of its learner returns."""
-    if isinstance(chosen, Ensemble):
+    if chosen.members:
         raise ValueError(f"{chosen.name!r} is an ensemble: give each of its members {wanted}")
     learner: Any = chosen.learner
     if not hasattr(learner, method):

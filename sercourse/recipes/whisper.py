@@ -10,7 +10,7 @@ from typing import Any
 from sercourse import features
 from sercourse.features import Change
 from sercourse.recipes.ravdess import CNN_LSTM, SVM
-from sercourse.recipes.recipe import Ensemble, Learner, Recipe
+from sercourse.recipes.recipe import Learner, Recipe
 
 _CONDITIONS = (
     (Change("pink", 5, 30, draw=1),),
@@ -56,28 +56,30 @@ WHISPER_VOICES = Recipe(
     normalized=False,
 )
 """Tells female from male voices in bundles that hear by the encoder anyway, as `VOICES` does."""
-_WITH_SVM = Ensemble(
+_WITH_SVM = Recipe(
     "whisper+svm",
     "the encoder's discriminants, counted twice, and the SVM, averaged",
-    (WHISPER, SVM),
+    members=(WHISPER, SVM),
     weights=(2, 1),
+    seeds=3,
 )
-_WITH_BOTH = Ensemble(
+_WITH_BOTH = Recipe(
     "whisper+svm+cnn-lstm",
     "the encoder's discriminants, counted twice, the SVM and the CNN-LSTM, averaged",
-    (WHISPER, SVM, CNN_LSTM),
+    members=(WHISPER, SVM, CNN_LSTM),
     weights=(2, 1, 1),
+    seeds=3,
 )
 
-RECIPES: tuple[Recipe | Ensemble, ...] = (WHISPER, _ANY_VOICE, _WITH_SVM, _WITH_BOTH)
+RECIPES: tuple[Recipe, ...] = (WHISPER, _ANY_VOICE, _WITH_SVM, _WITH_BOTH)
 
 
-def with_encoder(chosen: Recipe | Ensemble, encoder: Path) -> Recipe | Ensemble:
+def with_encoder(chosen: Recipe, encoder: Path) -> Recipe:
     """Return the same recipe, which hears by another speech encoder.
 
     Parameters
     ----------
-    chosen : Recipe or Ensemble
+    chosen : Recipe
         One with the features ``whisper``.
     encoder : Path
         ONNX file that ``tools/make_speech_encoder.py`` made.
@@ -87,17 +89,16 @@ def with_encoder(chosen: Recipe | Ensemble, encoder: Path) -> Recipe | Ensemble:
     ValueError
         If the recipe uses no speech encoder.
     """
-    if isinstance(chosen, Ensemble):
-        members = [_heard_by(each, encoder) for each in chosen.members]
-        other: Recipe | Ensemble = replace(chosen, members=tuple(members))
-    else:
-        other = _heard_by(chosen, encoder)
+    other = _heard_by(chosen, encoder)
     if other == chosen:
         raise ValueError(f"recipe {chosen.name!r} uses no speech encoder: choose another recipe")
     return other
 
 
 def _heard_by(chosen: Recipe, encoder: Path) -> Recipe:
+    if chosen.members:
+        members = tuple(_heard_by(each, encoder) for each in chosen.members)
+        return replace(chosen, members=members)
     if chosen.feature_set != WHISPER.feature_set or not isinstance(chosen.make_learner, partial):
         return chosen
     other = replace(chosen, feature_set=f"{WHISPER.feature_set}:{encoder}")
