@@ -292,14 +292,13 @@ class EmotionRecognizer(ClassifierMixin, BaseEstimator):
         names = [name for name in classical.CLASSIFIERS if not weighted or _takes_weights(name)]
         groups = experiment.inner_groups(data, data.usual_protocol, data.everything.train)
         classical.fewest_groups(data.truth, groups)
-        self.search_ = experiment.validate(
-            task,
-            task.candidates(names),
-            (data.X, data.y),
-            groups=groups,
-            n_jobs=self.n_jobs,
-            report=self._say,
-        )
+        tables = [
+            experiment.grid_search(
+                task, name, (data.X, data.y), groups=groups, n_jobs=self.n_jobs, report=self._say
+            )
+            for name in names
+        ]
+        self.search_ = task.ranked(pd.concat(tables))
         best = self.search_.iloc[0]
         settings = json.loads(best["settings"])
         return from_zoo(best["estimator"], settings, feature_set=self.features, weighted=weighted)

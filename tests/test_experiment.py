@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from sercourse import bundles, classical, corpora, evaluate, experiment, features, splits
-from sercourse.recipes import Ensemble, recipe
+from sercourse.recipes import Recipe, recipe
 
 CLASSIC = recipe("svm-classic")
 
@@ -60,13 +60,13 @@ def test_finished_folds_are_read_back(
     first = experiment.evaluate_recipe(CLASSIC, data, protocol="speaker", store=tmp_path)
     next(tmp_path.rglob("fold-3.json")).unlink()
     fitted = []
-    fit = experiment.fit_fold
+    fit = experiment.folds.Run.fit
 
-    def count(recipe, data, fold, **settings):
+    def count(run, fold):
         fitted.append(fold.name)
-        return fit(recipe, data, fold, **settings)
+        return fit(run, fold)
 
-    monkeypatch.setattr(experiment.evaluation, "fit_fold", count)
+    monkeypatch.setattr(experiment.folds.Run, "fit", count)
     again = experiment.evaluate_recipe(CLASSIC, data, protocol="speaker", store=tmp_path)
     assert fitted == ["fold 3"]
     pd.testing.assert_frame_equal(first.predictions, again.predictions)
@@ -102,7 +102,6 @@ def test_stored_folds_belong_to_their_settings(data: experiment.Dataset, tmp_pat
 
 def test_a_corrected_speaker_makes_other_folds(data: experiment.Dataset, tmp_path: Path) -> None:
     swapped = data.clips.copy()
-    swapped.attrs = data.clips.attrs
     swapped["speaker"] = swapped["speaker"].replace(
         {"ravdess-01": "ravdess-03", "ravdess-03": "ravdess-01"}
     )
@@ -222,7 +221,7 @@ def test_an_ensemble_is_calibrated_on_the_other_folds() -> None:
     assert alone == {"fold 1": 1.0}
 
 
-PAIR = Ensemble("pair", "two models", (CLASSIC, recipe("logistic")), weights=(2, 1))
+PAIR = Recipe("pair", "two models", members=(CLASSIC, recipe("logistic")), weights=(2, 1))
 
 
 def test_a_saved_ensemble_is_calibrated_and_says_whom_it_normalises(
@@ -254,10 +253,18 @@ def test_a_saved_ensemble_is_calibrated_and_says_whom_it_normalises(
     assert np.abs(said - alike).max() > 0.001
     assert np.abs(said - evaluate.geometric_mean(np.stack(answers))).max() > 0.001
     assert "out of the features of `svm-classic` only" in (made / "README.md").read_text("utf-8")
-    known = experiment.stored(PAIR, data, protocol="speaker+enrol", store=tmp_path)
+    known = experiment.load_results(
+        PAIR, experiment.dataset_without_features(clips), protocol="speaker+enrol", store=tmp_path
+    )
     assert known is not None
     assert known.metrics == enrolled
-    read = experiment.from_bundle(PAIR, data, protocol="speaker+enrol", folders=[made])
+    read = experiment.load_results(
+        PAIR,
+        experiment.dataset_without_features(clips),
+        protocol="speaker+enrol",
+        folders=[made],
+        store=tmp_path / "empty",
+    )
     assert read is not None
     assert read.metrics["without_enrolment"] == enrolled["without_enrolment"]
     assert read.metrics["ece"] == pytest.approx(enrolled["ece"])
@@ -267,7 +274,7 @@ def test_a_saved_ensemble_is_calibrated_and_says_whom_it_normalises(
 def test_clips_measured_for_another_recipe_are_refused(
     of: str, data: experiment.Dataset, tmp_path: Path
 ) -> None:
-    parts = experiment.EnsembleDataset((data, data))
+    parts = replace(data, parts=(data, data))
     asked = (PAIR, data) if of == "an ensemble" else (CLASSIC, parts)
     with pytest.raises(ValueError, match=r"measure them with experiment\.prepare"):
         experiment.evaluate_recipe(*asked, protocol="speaker", store=tmp_path)
@@ -302,7 +309,6 @@ def test_normalising_sees_no_label_of_the_test_side(data: experiment.Dataset) ->
     fold = experiment.make_folds(data, protocol="speaker+norm")[0]
     _, test = experiment.fit_fold(CLASSIC, data, fold, protocol="speaker+norm")
     shuffled = data.clips.copy()
-    shuffled.attrs = data.clips.attrs
     emotions = shuffled["emotion"].to_numpy(dtype=object, copy=True)
     emotions[fold.test] = emotions[fold.test][::-1]
     shuffled["emotion"] = pd.array(emotions, dtype="string")
@@ -366,11 +372,11 @@ def test_the_final_model_takes_the_median_over_the_folds(
 ) -> None:
     seen = {}
 
-    def spy(*_: Any, selected: dict[str, float], **__: Any) -> None:
+    def spy(run: Any, fold: splits.Fold, selected: dict[str, float]) -> None:
         seen.update(selected)
         raise StopIteration
 
-    monkeypatch.setattr(experiment.final, "fit_fold", spy)
+    monkeypatch.setattr(experiment.folds.Run, "fit", spy)
     epochs, temperatures = (10.0, 20.0, 60.0), (3.0, 1.5, 1.2)  # the means are other numbers
     folds = [{"epochs": e, "temperature": t} for e, t in zip(epochs, temperatures, strict=True)]
     first, other = (

@@ -15,8 +15,7 @@ from sklearn.ensemble import VotingClassifier
 from sklearn.svm import SVC
 
 from sercourse import bundles, classical, corpora, experiment, files
-from sercourse.experiment import reading
-from sercourse.recipes import Ensemble, Recipe, in_precision, recipe
+from sercourse.recipes import Recipe, in_precision, recipe
 
 EMOTIONS = ["happy", "sad", "angry"]
 
@@ -53,7 +52,7 @@ def guessing(name: str, seed: int) -> Recipe:
 
 
 ONE, OTHER = guessing("one", 1), guessing("other", 2)
-BOTH = Ensemble("both", "two guesses", (ONE, OTHER))
+BOTH = Recipe("both", "two guesses", members=(ONE, OTHER))
 
 
 @pytest.fixture
@@ -94,6 +93,12 @@ def saved(
     return bundles.save(folder, info=info, contents=contents)
 
 
+def from_folder(folder: Path, *asked: Any, **settings: Any) -> experiment.Evaluation | None:
+    """Return what a folder tells; nothing is stored."""
+    where = {"store": folder / "empty", "folders": [folder]}
+    return experiment.load_results(*asked, **settings, **where)
+
+
 def voting(last: float) -> Recipe:
     """Return a vote of seven, whose text scikit-learn cuts before the seventh."""
     members = [(f"m{k}", SVC(C=c)) for k, c in enumerate([1, 2, 3, 4, 5, 6, last])]
@@ -108,18 +113,20 @@ def test_stored_folds_are_those_of_the_very_model_clips_and_libraries(
     folder = saved(tmp_path / "bundle", ours, data, run(ours, data, tmp_path))
 
     def found(recipe: Recipe, data: experiment.Dataset) -> bool:
-        return experiment.stored(recipe, data, protocol="speaker", store=tmp_path) is not None
+        return (
+            experiment.load_results(recipe, data, protocol="speaker", store=tmp_path, folders=[])
+            is not None
+        )
 
     def shipped(recipe: Recipe) -> bool:
-        told = {"protocol": "speaker", "folders": [folder]}
-        return experiment.from_bundle(recipe, data, **told) is not None
+        told = {"protocol": "speaker", "folders": [folder], "store": tmp_path / "empty"}
+        return experiment.load_results(recipe, data, **told) is not None
 
     assert found(ours, data)
     assert shipped(ours)
     assert not found(other, data)
     assert not shipped(other)
     swapped = data.clips.copy()  # of the same emotion: corpus and labels are the same as a whole
-    swapped.attrs = data.clips.attrs
     swapped.loc[[0, 1], "content"] = data.clips.loc[[1, 0], "content"].to_numpy()
     assert not found(ours, replace(data, clips=swapped))
     monkeypatch.setattr(files, "_version", lambda package: "of tomorrow")
@@ -140,17 +147,16 @@ def test_of_an_ensemble_the_folds_are_read_that_all_members_have(
     data: experiment.Dataset, tmp_path: Path
 ) -> None:
     run(ONE, data, tmp_path)
-    assert experiment.stored(BOTH, data, protocol="speaker", store=tmp_path) is None
+    assert experiment.load_results(BOTH, data, protocol="speaker", store=tmp_path) is None
     run(OTHER, data, tmp_path, only=["fold 2", "fold 4"])
-    found = experiment.stored(BOTH, data, protocol="speaker", store=tmp_path)
+    found = experiment.load_results(BOTH, data, protocol="speaker", store=tmp_path)
     assert found is not None
     assert [fold["fold"] for fold in found.metrics["folds"]] == ["fold 2", "fold 4"]
     assert (found.metrics["n_folds"], found.metrics["of_folds"]) == (2, 6)
     run(OTHER, data, tmp_path)
-    whole = experiment.stored(BOTH, data, protocol="speaker", store=tmp_path)
+    whole = experiment.load_results(BOTH, data, protocol="speaker", store=tmp_path)
     assert whole is not None
-    pair = experiment.EnsembleDataset((data, data))
-    wanted = experiment.evaluate_recipe(BOTH, pair, protocol="speaker", store=tmp_path)
+    wanted = experiment.evaluate_recipe(BOTH, data, protocol="speaker", store=tmp_path)
     pd.testing.assert_frame_equal(whole.predictions, wanted.predictions)
     assert whole.metrics == wanted.metrics
 
@@ -158,11 +164,11 @@ def test_of_an_ensemble_the_folds_are_read_that_all_members_have(
 def test_a_shipped_model_tells_what_was_measured(data: experiment.Dataset, tmp_path: Path) -> None:
     measured = run(ONE, data, tmp_path)
     folder = saved(tmp_path / "bundle", ONE, data, measured)
-    told = experiment.from_bundle(ONE, data, protocol="speaker", folders=[folder])
+    told = from_folder(folder, ONE, data, protocol="speaker")
     assert told is not None
     assert told.metrics == measured.metrics
     pd.testing.assert_frame_equal(told.predictions, measured.predictions)
-    assert experiment.from_bundle(ONE, data, protocol="recording", folders=[folder]) is None
+    assert from_folder(folder, ONE, data, protocol="recording") is None
 
 
 def test_of_the_seeds_of_a_shipped_model_those_are_read_that_are_asked_for(
@@ -170,7 +176,7 @@ def test_of_the_seeds_of_a_shipped_model_those_are_read_that_are_asked_for(
 ) -> None:
     measured = run(ONE, data, tmp_path, protocol="random", seeds=range(3))
     folder = saved(tmp_path / "bundle", ONE, data, measured)
-    told = experiment.from_bundle(ONE, data, protocol="random", seeds=[1, 2, 3], folders=[folder])
+    told = from_folder(folder, ONE, data, protocol="random", seeds=[1, 2, 3])
     assert told is not None
     assert [fold["fold"] for fold in told.metrics["folds"]] == ["seed 1", "seed 2"]
     assert told.metrics["of_folds"] == 3
@@ -181,11 +187,11 @@ def test_a_shipped_model_of_other_settings_or_clips_tells_nothing(
 ) -> None:
     folder = saved(tmp_path / "bundle", ONE, data, run(ONE, data, tmp_path))
     changed = replace(OTHER, name=ONE.name)
-    assert experiment.from_bundle(changed, data, protocol="speaker", folders=[folder]) is None
+    assert from_folder(folder, changed, data, protocol="speaker") is None
     relabelled = data.clips.copy()
     relabelled.loc[0, "emotion"] = "sad"
     other = experiment.dataset_without_features(relabelled)
-    assert experiment.from_bundle(ONE, other, protocol="speaker", folders=[folder]) is None
+    assert from_folder(folder, ONE, other, protocol="speaker") is None
 
 
 def test_a_changed_file_of_a_shipped_model_is_refused(
@@ -195,7 +201,7 @@ def test_a_changed_file_of_a_shipped_model_is_refused(
     table = folder / "predictions.csv"
     table.write_text(table.read_text("utf-8").replace("happy", "sad"), "utf-8")
     with pytest.raises(ValueError, match=r"predictions\.csv has changed"):
-        experiment.from_bundle(ONE, data, protocol="speaker", folders=[folder])
+        from_folder(folder, ONE, data, protocol="speaker")
 
 
 def test_of_several_sources_the_most_complete_is_taken(
@@ -203,16 +209,16 @@ def test_of_several_sources_the_most_complete_is_taken(
 ) -> None:
     folder = saved(tmp_path / "bundle", ONE, data, run(ONE, data, tmp_path / "whole"))
     asked = {"protocol": "speaker", "store": tmp_path}
-    monkeypatch.setattr(reading.bundles, "available", list)
+    monkeypatch.setattr(bundles, "available", list)
     assert experiment.load_results(ONE, data, **asked) is None
     run(ONE, data, tmp_path, only=["fold 1"])
     few = experiment.load_results(ONE, data, **asked)
     assert few is not None
-    assert (few.source, few.n_folds) == ("stored", 1)
-    monkeypatch.setattr(reading.bundles, "available", lambda: [folder])
+    assert (few.source, few.metrics.get("n_folds")) == ("stored", 1)
+    monkeypatch.setattr(bundles, "available", lambda: [folder])
     more = experiment.load_results(ONE, data, **asked)
     assert more is not None
-    assert (more.source, more.n_folds) == ("shipped", 6)
+    assert (more.source, more.metrics.get("n_folds")) == ("shipped", None)
     run(ONE, data, tmp_path)
     every = experiment.load_results(ONE, data, **asked)
     assert every is not None
@@ -226,4 +232,4 @@ def test_folds_of_networks_in_bfloat16_are_found(data: experiment.Dataset, tmp_p
     run(replace(network, make_learner=lambda: Guess(like=like)), data, tmp_path)
     found = experiment.load_results(network, data, protocol="speaker", store=tmp_path)
     assert found is not None
-    assert (found.source, found.n_folds) == ("stored, bfloat16", 6)
+    assert (found.source, found.metrics.get("n_folds")) == ("stored, bfloat16", None)

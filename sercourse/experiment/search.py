@@ -13,21 +13,21 @@ from __future__ import annotations
 
 import itertools
 import json
+import time
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.metrics import accuracy_score, mean_absolute_error, recall_score
-from sklearn.model_selection import ParameterGrid, cross_validate
+from sklearn.model_selection import GridSearchCV
 from threadpoolctl import threadpool_limits
 
 from sercourse import classical, corpora, evaluate, files, labels, networks, splits
@@ -44,32 +44,36 @@ N_TIMED = 3  # predictions, of which the fastest counts: others were disturbed
 DECIMALS = 5
 INDEX, TABLES = "search.json", ("candidates", "finalists", "predictions", "sizes")
 
-RNN_LAYERS: tuple[dict[str, Any], ...] = (
-    {"lstm_units": [128, 128], "dense_units": [128, 128], "dropout": 0.3},
-    {"lstm_units": [64], "dense_units": [64], "dropout": 0.3},
-)
+RNN_GRID: list[dict[str, Any]] = [
+    {"lstm_units": [[128, 128]], "dense_units": [[128, 128]], "dropout": [0.3]},
+    {"lstm_units": [[64]], "dense_units": [[64]], "dropout": [0.3]},
+]
 """Layers of the recurrent network that a search tries: the toolkit's, and fewer and smaller."""
-
-Row = dict[str, Any]
-Side = tuple[Array, NDArray[np.intp]]
 
 
 class Rnn(BaseEstimator):
     """The recurrent network as a scikit-learn estimator of codes; it always weighs its classes."""
 
-    def __init__(self, codes: Sequence[int] = (), layers: Any = None, regression: bool = False):
+    def __init__(
+        self,
+        codes: Sequence[int] = (),
+        regression: bool = False,
+        lstm_units: Sequence[int] = (64,),
+        dense_units: Sequence[int] = (64,),
+        dropout: float = 0.3,
+    ) -> None:
         self.codes = codes
-        self.layers = layers
         self.regression = regression
+        self.lstm_units = lstm_units
+        self.dense_units = dense_units
+        self.dropout = dropout
 
     def fit(self, X: Array, y: NDArray[np.intp]) -> Rnn:
         """Train on clips (n_clips, n_features) and their codes."""
-        training = networks.RNN_TRAINING
-        if self.regression:
-            training = replace(training, loss="ordinal")
-        learner = networks.NetworkLearner(
-            networks.rnn, training, options=self.layers, standardized=True
-        )
+        loss: dict[str, Any] = {"loss": "ordinal"} if self.regression else {}
+        training = replace(networks.RNN_TRAINING, **loss)
+        layers = {name: getattr(self, name) for name in ("lstm_units", "dense_units", "dropout")}
+        learner = networks.NetworkLearner(networks.rnn, training, options=layers, standardized=True)
         self.network_ = learner.fit(
             [X],
             y - min(self.codes),
@@ -137,38 +141,21 @@ class Task:
         """The estimators of scikit-learn that can do it."""
         return classical.REGRESSORS if self.regression else classical.CLASSIFIERS
 
-    def make(self, estimator: str, settings: Mapping[str, Any] | None = None) -> Any:
-        """Return an estimator with some settings, not yet fitted."""
+    def make(self, estimator: str) -> Any:
+        """Return an estimator, not yet fitted; refuse one that takes no weights but should."""
         if estimator == RNN:
-            return Rnn(list(self.codes.values()), settings, self.regression)
-        model = self.zoo[estimator].make().set_params(**(settings or {}))
-        return classical.weighted(model) if self.weighted else model
-
-    def candidates(self, estimators: Sequence[str] | None = None) -> list[Row]:
-        """Return the estimators, all but ``rnn`` by default, with every setting of their grids.
-
-        Raises
-        ------
-        ValueError
-            If there is no such estimator, or one cannot be weighted as the task wants.
-        """
-        wanted = list(self.zoo) if estimators is None else list(dict.fromkeys(estimators))
-        if unknown := [name for name in wanted if name not in (*self.zoo, RNN)]:
+            return Rnn(list(self.codes.values()), self.regression)
+        if estimator not in self.zoo:
             known = ", ".join((*self.zoo, RNN))
-            raise ValueError(f"there is no estimator {unknown[0]!r} to {self.name}: use {known}")
-        found = []
-        for name in wanted:
-            self.make(name)  # refuses what takes no weights
-            grid = RNN_LAYERS if name == RNN else ParameterGrid(dict(self.zoo[name].grid))
-            found += [{"estimator": name, "settings": json.dumps(dict(each))} for each in grid]
-        return found
+            raise ValueError(f"there is no estimator {estimator!r} to {self.name}: use {known}")
+        model = self.zoo[estimator].make()
+        return classical.weighted(model) if self.weighted else model
 
     def named(self, answers: NDArray[Any]) -> NDArray[np.str_]:
         """Return the emotion whose code lies nearest to each answer."""
         by_code = sorted(self.codes, key=lambda emotion: self.codes[emotion])
-        first = self.codes[by_code[0]]
-        places = np.clip(np.rint(answers) - first, 0, len(by_code) - 1).astype(int)
-        return np.asarray(by_code)[places]
+        places = np.rint(answers) - self.codes[by_code[0]]
+        return np.asarray(by_code)[np.clip(places, 0, len(by_code) - 1).astype(int)]
 
     @property
     def score_names(self) -> tuple[str, str]:
@@ -190,7 +177,6 @@ class Task:
 
     def ranked(self, table: pd.DataFrame) -> pd.DataFrame:
         """Return candidates by their score on validation clips, best first."""
-        # Of equals the first of its grid comes first, whatever order they ended in.
         ordered = table.sort_values(["estimator", "settings"])
         return ordered.sort_values(
             self.score_names[0], ascending=self.regression, kind="stable", ignore_index=True
@@ -268,9 +254,9 @@ class SearchConfig:
     def told(self) -> dict[str, Any]:
         """All of it, as JSON can hold it; what is long as one `key`."""
         clips, test = self.data.clips, self.fold.test
-        unfitted = {name: self.kind.zoo[name].make() for name in self.kind.zoo}
+        zoo = {name: [each.make(), dict(each.grid)] for name, each in self.kind.zoo.items()}
         arrays = [each[side] for each in (self.data.X, self.y) for side in (self.train, test)]
-        rnn = [networks.RNN_TRAINING, RNN_LAYERS]
+        rnn = [networks.RNN_TRAINING, RNN_GRID]
         return {
             "corpus": self.data.corpus,
             "emotions": list(self.data.emotions),
@@ -286,7 +272,7 @@ class SearchConfig:
             "clips": corpora.fingerprint(clips),
             "versions": files.versions("numpy", "scipy", "scikit-learn", "keras", "tensorflow"),
             "key": files.digest(
-                [unfitted, rnn, arrays, self.groups, clips["clip_id"].iloc[test].tolist()]
+                [zoo, rnn, arrays, self.groups, clips["clip_id"].iloc[test].tolist()]
             ),
         }
 
@@ -341,66 +327,6 @@ class Search:
         )
 
 
-@dataclass(frozen=True, eq=False)
-class Tables:
-    """Rows of finished work by table, also kept as CSV files of a folder if there is one."""
-
-    told: Mapping[str, Any] = field(default_factory=dict)
-    folder: Path | None = None
-    rows: dict[str, list[Row]] = field(default_factory=lambda: {name: [] for name in TABLES})
-
-    @classmethod
-    def read(cls, folder: Path) -> Tables:
-        """Return the tables of a folder; one that is missing or damaged is empty."""
-        if not (folder / INDEX).is_file():
-            raise FileNotFoundError(f"{folder} holds no search: make one with sercourse search")
-        tables = cls(json.loads((folder / INDEX).read_text("utf-8")), folder)
-        for name in TABLES:
-            with suppress(FileNotFoundError, pd.errors.EmptyDataError, pd.errors.ParserError):
-                found = pd.read_csv(folder / f"{name}.csv", dtype={"truth": str, "predicted": str})
-                tables.rows[name] = _rows(found)
-        return tables
-
-    @classmethod
-    def open(cls, folder: str | Path | None, told: Mapping[str, Any]) -> Tables:
-        """Return the tables of a search, with what was finished before; refuse another search."""
-        if folder is None:
-            return cls(told)
-        folder = files.user_path(folder)
-        files.refuse_unwritable(folder, replaces=INDEX)
-        if not (folder / INDEX).is_file():
-            files.write_json(folder / INDEX, told)
-        tables = cls.read(folder)
-        for name, value in told.items():
-            if (known := tables.told.get(name)) != value:
-                raise ValueError(
-                    f"{folder} holds another search, of {name} {known} where {value} is wanted: "
-                    "name another folder"
-                )
-        return tables
-
-    def add(self, table: str, rows: Iterable[Row], *, replacing: str | None = None) -> None:
-        """Keep finished rows of a table, in place of those on an estimator if it is named."""
-        kept = [row for row in self.rows[table] if row["estimator"] != replacing]
-        self.rows[table] = [*kept, *rows]
-        if self.folder is not None:
-            with files.atomic_path(self.folder / f"{table}.csv") as temporary:
-                pd.DataFrame(self.rows[table]).to_csv(temporary, index=False)
-
-    def has(self, table: str, wanted: Row) -> bool:
-        """Whether a table has a row with these values."""
-        return any(wanted.items() <= row.items() for row in self.rows[table])
-
-    def result(self, task: Task, estimators: Iterable[str]) -> Search:
-        """Return the search of some estimators."""
-        chosen = {
-            name: pd.DataFrame([row for row in rows if row["estimator"] in set(estimators)])
-            for name, rows in self.rows.items()
-        }
-        chosen |= {name: task.ranked(chosen[name]) for name in ("candidates", "finalists")}
-        return Search(self.told, **chosen)
-
-
 def run_search(
     plan: SearchConfig,
     *,
@@ -422,7 +348,7 @@ def run_search(
     n_jobs : int
         Processes, as joblib counts them.
     report : callable
-        Gets a line for each candidate and each finalist.
+        Gets a line for each estimator.
 
     Returns
     -------
@@ -435,91 +361,119 @@ def run_search(
         If an estimator is not known or cannot be balanced, or the folder holds another search.
     """
     task, train, test = plan.kind, plan.train, plan.fold.test
-    wanted = task.candidates(estimators)
+    wanted = list(task.zoo) if estimators is None else list(dict.fromkeys(estimators))
+    for name in wanted:
+        task.make(name)
     classical.fewest_groups(plan.data.truth[train], plan.groups)  # knows them by name
-    tables = Tables.open(folder, plan.told)
-    tried = validate(
-        task,
-        wanted,
-        (plan.data.X[train], plan.y[train]),
-        groups=plan.groups,
-        tables=tables,
-        n_jobs=n_jobs,
-        report=report,
-    )
+    found = _open(folder, plan.told)
+    todo = [name for name in wanted if name not in set(found.finalists["estimator"])]
+    if len(todo) < len(wanted):
+        report(f"{len(wanted) - len(todo)} of {len(wanted)} estimators are known from before")
     clips = plan.data.clips.iloc[test].rename(columns={"emotion": "truth"})
-    for best in _rows(tried.drop_duplicates("estimator")):
-        named = {name: best[name] for name in ("estimator", "settings")}
-        if tables.has("finalists", named):
+    for name in todo:
+        sides = plan.data.X[train], plan.y[train]
+        tried = grid_search(task, name, sides, groups=plan.groups, n_jobs=n_jobs, report=report)
+        if tried.empty:
             continue
-        answers, figures = tested(plan, named, train, test)
+        best = tried.iloc[:1].reset_index(drop=True)
+        answers, figures = tested(plan, name, json.loads(best["settings"][0]), train, test)
+        times = {key: figures.pop(key) for key in ("fit_seconds", "predict_ms")}
+        scores = {f"test_{key}": value for key, value in figures.items()}
         said = clips[["clip_id", "truth"]].assign(predicted=task.named(answers))
-        said.insert(0, "estimator", named["estimator"])
+        said.insert(0, "estimator", name)
         if task.regression:
             said["value"] = answers.astype(float).round(DECIMALS)
-        tables.add("predictions", _rows(said), replacing=named["estimator"])
-        scores = {f"test_{name}": figures.pop(name) for name in list(figures) if name in best}
-        times = {"fit_seconds": scores.pop("test_fit_seconds"), **figures}
-        tables.add("finalists", [{**best, **scores, **times}], replacing=named["estimator"])
-        report(f"{named['estimator']}, tested once: accuracy {scores['test_accuracy']:.1%}")
-    return tables.result(task, {each["estimator"] for each in wanted})
+        finalist = best.assign(**scores, **times)
+        found = _add(found, folder, candidates=tried, predictions=said, finalists=finalist)
+        report(f"{name}, tested once: accuracy {scores['test_accuracy']:.1%}")
+    if found.finalists.empty:
+        raise ValueError("none of the estimators can be fitted to these clips")
+    tables = {name: getattr(found, name) for name in TABLES}
+    tables = {key: each[each["estimator"].isin(wanted)] for key, each in tables.items()}
+    tables |= {key: task.ranked(tables[key]) for key in ("candidates", "finalists")}
+    return replace(found, **{key: each.reset_index(drop=True) for key, each in tables.items()})
 
 
-def validate(
+def grid_search(
     task: Task,
-    wanted: Sequence[Row],
-    clips: Side,
+    estimator: str,
+    clips: tuple[Array, NDArray[np.intp]],
     *,
     groups: NDArray[Any],
-    tables: Tables | None = None,
     n_jobs: int = 1,
     report: Report = lambda line: None,
 ) -> pd.DataFrame:
-    """Cross-validate candidates on inner splits; return their scores, best first.
+    """Cross-validate an estimator with every setting of its grid on inner splits.
 
     Parameters
     ----------
     task : Task
-    wanted : sequence of dict
-        Of `Task.candidates`.
+    estimator : str
+        One of the zoo, or ``rnn``.
     clips : tuple of ndarray
         Features (n_clips, n_features) and codes (n_clips,) of the training side.
     groups : ndarray, shape (n_clips,)
         What must not be on both sides of an inner split.
-    tables : Tables, optional
-        Knows what ended before, and keeps what ends.
     n_jobs : int
-        Processes, as joblib counts them. The recurrent network is trained in this one, after the
-        others: TensorFlow takes seconds to load.
+        Processes, as joblib counts them; the recurrent network is trained in this one.
     report : callable
-        Gets a line for each candidate.
+        Gets a line for each setting that cannot be fitted, and for the others.
+
+    Returns
+    -------
+    pandas.DataFrame
+        `estimator`, `settings` (JSON), mean scores and `fit_seconds`, best first; empty if no
+        setting can be fitted.
     """
-    tables = Tables() if tables is None else tables
-    parts = classical.inner_splits(clips[1], groups, n_folds=INNER_FOLDS)
-    todo = [each for each in wanted if not tables.has("candidates", each)]
-    if len(todo) < len(wanted):
-        report(f"{len(wanted) - len(todo)} of {len(wanted)} candidates are known from before")
-    elsewhere = [each for each in todo if each["estimator"] != RNN]
-    here = [each for each in todo if each["estimator"] == RNN]
-    ended = itertools.chain(
-        Parallel(n_jobs=n_jobs, return_as="generator_unordered")(
-            delayed(_validated)(task, row, clips, parts) for row in elsewhere
-        ),
-        (_validated(task, row, clips, parts) for row in here),
+
+    def scores(model: Any, X: Array, y: NDArray[np.intp]) -> dict[str, float]:
+        return task.scores(y, model.predict(X))
+
+    is_network = estimator == RNN
+    search = GridSearchCV(
+        task.make(estimator),
+        RNN_GRID if is_network else {k: list(v) for k, v in task.zoo[estimator].grid.items()},
+        scoring=scores,
+        refit=False,
+        cv=classical.inner_splits(clips[1], groups, n_folds=INNER_FOLDS),
+        n_jobs=1 if is_network else n_jobs,
     )
-    failed = "no candidate is given"
-    for number, (row, figures, reason) in enumerate(ended, start=1):
-        named = f"{row['estimator']} {row['settings']}"
-        if reason:
-            failed = f"{named} cannot be fitted: {reason}"
-            report(f"{number} of {len(todo)}: {named}: left out: {reason}")
-        else:
-            tables.add("candidates", [{**row, **figures}])
-            report(f"{number} of {len(todo)}: {named}: accuracy {figures['accuracy']:.1%}")
-    known = pd.DataFrame(tables.rows["candidates"])
-    if known.empty or not len(tried := pd.DataFrame(wanted).merge(known)):
-        raise ValueError(failed)
-    return task.ranked(tried)
+    with threadpool_limits(1), warnings.catch_warnings():
+        # How often a perceptron sees the clips is a setting; what fails is reported below.
+        warnings.filterwarnings("ignore", message="Stochastic Optimizer|.*fits failed|Scoring fail")
+        warnings.filterwarnings("ignore", message="One or more of the test scores")
+        found = search.fit(*clips).cv_results_
+    names = {name: f"mean_test_{name}" for name in task.score_names}
+    names["fit_seconds"] = "mean_fit_time"
+    table = pd.DataFrame({name: found[key] for name, key in names.items()}).round(DECIMALS)
+    table.insert(0, "settings", [json.dumps(each) for each in found["params"]])
+    table.insert(0, "estimator", estimator)
+    for settings in table["settings"][table["accuracy"].isna()]:
+        report(f"left out: {estimator} {settings} cannot be fitted to these clips")
+    table = task.ranked(table.dropna(subset="accuracy"))
+    report(f"{estimator}: {len(table)} settings, accuracy up to {table['accuracy'].max():.1%}")
+    return table
+
+
+def tested(
+    plan: SearchConfig,
+    estimator: str,
+    settings: Mapping[str, Any],
+    learn: NDArray[np.intp],
+    check: NDArray[np.intp],
+) -> tuple[NDArray[Any], dict[str, float]]:
+    """Train on some clips and judge others; return the answers, their scores and times."""
+    model, X = plan.kind.make(estimator).set_params(**settings), plan.data.X
+    with threadpool_limits(1), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Stochastic Optimizer")
+        started = time.process_time()
+        model.fit(X[learn], plan.y[learn])
+        seconds = time.process_time() - started
+    answers = model.predict(X[check])
+    ms = milliseconds(lambda: model.predict(X[check]), runs=N_TIMED) / len(check)
+    figures = plan.kind.scores(plan.y[check], answers)
+    figures |= {"fit_seconds": seconds, "predict_ms": ms}
+    return answers, {name: round(value, DECIMALS) for name, value in figures.items()}
 
 
 def against_size(
@@ -550,78 +504,53 @@ def against_size(
     Search
         The same, with `sizes`.
     """
-    tables = Tables.open(folder, plan.told)
+    kept = _open(folder, plan.told)
     parts = classical.inner_splits(plan.y[plan.train], plan.groups, n_folds=INNER_FOLDS)
     learn, check = (plan.train[part] for part in parts[0])
     drawn = np.random.default_rng(0).permutation(learn)
-    chosen = found.finalists[["estimator", "settings"]]
-    for row, share in itertools.product(_rows(chosen), shares):
+    for name, share in itertools.product(found.finalists["estimator"], shares):
         some = drawn[: max(2, round(share * len(drawn)))]
-        named = {**row, "n_clips": len(some)}
-        if not tables.has("sizes", named):
-            _, figures = tested(plan, row, some, check)
-            tables.add("sizes", [{**named, **figures}])
-            report(f"{row['estimator']} on {len(some)} clips: accuracy {figures['accuracy']:.1%}")
-    return replace(found, sizes=chosen.merge(pd.DataFrame(tables.rows["sizes"])))
+        if (kept.sizes[["estimator", "n_clips"]] == [name, len(some)]).all(axis=1).any():
+            continue
+        _, figures = tested(plan, name, found.settings(name), some, check)
+        row = pd.DataFrame([{"estimator": name, "n_clips": len(some), **figures}])
+        kept = _add(kept, folder, sizes=row)
+        report(f"{name} on {len(some)} clips: accuracy {figures['accuracy']:.1%}")
+    return replace(found, sizes=found.finalists[["estimator"]].merge(kept.sizes))
 
 
-def read_search(folder: str | Path) -> Search:
-    """Return a search that ended.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is none in the folder.
-    ValueError
-        If it was cut before an estimator was tested.
-    """
-    tables = Tables.read(files.user_path(folder))
-    if not tables.rows["finalists"]:
-        raise ValueError(f"the search in {folder} was cut: run the same command to go on with it")
-    task = Task(tables.told["task"], tuple(tables.told["emotions"]))
-    return tables.result(task, {row["estimator"] for row in tables.rows["finalists"]})
-
-
-def tested(
-    plan: SearchConfig, row: Row, learn: NDArray[np.intp], check: NDArray[np.intp]
-) -> tuple[NDArray[Any], dict[str, float]]:
-    """Train a candidate on some clips, judge others; return the answers, scores and times."""
-    figures, (model,) = _cross_validated(plan.kind, row, (plan.data.X, plan.y), [(learn, check)])
-    X = plan.data.X[check]
-    ms = milliseconds(lambda: model.predict(X), runs=N_TIMED) / len(X)
-    return model.predict(X), {**figures, "predict_ms": round(ms, DECIMALS)}
+def _open(folder: str | Path | None, told: Mapping[str, Any]) -> Search:
+    """Return what a folder holds of the finished estimators of a search; refuse another one."""
+    empty = pd.DataFrame(columns=["estimator", "n_clips"])
+    tables = dict.fromkeys(TABLES, empty)
+    if folder is None:
+        return Search(told, **tables)
+    folder = files.user_path(folder)
+    files.refuse_unwritable(folder, replaces=INDEX)
+    if not (folder / INDEX).is_file():
+        files.write_json(folder / INDEX, told)
+    known = json.loads((folder / INDEX).read_text("utf-8"))
+    for name, value in told.items():
+        if known.get(name) != value:
+            raise ValueError(
+                f"{folder} holds another search, of {name} {known.get(name)} where {value} is "
+                "wanted: name another folder"
+            )
+    for name in TABLES:
+        with suppress(FileNotFoundError, pd.errors.EmptyDataError, pd.errors.ParserError):
+            tables[name] = pd.read_csv(folder / f"{name}.csv")
+    done = set(tables["finalists"]["estimator"])  # the table that is written last
+    tables = {name: each[each["estimator"].isin(done)] for name, each in tables.items()}
+    return Search(told, **tables)
 
 
-def _validated(
-    task: Task, row: Row, clips: Side, parts: Sequence[classical.Split]
-) -> tuple[Row, dict[str, float], str]:
-    """Return a candidate with its mean scores, or with the reason why it cannot be fitted."""
-    try:
-        return row, _cross_validated(task, row, clips, parts)[0], ""
-    except ValueError as error:  # such as more neighbours than clips
-        return row, {}, str(error).partition("\n")[0]
-
-
-def _cross_validated(
-    task: Task, row: Row, clips: Side, parts: Sequence[classical.Split]
-) -> tuple[dict[str, float], list[Any]]:
-    """Return the mean scores and seconds of a candidate over splits, and the fitted models."""
-    with threadpool_limits(1), warnings.catch_warnings():
-        # How often a perceptron sees the clips is a setting, and no limit to warn of.
-        warnings.filterwarnings("ignore", message="Stochastic Optimizer: Maximum iterations")
-        found = cross_validate(
-            task.make(row["estimator"], json.loads(row["settings"])),
-            *clips,
-            cv=parts,
-            scoring=lambda model, X, y: task.scores(y, model.predict(X)),
-            error_score="raise",
-            return_estimator=True,
-        )
-    names = {name: f"test_{name}" for name in task.score_names} | {"fit_seconds": "fit_time"}
-    figures = {name: round(float(np.mean(found[key])), DECIMALS) for name, key in names.items()}
-    return figures, found["estimator"]
-
-
-def _rows(table: pd.DataFrame) -> list[Row]:
-    rows: Any = table.to_dict("records")
-    return list(rows)
+def _add(found: Search, folder: str | Path | None, **rows: pd.DataFrame) -> Search:
+    """Return a search with further rows of some tables, which are written to its folder."""
+    tables: dict[str, Any] = {}
+    for name, new in rows.items():
+        old = getattr(found, name)
+        tables[name] = pd.concat([old, new], ignore_index=True) if len(old) else new
+        if folder is not None:
+            with files.atomic_path(files.user_path(folder) / f"{name}.csv") as temporary:
+                tables[name].to_csv(temporary, index=False)
+    return replace(found, **tables)
