@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -94,24 +95,21 @@ def test_measuring_and_judging_are_timed_apart(
 def test_networks_are_weighed_untrained() -> None:
     for name, n_labels, weights in (("aesdd-cnn-3", 5, 1_156_357), ("mfcc-conv2d", 7, 208_303)):
         chosen = recipe(name)
-        assert isinstance(chosen, Recipe)
-        shape = chosen.features.row_shape
+            shape = chosen.features.row_shape
         untrained = chosen.learner.untrained(shape, n_labels=n_labels)
         assert untrained.n_weights == weights
     answers = untrained.predict_proba(np.zeros((2, *shape), dtype=np.float32))
     np.testing.assert_allclose(answers.sum(axis=1), 1, atol=1e-5)
 
 
-def test_members_of_an_ensemble_add_up() -> None:
-    both = experiment.Cost(10, 1.0, 0.5) + experiment.Cost(5, 2.0, 0.25)
-    assert both == experiment.Cost(15, 3.0, 0.75)
-    assert both.ms == 3.75
+def test_members_of_an_ensemble_add_up(data: experiment.Dataset) -> None:
+    pair = Recipe("pair", "two alike", members=(NEIGHBOURS, NEIGHBOURS))
+    both = experiment.cost(pair, replace(data, parts=(data, data)))
+    assert both.parameters == 2 * experiment.cost(NEIGHBOURS, data).parameters
+    assert both.ms == both.features_ms + both.model_ms
 
 
-def test_what_cannot_be_weighed_is_said(data: experiment.Dataset) -> None:
+def test_a_model_that_must_be_fitted_needs_features(data: experiment.Dataset) -> None:
     empty = experiment.dataset_without_features(data.clips.assign(corpus="x", gender="female"))
     with pytest.raises(ValueError, match="the data have no features: prepare them"):
         experiment.cost(NEIGHBOURS, empty)
-    strange = Recipe("mine", "", feature_set="statistics", make_learner=lambda: object())  # type: ignore[arg-type,return-value]
-    with pytest.raises(ValueError, match="'mine' cannot be weighed"):
-        experiment.cost(strange, data)

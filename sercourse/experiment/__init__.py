@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from sercourse.experiment.conditions import (
-    add_conditions,
-    condition_figures,
-    evaluate_conditions,
-)
+from sercourse.experiment.conditions import add_conditions, condition_figures, evaluate_conditions
 from sercourse.experiment.cost import Cost, cost, milliseconds
 from sercourse.experiment.dataset import (
     Dataset,
@@ -41,39 +37,3 @@ from sercourse.experiment.train import (
     train,
     train_gender,
 )
-
-__all__ = [
-    "FROM_TRAINING",
-    "Cost",
-    "Dataset",
-    "Evaluation",
-    "Search",
-    "SearchConfig",
-    "Task",
-    "add_conditions",
-    "against_size",
-    "average",
-    "by_member",
-    "calibrated",
-    "choose",
-    "condition_figures",
-    "cost",
-    "dataset_without_features",
-    "evaluate_conditions",
-    "evaluate_recipe",
-    "fit_fold",
-    "gender_figures",
-    "grid_search",
-    "inner_groups",
-    "load_results",
-    "make_folds",
-    "marginal",
-    "milliseconds",
-    "prepare",
-    "run_search",
-    "save_fitted",
-    "temperatures",
-    "train",
-    "train_gender",
-    "with_features",
-]

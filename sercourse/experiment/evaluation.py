@@ -185,8 +185,8 @@ def load_results(
             if len(read) == len(runs):
                 results[fold.name] = read
         found.append(_evaluation(each, data, folds, results, protocol=protocol, source=source))
-    for folder in matching_folders(recipe, data, folders=folders):
-        found.append(_shipped(folder, recipe, data, folds, protocol=protocol))
+        for folder in matching_folders(each, data, folders=folders):
+            found.append(_shipped(folder, each, data, folds, protocol=protocol))
     best = max(found, key=lambda each: len(each.metrics["folds"]))  # of equals the first
     if not best.metrics["folds"]:
         return None

@@ -427,7 +427,10 @@ def grid_search(
     """
 
     def scores(model: Any, X: Array, y: NDArray[np.intp]) -> dict[str, float]:
-        return task.scores(y, model.predict(X))
+        try:
+            return task.scores(y, model.predict(X))
+        except ValueError:  # such as more neighbours than clips
+            return dict.fromkeys(task.score_names, np.nan)
 
     is_network = estimator == RNN
     search = GridSearchCV(
@@ -440,7 +443,7 @@ def grid_search(
     )
     with threadpool_limits(1), warnings.catch_warnings():
         # How often a perceptron sees the clips is a setting; what fails is reported below.
-        warnings.filterwarnings("ignore", message="Stochastic Optimizer|.*fits failed|Scoring fail")
+        warnings.filterwarnings("ignore", message="Stochastic Optimizer|.*fits failed")
         warnings.filterwarnings("ignore", message="One or more of the test scores")
         found = search.fit(*clips).cv_results_
     names = {name: f"mean_test_{name}" for name in task.score_names}
