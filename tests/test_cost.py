@@ -95,7 +95,7 @@ def test_measuring_and_judging_are_timed_apart(
 def test_networks_are_weighed_untrained() -> None:
     for name, n_labels, weights in (("aesdd-cnn-3", 5, 1_156_357), ("mfcc-conv2d", 7, 208_303)):
         chosen = recipe(name)
-            shape = chosen.features.row_shape
+        shape = chosen.features.row_shape
         untrained = chosen.learner.untrained(shape, n_labels=n_labels)
         assert untrained.n_weights == weights
     answers = untrained.predict_proba(np.zeros((2, *shape), dtype=np.float32))
