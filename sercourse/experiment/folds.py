@@ -18,8 +18,8 @@ from sercourse.experiment.dataset import Array, Dataset
 from sercourse.recipes import Model, Recipe, Report
 
 NORMALIZED = ("speaker+norm", "speaker+enrol", "corpus+norm", "corpus+enrol")
-SIDE = ["clip_id", "content", "emotion", "speaker", "group", "corpus"]
-"""Columns of the clip table that a training depends on."""
+SIDE = ["clip_id", "content", "emotion", "speaker", "group", "corpus", "split"]
+"""Columns of the clip table that results depend on."""
 
 Result = dict[str, Any]
 
@@ -181,30 +181,25 @@ class Run:
 
     @cached_property
     def _folder(self) -> Path:
-        """Folder of finished folds, named by all that they depend on.
-
-        The versions of the libraries are among it: after an upgrade all folds are computed anew.
-        """
-        data, name = self.data, self.recipe.name
-        sides = data.clips[[*SIDE, "split"]].fillna("").to_numpy(dtype=str).tolist()
-        told = [self.recipe.key, self.protocol, list(data.labels), data.truth.tolist(), sides]
-        folder = f"{name}-{data.corpus}-{self.protocol}-{files.digest(told)}"
+        """Folder of finished folds, named by all that they depend on."""
+        key = self._key(np.arange(len(self.data.clips)), [self.protocol])
+        folder = f"{self.recipe.name}-{self.data.corpus}-{self.protocol}-{key}"
         return (self.store or files.cache_dir()) / "evaluations" / folder
 
     def _checkpoints(self, fold: splits.Fold, selected: Mapping[str, float] | None) -> Path | None:
         """Return the folder of a training; protocols with one training side share it."""
         if self.store is None:
             return None
-        data, train = self.data, fold.train
-        told = [
-            self.recipe.key,
-            [self.normalizes, self.new_voices],
-            list(data.labels),
-            data.clips[SIDE].iloc[train].fillna("").to_numpy(dtype=str).tolist(),
-            data.truth[train].tolist(),
-            selected["epochs"] if selected else False,
-        ]
-        return self.store / "trainings" / f"{self.recipe.name}-{files.digest(told)}"
+        epochs = selected["epochs"] if selected else None
+        key = self._key(fold.train, [self.normalizes, self.new_voices, epochs])
+        return self.store / "trainings" / f"{self.recipe.name}-{key}"
+
+    def _key(self, rows: NDArray[np.intp], more: list[Any]) -> str:
+        """Return a key of the recipe, the versions of libraries, and some clips."""
+        data = self.data
+        sides = data.clips[SIDE].iloc[rows].fillna("").to_numpy(dtype=str).tolist()
+        truth = data.truth[rows].tolist()
+        return files.digest([self.recipe.key, list(data.labels), sides, truth, more])
 
 
 def corpus_weights(corpora: pd.Series) -> NDArray[np.float64] | None:
