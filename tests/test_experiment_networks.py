@@ -86,11 +86,6 @@ def test_a_trained_network_is_measured_in_other_conditions(
     assert not epochs  # the training of the plain evaluation is read back
 
 
-def test_a_fold_that_does_not_exist_is_refused(data: experiment.Dataset, store: Path) -> None:
-    with pytest.raises(ValueError, match="there is no fold 'fold 9': the protocol has fold 1"):
-        experiment.evaluate_recipe(BOTH, data, protocol="speaker", only=["fold 9"], store=store)
-
-
 def test_an_ensemble_averages_what_its_members_say(
     data: experiment.Dataset, store: Path, measured: experiment.Evaluation
 ) -> None:
@@ -152,32 +147,6 @@ def test_the_bundle_of_an_ensemble_has_the_files_of_its_members(trained: Path) -
     info = json.loads((trained / "bundle.json").read_text("utf-8"))
     assert [member["recipe"]["name"] for member in info["members"]] == ["svm-classic", "small"]
     assert {"keras", "scikit-learn"} <= set(info["versions"])
-
-
-def test_its_answer_is_the_geometric_mean_of_theirs(
-    trained: Path, data: experiment.Dataset
-) -> None:
-    bundle = bundles.load(trained)
-    one, other = (
-        member.predict_proba(part.X[:5])
-        for member, part in zip(bundle.members, data.parts, strict=True)
-    )
-    both = bundle.predict_proba(*(part.X[:5] for part in data.parts))
-    temperature = bundle.info["temperature"]["model"]
-    mean = evaluate.geometric_mean(np.stack([one, other]), temperature=temperature)
-    np.testing.assert_allclose(both, mean, atol=1e-9)
-    by_file = bundle.predict_file(data.clips["path"].iloc[2])
-    np.testing.assert_allclose(list(by_file.probabilities.values()), both[2], atol=1e-5)
-    with pytest.raises(ValueError, match="has 2 members and 1 arrays were given"):
-        bundle.predict_proba(data.parts[0].X[:5])
-
-
-def test_it_enrols_a_speaker(trained: Path, data: experiment.Dataset) -> None:
-    own = data.clips[data.clips["speaker"] == data.clips["speaker"].iloc[0]]
-    bundle = bundles.load(trained)
-    known = bundle.enrol(own["path"])
-    plain = bundle.predict_file(own["path"].iloc[0]).probabilities
-    assert known.predict_file(own["path"].iloc[0]).probabilities != plain
 
 
 def test_onnx_and_keras_files_agree(
