@@ -288,17 +288,19 @@ class EmotionRecognizer(ClassifierMixin, BaseEstimator):
     def _best_of_zoo(self, clips: pd.DataFrame, *, weighted: bool) -> Recipe:
         sketch = from_zoo("svc", feature_set=self.features)  # any: all see the same features
         data, _ = self._prepared(sketch, clips)
-        task = experiment.Task("classify", data.emotions, weighted=weighted)
+        plan = experiment.SearchConfig(
+            data,
+            data.everything,
+            data.usual_protocol,
+            self.features,
+            balance="weights" if weighted else "none",
+        )
         names = [name for name in classical.CLASSIFIERS if not weighted or _takes_weights(name)]
-        groups = experiment.inner_groups(data, data.usual_protocol, data.everything.train)
-        classical.fewest_groups(data.truth, groups)
         tables = [
-            experiment.grid_search(
-                task, name, (data.X, data.y), groups=groups, n_jobs=self.n_jobs, report=self._say
-            )
+            experiment.grid_search(plan, name, n_jobs=self.n_jobs, report=self._say)
             for name in names
         ]
-        self.search_ = task.ranked(pd.concat(tables))
+        self.search_ = plan.ranked(pd.concat(tables))
         best = self.search_.iloc[0]
         settings = json.loads(best["settings"])
         return from_zoo(best["estimator"], settings, feature_set=self.features, weighted=weighted)

@@ -50,9 +50,11 @@ def plan(data: experiment.Dataset | None = None, **settings: str) -> experiment.
 
 def test_a_setting_that_cannot_be_fitted_is_left_out() -> None:
     rng = np.random.default_rng(0)
-    X, y, groups = rng.normal(size=(12, 3)), np.arange(12) % 2, np.arange(12) // 2
-    task, said = experiment.Task("classify", ("sad", "happy")), []
-    tried = experiment.grid_search(task, "knn", (X, y), groups=groups, report=said.append)
+    clips = pd.DataFrame({"emotion": ["sad", "happy"] * 6, "speaker": np.repeat(list("abcdef"), 2)})
+    clips["corpus"] = "toy"
+    data, said = experiment.Dataset(clips, rng.normal(size=(12, 3)), (), ("happy", "sad")), []
+    wanted = experiment.SearchConfig(data, data.everything, "speaker", "toy")
+    tried = experiment.grid_search(wanted, "knn", report=said.append)
     left_out = [line for line in said if "cannot be fitted" in line]
     assert len(left_out) == 2  # 9 and 15 neighbours, of 8 clips, by Euclidean distance
     assert len(tried) == 6
@@ -152,8 +154,7 @@ def test_regression_estimates_the_code() -> None:
 
 
 def test_scores_of_a_regression_are_in_units_of_the_code() -> None:
-    task = experiment.Task("regress", ("sad", "neutral", "happy"))
-    scores = task.scores(np.array([0, 1, 2, 2]), np.array([0.4, 1.0, 3.7, 1.4]))
+    scores = plan(task="regress").scores(np.array([0, 1, 2, 2]), np.array([0.4, 1.0, 3.7, 1.4]))
     assert scores == {"error": pytest.approx((0.4 + 0 + 1.7 + 0.6) / 4), "accuracy": 0.75}
 
 
@@ -217,10 +218,11 @@ def test_recurrent_network_classifies_and_regresses(monkeypatch: pytest.MonkeyPa
 
 def test_a_search_needs_two_groups_of_each_emotion() -> None:
     data = dataset()
-    task, groups = experiment.Task("classify", EMOTIONS), np.arange(len(data.y))
-    groups = np.where(data.y == 1, 0, groups)
-    with pytest.raises(ValueError, match="in one group of the training side only"):
-        experiment.grid_search(task, "svc", (data.X, data.y), groups=groups)
+    one = data.clips["emotion"].eq("happy")
+    clips = data.clips.assign(group=data.clips["group"].mask(one, "g"))
+    wanted = experiment.SearchConfig(replace(data, clips=clips), data.everything, "random", "toy")
+    with pytest.raises(ValueError, match="'happy' occurs in one group of the training side only"):
+        experiment.grid_search(wanted, "svc")
 
 
 def test_command_searches_and_says_what_is_best(

@@ -25,7 +25,6 @@ from sercourse.experiment.folds import fit_fold, inner_groups, make_folds
 from sercourse.experiment.search import (
     Search,
     SearchConfig,
-    Task,
     against_size,
     grid_search,
     run_search,

@@ -37,6 +37,7 @@ from sercourse.experiment.folds import inner_groups
 from sercourse.recipes import Report
 from sercourse.recipes.toolkit import RNN
 
+TASKS = ("classify", "regress")
 BALANCES = ("none", "undersample", "weights")
 INNER_FOLDS = 3
 SHARES = (0.25, 0.5, 0.75, 1.0)
@@ -90,99 +91,6 @@ class Rnn(BaseEstimator):
         return self.network_.predict_proba(X).argmax(axis=1) + min(self.codes)
 
 
-@dataclass(frozen=True)
-class Task:
-    """What is estimated: which emotion (``classify``), or its place in an order (``regress``).
-
-    Attributes
-    ----------
-    name : {"classify", "regress"}
-    emotions : tuple of str
-    weighted : bool
-        Whether every emotion counts as much as any other in training.
-
-    Raises
-    ------
-    ValueError
-        If there is no such task, or no order is agreed for the emotions of a regression.
-
-    Examples
-    --------
-    >>> Task("regress", ("neutral", "happy", "sad")).codes
-    {'sad': 0, 'neutral': 1, 'happy': 2}
-    """
-
-    name: str
-    emotions: tuple[str, ...]
-    weighted: bool = False
-
-    def __post_init__(self) -> None:
-        if self.name not in ("classify", "regress"):
-            raise ValueError(f"unknown task {self.name!r}: use one of classify, regress")
-        if self.regression and self.weighted:
-            raise ValueError("regressors take no weights of classes: balance by 'undersample'")
-        if self.regression:
-            labels.codes(self.emotions)  # refuses emotions without an order
-
-    @property
-    def regression(self) -> bool:
-        """Whether values between codes are estimated."""
-        return self.name == "regress"
-
-    @cached_property
-    def codes(self) -> dict[str, int]:
-        """The number of each emotion."""
-        if self.regression:
-            return labels.codes(self.emotions)
-        return {emotion: k for k, emotion in enumerate(self.emotions)}
-
-    @property
-    def zoo(self) -> Mapping[str, Any]:
-        """The estimators of scikit-learn that can do it."""
-        return classical.REGRESSORS if self.regression else classical.CLASSIFIERS
-
-    def make(self, estimator: str) -> Any:
-        """Return an estimator, not yet fitted; refuse one that takes no weights but should."""
-        if estimator == RNN:
-            return Rnn(list(self.codes.values()), self.regression)
-        if estimator not in self.zoo:
-            known = ", ".join((*self.zoo, RNN))
-            raise ValueError(f"there is no estimator {estimator!r} to {self.name}: use {known}")
-        model = self.zoo[estimator].make()
-        return classical.weighted(model) if self.weighted else model
-
-    def named(self, answers: NDArray[Any]) -> NDArray[np.str_]:
-        """Return the emotion whose code lies nearest to each answer."""
-        by_code = sorted(self.codes, key=lambda emotion: self.codes[emotion])
-        places = np.rint(answers) - self.codes[by_code[0]]
-        return np.asarray(by_code)[np.clip(places, 0, len(by_code) - 1).astype(int)]
-
-    @property
-    def score_names(self) -> tuple[str, str]:
-        """Names of the scores; candidates are compared by the first."""
-        return ("error" if self.regression else "uar", "accuracy")
-
-    def scores(self, y: NDArray[Any], answers: NDArray[Any]) -> dict[str, float]:
-        """Return `accuracy`, and the `uar` or the mean `error` in units of the code.
-
-        The accuracy of a regression is that of its rounded values.
-        """
-        truth, said = self.named(y), self.named(answers)
-        accuracy = float(accuracy_score(truth, said))
-        if self.regression:
-            return {"error": float(mean_absolute_error(y, answers)), "accuracy": accuracy}
-        present = np.unique(truth)
-        uar = float(recall_score(truth, said, labels=present, average="macro", zero_division=0))
-        return {"uar": uar, "accuracy": accuracy}
-
-    def ranked(self, table: pd.DataFrame) -> pd.DataFrame:
-        """Return candidates by their score on validation clips, best first."""
-        ordered = table.sort_values(["estimator", "settings"])
-        return ordered.sort_values(
-            self.score_names[0], ascending=self.regression, kind="stable", ignore_index=True
-        )
-
-
 @dataclass(frozen=True, eq=False)
 class SearchConfig:
     """What is searched, on which clips.
@@ -219,17 +127,75 @@ class SearchConfig:
     def __post_init__(self) -> None:
         if self.balance not in BALANCES:
             raise ValueError(f"unknown balance {self.balance!r}: use one of {', '.join(BALANCES)}")
-        Task(self.task, tuple(self.data.emotions), weighted=self.balance == "weights")
+        if self.task not in TASKS:
+            raise ValueError(f"unknown task {self.task!r}: use one of {', '.join(TASKS)}")
+        if self.regression:
+            labels.codes(self.data.emotions)  # refuses emotions without an order
+            if self.balance == "weights":
+                raise ValueError("regressors take no weights of classes: balance by 'undersample'")
+
+    @property
+    def regression(self) -> bool:
+        """Whether values between codes are estimated."""
+        return self.task == "regress"
 
     @cached_property
-    def kind(self) -> Task:
-        """The task with its codes."""
-        return Task(self.task, tuple(self.data.emotions), weighted=self.balance == "weights")
+    def codes(self) -> dict[str, int]:
+        """The number of each emotion."""
+        if self.regression:
+            return labels.codes(self.data.emotions)
+        return {emotion: k for k, emotion in enumerate(self.data.emotions)}
+
+    @property
+    def zoo(self) -> Mapping[str, Any]:
+        """The estimators of scikit-learn that can do it."""
+        return classical.REGRESSORS if self.regression else classical.CLASSIFIERS
+
+    def make(self, estimator: str) -> Any:
+        """Return an estimator, not yet fitted; refuse one that takes no weights but should."""
+        if estimator == RNN:
+            return Rnn(list(self.codes.values()), self.regression)
+        if estimator not in self.zoo:
+            known = ", ".join((*self.zoo, RNN))
+            raise ValueError(f"there is no estimator {estimator!r} to {self.task}: use {known}")
+        model = self.zoo[estimator].make()
+        return classical.weighted(model) if self.balance == "weights" else model
+
+    def named(self, answers: NDArray[Any]) -> NDArray[np.str_]:
+        """Return the emotion whose code lies nearest to each answer."""
+        by_code = sorted(self.codes, key=lambda emotion: self.codes[emotion])
+        places = np.rint(answers) - self.codes[by_code[0]]
+        return np.asarray(by_code)[np.clip(places, 0, len(by_code) - 1).astype(int)]
+
+    @property
+    def score_names(self) -> tuple[str, str]:
+        """Names of the scores; candidates are compared by the first."""
+        return ("error" if self.regression else "uar", "accuracy")
+
+    def scores(self, y: NDArray[Any], answers: NDArray[Any]) -> dict[str, float]:
+        """Return `accuracy`, and the `uar` or the mean `error` in units of the code.
+
+        The accuracy of a regression is that of its rounded values.
+        """
+        truth, said = self.named(y), self.named(answers)
+        accuracy = float(accuracy_score(truth, said))
+        if self.regression:
+            return {"error": float(mean_absolute_error(y, answers)), "accuracy": accuracy}
+        present = np.unique(truth)
+        uar = float(recall_score(truth, said, labels=present, average="macro", zero_division=0))
+        return {"uar": uar, "accuracy": accuracy}
+
+    def ranked(self, table: pd.DataFrame) -> pd.DataFrame:
+        """Return candidates by their score on validation clips, best first."""
+        ordered = table.sort_values(["estimator", "settings"])
+        return ordered.sort_values(
+            self.score_names[0], ascending=self.regression, kind="stable", ignore_index=True
+        )
 
     @cached_property
     def y(self) -> NDArray[np.intp]:
         """Code of each clip."""
-        codes = [self.kind.codes[emotion] for emotion in self.data.clips["emotion"]]
+        codes = [self.codes[emotion] for emotion in self.data.clips["emotion"]]
         return np.array(codes, dtype=np.intp)
 
     @cached_property
@@ -254,7 +220,7 @@ class SearchConfig:
     def told(self) -> dict[str, Any]:
         """All of it, as JSON can hold it; what is long as one `key`."""
         clips, test = self.data.clips, self.fold.test
-        zoo = {name: [each.make(), dict(each.grid)] for name, each in self.kind.zoo.items()}
+        zoo = {name: [each.make(), dict(each.grid)] for name, each in self.zoo.items()}
         arrays = [each[side] for each in (self.data.X, self.y) for side in (self.train, test)]
         rnn = [networks.RNN_TRAINING, RNN_GRID]
         return {
@@ -360,28 +326,26 @@ def run_search(
     ValueError
         If an estimator is not known or cannot be balanced, or the folder holds another search.
     """
-    task, train, test = plan.kind, plan.train, plan.fold.test
-    wanted = list(task.zoo) if estimators is None else list(dict.fromkeys(estimators))
+    train, test = plan.train, plan.fold.test
+    wanted = list(plan.zoo) if estimators is None else list(dict.fromkeys(estimators))
     for name in wanted:
-        task.make(name)
-    classical.fewest_groups(plan.data.truth[train], plan.groups)  # knows them by name
+        plan.make(name)
     found = _open(folder, plan.told)
     todo = [name for name in wanted if name not in set(found.finalists["estimator"])]
     if len(todo) < len(wanted):
         report(f"{len(wanted) - len(todo)} of {len(wanted)} estimators are known from before")
     clips = plan.data.clips.iloc[test].rename(columns={"emotion": "truth"})
     for name in todo:
-        sides = plan.data.X[train], plan.y[train]
-        tried = grid_search(task, name, sides, groups=plan.groups, n_jobs=n_jobs, report=report)
+        tried = grid_search(plan, name, n_jobs=n_jobs, report=report)
         if tried.empty:
             continue
         best = tried.iloc[:1].reset_index(drop=True)
         answers, figures = tested(plan, name, json.loads(best["settings"][0]), train, test)
         times = {key: figures.pop(key) for key in ("fit_seconds", "predict_ms")}
         scores = {f"test_{key}": value for key, value in figures.items()}
-        said = clips[["clip_id", "truth"]].assign(predicted=task.named(answers))
+        said = clips[["clip_id", "truth"]].assign(predicted=plan.named(answers))
         said.insert(0, "estimator", name)
-        if task.regression:
+        if plan.regression:
             said["value"] = answers.astype(float).round(DECIMALS)
         finalist = best.assign(**scores, **times)
         found = _add(found, folder, candidates=tried, predictions=said, finalists=finalist)
@@ -390,16 +354,14 @@ def run_search(
         raise ValueError("none of the estimators can be fitted to these clips")
     tables = {name: getattr(found, name) for name in TABLES}
     tables = {key: each[each["estimator"].isin(wanted)] for key, each in tables.items()}
-    tables |= {key: task.ranked(tables[key]) for key in ("candidates", "finalists")}
+    tables |= {key: plan.ranked(tables[key]) for key in ("candidates", "finalists")}
     return replace(found, **{key: each.reset_index(drop=True) for key, each in tables.items()})
 
 
 def grid_search(
-    task: Task,
+    plan: SearchConfig,
     estimator: str,
-    clips: tuple[Array, NDArray[np.intp]],
     *,
-    groups: NDArray[Any],
     n_jobs: int = 1,
     report: Report = lambda line: None,
 ) -> pd.DataFrame:
@@ -407,13 +369,9 @@ def grid_search(
 
     Parameters
     ----------
-    task : Task
+    plan : SearchConfig
     estimator : str
         One of the zoo, or ``rnn``.
-    clips : tuple of ndarray
-        Features (n_clips, n_features) and codes (n_clips,) of the training side.
-    groups : ndarray, shape (n_clips,)
-        What must not be on both sides of an inner split.
     n_jobs : int
         Processes, as joblib counts them; the recurrent network is trained in this one.
     report : callable
@@ -425,35 +383,36 @@ def grid_search(
         `estimator`, `settings` (JSON), mean scores and `fit_seconds`, best first; empty if no
         setting can be fitted.
     """
+    classical.fewest_groups(plan.data.truth[plan.train], plan.groups)  # knows them by name
 
     def scores(model: Any, X: Array, y: NDArray[np.intp]) -> dict[str, float]:
         try:
-            return task.scores(y, model.predict(X))
+            return plan.scores(y, model.predict(X))
         except ValueError:  # such as more neighbours than clips
-            return dict.fromkeys(task.score_names, np.nan)
+            return dict.fromkeys(plan.score_names, np.nan)
 
     is_network = estimator == RNN
     search = GridSearchCV(
-        task.make(estimator),
-        RNN_GRID if is_network else {k: list(v) for k, v in task.zoo[estimator].grid.items()},
+        plan.make(estimator),
+        RNN_GRID if is_network else {k: list(v) for k, v in plan.zoo[estimator].grid.items()},
         scoring=scores,
         refit=False,
-        cv=classical.inner_splits(clips[1], groups, n_folds=INNER_FOLDS),
+        cv=classical.inner_splits(plan.y[plan.train], plan.groups, n_folds=INNER_FOLDS),
         n_jobs=1 if is_network else n_jobs,
     )
     with threadpool_limits(1), warnings.catch_warnings():
         # How often a perceptron sees the clips is a setting; what fails is reported below.
         warnings.filterwarnings("ignore", message="Stochastic Optimizer|.*fits failed")
         warnings.filterwarnings("ignore", message="One or more of the test scores")
-        found = search.fit(*clips).cv_results_
-    names = {name: f"mean_test_{name}" for name in task.score_names}
+        found = search.fit(plan.data.X[plan.train], plan.y[plan.train]).cv_results_
+    names = {name: f"mean_test_{name}" for name in plan.score_names}
     names["fit_seconds"] = "mean_fit_time"
     table = pd.DataFrame({name: found[key] for name, key in names.items()}).round(DECIMALS)
     table.insert(0, "settings", [json.dumps(each) for each in found["params"]])
     table.insert(0, "estimator", estimator)
     for settings in table["settings"][table["accuracy"].isna()]:
         report(f"left out: {estimator} {settings} cannot be fitted to these clips")
-    table = task.ranked(table.dropna(subset="accuracy"))
+    table = plan.ranked(table.dropna(subset="accuracy"))
     report(f"{estimator}: {len(table)} settings, accuracy up to {table['accuracy'].max():.1%}")
     return table
 
@@ -466,7 +425,7 @@ def tested(
     check: NDArray[np.intp],
 ) -> tuple[NDArray[Any], dict[str, float]]:
     """Train on some clips and judge others; return the answers, their scores and times."""
-    model, X = plan.kind.make(estimator).set_params(**settings), plan.data.X
+    model, X = plan.make(estimator).set_params(**settings), plan.data.X
     with threadpool_limits(1), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Stochastic Optimizer")
         started = time.process_time()
@@ -474,7 +433,7 @@ def tested(
         seconds = time.process_time() - started
     answers = model.predict(X[check])
     ms = milliseconds(lambda: model.predict(X[check]), runs=N_TIMED) / len(check)
-    figures = plan.kind.scores(plan.y[check], answers)
+    figures = plan.scores(plan.y[check], answers)
     figures |= {"fit_seconds": seconds, "predict_ms": ms}
     return answers, {name: round(value, DECIMALS) for name, value in figures.items()}
 
