@@ -315,7 +315,8 @@ class EmotionRecognizer(ClassifierMixin, BaseEstimator):
         rejects = pd.concat([table.rejects for table in tables]).drop_duplicates("path")
         for path, reason in rejects.itertuples(index=False):
             self._say(f"left out: {path}: {reason}")
-        data = experiment.dataset_without_features(clips)
+        every = labels.in_order([*self.left_out_, *self.given_.index])
+        data = replace(experiment.dataset_without_features(clips), corpus_emotions=every)
         return experiment.with_features(recipe, data, measured), rejects
 
     def _features(self, feature_set: features.FeatureSet, clips: pd.DataFrame) -> features.Features:
