@@ -16,7 +16,7 @@ from sklearn.ensemble import VotingClassifier
 from sklearn.svm import SVC
 
 from sercourse import bundles, classical, corpora, experiment, files
-from sercourse.recipes import Recipe, in_precision, recipe
+from sercourse.recipes import Recipe, recipe, with_settings
 
 EMOTIONS = ["happy", "sad", "angry"]
 
@@ -49,7 +49,7 @@ class Guess:
 
 
 def guessing(name: str, seed: int) -> Recipe:
-    return Recipe(name, "a guess", feature_set="statistics", make_learner=lambda: Guess(seed))
+    return Recipe(name, "a guess", feature_set="statistics", learner=Guess(seed))
 
 
 ONE, OTHER = guessing("one", 1), guessing("other", 2)
@@ -111,7 +111,7 @@ def voting(last: float) -> Recipe:
     """Return a vote of seven, whose text scikit-learn cuts before the seventh."""
     members = [(f"m{k}", SVC(C=c)) for k, c in enumerate([1, 2, 3, 4, 5, 6, last])]
     learner = classical.PipelineLearner(lambda: classical.pipeline(VotingClassifier(members)))
-    return replace(ONE, make_learner=lambda: Guess(seed=int(last), like=learner))
+    return replace(ONE, learner=Guess(seed=int(last), like=learner))
 
 
 def test_stored_folds_are_those_of_the_very_model_clips_and_libraries(
@@ -205,8 +205,8 @@ def test_of_several_sources_the_most_complete_is_taken(
 
 def test_folds_of_networks_in_bfloat16_are_found(data: experiment.Dataset, tmp_path: Path) -> None:
     network = recipe("means-mlp")
-    like = in_precision(network, "bfloat16").learner
-    other = replace(network, make_learner=lambda: Guess(like=like))
+    like = with_settings(network, precision="bfloat16").learner
+    other = replace(network, learner=Guess(like=like))
     measured = run(other, data, tmp_path)
     assert read(network, data, tmp_path).source == "stored, bfloat16"
     folder = saved(tmp_path / "results", other, data, measured, bundle=False)

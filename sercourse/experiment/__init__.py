@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from sercourse.experiment.conditions import add_conditions, condition_figures, evaluate_conditions
-from sercourse.experiment.cost import Cost, cost, milliseconds
 from sercourse.experiment.dataset import (
     Dataset,
     by_member,
@@ -27,6 +26,7 @@ from sercourse.experiment.search import (
     SearchConfig,
     against_size,
     grid_search,
+    milliseconds,
     run_search,
 )
 from sercourse.experiment.train import (

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sercourse import bundles, evaluate, features, files, splits
+from sercourse import augment, bundles, evaluate, features, files, splits
 from sercourse.experiment.dataset import Dataset, by_member
 from sercourse.experiment.evaluation import (
     DECIMALS,
@@ -37,7 +37,7 @@ def evaluate_conditions(
     store: Path | None = None,
     report: Report = lambda line: None,
 ) -> Evaluation:
-    """Cross-validate a recipe on new speakers, in each of `features.CONDITIONS`.
+    """Cross-validate a recipe on new speakers, in each of `augment.CONDITIONS`.
 
     Each fold of protocol ``speaker`` is fitted once and asked about its test clips as they were
     recorded and in each condition. Folds that are stored already are read back.
@@ -69,7 +69,7 @@ def evaluate_conditions(
     chosen = chosen_folds(folds, only)
     settings = {
         name: [change.settings for change in changes]
-        for name, changes in features.CONDITIONS.items()
+        for name, changes in augment.CONDITIONS.items()
     }
     members = []
     for member, part in by_member(recipe, data):
@@ -186,8 +186,8 @@ def _judged(run: Run, fold: splits.Fold, *, n_jobs: int) -> dict[str, Any]:
     clips = run.data.clips.iloc[fold.test].reset_index(drop=True)
     model, X = run.fit(fold), run.test_side(fold)
     said = {RECORDED: pd.DataFrame(model.predict_proba(X), index=clips["clip_id"])}
-    for name, changes in features.CONDITIONS.items():
-        feature_set = features.with_changes(run.recipe.features, changes)
+    for name, changes in augment.CONDITIONS.items():
+        feature_set = features.augmented(run.recipe.features, *changes)
         table = features.feature_table(clips, feature_set=feature_set, n_jobs=n_jobs)
         for path, reason in table.rejects.itertuples(index=False):
             run.report(f"left out, {name}: {path}: {reason}")

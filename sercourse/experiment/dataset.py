@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from sercourse import bundles, features, labels, splits
 from sercourse.labels import GENDERS
-from sercourse.recipes import Recipe, Report, with_heads
+from sercourse.recipes import Recipe, Report, has_setting, with_settings
 
 Array = NDArray[np.floating]
 
@@ -193,7 +193,11 @@ def by_member(recipe: Recipe, data: Dataset) -> list[tuple[Recipe, Dataset]]:
     """
     members, parts = recipe.parts, data.parts or (data,)
     if data.target == BOTH:
-        members = tuple(with_heads(each, (len(data.emotions), len(GENDERS))) for each in members)
+        heads = (len(data.emotions), len(GENDERS))
+        members = tuple(
+            with_settings(each, heads=heads) if has_setting(each, "heads") else each
+            for each in members
+        )
     if not data.parts and data.X.shape[1:] == (0,):
         parts = (data,) * len(members)
     if len(parts) != len(members):

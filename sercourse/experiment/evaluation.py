@@ -27,7 +27,7 @@ from sercourse.experiment.dataset import (
     marginal,
 )
 from sercourse.experiment.folds import NORMALIZED, Result, Run, inner_by_speaker, make_folds
-from sercourse.recipes import Recipe, Report, SegmentModel, in_precision
+from sercourse.recipes import Recipe, Report, SegmentModel, has_setting, with_settings
 
 DECIMALS = 5  # of stored probabilities; every figure is computed from the rounded ones
 
@@ -171,10 +171,11 @@ def load_results(
     ValueError
         If the clips cannot be divided by the protocol, or a file of a bundle has changed.
     """
+    data = replace(data, X=np.zeros((len(data.clips), 0)), copies=(), parts=())
     folds = make_folds(data, protocol=protocol, seeds=seeds)
     asked = {"stored": recipe}
-    if not recipe.members and hasattr(recipe.learner, "in_precision"):
-        asked["stored, bfloat16"] = in_precision(recipe, "bfloat16")
+    if not recipe.members and has_setting(recipe, "precision"):
+        asked["stored, bfloat16"] = with_settings(recipe, precision="bfloat16")
     found = []
     for source, each in asked.items():
         runs = [Run(*member, protocol, store) for member in by_member(each, data)]

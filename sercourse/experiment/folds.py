@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from sercourse import classical, files, normalize, splits
+from sercourse import files, normalize, splits
 from sercourse.experiment.dataset import Array, Dataset
 from sercourse.recipes import Model, Recipe, Report
 
@@ -107,7 +107,7 @@ class Run:
             rows = np.arange(len(train))
         groups = inner_groups(data, self.protocol, train)
         if selected is None:
-            classical.fewest_groups(data.truth[train], groups)  # learners know numbers only
+            splits.fewest_groups(data.truth[train], groups)  # learners know numbers only
             if self.new_voices and not inner_by_speaker(data, self.protocol, train):
                 self.report(
                     "an emotion has one speaker on the training side: inner validation is by "

@@ -15,7 +15,7 @@ import itertools
 import json
 import time
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -31,17 +31,14 @@ from sklearn.model_selection import GridSearchCV
 from threadpoolctl import threadpool_limits
 
 from sercourse import classical, corpora, evaluate, files, labels, networks, splits
-from sercourse.experiment.cost import milliseconds
 from sercourse.experiment.dataset import Array, Dataset
 from sercourse.experiment.folds import inner_groups
-from sercourse.recipes import Report
-from sercourse.recipes.toolkit import RNN
+from sercourse.recipes import RNN, Report
 
 TASKS = ("classify", "regress")
 BALANCES = ("none", "undersample", "weights")
 INNER_FOLDS = 3
 SHARES = (0.25, 0.5, 0.75, 1.0)
-N_TIMED = 3  # predictions, of which the fastest counts: others were disturbed
 DECIMALS = 5
 INDEX, TABLES = "search.json", ("candidates", "finalists", "predictions", "sizes")
 
@@ -383,7 +380,7 @@ def grid_search(
         `estimator`, `settings` (JSON), mean scores and `fit_seconds`, best first; empty if no
         setting can be fitted.
     """
-    classical.fewest_groups(plan.data.truth[plan.train], plan.groups)  # knows them by name
+    splits.fewest_groups(plan.data.truth[plan.train], plan.groups)  # knows them by name
 
     def scores(model: Any, X: Array, y: NDArray[np.intp]) -> dict[str, float]:
         try:
@@ -397,7 +394,7 @@ def grid_search(
         RNN_GRID if is_network else {k: list(v) for k, v in plan.zoo[estimator].grid.items()},
         scoring=scores,
         refit=False,
-        cv=classical.inner_splits(plan.y[plan.train], plan.groups, n_folds=INNER_FOLDS),
+        cv=splits.inner_splits(plan.y[plan.train], plan.groups, n_folds=INNER_FOLDS),
         n_jobs=1 if is_network else n_jobs,
     )
     with threadpool_limits(1), warnings.catch_warnings():
@@ -432,10 +429,20 @@ def tested(
         model.fit(X[learn], plan.y[learn])
         seconds = time.process_time() - started
     answers = model.predict(X[check])
-    ms = milliseconds(lambda: model.predict(X[check]), runs=N_TIMED) / len(check)
+    ms = milliseconds(lambda: model.predict(X[check]), runs=3) / len(check)
     figures = plan.scores(plan.y[check], answers)
     figures |= {"fit_seconds": seconds, "predict_ms": ms}
     return answers, {name: round(value, DECIMALS) for name, value in figures.items()}
+
+
+def milliseconds(function: Callable[[], Any], *, runs: int = 5) -> float:
+    """Return the processor time of the fastest of some runs [ms]."""
+    taken = []
+    for _ in range(runs):
+        started = time.process_time()
+        function()
+        taken.append(time.process_time() - started)
+    return 1000 * min(taken)
 
 
 def against_size(
@@ -467,7 +474,7 @@ def against_size(
         The same, with `sizes`.
     """
     kept = _open(folder, plan.told)
-    parts = classical.inner_splits(plan.y[plan.train], plan.groups, n_folds=INNER_FOLDS)
+    parts = splits.inner_splits(plan.y[plan.train], plan.groups, n_folds=INNER_FOLDS)
     learn, check = (plan.train[part] for part in parts[0])
     drawn = np.random.default_rng(0).permutation(learn)
     for name, share in itertools.product(found.finalists["estimator"], shares):

@@ -491,7 +491,7 @@ def _threshold(rows: pd.DataFrame) -> float:
 def _answers(recipe: Recipe, model: Model, data: Dataset, rows: Any) -> pd.DataFrame:
     """Return what a model says of clips as they were recorded, and of each copy of them."""
     clips = data.clips.iloc[rows]
-    names = [RECORDED, *("+".join(each.kind for each in copy) for copy in recipe.changes)]
+    names = [RECORDED, *("+".join(each.kind for each in copy) for copy in recipe.augmentations)]
     fixed = clips[["clip_id", "speaker", "gender", "emotion"]].assign(truth=clips["gender"])
     tables = [
         fixed.assign(
