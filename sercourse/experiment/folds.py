@@ -108,7 +108,8 @@ class Run:
         groups = inner_groups(data, self.protocol, train)
         if selected is None:
             splits.fewest_groups(data.truth[train], groups)  # learners know numbers only
-            if self.new_voices and not inner_by_speaker(data, self.protocol, train):
+            by_speaker = inner_by_speaker(data, self.protocol, train)
+            if _new_voices(data, self.protocol) and not by_speaker:
                 self.report(
                     "an emotion has one speaker on the training side: inner validation is by "
                     "recording, which flatters what it chooses"
@@ -127,8 +128,8 @@ class Run:
             rows=rows,
             selected=selected,
             folder=self._checkpoints(fold, selected),
+            weights=weights,
             report=lambda line: self.report(f"  {fold.name}: {line}"),
-            **({} if weights is None else {"weights": weights}),
         )
 
     def test_side(self, fold: splits.Fold) -> Array:
@@ -150,11 +151,6 @@ class Run:
     def normalizes(self) -> bool:
         """Whether features are normalised by speaker."""
         return self.recipe.normalized and self.protocol in NORMALIZED
-
-    @property
-    def new_voices(self) -> bool:
-        """Whether the speakers of test sides are new."""
-        return _new_voices(self.data, self.protocol)
 
     def stored(self, fold: splits.Fold, same: Result, *, kind: str = "") -> Result | None:
         """Return a stored fold; None if it is damaged, or an entry of `same` is another there."""
@@ -191,7 +187,9 @@ class Run:
         if self.store is None:
             return None
         epochs = selected["epochs"] if selected else None
-        key = self._key(fold.train, [self.normalizes, self.new_voices, epochs])
+        key = self._key(
+            fold.train, [self.normalizes, _new_voices(self.data, self.protocol), epochs]
+        )
         return self.store / "trainings" / f"{self.recipe.name}-{key}"
 
     def _key(self, rows: NDArray[np.intp], more: list[Any]) -> str:
