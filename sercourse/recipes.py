@@ -58,16 +58,28 @@ class Recipe:
         Repeats of the protocol ``random``.
     version : int
         Raised whenever the recipe gives other models, so that no stored result outlives it.
+    members : tuple of Recipe
+        Of an ensemble: recipes whose probabilities are averaged. It has no features and no learner
+        of its own.
+    weights : tuple of float
+        How much each member counts; alike unless given.
     """
 
     name: str
     title: str
-    feature_set: str
-    learner: Learner
+    feature_set: str = ""
+    learner: Learner = None  # type: ignore[assignment]  # only ensembles go without one
     augmentations: Copies = ()
     normalized: bool = True
     seeds: int = 10
     version: int = 1
+    members: tuple[Recipe, ...] = ()
+    weights: tuple[float, ...] = ()
+
+    @property
+    def parts(self) -> tuple[Recipe, ...]:
+        """The members of an ensemble; of any other recipe, itself."""
+        return self.members or (self,)
 
     @property
     def features(self) -> FeatureSet:
@@ -82,6 +94,10 @@ class Recipe:
     @property
     def settings(self) -> dict[str, Any]:
         """What a bundle tells of it, as JSON can hold it."""
+        if self.members:
+            weights = {"weights": list(self.weights)} if self.weights else {}
+            members = [each.settings for each in self.members]
+            return {"name": self.name, "members": members, **weights}
         # As bundles tell it since before there were `augmentations`: speeds come first, and apart.
         speeds = [each[0].low for each in self.augmentations if each[0].kind == "speed"]
         rest = [[step.settings for step in each] for each in self.augmentations[len(speeds) :]]
@@ -105,42 +121,12 @@ class Recipe:
         return [self.settings, self.features.key, self.learner.key]
 
 
-@dataclass(frozen=True)
-class Ensemble:
-    """Several recipes whose probabilities are averaged.
-
-    Attributes
-    ----------
-    name, title : str
-        As of a `Recipe`.
-    members : tuple of Recipe
-    weights : tuple of float
-        How much each member counts; alike unless given.
-    """
-
-    name: str
-    title: str
-    members: tuple[Recipe, ...]
-    weights: tuple[float, ...] = ()
-
-    @property
-    def seeds(self) -> int:
-        """Repeats of the protocol ``random``."""
-        return min(each.seeds for each in self.members)
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        """What a bundle tells of it, as JSON can hold it."""
-        weights = {"weights": list(self.weights)} if self.weights else {}
-        return {"name": self.name, "members": [each.settings for each in self.members], **weights}
-
-
 def has_setting(chosen: Recipe, name: str) -> bool:
     """Return whether the learner of a recipe, or a part of it, has a setting of that name."""
     return _with_setting(chosen.learner, name, None) is not None
 
 
-def with_settings(chosen: Recipe | Ensemble, **settings: Any) -> Recipe:
+def with_settings(chosen: Recipe, **settings: Any) -> Recipe:
     """Return the same recipe with other settings of its learner, or of a part of it.
 
     Networks have, among others, `seed`, `precision` and `heads`: the numbers of labels of two kinds
@@ -157,7 +143,7 @@ def with_settings(chosen: Recipe | Ensemble, **settings: Any) -> Recipe:
     >>> with_settings(recipe("cnn-lstm"), heads=(8, 2)).settings["heads"]
     [8, 2]
     """
-    if isinstance(chosen, Ensemble):
+    if chosen.members:
         raise ValueError(f"{chosen.name!r} is an ensemble: change the settings of its members")
     learner: Any = chosen.learner
     for name, value in settings.items():
@@ -179,12 +165,12 @@ def _with_setting(part: Any, name: str, value: Any) -> Any:
     return None
 
 
-def with_encoder(chosen: Recipe | Ensemble, encoder: Path) -> Recipe | Ensemble:
+def with_encoder(chosen: Recipe, encoder: Path) -> Recipe:
     """Return the same recipe with another speech encoder.
 
     Parameters
     ----------
-    chosen : Recipe or Ensemble
+    chosen : Recipe
         One with the features ``whisper``.
     encoder : Path
         ONNX file that ``tools/make_speech_encoder.py`` made.
@@ -194,17 +180,16 @@ def with_encoder(chosen: Recipe | Ensemble, encoder: Path) -> Recipe | Ensemble:
     ValueError
         If the recipe uses no speech encoder.
     """
-    if isinstance(chosen, Ensemble):
-        members = tuple(_with_encoder(each, encoder) for each in chosen.members)
-        other: Recipe | Ensemble = replace(chosen, members=members)
-    else:
-        other = _with_encoder(chosen, encoder)
+    other = _with_encoder(chosen, encoder)
     if other == chosen:
         raise ValueError(f"recipe {chosen.name!r} uses no speech encoder: choose another recipe")
     return other
 
 
 def _with_encoder(chosen: Recipe, encoder: Path) -> Recipe:
+    if chosen.members:
+        members = tuple(_with_encoder(each, encoder) for each in chosen.members)
+        return replace(chosen, members=members)
     if chosen.feature_set != "whisper" or not isinstance(chosen.learner, PipelineLearner):
         return chosen
     other = replace(chosen, feature_set=f"whisper:{encoder}")
@@ -518,7 +503,7 @@ WHISPER_VOICES = Recipe(
 """Tells female from male voices in bundles that use the encoder anyway, as `VOICES` does."""
 
 _ENSEMBLES = tuple(
-    Ensemble(name, f"{title}, averaged", members=members, weights=weights)
+    Recipe(name, f"{title}, averaged", seeds=3, members=members, weights=weights)
     for name, title, members, weights in (
         ("svm+cnn-lstm", "the SVM and the CNN-LSTM", (SVM, CNN_LSTM), ()),
         ("svm+aesdd-cnn", "the SVM and `aesdd-cnn`", (SVM, _AESDD_CNN), ()),
@@ -586,11 +571,11 @@ def from_zoo(
 _ZOO = tuple(from_zoo(name) for name in (*classical.CLASSIFIERS, RNN))
 
 _GROUPS = (_VECTORS, _SPECTROGRAMS, _SEGMENTS, _PICTURES, _ENCODER, _ENSEMBLES, _ZOO)
-RECIPES: Mapping[str, Recipe | Ensemble] = {each.name: each for group in _GROUPS for each in group}
+RECIPES: Mapping[str, Recipe] = {each.name: each for group in _GROUPS for each in group}
 """The recipes by name."""
 
 
-def recipe(name: str) -> Recipe | Ensemble:
+def recipe(name: str) -> Recipe:
     """Return the recipe of that name.
 
     Raises

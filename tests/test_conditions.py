@@ -159,7 +159,9 @@ def test_silence_cannot_be_noisy(kind: str) -> None:
 
 NAMES = ["as recorded", *CONDITIONS]
 SVM = recipes.recipe("svm-classic")
-PAIR = recipes.Ensemble("pair", "two of a kind", (SVM, recipes.recipe("logistic")), weights=(3, 1))
+PAIR = recipes.Recipe(
+    "pair", "two of a kind", members=(SVM, recipes.recipe("logistic")), weights=(3, 1)
+)
 
 
 @pytest.fixture(scope="module")
@@ -211,9 +213,9 @@ def test_finished_folds_are_not_fitted_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     fitted = []
-    fit = experiment.conditions.fit_fold
+    fit = experiment.folds.Run.fit
     monkeypatch.setattr(
-        experiment.conditions, "fit_fold", lambda *a, **k: fitted.append(a[2].name) or fit(*a, **k)
+        experiment.folds.Run, "fit", lambda run, fold: fitted.append(fold.name) or fit(run, fold)
     )
     again = experiment.evaluate_conditions(SVM, data, store=store)
     assert not fitted
@@ -272,10 +274,6 @@ def test_an_ensemble_answers_with_its_members_together(clips: pd.DataFrame, stor
     recorded = told.metrics["conditions"]["as recorded"]
     assert recorded["accuracy"] == plain.metrics["accuracy"]
     assert recorded["ece"] == pytest.approx(plain.metrics["ece"])
-    known = experiment.known_conditions(
-        PAIR, experiment.dataset_without_features(clips), store=store
-    )
-    assert known == told.metrics
 
 
 @pytest.fixture(scope="module")
@@ -304,15 +302,6 @@ def test_a_bundle_tells_of_conditions(
     assert card.index("## Results") < card.index("## In other conditions") < card.index("## Limits")
     experiment.add_conditions(bundle.folder, SVM, data, measured)
     assert (bundle.folder / "README.md").read_text("utf-8") == card  # replaced, not repeated
-
-
-def test_conditions_and_voices_share_a_card(measured: experiment.Evaluation) -> None:
-    card = "# a\n\n## Results\n\nr\n\n## Female or male\n\ng\n\n## Limits\n\nl\n"
-    once = experiment.card.with_conditions(card, measured.metrics)
-    assert experiment.card.with_conditions(once, measured.metrics) == once
-    heads = [line for line in once.splitlines() if line.startswith("## ")]
-    assert heads == ["## Results", "## In other conditions", "## Female or male", "## Limits"]
-    assert once.endswith("\n\n## Female or male\n\ng\n\n## Limits\n\nl\n")
 
 
 def test_conditions_go_into_their_own_bundle_only(
@@ -351,7 +340,9 @@ def test_commands_print_a_table_and_write_it(
     monkeypatch.setenv("SERCOURSE_CACHE", str(store))
     target, model, made = tmp_path / "told.json", tmp_path / "model", tmp_path / "made"
     shutil.copytree(bundle.folder, model)
-    bundles.renew(bundles.load(model), {"metrics.json": '{"recipe": "svm-classic"}'})
+    bundles.renew(
+        bundles.load(model), {"metrics.json": '{"recipe": "svm-classic", "protocols": []}'}
+    )
     command = ["evaluate", *arguments, "--conditions", "--json", str(target)]
     assert cli.main([*command, "--into", str(model)]) == 0
     assert json.loads(target.read_text("utf-8")) == json.loads(json.dumps(measured.metrics))

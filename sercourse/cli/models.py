@@ -12,7 +12,7 @@ from sercourse.cli import options
 if TYPE_CHECKING:
     import pandas as pd
 
-    from sercourse.recipes import Ensemble, Recipe
+    from sercourse.recipes import Recipe
 
 CONDITIONS = "measure on clips as recorded, in noise, babble, rooms, by telephone, overdriven, MP3"
 FIGURES = {
@@ -179,7 +179,7 @@ def _train(args: argparse.Namespace) -> int:
     return 0
 
 
-def _recipe(args: argparse.Namespace) -> Recipe | Ensemble:
+def _recipe(args: argparse.Namespace) -> Recipe:
     """Return the recipe that was asked for, with the speech encoder that was."""
     from sercourse import recipes
 
@@ -242,7 +242,7 @@ def _train_gender(args: argparse.Namespace) -> int:
     hears = any(member.feature_set.encoder for member in bundles.load(folder).members)
     usual = recipes.WHISPER_VOICES if hears else recipes.VOICES
     recipe = recipes.recipe(args.recipe) if args.recipe else usual
-    if isinstance(recipe, recipes.Ensemble):
+    if recipe.members:
         raise ValueError(f"recipe {recipe.name!r} is an ensemble: choose a single model")
     data = _prepared(args, recipe, options.clips(args), target="gender")
     elsewhere = None

@@ -1,7 +1,8 @@
-"""What is known of a recipe without training: stored folds, and predictions of shipped models."""
+"""Results that are read without training: stored folds, bundles, and results folders."""
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -15,8 +16,7 @@ from sklearn.ensemble import VotingClassifier
 from sklearn.svm import SVC
 
 from sercourse import bundles, classical, corpora, experiment, files
-from sercourse.experiment import reading
-from sercourse.recipes import Ensemble, Recipe, recipe, with_settings
+from sercourse.recipes import Recipe, recipe, with_settings
 
 EMOTIONS = ["happy", "sad", "angry"]
 
@@ -53,7 +53,7 @@ def guessing(name: str, seed: int) -> Recipe:
 
 
 ONE, OTHER = guessing("one", 1), guessing("other", 2)
-BOTH = Ensemble("both", "two guesses", (ONE, OTHER))
+BOTH = Recipe("both", "two guesses", members=(ONE, OTHER))
 
 
 @pytest.fixture
@@ -71,27 +71,40 @@ def data() -> experiment.Dataset:
 def run(
     chosen: Recipe, data: experiment.Dataset, store: Path, **settings: Any
 ) -> experiment.Evaluation:
-    return experiment.evaluate_recipe(
-        chosen, data, store=store, **{"protocol": "speaker", **settings}
-    )
+    settings = {"protocol": "speaker", **settings}
+    return experiment.evaluate_recipe(chosen, data, store=store, **settings)
+
+
+def read(
+    chosen: Recipe, data: experiment.Dataset, store: Path, *folders: Path, **settings: Any
+) -> experiment.Evaluation | None:
+    settings = {"protocol": "speaker", **settings}
+    return experiment.load_results(chosen, data, store=store, folders=folders, **settings)
 
 
 def saved(
-    folder: Path, chosen: Recipe, data: experiment.Dataset, evaluation: experiment.Evaluation
+    folder: Path,
+    chosen: Recipe,
+    data: experiment.Dataset,
+    evaluation: experiment.Evaluation,
+    *,
+    bundle: bool = True,
 ) -> Path:
-    """Write what a bundle tells of its recipe; there is no model in it."""
-    info = {
-        "name": chosen.name,
-        "labels": list(data.labels),
-        "members": [{"recipe": chosen.settings, "feature_names": [], "files": {}}],
-        "corpus": {"fingerprint": corpora.fingerprint(data.clips)},
-    }
+    """Write a bundle without a model, or a results folder."""
+    members = [each.settings for each in chosen.parts]
+    corpus = {"fingerprint": corpora.fingerprint(data.clips)}
     metrics = {"recipe": chosen.name, "corpus": "ravdess", "protocols": [evaluation.metrics]}
-    contents = {
-        "metrics.json": json.dumps(metrics),
-        "predictions.csv": evaluation.predictions.to_csv(index=False),
-    }
-    return bundles.save(folder, info=info, contents=contents)
+    table = evaluation.predictions.to_csv(index=False)
+    if bundle:
+        models = [{"recipe": each, "feature_names": [], "files": {}} for each in members]
+        info = {"name": chosen.name, "labels": list(data.labels), "members": models}
+        contents = {"metrics.json": json.dumps(metrics), "predictions.csv": table}
+        return bundles.save(folder, info=info | {"corpus": corpus}, contents=contents)
+    folder.mkdir()
+    told = metrics | {"members": members, "corpus": corpus}
+    (folder / "metrics.json").write_text(json.dumps(told))
+    (folder / "predictions.csv.gz").write_bytes(gzip.compress(table.encode()))
+    return folder
 
 
 def voting(last: float) -> Recipe:
@@ -104,27 +117,20 @@ def voting(last: float) -> Recipe:
 def test_stored_folds_are_those_of_the_very_model_clips_and_libraries(
     data: experiment.Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ours, other = voting(7), voting(8)
+    ours, other, nowhere = voting(7), voting(8), tmp_path / "empty"
     folder = saved(tmp_path / "bundle", ours, data, run(ours, data, tmp_path))
-
-    def found(recipe: Recipe, data: experiment.Dataset) -> bool:
-        return experiment.stored(recipe, data, protocol="speaker", store=tmp_path) is not None
-
-    def shipped(recipe: Recipe) -> bool:
-        told = {"protocol": "speaker", "folders": [folder]}
-        return experiment.from_bundle(recipe, data, **told) is not None
-
-    assert found(ours, data)
-    assert shipped(ours)
-    assert not found(other, data)
-    assert not shipped(other)
+    assert read(ours, data, tmp_path)
+    assert read(ours, data, nowhere, folder)
+    assert not read(other, data, tmp_path)
+    assert not read(other, data, nowhere, folder)
     swapped = data.clips.copy()  # of the same emotion: corpus and labels are the same as a whole
-    swapped.attrs = data.clips.attrs
     swapped.loc[[0, 1], "content"] = data.clips.loc[[1, 0], "content"].to_numpy()
-    assert not found(ours, replace(data, clips=swapped))
+    assert not read(ours, replace(data, clips=swapped), tmp_path)
+    speakers = data.clips["speaker"].replace({"ravdess-01": "ravdess-05"})
+    assert not read(ours, replace(data, clips=data.clips.assign(speaker=speakers)), tmp_path)
     monkeypatch.setattr(files, "_version", lambda package: "of tomorrow")
-    assert not found(ours, data)
-    assert shipped(ours)
+    assert not read(ours, data, tmp_path)
+    assert read(ours, data, nowhere, folder)
 
 
 def test_folds_that_cannot_be_stored_are_measured_all_the_same(
@@ -140,90 +146,68 @@ def test_of_an_ensemble_the_folds_are_read_that_all_members_have(
     data: experiment.Dataset, tmp_path: Path
 ) -> None:
     run(ONE, data, tmp_path)
-    assert experiment.stored(BOTH, data, protocol="speaker", store=tmp_path) is None
+    assert read(BOTH, data, tmp_path) is None
     run(OTHER, data, tmp_path, only=["fold 2", "fold 4"])
-    found = experiment.stored(BOTH, data, protocol="speaker", store=tmp_path)
-    assert found is not None
+    found = read(BOTH, data, tmp_path)
     assert [fold["fold"] for fold in found.metrics["folds"]] == ["fold 2", "fold 4"]
     assert (found.metrics["n_folds"], found.metrics["of_folds"]) == (2, 6)
     run(OTHER, data, tmp_path)
-    whole = experiment.stored(BOTH, data, protocol="speaker", store=tmp_path)
-    assert whole is not None
-    pair = experiment.EnsembleDataset((data, data))
-    wanted = experiment.evaluate_recipe(BOTH, pair, protocol="speaker", store=tmp_path)
+    whole, wanted = read(BOTH, data, tmp_path), run(BOTH, data, tmp_path)
     pd.testing.assert_frame_equal(whole.predictions, wanted.predictions)
     assert whole.metrics == wanted.metrics
 
 
-def test_a_shipped_model_tells_what_was_measured(data: experiment.Dataset, tmp_path: Path) -> None:
-    measured = run(ONE, data, tmp_path)
-    folder = saved(tmp_path / "bundle", ONE, data, measured)
-    told = experiment.from_bundle(ONE, data, protocol="speaker", folders=[folder])
-    assert told is not None
-    assert told.metrics == measured.metrics
-    pd.testing.assert_frame_equal(told.predictions, measured.predictions)
-    assert experiment.from_bundle(ONE, data, protocol="recording", folders=[folder]) is None
-
-
-def test_of_the_seeds_of_a_shipped_model_those_are_read_that_are_asked_for(
-    data: experiment.Dataset, tmp_path: Path
+@pytest.mark.parametrize("chosen", [ONE, BOTH])
+@pytest.mark.parametrize("bundle", [True, False])
+def test_a_folder_tells_what_was_measured(
+    chosen: Recipe, bundle: bool, data: experiment.Dataset, tmp_path: Path
 ) -> None:
-    measured = run(ONE, data, tmp_path, protocol="random", seeds=range(3))
-    folder = saved(tmp_path / "bundle", ONE, data, measured)
-    told = experiment.from_bundle(ONE, data, protocol="random", seeds=[1, 2, 3], folders=[folder])
-    assert told is not None
-    assert [fold["fold"] for fold in told.metrics["folds"]] == ["seed 1", "seed 2"]
-    assert told.metrics["of_folds"] == 3
+    measured = run(chosen, data, tmp_path, protocol="random", seeds=range(3))
+    folder = saved(tmp_path / "folder", chosen, data, measured, bundle=bundle)
+    where = (chosen, data, tmp_path / "empty", folder)
+    told = read(*where, protocol="random", seeds=range(3))
+    assert told.metrics == measured.metrics
+    assert told.source == ("shipped" if bundle else "results")
+    pd.testing.assert_frame_equal(told.predictions, measured.predictions)
+    assert read(*where, protocol="recording") is None
+    part = read(*where, protocol="random", seeds=[1, 2, 3])
+    assert [fold["fold"] for fold in part.metrics["folds"]] == ["seed 1", "seed 2"]
+    assert part.metrics["of_folds"] == 3
 
 
-def test_a_shipped_model_of_other_settings_or_clips_tells_nothing(
+def test_a_folder_of_other_settings_clips_or_bytes_tells_nothing(
     data: experiment.Dataset, tmp_path: Path
 ) -> None:
     folder = saved(tmp_path / "bundle", ONE, data, run(ONE, data, tmp_path))
-    changed = replace(OTHER, name=ONE.name)
-    assert experiment.from_bundle(changed, data, protocol="speaker", folders=[folder]) is None
+    assert read(replace(OTHER, name=ONE.name), data, tmp_path / "empty", folder) is None
     relabelled = data.clips.copy()
     relabelled.loc[0, "emotion"] = "sad"
     other = experiment.dataset_without_features(relabelled)
-    assert experiment.from_bundle(ONE, other, protocol="speaker", folders=[folder]) is None
-
-
-def test_a_changed_file_of_a_shipped_model_is_refused(
-    data: experiment.Dataset, tmp_path: Path
-) -> None:
-    folder = saved(tmp_path / "bundle", ONE, data, run(ONE, data, tmp_path))
+    assert read(ONE, other, tmp_path / "empty", folder) is None
     table = folder / "predictions.csv"
     table.write_text(table.read_text("utf-8").replace("happy", "sad"), "utf-8")
     with pytest.raises(ValueError, match=r"predictions\.csv has changed"):
-        experiment.from_bundle(ONE, data, protocol="speaker", folders=[folder])
+        read(ONE, data, tmp_path / "empty", folder)
 
 
 def test_of_several_sources_the_most_complete_is_taken(
-    data: experiment.Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    data: experiment.Dataset, tmp_path: Path
 ) -> None:
     folder = saved(tmp_path / "bundle", ONE, data, run(ONE, data, tmp_path / "whole"))
-    asked = {"protocol": "speaker", "store": tmp_path}
-    monkeypatch.setattr(reading.bundles, "available", list)
-    assert experiment.load_results(ONE, data, **asked) is None
+    assert read(ONE, data, tmp_path) is None
     run(ONE, data, tmp_path, only=["fold 1"])
-    few = experiment.load_results(ONE, data, **asked)
-    assert few is not None
-    assert (few.source, few.n_folds) == ("stored", 1)
-    monkeypatch.setattr(reading.bundles, "available", lambda: [folder])
-    more = experiment.load_results(ONE, data, **asked)
-    assert more is not None
-    assert (more.source, more.n_folds) == ("shipped", 6)
+    few, more = read(ONE, data, tmp_path), read(ONE, data, tmp_path, folder)
+    assert (few.source, few.metrics["n_folds"]) == ("stored", 1)
+    assert (more.source, len(more.metrics["folds"])) == ("shipped", 6)
     run(ONE, data, tmp_path)
-    every = experiment.load_results(ONE, data, **asked)
-    assert every is not None
-    assert every.source == "stored"
+    assert read(ONE, data, tmp_path, folder).source == "stored"
 
 
 def test_folds_of_networks_in_bfloat16_are_found(data: experiment.Dataset, tmp_path: Path) -> None:
     network = recipe("means-mlp")
-    assert isinstance(network, Recipe)
     like = with_settings(network, precision="bfloat16").learner
-    run(replace(network, learner=Guess(like=like)), data, tmp_path)
-    found = experiment.load_results(network, data, protocol="speaker", store=tmp_path)
-    assert found is not None
-    assert (found.source, found.n_folds) == ("stored, bfloat16", 6)
+    other = replace(network, learner=Guess(like=like))
+    measured = run(other, data, tmp_path)
+    assert read(network, data, tmp_path).source == "stored, bfloat16"
+    folder = saved(tmp_path / "results", other, data, measured, bundle=False)
+    assert read(network, data, tmp_path / "empty", folder).source == "results"
