@@ -28,7 +28,7 @@ from sercourse.experiment.folds import (
     training_key,
 )
 from sercourse.experiment.target import BOTH, EMOTION, GENDER, classes, marginal
-from sercourse.recipes import Ensemble, Model, Recipe, Report, SegmentModel, with_heads
+from sercourse.recipes import Ensemble, Model, Recipe, Report, with_heads
 
 DECIMALS = 5  # of stored probabilities; every figure is computed from the rounded ones
 
@@ -452,7 +452,7 @@ def _of_segments(
     model: Model, X: Array, *, truth: NDArray[np.intp], asked: NDArray[np.bool_]
 ) -> dict[str, Any]:
     """Return how a model judges single segments, if it does: what ancestors reported."""
-    if not isinstance(model, SegmentModel):
+    if not isinstance(model, networks.FittedNetwork) or model.segment_floor is None:
         return {}
     owner, probabilities = model.predict_segments(X)
     counts = np.zeros((len(asked), len(asked)), dtype=np.int64)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,14 +30,6 @@ class Model(Protocol):
 
     def contents(self) -> dict[str, bytes]:
         """Return the files of a bundle by suffix; ``.onnx`` is what inference runs."""
-
-
-@runtime_checkable
-class SegmentModel(Protocol):
-    """A model that judges the segments of a clip, and the clip by all of them."""
-
-    def predict_segments(self, X: Array) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
-        """Return the clip of each segment, and probabilities, shape (n, n_labels)."""
 
 
 class Learner(Protocol):
