@@ -12,22 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sercourse import files
-from sercourse.networks import export
+from sercourse.networks import export, training
 from sercourse.networks.backend import quiet_keras, set_seed
-from sercourse.networks.training import (
-    Array,
-    Augment,
-    Build,
-    Codes,
-    Examples,
-    Progress,
-    Report,
-    Training,
-    logits,
-    softmax,
-    temperature,
-    train,
-)
+from sercourse.networks.training import Array, Augment, Build, Codes, Examples, Report, Training
 
 if TYPE_CHECKING:
     import keras
@@ -55,7 +42,7 @@ class FittedNetwork:
 
     members: tuple[keras.Model, ...]
     temperatures: tuple[float, ...]
-    progress: tuple[Progress, ...]
+    progress: tuple[training.Progress, ...]
     selected: dict[str, float]
     segment_floor: float | None = None
     n_segments: int = 1
@@ -93,9 +80,10 @@ class FittedNetwork:
             there = present_segments(X, floor=self.segment_floor)
             owner, X = np.nonzero(there)[0], X[there]
         scores = [
-            logits(member, X) / t for member, t in zip(self.members, self.temperatures, strict=True)
+            training.logits(member, X) / t
+            for member, t in zip(self.members, self.temperatures, strict=True)
         ]
-        return owner, softmax(np.mean(scores, axis=0))
+        return owner, training.softmax(np.mean(scores, axis=0))
 
     def predict_proba(self, X: Array) -> NDArray[np.float64]:
         """Return calibrated probabilities, (n, n_labels), of clips: means over their segments."""
@@ -247,30 +235,30 @@ class NetworkLearner:
             groups = groups[owner]
         learn, members = examples, []
         for member in range(self.members):
-            training = replace(self.training, seed=self.training.seed + member)
+            plan = replace(self.training, seed=self.training.seed + member)
             if selected is not None:
                 t, epochs = selected["temperature"], round(selected["epochs"])
-                training = replace(training, epochs=epochs, patience=None)
+                plan = replace(plan, epochs=epochs, patience=None)
             else:
                 inner = classical.inner_splits(examples.y, groups, n_folds=VALIDATION_SHARE)
                 learn, validation = map(examples.of, inner[member % len(inner)])
-            set_seed(training.seed)
-            model = self._network(learn, precision=training.precision)
-            progress = train(
+            set_seed(plan.seed)
+            model = self._network(learn, precision=plan.precision)
+            progress = training.train(
                 model,
                 learn,
-                training=training,
+                training=plan,
                 validation=validation,
                 augment=self.augment,
                 folder=folder and folder / f"member-{member}",
                 report=report,
             )
-            if training.precision != "float32":
+            if plan.precision != "float32":
                 trained, model = model, self._network(learn)
                 model.set_weights(trained.get_weights())
             if validation is not None:
-                scores = logits(model, validation.plain())
-                t = temperature(scores, validation.y, weights=validation.weights)
+                scores = training.logits(model, validation.plain())
+                t = training.temperature(scores, validation.y, weights=validation.weights)
             members.append((model, t, progress))
         models, temperatures, went = zip(*members, strict=True)
         found = {
@@ -374,5 +362,5 @@ def expected_codes(fitted: FittedNetwork, X: Array) -> NDArray[np.float64]:
         From 0 to the number of labels less one; the mean over the members. Temperatures do not
         count, as no probability was trained.
     """
-    scores = [logits(member, X) for member in fitted.members]
-    return np.mean([softmax(each) @ np.arange(each.shape[1]) for each in scores], axis=0)
+    scores = [training.logits(member, X) for member in fitted.members]
+    return np.mean([training.softmax(each) @ np.arange(each.shape[1]) for each in scores], axis=0)
