@@ -19,7 +19,14 @@ from sklearn.utils.validation import check_is_fitted
 from sercourse import bundles, classical, evaluate, experiment, features, files, labels, splits
 from sercourse.experiment.candidates import Task, candidates
 from sercourse.experiment.search import validate
-from sercourse.recipes import Ensemble, Model, Recipe, from_zoo, refuse_arrays
+from sercourse.recipes import (
+    Ensemble,
+    Model,
+    Recipe,
+    from_zoo,
+    refuse_arrays,
+    with_settings,
+)
 from sercourse.recipes import recipe as recipe_of
 
 Clips = pd.DataFrame | Sequence[str | Path] | NDArray[Any]
@@ -295,7 +302,7 @@ class EmotionRecognizer(ClassifierMixin, BaseEstimator):
         task = Task.of("classify", data.emotions, weighted=weighted)
         names = [name for name in classical.CLASSIFIERS if not weighted or _takes_weights(name)]
         groups = experiment.inner_groups(data, data.usual_protocol, data.everything.train)
-        classical.fewest_groups(data.truth, groups)
+        splits.fewest_groups(data.truth, groups)
         self.search_ = validate(
             task,
             candidates(task, names),
@@ -331,7 +338,8 @@ class EmotionRecognizer(ClassifierMixin, BaseEstimator):
         return parts[0], rejects
 
     def _features(self, feature_set: features.FeatureSet, clips: pd.DataFrame) -> features.Features:
-        return features.features_by_clip(clips, feature_set=feature_set, n_jobs=self.n_jobs)
+        known = clips.assign(content=features.contents(clips))
+        return features.feature_table(known, feature_set=feature_set, n_jobs=self.n_jobs)
 
     def _rows(self, feature_set: features.FeatureSet, clips: pd.DataFrame) -> NDArray[Any]:
         found = self._features(feature_set, clips)
@@ -458,16 +466,13 @@ def _fitted(recipe: Recipe, data: experiment.Dataset, *, report: Callable[[str],
 def _recipe_of_model(model: Any, *, feature_set: str, weighted: bool) -> Recipe:
     """Return a recipe of a scikit-learn classifier."""
     refuse_arrays(feature_set)
-    pipeline = classical.pipeline(model)
     learner = classical.PipelineLearner(lambda: classical.pipeline(model), weighted=weighted)
-    if weighted:
-        classical.weighted(pipeline)  # refuses what takes no weights
-    kind = type(pipeline[-1]).__name__
+    kind = type(learner.pipeline()[-1]).__name__  # refuses what takes no weights
     return Recipe(
         re.sub(r"(?<=[a-z])(?=[A-Z])", "-", kind).lower(),
         f"{kind} of scikit-learn on {feature_set} features",
         feature_set=feature_set,
-        make_learner=lambda: learner,
+        learner=learner,
         normalized=False,
     )
 
@@ -476,12 +481,10 @@ def _weighted(recipe: Recipe | Ensemble) -> Any:
     """Return the same recipe, to which every emotion counts as much as any other."""
     if isinstance(recipe, Ensemble):
         return replace(recipe, members=tuple(_weighted(each) for each in recipe.members))
-    learner = recipe.learner
-    if not isinstance(learner, classical.PipelineLearner):
+    if not isinstance(recipe.learner, classical.PipelineLearner):
         return recipe  # networks always weigh
-    classical.weighted(learner.make())
-    weighing = replace(learner, weighted=True)
-    return replace(recipe, make_learner=lambda: weighing)
+    classical.weighted(recipe.learner.pipeline())
+    return with_settings(recipe, weighted=True)
 
 
 def _takes_weights(name: str) -> bool:

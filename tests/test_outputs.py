@@ -34,14 +34,14 @@ def corpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sample_ravdess: Path
 @pytest.mark.parametrize(
     "words",
     [
-        "scan d --csv labels.csv --out labels.csv",
-        "scan d --csv labels.csv --out link.csv",
-        "scan d --csv link.csv --out d/../labels.csv",
-        "scan d --csv labels.csv --out d/sad.ogg",
-        "features d --csv labels.csv --set statistics --out d/sad.ogg",
-        "features d --csv labels.csv --set statistics --out labels.csv",
-        "evaluate svm d --csv labels.csv --protocol random --json d/sad.ogg",
-        "evaluate svm d --csv labels.csv --protocol random --json labels.csv",
+        "scan d --table labels.csv --csv labels.csv",
+        "scan d --table labels.csv --csv link.csv",
+        "scan d --table link.csv --csv d/../labels.csv",
+        "scan d --table labels.csv --csv d/sad.ogg",
+        "features d --table labels.csv --set statistics --out d/sad.ogg",
+        "features d --table labels.csv --set statistics --out labels.csv",
+        "evaluate svm d --table labels.csv --protocol random --json d/sad.ogg",
+        "evaluate svm d --table labels.csv --protocol random --json labels.csv",
         "predict d --every 1 --csv d/sad.ogg",
         "predict d/sad.ogg --every 1 --csv other.wav",
         "predict d/sad.ogg --every 1 --enrol d --csv d/happy.ogg",
@@ -64,15 +64,15 @@ def test_nothing_that_is_read_is_overwritten(
 
 def test_an_earlier_output_is_replaced_also_inside_the_corpus(corpus: Path) -> None:
     for _ in range(2):
-        assert main(["scan", "d", "--csv", "labels.csv", "--out", "d/clips.csv"]) == 0
+        assert main(["scan", "d", "--table", "labels.csv", "--csv", "d/clips.csv"]) == 0
     assert (corpus / "d" / "clips.csv").read_text().startswith("clip_id,")
 
 
 @pytest.mark.parametrize(
     ("words", "made"),
     [
-        ("scan d --csv ~/labels.csv --out ~/a/clips.csv", "a/clips.csv"),
-        ("features ~/d --csv labels.csv --set statistics --out ~/f.npz", "f.npz"),
+        ("scan d --table ~/labels.csv --csv ~/a/clips.csv", "a/clips.csv"),
+        ("features ~/d --table labels.csv --jobs 1 --set statistics --out ~/f.npz", "f.npz"),
         ("predict ~/d --every 1 --csv ~/w.csv", "w.csv"),
     ],
 )
@@ -91,7 +91,7 @@ def test_home_is_understood_in_options(
 
 
 def test_features_go_to_a_pipe(corpus: Path) -> None:
-    argv = [sys.executable, "-m", "sercourse", "features", "d", "--csv", "labels.csv"]
+    argv = [sys.executable, "-m", "sercourse", "features", "d", "--table", "labels.csv"]
     argv += ["--set", "statistics", "--out", "/dev/stdout"]
     done = subprocess.run(argv, capture_output=True, check=True)
     assert done.stdout.startswith(b"PK")
@@ -103,7 +103,18 @@ def test_a_cache_that_is_a_file_costs_a_sentence_only(
     corpus: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("SERCOURSE_CACHE", str(corpus / "labels.csv"))
-    argv = ["features", "d", "--csv", "labels.csv", "--set", "statistics", "--out", "f.npz"]
+    argv = [
+        "features",
+        "d",
+        "--table",
+        "labels.csv",
+        "--set",
+        "statistics",
+        "--out",
+        "f.npz",
+        "--jobs",
+        "1",
+    ]
     assert main(argv) == 0
     said = capsys.readouterr().err.splitlines()
     assert [line.startswith("sercourse: ") and "not kept there" in line for line in said] == [True]

@@ -12,7 +12,7 @@ import pytest
 pytest.importorskip("keras", reason="needs Keras: pip install -e '.[networks]'")
 pytest.importorskip("tensorflow", reason="needs TensorFlow: pip install -e '.[networks]'")
 
-from sercourse import bundles, classical, networks
+from sercourse import bundles, networks, splits
 from sercourse.networks import export, learner, training
 from sercourse.recipes import recipe
 
@@ -223,7 +223,7 @@ def test_the_temperature_is_found_on_clips_that_were_not_learnt_from() -> None:
     model = wide.fit([X], y, groups=voices, n_labels=3)
     known, unheard = (
         training.temperature(training.logits(model.members[0], X[side]), y[side])
-        for side in classical.inner_splits(y, voices, n_folds=10)[0]
+        for side in splits.inner_splits(y, voices, n_folds=10)[0]
     )
     assert unheard > 2 * known
     assert model.temperatures == pytest.approx((unheard,), rel=1e-3)
@@ -330,7 +330,7 @@ def test_heads_learn_both_at_once() -> None:
     louder = np.arange(120) % 2
     X[:, 6:] += 90 * louder[:, np.newaxis]
     learner = networks.NetworkLearner(networks.mlp, replace(VECTOR, epochs=15), standardized=True)
-    learner = learner.with_heads(3, 2)
+    learner = replace(learner, heads=(3, 2))
     model = learner.fit([X], 2 * y + louder, groups=np.arange(120) // 2, n_labels=6)
     pairs = model.predict_proba(X).reshape(-1, 3, 2)
     assert (pairs.sum(axis=2).argmax(axis=1) == y).mean() > 0.9
@@ -492,13 +492,13 @@ def test_the_inner_split_keeps_the_segments_of_a_group(monkeypatch: pytest.Monke
     X, y, counts = in_segments(40)
     groups = np.array([f"g{clip // 2}" for clip in range(40)])
     seen = {}
-    inner_splits = classical.inner_splits
+    inner_splits = splits.inner_splits
 
     def spy(y, groups, *, n_folds):
         seen["groups"], seen["splits"] = groups, inner_splits(y, groups, n_folds=n_folds)
         return seen["splits"]
 
-    monkeypatch.setattr(classical, "inner_splits", spy)
+    monkeypatch.setattr(splits, "inner_splits", spy)
     rows = np.arange(39, 9, -1)
     brief = replace(ON_SEGMENTS, training=replace(VECTOR, epochs=1))
     brief.fit([X], y[rows], groups=groups[rows], n_labels=3, rows=rows)
@@ -563,4 +563,4 @@ def test_settings_are_told_where_they_are_unusual(unusual: dict) -> None:
     assert not {"loss", "precision"} & plain.settings["training"].keys()
     assert ON_SEGMENTS.settings["absent_segments"] == FLOOR
     with pytest.raises(ValueError, match="precision 'half': use one of float32, bfloat16"):
-        plain.in_precision("half")
+        networks.Training(epochs=3, precision="half")

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sercourse import augment
-from sercourse.features import mfcc, spectrogram
+from sercourse.features import librosa_sets, spectrogram
 from sercourse.networks.backend import quiet_keras
 from sercourse.networks.training import Array, Build, Training
 
@@ -294,7 +294,9 @@ def spec_augment(X: Array, T: Array, *, rng: np.random.Generator) -> tuple[Array
 # --- MFCC images ----------------------------------------------------------------------------------
 
 
-def mfcc_conv2d(*, n_labels: int, input_shape: tuple[int, int] = mfcc.IMAGE_SHAPE) -> keras.Model:
+def mfcc_conv2d(
+    *, n_labels: int, input_shape: tuple[int, int] = librosa_sets.IMAGE_SHAPE
+) -> keras.Model:
     """Build four convolutions of 8 filters, two of them 13 x 13, over an image of MFCC.
 
     The layers are those of Kunal Gehlot's Speech Emotion Recognition report, whose images have
@@ -304,7 +306,7 @@ def mfcc_conv2d(*, n_labels: int, input_shape: tuple[int, int] = mfcc.IMAGE_SHAP
     ----------
     n_labels : int
     input_shape : tuple of int
-        Frames and coefficients, as `features.mfcc.mfcc_image` gives them.
+        Frames and coefficients, as `features.librosa_sets.mfcc_image` gives them.
 
     Examples
     --------
@@ -322,7 +324,7 @@ def mfcc_conv2d(*, n_labels: int, input_shape: tuple[int, int] = mfcc.IMAGE_SHAP
 
 
 def mfcc_net(
-    *, n_labels: int, input_shape: tuple[int, int] = mfcc.IMAGE_SHAPE, **options: Any
+    *, n_labels: int, input_shape: tuple[int, int] = librosa_sets.IMAGE_SHAPE, **options: Any
 ) -> keras.Model:
     """Build `cnn_lstm` on the mel bands that an inverse cosine transform makes of MFCC.
 
@@ -334,7 +336,7 @@ def mfcc_net(
     ----------
     n_labels : int
     input_shape : tuple of int
-        Frames and coefficients, as `features.mfcc.mfcc_image` gives them.
+        Frames and coefficients, as `features.librosa_sets.mfcc_image` gives them.
     **options
         Of `cnn_lstm`.
 
@@ -358,7 +360,7 @@ def augment_mfcc(X: Array, T: Array, *, rng: np.random.Generator) -> tuple[Array
     to_bands = _inverse_dct(X.shape[-1])
     level: Array = X @ to_bands
     level, T = augment_spectrograms(level - level.max(axis=(1, 2), keepdims=True), T, rng=rng)
-    back = to_bands.T * (mfcc.N_MELS / N_BANDS)
+    back = to_bands.T * (librosa_sets.N_MELS / N_BANDS)
     return np.ascontiguousarray(level, dtype=X.dtype) @ back, T
 
 
@@ -367,7 +369,7 @@ def _inverse_dct(n_coefficients: int) -> NDArray[np.float32]:
     from scipy.fft import dct
 
     waves = dct(np.eye(N_BANDS), norm="ortho")[:, :n_coefficients].T
-    return (waves * np.sqrt(N_BANDS / mfcc.N_MELS)).astype(np.float32)
+    return (waves * np.sqrt(N_BANDS / librosa_sets.N_MELS)).astype(np.float32)
 
 
 # --- vectors of features --------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sercourse import files
+from sercourse import files, splits
 from sercourse.networks import export, training
 from sercourse.networks.backend import quiet_keras, set_seed
 from sercourse.networks.training import Array, Augment, Build, Codes, Examples, Report, Training
@@ -160,18 +160,6 @@ class NetworkLearner:
         versions = files.versions("keras", "tensorflow", "numpy")
         return [self.settings, [self.build, self.augment], versions]
 
-    def seeded(self, seed: int) -> NetworkLearner:
-        """Return the same with another seed."""
-        return replace(self, training=replace(self.training, seed=seed))
-
-    def in_precision(self, name: str) -> NetworkLearner:
-        """Return the same, trained in another precision."""
-        return replace(self, training=replace(self.training, precision=name))
-
-    def with_heads(self, *sizes: int) -> NetworkLearner:
-        """Return the same for labels that are pairs, with a head for each kind of label."""
-        return replace(self, heads=sizes)
-
     def untrained(self, shape: tuple[int, ...], *, n_labels: int) -> FittedNetwork:
         """Return what `fit` would, as large and as fast, that has learnt nothing.
 
@@ -225,8 +213,6 @@ class NetworkLearner:
         report : callable
             Gets a line now and then.
         """
-        from sercourse import classical  # loads scikit-learn
-
         n_segments = versions[0].shape[1]
         examples, validation = Examples(versions, y, n_labels, rows, weights), None
         if self.segment_floor is not None:
@@ -240,7 +226,7 @@ class NetworkLearner:
                 t, epochs = selected["temperature"], round(selected["epochs"])
                 plan = replace(plan, epochs=epochs, patience=None)
             else:
-                inner = classical.inner_splits(examples.y, groups, n_folds=VALIDATION_SHARE)
+                inner = splits.inner_splits(examples.y, groups, n_folds=VALIDATION_SHARE)
                 learn, validation = map(examples.of, inner[member % len(inner)])
             set_seed(plan.seed)
             model = self._network(learn, precision=plan.precision)

@@ -1,0 +1,76 @@
+"""Quizzes, and exercises with their solutions."""
+
+import json
+import re
+
+import nbformat
+import numpy as np
+import pandas as pd
+import pytest
+
+from sercourse import exercises, files
+
+LESSONS = [path.stem for path in sorted((files.home() / "notebooks" / "quiz").glob("*.json"))]
+
+
+@pytest.mark.parametrize(
+    ("value", "wanted", "said"),
+    [
+        (0.5001, 0.5, ""),
+        (0.6, 0.5, "too large"),
+        (0.4, 0.5, "too small"),
+        (float("nan"), 0.5, "NaN"),
+        ("half", 0.5, "a number is wanted, and this is str"),
+        (None, 0.5, "another answer"),
+        ([1, 2, 4], [1, 2, 3], "33% of its numbers differ"),
+        ([1, 2], [1, 2, 3], r"shape is \(2,\)"),
+        ({"a", "b"}, {"b", "a"}, ""),
+        ("a", {"b", "a"}, "another answer"),
+        (pd.Series([1.0, 2.0], index=list("ab")), pd.Series([1.0, 2.0]), ""),
+        (np.array(["x", "y"]), np.array(["x", "z"]), "another answer"),
+    ],
+)
+def test_difference(value, wanted, said):
+    assert re.search(said or "^$", exercises.difference(value, wanted))
+
+
+def test_check_runs_the_solution_on_the_variables_of_the_notebook(monkeypatch, tmp_path, capsys):
+    folder = tmp_path / "notebooks" / "solutions"
+    folder.mkdir(parents=True)
+    (folder / "x.py").write_text("# %% total\ntotal = sum(numbers)\n# %% mean\nmean = 2.0\n")
+    monkeypatch.setattr(files, "home", lambda: tmp_path)
+
+    class Shell:
+        user_ns = {"numbers": [1, 2, 3], "total": 0}  # noqa: RUF012
+
+    monkeypatch.setattr("IPython.get_ipython", Shell)
+    for answer in (6, 5, ...):
+        exercises.check("x", total=answer)
+    right, wrong, empty = capsys.readouterr().out.splitlines()
+    assert right == "total: right"
+    assert "too small" in wrong
+    assert "three dots" in empty
+    assert Shell.user_ns["total"] == 0
+    solved = exercises.solve("k = 1\ntotal = ...  # their sum\n", "x")
+    assert solved == "k = 1\ntotal = sum(numbers)\n"
+
+
+@pytest.mark.parametrize("lesson", LESSONS)
+def test_each_exercise_of_a_lesson_has_its_solution(lesson):
+    cells = nbformat.read(files.home() / "notebooks" / f"{lesson}.ipynb", as_version=4).cells
+    gaps = [c.source for c in cells if "exercise" in c.metadata.get("tags", ())]
+    names = [name for gap in gaps for name in re.findall(r"^(\w+) = \.\.\.", gap, re.M)]
+    assert len(gaps) >= 3
+    assert names == list(exercises.solutions(lesson))
+    for gap in gaps:
+        assert "..." not in exercises.solve(gap, lesson)
+
+
+@pytest.mark.parametrize("lesson", LESSONS)
+def test_each_question_has_one_right_answer_and_a_reply_to_each(lesson):
+    text = (files.home() / "notebooks" / "quiz" / f"{lesson}.json").read_text("utf-8")
+    questions = json.loads(text)
+    assert len(questions) == 5
+    for question in questions:
+        assert sum(each["correct"] for each in question["answers"]) == 1
+        assert all(each["feedback"] for each in question["answers"])
