@@ -216,4 +216,4 @@ def test_the_command_line_takes_a_seed_and_tells_the_accuracy_per_segment(
     assert "per segment" in printed
     assert f" {100 * told['segment_accuracy']:.1f}" in printed
     assert main(["evaluate", "svm", *argv]) == 2
-    assert "trains no network" in capsys.readouterr().err
+    assert "has no setting 'seed'" in capsys.readouterr().err
