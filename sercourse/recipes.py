@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,25 +14,15 @@ from sercourse import classical, features, networks
 from sercourse.augment import Augmentation
 from sercourse.classical import FittedPipeline, PipelineLearner
 from sercourse.features import FeatureSet, spectrogram
-from sercourse.networks import FittedNetwork, FittedSegments, NetworkLearner, SegmentLearner
+from sercourse.networks import FittedNetwork, NetworkLearner
 
 Array = NDArray[np.floating]
 Report = Callable[[str], None]
 Copies = tuple[tuple[Augmentation, ...], ...]
-Learner = PipelineLearner | NetworkLearner | SegmentLearner
-Model = FittedPipeline | FittedNetwork | FittedSegments
+Learner = PipelineLearner | NetworkLearner
+Model = FittedPipeline | FittedNetwork
 
 RNN = "rnn"
-
-
-@runtime_checkable
-class SegmentModel(Protocol):
-    """A model that judges the segments of a clip, and the clip by all of them."""
-
-    def predict_segments(
-        self, X: NDArray[np.floating]
-    ) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
-        """Return the clip of each segment, and probabilities, shape (n, n_labels)."""
 
 
 @dataclass(frozen=True)
@@ -370,12 +360,12 @@ def _aesdd_cnn(
 ) -> Recipe:
     """Return a network of Arpaliangeas' on AESDD, or a variant of it."""
     build = getattr(networks, f"aesdd_cnn_{number}")
-    learner = NetworkLearner(build, networks.AESDD_TRAINING, **settings)
+    floor = spectrogram.MEL_SEGMENTS_FLOOR_DB
     return Recipe(
         f"aesdd-cnn-{name}",
         f"Arpaliangeas' network on AESDD with {what}, on segments of 3 s",
         feature_set,
-        networks.SegmentLearner(learner, spectrogram.MEL_SEGMENTS_FLOOR_DB),
+        NetworkLearner(build, networks.AESDD_TRAINING, segment_floor=floor, **settings),
         copies,
         **_NETWORK,
     )
@@ -389,12 +379,13 @@ _NARROW = NetworkLearner(
     augment=_WARPED,
     members=2,
     options={"filters": [16, 32, 64, 96]},
+    segment_floor=spectrogram.LOG_MEL_FLOOR_DB,
 )
 _AESDD_CNN = Recipe(
     "aesdd-cnn",
     "the CNN-LSTM on mel segments of 3 s, a clip judged by all of its segments",
     "log-mel-segments",
-    networks.SegmentLearner(_NARROW, spectrogram.LOG_MEL_FLOOR_DB),
+    _NARROW,
     _FOUR_SPEEDS,
     **_NETWORK,
 )

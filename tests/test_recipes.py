@@ -56,7 +56,7 @@ def test_recipes_that_cannot_be_are_refused(name: str, feature_set: str, wanted:
 def test_settings_are_found_in_the_parts_of_a_learner() -> None:
     plain = recipe("aesdd-cnn-3")
     other = recipes.with_settings(plain, seed=2, precision="bfloat16", heads=(5, 2))
-    assert (other.name, other.learner.network.training.seed) == (plain.name, 2)
+    assert (other.name, other.learner.training.seed) == (plain.name, 2)
     assert other.settings["heads"] == [5, 2]
     assert recipes.with_settings(other, seed=0, precision="float32", heads=()) == plain
     assert recipes.has_setting(plain, "precision")

@@ -27,7 +27,7 @@ from sercourse.experiment.dataset import (
     marginal,
 )
 from sercourse.experiment.folds import NORMALIZED, Result, Run, inner_by_speaker, make_folds
-from sercourse.recipes import Recipe, Report, SegmentModel, has_setting, with_settings
+from sercourse.recipes import Recipe, Report, has_setting, with_settings
 
 DECIMALS = 5  # of stored probabilities; every figure is computed from the rounded ones
 
@@ -275,7 +275,7 @@ def _run_fold(run: Run, fold: splits.Fold) -> Result:
         "seconds": round(time.perf_counter() - started, 2),
         **{name: round(value, DECIMALS) for name, value in model.selected.items()},
     }
-    if isinstance(model, SegmentModel):
+    if isinstance(model, networks.FittedNetwork) and model.segment_floor is not None:
         owner, P = model.predict_segments(tests[0])
         truth, said = data.y[drawn[0].test][owner], _among(P, asked).argmax(axis=1)
         counts: NDArray[np.int64] = np.zeros((len(asked), len(asked)), dtype=np.int64)
