@@ -14,7 +14,8 @@ import pandas as pd
 import pytest
 import soundfile
 
-from sercourse import audio, bundles, evaluate, experiment, features, files, timeline
+from sercourse import audio, bundles, evaluate, experiment, features, files
+from sercourse.bundles import timeline
 
 ROOT = Path(__file__).resolve().parent.parent
 SHIPPED = sorted(path.parent for path in (ROOT / "models").glob("*/bundle.json"))
@@ -288,7 +289,7 @@ def test_a_long_recording_is_judged_in_parts(sample_ravdess: Path) -> None:
 
 
 def test_a_long_silence_is_said() -> None:
-    with pytest.raises(ValueError, match="no part of the recording is loud enough"):
+    with pytest.raises(ValueError, match="silence"):
         bundles.load().predict(np.zeros(200_000, dtype=np.float32), sr=16_000)
 
 

@@ -222,7 +222,8 @@ def listen_to_silence():
     assert not list(live.utterances(Sound(silence, sr=SR), sr=SR))
 
 def follow_speech():
-    stream = live.predict_stream(Sound(speech, sr=SR), bundles.load(), every=10.0)
+    blocks = Sound(speech, sr=SR).blocks()
+    stream = bundles.load().predict_stream(blocks, sr=SR, every=10.0)
     assert all(moment.note == "" for moment in stream)
 
 most = []
@@ -329,7 +330,7 @@ def test_a_stream_gives_what_the_whole_file_gives(
     y = np.concatenate(clips[:4])
     soundfile.write(tmp_path / "long.wav", y, SR, subtype="FLOAT")
     source = live.FileSource(tmp_path / "long.wav", sr=SR, block_seconds=0.07)
-    found = list(live.predict_stream(source, bundle, every=1.0))
+    found = list(bundle.predict_stream(source.blocks(), sr=SR, every=1.0))
     whole = list(bundle.predict_stream([y], sr=SR, every=1.0))
     assert len(found) == len(whole) > 5
     for moment, other in zip(found, whole, strict=True):

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sercourse import audio, timeline
+from sercourse import audio
+from sercourse.bundles import timeline
 
 SR = 16_000
 

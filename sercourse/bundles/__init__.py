@@ -11,9 +11,18 @@ scikit-learn nor TensorFlow.
 
 from __future__ import annotations
 
-from sercourse.bundles.bundle import UNKNOWN, Bundle, Prediction
-from sercourse.bundles.masking import restrict_labels
-from sercourse.bundles.member import GENDER_MODEL, Member, member_files, run, session
+from sercourse.bundles.bundle import (
+    GENDER_MODEL,
+    UNKNOWN,
+    Bundle,
+    Member,
+    Prediction,
+    read_json,
+    renormalized,
+    restrict_labels,
+    run,
+    session,
+)
 from sercourse.bundles.store import (
     DEFAULT_MODEL,
     INDEX,
@@ -22,6 +31,7 @@ from sercourse.bundles.store import (
     find,
     label_set,
     load,
+    member_files,
     renew,
     save,
 )
@@ -40,7 +50,9 @@ __all__ = [
     "label_set",
     "load",
     "member_files",
+    "read_json",
     "renew",
+    "renormalized",
     "restrict_labels",
     "run",
     "save",

@@ -110,7 +110,8 @@ def _listen(args: argparse.Namespace) -> int:
 
 def _refuse(args: argparse.Namespace) -> None:
     """Refuse options that cannot be followed, before any work is done."""
-    from sercourse import files, timeline
+    from sercourse import files
+    from sercourse.bundles import timeline
 
     if args.source and args.device:
         raise ValueError("--source is a file and --device a microphone: give one of them")
@@ -182,9 +183,9 @@ def _judge(utterance: Utterance, *, bundle: Bundle) -> str | None:
 
 def _windows(args: argparse.Namespace, *, source: Source, bundle: Bundle, tally: _Tally) -> None:
     """Judge windows that slide along, a line each."""
-    from sercourse import live, timeline
+    from sercourse.bundles import timeline
 
-    for moment in live.predict_stream(source, bundle, every=args.every):
+    for moment in bundle.predict_stream(source.blocks(), sr=source.sr, every=args.every):
         tally.n_heard += 1
         when = text.span(moment.start, moment.end)
         judged = moment.note in timeline.JUDGED

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from sercourse.audio import Channel
     from sercourse.bundles import Bundle
-    from sercourse.timeline import Timeline
+    from sercourse.bundles.timeline import Timeline
 
     Take = tuple[Path, Channel]
 
@@ -50,7 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def refuse(args: argparse.Namespace) -> None:
     """Refuse options that cannot be followed, before any work is done."""
-    from sercourse import timeline
+    from sercourse.bundles import timeline
 
     if args.every is None:
         for option in ("window", "csv", "plot"):
@@ -104,14 +104,14 @@ def _keep(
 
 
 def _window(args: argparse.Namespace) -> float:
-    from sercourse import timeline
+    from sercourse.bundles import timeline
 
     return timeline.WINDOW_SECONDS if args.window is None else float(args.window)
 
 
 def _hear(take: Take, *, bundle: Bundle, args: argparse.Namespace) -> Timeline:
     """Return the emotions of a recording in which there is speech."""
-    from sercourse import timeline
+    from sercourse.bundles import timeline
 
     path, channel = take
     heard = bundle.predict_file_over_time(

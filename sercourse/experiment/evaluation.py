@@ -14,7 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from sercourse import evaluate, files, networks, splits
-from sercourse.bundles.masking import renormalized
+from sercourse.bundles import renormalized
 from sercourse.experiment.dataset import Array, Dataset, EnsembleDataset, by_member
 from sercourse.experiment.folds import (
     NORMALIZED,

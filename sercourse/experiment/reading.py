@@ -11,8 +11,7 @@ from typing import Any
 import pandas as pd
 
 from sercourse import bundles, corpora, splits
-from sercourse.bundles import Bundle
-from sercourse.bundles.reading import read_json
+from sercourse.bundles import Bundle, read_json
 from sercourse.experiment.dataset import Dataset
 from sercourse.experiment.evaluation import (
     ENROLLED,
