@@ -147,17 +147,16 @@ def _source(args: argparse.Namespace, *, sr: int) -> Iterator[Source]:
         with live.FileSource(args.source, sr=sr) as file:
             yield file
         return
-    microphone = live.MicrophoneSource(sr=sr, device=args.device)
-    with live.MonitoredSource(microphone, report=_warn) as watched:
+    with live.MicrophoneSource(sr=sr, device=args.device, report=_warn) as microphone:
         text.say(f"microphone: {microphone.name}, {microphone.device_rate} Hz")
-        yield watched
+        yield microphone
 
 
 def _utterances(args: argparse.Namespace, *, source: Source, bundle: Bundle, tally: _Tally) -> None:
     """Judge what is said, whenever the speaker pauses."""
     from sercourse import live
 
-    for utterance in live.utterances(source, sr=source.sr):
+    for utterance in live.utterances(source.blocks(), sr=source.sr):
         tally.n_heard += 1
         emotion = _judge(utterance, bundle=bundle)
         tally.n_judged += emotion is not None
@@ -231,10 +230,10 @@ def _record(args: argparse.Namespace) -> int:
     _refuse_recording(args)
     blocks: list[np.ndarray] = []
     problem = None
-    microphone = live.MicrophoneSource(sr=args.sr, device=args.device)
+    microphone = live.MicrophoneSource(sr=args.sr, device=args.device, report=_warn)
     with _until_interrupted():
         try:
-            with live.MonitoredSource(microphone, report=_warn) as source:
+            with microphone as source:
                 text.say(f"recording {args.seconds:g} s from {microphone.name}: speak")
                 _take(source, n_samples=round(args.seconds * args.sr), into=blocks.append)
         except OSError as error:
