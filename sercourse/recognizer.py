@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -116,9 +117,9 @@ class EmotionRecognizer(ClassifierMixin, BaseEstimator):
         if own := labels.own(given["emotion"]):
             self._say(own)
         clips = experiment.choose(given, emotions=self.emotions)
-        self.given_ = given["emotion"].astype(str).value_counts()
-        others = [name for name in self.given_.index if name not in set(clips["emotion"])]
-        self.left_out_ = {name: int(self.given_[name]) for name in labels.in_order(others)}
+        others = given["emotion"][~given["emotion"].isin(clips["emotion"])].astype(str)
+        counts = Counter(others)
+        self.left_out_ = {name: counts[name] for name in labels.in_order(counts)}
         if self.left_out_:
             told = ", ".join(f"{count} {emotion}" for emotion, count in self.left_out_.items())
             self._say(f"left out: {sum(self.left_out_.values())} clips of other emotions ({told})")
@@ -170,35 +171,16 @@ class EmotionRecognizer(ClassifierMixin, BaseEstimator):
 
     def score(self, X: Clips, y: Iterable[str] | None = None, sample_weight: Any = None) -> float:
         """Return the accuracy on clips of the known emotions; others are left out."""
-        clips = self._of_known_emotions(X, y)
-        correct = self.predict(clips) == clips["emotion"].to_numpy(dtype=str)
-        return float(np.average(correct, weights=sample_weight))
-
-    def confusion_matrix(
-        self, X: Clips, y: Iterable[str] | None = None, *, percentage: bool = False
-    ) -> pd.DataFrame:
-        """Return how often each emotion (row) was taken for which (column).
-
-        Parameters
-        ----------
-        X, y
-            As in `fit`; clips of other emotions are left out.
-        percentage : bool
-            Of the clips of each emotion [%]; a row sums to 100.
-        """
-        clips = self._of_known_emotions(X, y)
-        truth = clips["emotion"].astype(str).rename("truth")
-        predicted = pd.Series(self.predict(clips), name="predicted")
-        counts = pd.crosstab(truth, predicted).reindex(
-            index=self.classes_, columns=self.classes_, fill_value=0
-        )
-        return 100 * counts.div(counts.sum(axis=1), axis=0) if percentage else counts
-
-    def samples_by_class(self) -> pd.DataFrame:
-        """Return how many clips of each emotion were given, and how many were learnt from."""
         check_is_fitted(self, "classes_")
-        used = self.data_.clips["emotion"].astype(str).value_counts()
-        return pd.DataFrame({"given": self.given_, "used": used}).loc[list(self.classes_)]
+        clips = _labelled(X, y)
+        known = clips["emotion"].isin(list(self.classes_)).to_numpy()
+        if not known.any():
+            raise ValueError(
+                f"none of the {len(clips)} clips is {' or '.join(self.classes_)}: give clips of "
+                "emotions that the recogniser knows"
+            )
+        correct = self.predict(clips[known]) == clips["emotion"][known].to_numpy(dtype=str)
+        return float(np.average(correct, weights=sample_weight))
 
     def evaluate(self, protocol: str = "speaker", *, seeds: Sequence[int] = range(3)) -> Any:
         """Measure the recipe on the clips that were learnt from, fold by fold, under a protocol.
@@ -294,17 +276,6 @@ class EmotionRecognizer(ClassifierMixin, BaseEstimator):
         best = self.search_.iloc[0]
         self._say(f"best of the zoo: {best['estimator']} {best['settings']}, UAR {best['uar']:.1%}")
         return from_zoo(best["estimator"], best["settings"], feature_set=self.features)
-
-    def _of_known_emotions(self, X: Clips, y: Iterable[str] | None) -> pd.DataFrame:
-        check_is_fitted(self, "classes_")
-        clips = _labelled(X, y)
-        known = clips[clips["emotion"].isin(list(self.classes_))].reset_index(drop=True)
-        if known.empty:
-            raise ValueError(
-                f"none of the {len(clips)} clips is {' or '.join(self.classes_)}: give clips of "
-                "emotions that the recogniser knows"
-            )
-        return known
 
 
 def _table(X: Clips) -> pd.DataFrame:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import platform
 import subprocess
 import sys
 import time
@@ -443,31 +442,15 @@ def test_a_device_is_found_by_number_or_name(plug: Plug) -> None:
             sources.find(wanted)
 
 
-SYSTEMS = {
-    "Linux": ("apt install libportaudio2", "arecord -l", "alsamixer"),
-    "Darwin": ("brew install portaudio", "System Settings", "Privacy & Security"),
-    "Windows": ("pip install --force-reinstall sounddevice", "Settings", "desktop apps"),
-    "Haiku": ("your system's package of PortAudio", "connect one", "unmute it"),
-}
-
-
-@pytest.mark.parametrize("system", SYSTEMS)
-def test_each_system_gets_its_remedy(
-    system: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    install, connect, unmute = SYSTEMS[system]
-    monkeypatch.setattr(platform, "system", lambda: system)
+def test_what_is_missing_gets_a_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "sounddevice.py").write_text("raise OSError('PortAudio library not found')")
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.delitem(sys.modules, "sounddevice", raising=False)
-    with pytest.raises(OSError, match="PortAudio, which is not installed") as error:
+    with pytest.raises(OSError, match="PortAudio, which is not installed: sudo apt install lib"):
         live.MicrophoneSource(sr=SR).__enter__()
-    assert install in str(error.value)
     monkeypatch.setitem(sys.modules, "sounddevice", fake_sounddevice.module(None))
-    with pytest.raises(OSError, match="has no microphone") as error:
+    with pytest.raises(OSError, match="has no microphone: connect one"):
         live.MicrophoneSource(sr=SR).__enter__()
-    assert connect in str(error.value)
-    assert unmute in sources.remedy("unmute")
 
 
 def test_without_sounddevice_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -96,12 +96,11 @@ def test_segments_of_one_recording_share_a_group(few: pd.DataFrame) -> None:
     assert recognizer.data_.clips["content"].is_unique
 
 
-def test_balance_and_samples_by_class(fitted: EmotionRecognizer, clips: pd.DataFrame) -> None:
-    counts = clips["emotion"].value_counts()
-    table = fitted.samples_by_class()
-    assert table.index.tolist() == ["neutral", "happy", "sad"]  # the one order of emotions
-    assert table["given"].tolist() == [counts[name] for name in table.index]
-    assert set(table["used"]) == {counts["neutral"]}
+def test_balance_learns_from_as_many_clips_of_each(
+    fitted: EmotionRecognizer, clips: pd.DataFrame
+) -> None:
+    used = fitted.data_.clips["emotion"].value_counts()
+    assert used.to_dict() == dict.fromkeys(THREE, clips["emotion"].value_counts()["neutral"])
 
 
 def test_paths_and_labels_do_what_a_table_does(few: pd.DataFrame) -> None:
@@ -138,19 +137,6 @@ def test_probabilities_are_a_table(fitted: EmotionRecognizer, few: pd.DataFrame)
     assert (fitted.predict(few) == table.idxmax(axis=1)).all()
     for one in (few["path"][0], few["path"][:1], [few["path"][0]]):
         np.testing.assert_allclose(fitted.predict_proba(one), table[:1])
-
-
-def test_confusion_matrix_has_labels_and_percent(
-    fitted: EmotionRecognizer, clips: pd.DataFrame
-) -> None:
-    counts = fitted.confusion_matrix(clips)
-    share = fitted.confusion_matrix(clips, percentage=True)
-    assert counts.index.name == "truth"
-    assert counts.columns.tolist() == counts.index.tolist() == fitted.classes_.tolist()
-    given = clips["emotion"].value_counts()
-    assert counts.sum(axis=1).tolist() == [given[name] for name in counts.index]
-    assert np.allclose(share.sum(axis=1), 100)
-    assert np.trace(counts) / counts.to_numpy().sum() == pytest.approx(fitted.score(clips))
 
 
 def test_cross_val_score_keeps_voices_apart(few: pd.DataFrame) -> None:
@@ -267,7 +253,7 @@ def test_an_ensemble_is_calibrated_once_it_is_measured(
 def test_clips_drawn_with_replacement_are_fine(few: pd.DataFrame) -> None:
     drawn = few.iloc[[*range(len(few)), 0, 0, 1]]
     recognizer = EmotionRecognizer("svm-classic").fit(drawn)
-    assert recognizer.samples_by_class()["used"].sum() == len(drawn)
+    assert len(recognizer.data_.clips) == len(drawn)
 
 
 @pytest.mark.parametrize(

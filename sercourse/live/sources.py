@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import platform
 import queue
 import time
 from collections.abc import Callable, Iterator
@@ -27,35 +26,17 @@ BACKLOG_SECONDS = 30.0
 PATIENCE_SECONDS = 3.0
 """A microphone that sends nothing for so long [s], or always the same value, is not at work."""
 
-REMEDIES = {
-    "Linux": {
-        "install": "sudo apt install libportaudio2, or your system's package of PortAudio",
-        "connect": "connect one and see that arecord -l or pactl list short sources names it; a "
-        "container or a remote machine has none",
-        "unmute": "unmute it and raise its level in the sound settings, with pavucontrol or "
-        "alsamixer",
-    },
-    "Darwin": {
-        "install": "brew install portaudio",
-        "connect": "connect one and choose it in System Settings, Sound, Input",
-        "unmute": "unmute it, and let this terminal use it in System Settings, Privacy & Security, "
-        "Microphone",
-    },
-    "Windows": {
-        "install": "python -m pip install --force-reinstall sounddevice brings it along",
-        "connect": "connect one and choose it in Settings, System, Sound, Input",
-        "unmute": "unmute it, and let desktop apps use it in Settings, Privacy & security, "
-        "Microphone",
-    },
-}
-"""What helps on each system where PortAudio or a microphone is missing, or sends only zeros."""
+UNMUTE = "unmute it, raise its level, and let this program use it, in the settings of your system"
 
+_CONNECT = (
+    "connect one and choose it in the sound settings of your system; a container or a remote "
+    "machine has none"
+)
+_INSTALL = (
+    "sudo apt install libportaudio2 on Debian and Ubuntu, brew install portaudio on macOS, else "
+    "python -m pip install --force-reinstall sounddevice"
+)
 _ELSEWHERE = "or use a sound file as the source, or the recorder in the browser"
-
-
-def remedy(problem: str) -> str:
-    """Return what helps on this system; those of Linux where it is unknown."""
-    return REMEDIES.get(platform.system(), REMEDIES["Linux"])[problem]
 
 
 class Source:
@@ -248,9 +229,7 @@ class MicrophoneSource(Source):
             before, n_constant = n_constant, n_constant + len(y) if np.ptp(y) == 0 else 0
             if before < PATIENCE_SECONDS * self.sr <= n_constant:
                 what = "one constant value" if y.any() else "nothing but zeros"
-                self._report(
-                    f"the input has been {what} for {PATIENCE_SECONDS:g} s: {remedy('unmute')}"
-                )
+                self._report(f"the input has been {what} for {PATIENCE_SECONDS:g} s: {UNMUTE}")
             yield y
 
     def _take(self, samples: NDArray[np.float32], _n: int, _time: Any, status: Any) -> None:
@@ -312,9 +291,7 @@ def find(device: int | str | None = None) -> Device:
     """
     known = devices()
     if not known:
-        raise OSError(
-            f"the machine that runs Python has no microphone: {remedy('connect')}; {_ELSEWHERE}"
-        )
+        raise OSError(f"the machine that runs Python has no microphone: {_CONNECT}; {_ELSEWHERE}")
     if device is None:
         return next((each for each in known if each.default), known[0])
     wanted = str(device).lower()
@@ -341,7 +318,7 @@ def _portaudio() -> ModuleType:
     except OSError:  # that is how it says that there is no PortAudio
         raise OSError(
             "a microphone needs the library PortAudio, which is not installed: "
-            f"{remedy('install')}, {_ELSEWHERE}"
+            f"{_INSTALL}, {_ELSEWHERE}"
         ) from None
     return sounddevice
 
