@@ -342,10 +342,11 @@ def test_windows_over_time_are_judged_as_clips_are(sample_ravdess: Path) -> None
         assert heard.emotions[row] is None
 
 
+@pytest.mark.parametrize("name", [bundles.DEFAULT_MODEL, "ravdess-svm", "ravdess-cnn-lstm"])
 def test_a_stream_and_a_file_give_what_the_signal_gives(
-    tmp_path: Path, sample_ravdess: Path
+    name: str, tmp_path: Path, sample_ravdess: Path
 ) -> None:
-    bundle, y = bundles.load(), clips_and_pauses(sample_ravdess)[: 16_000 * 12]
+    bundle, y = bundles.load(name), clips_and_pauses(sample_ravdess)[: 16_000 * 12]
     soundfile.write(tmp_path / "a.wav", y, 16_000, subtype="FLOAT")
     whole = bundle.predict_over_time(y, sr=16_000, every=2.0)
     from_file = bundle.predict_file_over_time(tmp_path / "a.wav", every=2.0)

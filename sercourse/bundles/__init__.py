@@ -26,7 +26,6 @@ from sercourse.bundles.bundle import (
 from sercourse.bundles.store import (
     DEFAULT_MODEL,
     INDEX,
-    SCHEMA,
     available,
     find,
     label_set,
@@ -40,7 +39,6 @@ __all__ = [
     "DEFAULT_MODEL",
     "GENDER_MODEL",
     "INDEX",
-    "SCHEMA",
     "UNKNOWN",
     "Bundle",
     "Member",
