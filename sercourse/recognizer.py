@@ -248,7 +248,7 @@ class EmotionRecognizer(ClassifierMixin, BaseEstimator):
             re.sub(r"(?<=[a-z])(?=[A-Z])", "-", kind).lower(),
             f"{kind} of scikit-learn on {self.features} features",
             feature_set=self.features,
-            make_learner=lambda: learner,
+            learner=learner,
             normalized=False,
         )
 

@@ -112,6 +112,6 @@ def test_what_cannot_be_weighed_is_said(data: experiment.Dataset) -> None:
     empty = experiment.dataset_without_features(data.clips.assign(corpus="x", gender="female"))
     with pytest.raises(ValueError, match="the data have no features: prepare them"):
         experiment.cost(NEIGHBOURS, empty)
-    strange = Recipe("mine", "", feature_set="statistics", make_learner=lambda: object())  # type: ignore[arg-type,return-value]
+    strange = Recipe("mine", "", feature_set="statistics", learner=object())  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="'mine' cannot be weighed"):
         experiment.cost(strange, data)

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sercourse import bundles, classical, corpora, evaluate, experiment, features, splits
+from sercourse import bundles, corpora, evaluate, experiment, features, splits
 from sercourse.recipes import Ensemble, recipe
 
 CLASSIC = recipe("svm-classic")
@@ -285,15 +285,15 @@ def test_copies_at_other_speeds_train_but_are_not_tested(
     assert not np.allclose(data.copies[0], data.X)
     seen = {}
 
-    def spy(make, X, y, *, groups, **settings):
-        seen.update(X=X, y=y, groups=groups)
+    def spy(y, groups):
+        seen["groups"] = groups
         raise StopIteration
 
-    monkeypatch.setattr(classical.fitting, "fit", spy)
+    monkeypatch.setattr(splits, "inner_splits", spy)
     fold = experiment.make_folds(data, protocol="speaker")[0]
     with pytest.raises(StopIteration):
         experiment.fit_fold(svm, data, fold, protocol="speaker")
-    assert len(seen["X"]) == 3 * len(fold.train)
+    assert len(seen["groups"]) == 3 * len(fold.train)
     assert set(seen["groups"]) == set(data.speakers[fold.train])
     assert set(seen["groups"]).isdisjoint(fold.test_speakers)
 
@@ -321,7 +321,7 @@ class Spy:
         return Spy([each[settings["rows"]] for each in versions])
 
 
-SPYING = replace(CLASSIC, name="spying", make_learner=Spy)
+SPYING = replace(CLASSIC, name="spying", learner=Spy())
 
 
 def test_an_enrolled_voice_is_known_from_its_enrolment_clips_alone(

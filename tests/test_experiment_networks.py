@@ -29,7 +29,13 @@ def small_learner() -> networks.NetworkLearner:
 
 
 NETWORK = Recipe(
-    "small", "a small network", "log-mel", small_learner, speeds=(0.9,), normalized=False, seeds=1
+    "small",
+    "a small network",
+    "log-mel",
+    small_learner(),
+    recipe("cnn-lstm").augmentations[:1],
+    normalized=False,
+    seeds=1,
 )
 SVM = recipe("svm-classic")
 BOTH = Ensemble("both", "the two together", (SVM, NETWORK))

@@ -15,7 +15,16 @@ import pytest
 pytest.importorskip("keras", reason="needs Keras: pip install -e '.[networks]'")
 pytest.importorskip("tensorflow", reason="needs TensorFlow: pip install -e '.[networks]'")
 
-from sercourse import bundles, classical, corpora, evaluate, experiment, networks, recipes
+from sercourse import (
+    bundles,
+    classical,
+    corpora,
+    evaluate,
+    experiment,
+    networks,
+    recipes,
+    splits,
+)
 from sercourse.features import named
 from sercourse.networks import segments, training
 from sercourse.recipes import RECIPES, Recipe, recipe
@@ -225,13 +234,13 @@ def test_the_inner_split_keeps_the_segments_of_a_group(monkeypatch: pytest.Monke
     X, y, counts = tones(40)
     groups = np.array([f"g{clip // 2}" for clip in range(40)])
     seen = {}
-    inner_splits = classical.inner_splits
+    inner_splits = splits.inner_splits
 
     def spy(y, groups, *, n_folds):
         seen["groups"], seen["splits"] = groups, inner_splits(y, groups, n_folds=n_folds)
         return seen["splits"]
 
-    monkeypatch.setattr(classical, "inner_splits", spy)
+    monkeypatch.setattr(splits, "inner_splits", spy)
     rows = np.arange(39, 9, -1)
     once = learner()
     once = replace(once, network=replace(once.network, training=replace(SHORT, epochs=1)))
@@ -298,8 +307,8 @@ def test_the_study_has_its_variants() -> None:
     assert [f"aesdd-cnn-3+{name}" for name in changes] == STUDY
     n_copies = [len(recipe(name).copies) for name in STUDY]
     assert n_copies == [2, 2, 2, 2, 0, 8]
-    pitch = [each.settings["changes"][0]["amount"] for each in recipe(STUDY[0]).copies]
-    assert pitch == [[-4, -4], [4, 4]]
+    pitch = [(step.low, step.high) for (step,) in recipe(STUDY[0]).augmentations]
+    assert pitch == [(-4, -4), (4, 4)]
     masked = [recipe(name).settings["augmentation"] for name in STUDY]
     assert masked == [None] * 4 + ["spec_augment"] * 2
     alone = [each for name in STUDY[:4] for each in recipe(name).copies]
@@ -343,26 +352,23 @@ def test_a_trial_differs_from_the_plain_network_in_what_its_name_says(name: str)
 
 def test_a_seed_makes_another_training_of_the_same_recipe() -> None:
     plain = recipe("aesdd-cnn-3+pitch")
-    other = recipes.seeded(plain, 2)
+    other = recipes.with_settings(plain, seed=2)
     assert other.settings["training"].pop("seed") == 2
     assert plain.settings["training"].pop("seed") == 0
     assert other.name == plain.name
-    assert recipes.seeded(plain, 0).settings == plain.settings
-    with pytest.raises(ValueError, match="'svm' trains no network"):
-        recipes.seeded(recipe("svm"), 1)
-    with pytest.raises(ValueError, match="is an ensemble: give each of its members a seed"):
-        recipes.seeded(recipe("svm+cnn-lstm"), 1)
+    assert recipes.with_settings(plain, seed=0).settings == plain.settings
+    with pytest.raises(ValueError, match="'svm' has no setting 'seed'"):
+        recipes.with_settings(recipe("svm"), seed=1)
+    with pytest.raises(ValueError, match="is an ensemble"):
+        recipes.with_settings(recipe("svm+cnn-lstm"), seed=1)
 
 
 def test_a_training_in_short_numbers_is_stored_apart_and_gives_a_network_in_long_ones() -> None:
     plain = recipe("aesdd-cnn-3")
-    other = recipes.in_precision(plain, "bfloat16")
+    other = recipes.with_settings(plain, precision="bfloat16")
     assert other.settings["training"] == {**plain.settings["training"], "precision": "bfloat16"}
-    assert recipes.in_precision(other, "float32").settings == plain.settings
-    with pytest.raises(ValueError, match="'svm' trains no network"):
-        recipes.in_precision(recipe("svm"), "bfloat16")
-    with pytest.raises(ValueError, match="unknown precision 'half': use one of float32, bfloat16"):
-        recipes.in_precision(plain, "half")
+    assert recipes.with_settings(other, precision="float32").settings == plain.settings
+    assert not recipes.has_setting(recipe("svm"), "precision")
 
     rng = np.random.default_rng(0)
     y = np.arange(24) % 2
@@ -395,7 +401,7 @@ SMALL = Recipe(
     lambda: networks.SegmentLearner(
         networks.NetworkLearner(networks.aesdd_cnn_1, replace(SHORT, epochs=1)), FLOOR
     ),
-    changes=recipe("aesdd-cnn-3+stretch").changes[:1],
+    augmentations=recipe("aesdd-cnn-3+stretch").augmentations[:1],
     normalized=False,
     seeds=1,
 )
@@ -522,6 +528,8 @@ def test_the_command_line_takes_a_seed_and_tells_the_accuracy_per_segment(
     out = tmp_path / "out.json"
     assert main(["evaluate", "small-segments", *argv, "--json", str(out)]) == 0
     told = json.loads(out.read_text("utf-8"))
-    assert f"per segment {told['segment_accuracy']:.1%}" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "per segment" in printed
+    assert f" {100 * told['segment_accuracy']:.1f}" in printed
     assert main(["evaluate", "svm", *argv]) == 2
     assert "trains no network" in capsys.readouterr().err

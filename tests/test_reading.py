@@ -16,7 +16,7 @@ from sklearn.svm import SVC
 
 from sercourse import bundles, classical, corpora, experiment, files
 from sercourse.experiment import reading
-from sercourse.recipes import Ensemble, Recipe, in_precision, recipe
+from sercourse.recipes import Ensemble, Recipe, recipe, with_settings
 
 EMOTIONS = ["happy", "sad", "angry"]
 
@@ -49,7 +49,7 @@ class Guess:
 
 
 def guessing(name: str, seed: int) -> Recipe:
-    return Recipe(name, "a guess", feature_set="statistics", make_learner=lambda: Guess(seed))
+    return Recipe(name, "a guess", feature_set="statistics", learner=Guess(seed))
 
 
 ONE, OTHER = guessing("one", 1), guessing("other", 2)
@@ -98,7 +98,7 @@ def voting(last: float) -> Recipe:
     """Return a vote of seven, whose text scikit-learn cuts before the seventh."""
     members = [(f"m{k}", SVC(C=c)) for k, c in enumerate([1, 2, 3, 4, 5, 6, last])]
     learner = classical.PipelineLearner(lambda: classical.pipeline(VotingClassifier(members)))
-    return replace(ONE, make_learner=lambda: Guess(seed=int(last), like=learner))
+    return replace(ONE, learner=Guess(seed=int(last), like=learner))
 
 
 def test_stored_folds_are_those_of_the_very_model_clips_and_libraries(
@@ -222,8 +222,8 @@ def test_of_several_sources_the_most_complete_is_taken(
 def test_folds_of_networks_in_bfloat16_are_found(data: experiment.Dataset, tmp_path: Path) -> None:
     network = recipe("means-mlp")
     assert isinstance(network, Recipe)
-    like = in_precision(network, "bfloat16").learner
-    run(replace(network, make_learner=lambda: Guess(like=like)), data, tmp_path)
+    like = with_settings(network, precision="bfloat16").learner
+    run(replace(network, learner=Guess(like=like)), data, tmp_path)
     found = experiment.load_results(network, data, protocol="speaker", store=tmp_path)
     assert found is not None
     assert (found.source, found.n_folds) == ("stored, bfloat16", 6)

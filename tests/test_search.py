@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.base import clone
 
 from sercourse import classical, experiment, files, recipes, splits
 from sercourse.cli import main
@@ -306,7 +307,7 @@ def test_a_search_knows_its_numbers_estimators_and_libraries(
     experiment.run_search(plan(), estimators=["decision-tree"], folder=tmp_path)
     with monkeypatch.context() as patched:
         tree = classical.CLASSIFIERS["decision-tree"]
-        deeper = replace(tree, make=lambda: tree.make().set_params(model__splitter="random"))
+        deeper = replace(tree, model=clone(tree.model).set_params(splitter="random"))
         zoo = {**classical.CLASSIFIERS, "decision-tree": deeper}
         patched.setattr(classical, "CLASSIFIERS", zoo)
         assert plan().folder != folder

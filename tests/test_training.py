@@ -12,7 +12,7 @@ import pytest
 pytest.importorskip("keras", reason="needs Keras: pip install -e '.[networks]'")
 pytest.importorskip("tensorflow", reason="needs TensorFlow: pip install -e '.[networks]'")
 
-from sercourse import bundles, classical, networks
+from sercourse import bundles, networks, splits
 from sercourse.networks import export, training
 
 pytestmark = pytest.mark.xdist_group("networks")  # Keras and TensorFlow are loaded once
@@ -234,7 +234,7 @@ def test_the_temperature_is_found_on_clips_that_were_not_learnt_from() -> None:
     model = learner.fit([X], y, groups=voices, n_labels=3)
     known, unheard = (
         training.temperature(training.logits(model.members[0], X[side]), y[side])
-        for side in classical.inner_splits(y, voices, n_folds=10)[0]
+        for side in splits.inner_splits(y, voices, n_folds=10)[0]
     )
     assert unheard > 2 * known
     assert model.temperatures == pytest.approx((unheard,), rel=1e-3)

@@ -13,9 +13,9 @@ import numpy as np
 import threadpoolctl
 from numpy.typing import NDArray
 
-from sercourse import classical, evaluate, labels, networks
+from sercourse import classical, evaluate, labels, networks, splits
 from sercourse.experiment.dataset import Array
-from sercourse.recipes.toolkit import RNN
+from sercourse.recipes import RNN
 
 RNN_LAYERS: tuple[dict[str, Any], ...] = (
     {"lstm_units": [128, 128], "dense_units": [128, 128], "dropout": 0.3},
@@ -222,7 +222,7 @@ def validated(
     task: Task,
     X: Array,
     y: NDArray[np.intp],
-    parts: Sequence[classical.Split],
+    parts: Sequence[splits.Split],
 ) -> dict[str, float]:
     """Return the mean scores of a candidate over inner splits, and the seconds of one fit.
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sercourse import bundles, evaluate, features, files, splits
+from sercourse import augment, bundles, evaluate, features, files, splits
 from sercourse.experiment.card import with_conditions
 from sercourse.experiment.dataset import Dataset, EnsembleDataset, by_member
 from sercourse.experiment.evaluation import (
@@ -29,7 +29,7 @@ from sercourse.recipes import Ensemble, Recipe, Report
 
 PROTOCOL = "speaker"
 RECORDED = "as recorded"
-CONDITIONS = (RECORDED, *features.CONDITIONS)
+CONDITIONS = (RECORDED, *augment.CONDITIONS)
 ANSWERS = "conditions.csv"
 CARD, METRICS = "README.md", "metrics.json"
 
@@ -43,7 +43,7 @@ def evaluate_conditions(
     store: Path | None = None,
     report: Report = lambda line: None,
 ) -> Evaluation:
-    """Measure a recipe on voices that it has not heard, in each of `features.CONDITIONS`.
+    """Measure a recipe on voices that it has not heard, in each of `augment.CONDITIONS`.
 
     Each fold of protocol ``speaker`` is fitted once and asked about its test clips as they were
     recorded and in each condition. Folds that are stored already are read back.
@@ -240,8 +240,8 @@ def _run(
     )
     clips = data.clips.iloc[fold.test].reset_index(drop=True)
     said = {RECORDED: pd.DataFrame(model.predict_proba(X), index=clips["clip_id"])}
-    for name, changes in features.CONDITIONS.items():
-        feature_set = features.with_changes(recipe.features, changes)
+    for name, changes in augment.CONDITIONS.items():
+        feature_set = features.augmented(recipe.features, *changes)
         table = features.feature_table(clips, feature_set=feature_set, n_jobs=n_jobs)
         for path, reason in table.rejects.itertuples(index=False):
             report(f"left out, {name}: {path}: {reason}")
@@ -264,7 +264,7 @@ def _settings() -> dict[str, Any]:
     """Return how the conditions are made, as JSON holds it."""
     return {
         name: [change.settings for change in changes]
-        for name, changes in features.CONDITIONS.items()
+        for name, changes in augment.CONDITIONS.items()
     }
 
 

@@ -52,9 +52,11 @@ class Cost:
         )
 
 
-class _Weighed(Model, Protocol):
+class _Weighed(Protocol):
     @property
     def n_weights(self) -> int: ...
+
+    def contents(self) -> dict[str, bytes]: ...
 
 
 @runtime_checkable

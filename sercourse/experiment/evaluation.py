@@ -28,7 +28,15 @@ from sercourse.experiment.folds import (
     training_key,
 )
 from sercourse.experiment.target import BOTH, EMOTION, GENDER, classes, marginal
-from sercourse.recipes import Ensemble, Model, Recipe, Report, SegmentModel, with_heads
+from sercourse.recipes import (
+    Ensemble,
+    Model,
+    Recipe,
+    Report,
+    SegmentModel,
+    has_setting,
+    with_settings,
+)
 
 DECIMALS = 5  # of stored probabilities; every figure is computed from the rounded ones
 
@@ -245,9 +253,9 @@ def _read(
 
 def as_asked(recipe: Recipe, data: Dataset) -> Recipe:
     """Return the recipe, with a head for each kind of label where they are pairs."""
-    if data.target != BOTH:
+    if data.target != BOTH or not has_setting(recipe, "heads"):
         return recipe
-    return with_heads(recipe, (len(data.emotions), len(classes(GENDER, ()))))
+    return with_settings(recipe, heads=(len(data.emotions), len(classes(GENDER, ()))))
 
 
 def collect_folds(

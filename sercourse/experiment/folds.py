@@ -151,9 +151,7 @@ def _refuse_lone_groups(names: NDArray[np.str_], groups: NDArray[np.str_]) -> No
 
     Learners know the emotions by number only.
     """
-    from sercourse import classical  # loads scikit-learn
-
-    classical.fewest_groups(names, groups)
+    splits.fewest_groups(names, groups)
 
 
 def inner_groups(data: Dataset, protocol: str, train: NDArray[np.intp]) -> NDArray[np.str_]:

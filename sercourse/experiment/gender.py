@@ -191,7 +191,7 @@ def _elsewhere(recipe: Recipe, model: Model, data: Dataset) -> pd.DataFrame:
 def _answers(recipe: Recipe, model: Model, data: Dataset, rows: Any) -> pd.DataFrame:
     """Return what a model says of clips as they were recorded, and of each copy of them."""
     clips = data.clips.iloc[rows]
-    names = [RECORDED, *("+".join(each.kind for each in copy) for copy in recipe.changes)]
+    names = [RECORDED, *("+".join(each.kind for each in copy) for copy in recipe.augmentations)]
     answers = [np.round(model.predict_proba(X[rows]), DECIMALS) for X in (data.X, *data.copies)]
     fixed = clips[["clip_id", "speaker", "gender", "emotion"]].assign(truth=clips["gender"])
     return pd.concat(

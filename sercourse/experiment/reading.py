@@ -24,7 +24,7 @@ from sercourse.experiment.evaluation import (
 )
 from sercourse.experiment.folds import make_folds
 from sercourse.experiment.target import EMOTION
-from sercourse.recipes import Ensemble, Recipe, in_precision
+from sercourse.recipes import Ensemble, Recipe, has_setting, with_settings
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,8 +91,8 @@ def load_results(
 def _trained(recipe: Recipe | Ensemble) -> Iterator[tuple[str, Recipe | Ensemble]]:
     """Yield how a recipe may have been trained."""
     yield "stored", recipe
-    if isinstance(recipe, Recipe) and hasattr(recipe.learner, "in_precision"):
-        yield "stored, bfloat16", in_precision(recipe, "bfloat16")
+    if isinstance(recipe, Recipe) and has_setting(recipe, "precision"):
+        yield "stored, bfloat16", with_settings(recipe, precision="bfloat16")
 
 
 def from_bundle(

@@ -25,7 +25,7 @@ import pandas as pd
 from joblib import Parallel, delayed
 from numpy.typing import NDArray
 
-from sercourse import classical, corpora, evaluate, files, splits
+from sercourse import corpora, evaluate, files, splits
 from sercourse.experiment.candidates import (
     RNN,
     ParamSetting,
@@ -238,7 +238,7 @@ def run_search(
     """
     kind = plan.kind
     wanted = candidates(kind, estimators)
-    classical.fewest_groups(plan.data.truth[plan.train], plan.groups)  # knows them by name
+    splits.fewest_groups(plan.data.truth[plan.train], plan.groups)  # knows them by name
     ledger = SearchLog.open(folder, plan.told)
     X, y = plan.side(plan.train)
     tried = validate(
@@ -287,7 +287,7 @@ def validate(
         Gets a line for each candidate.
     """
     ledger = SearchLog() if ledger is None else ledger
-    parts = classical.inner_splits(y, groups, n_folds=INNER_FOLDS)
+    parts = splits.inner_splits(y, groups, n_folds=INNER_FOLDS)
     todo = [each for each in wanted if not ledger.has("candidates", **candidate_row(each))]
     if len(todo) < len(wanted):
         report(f"{len(wanted) - len(todo)} of {len(wanted)} candidates are known from before")
@@ -342,7 +342,7 @@ def against_size(
         The same, with `sizes`.
     """
     ledger = SearchLog.open(folder, plan.told)
-    parts = classical.inner_splits(plan.y[plan.train], plan.groups, n_folds=INNER_FOLDS)
+    parts = splits.inner_splits(plan.y[plan.train], plan.groups, n_folds=INNER_FOLDS)
     learn, check = (plan.train[part] for part in parts[0])
     drawn = np.random.default_rng(0).permutation(learn)
     for row, share in itertools.product(found.finalists.to_dict("records"), shares):
@@ -379,7 +379,7 @@ def _job(
     task: Task,
     X: Array,
     y: NDArray[np.intp],
-    parts: Sequence[classical.Split],
+    parts: Sequence[splits.Split],
 ) -> tuple[ParamSetting, dict[str, float] | str]:
     """Return a candidate with its scores, or with the reason why it cannot be fitted."""
     try:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sercourse import files
+from sercourse import files, splits
 from sercourse.networks import export
 from sercourse.networks.backend import precision, refuse_unknown_precision, set_seed
 from sercourse.networks.training import (
@@ -231,12 +231,10 @@ class NetworkLearner:
         folder: Path | None,
         report: Report,
     ) -> tuple[keras.Model, float, Progress]:
-        from sercourse import classical  # loads scikit-learn
-
         training = replace(self.training, seed=self.training.seed + member)
         validation = None
         if selected is None:
-            inner = classical.inner_splits(examples.y, groups, n_folds=VALIDATION_SHARE)
+            inner = splits.inner_splits(examples.y, groups, n_folds=VALIDATION_SHARE)
             learn, check = inner[member % len(inner)]
             examples, validation = examples.of(learn), examples.of(check)
         else:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sercourse.features import mfcc, short_term
+from sercourse.features import librosa_sets, short_term
 from sercourse.networks.backend import quiet_keras, refuse_lone_label
 from sercourse.networks.cnn_lstm import CNN_LSTM_TRAINING, augment_spectrograms, cnn_lstm
 from sercourse.networks.training import Training
@@ -29,7 +29,7 @@ MFCC_NET_TRAINING = replace(CNN_LSTM_TRAINING, epochs=36)
 
 
 def mfcc_conv2d(
-    *, n_labels: int, input_shape: tuple[int, int] = mfcc.IMAGE_SHAPE, dropout: float = 0.2
+    *, n_labels: int, input_shape: tuple[int, int] = librosa_sets.IMAGE_SHAPE, dropout: float = 0.2
 ) -> keras.Model:
     """Return the ancestor's network: four convolutions of 8, two of them 13 x 13, and dense 64.
 
@@ -41,7 +41,7 @@ def mfcc_conv2d(
     n_labels : int
         Emotions to tell apart, at least 2; the ancestor has 7.
     input_shape : tuple of int
-        Frames and coefficients, as `features.mfcc.mfcc_image` gives them.
+        Frames and coefficients, as `features.librosa_sets.mfcc_image` gives them.
     dropout : float
         Share of values that training sets to zero before the answer.
 
@@ -82,7 +82,7 @@ def mfcc_conv2d(
 
 
 def mfcc_net(
-    *, n_labels: int, input_shape: tuple[int, int] = mfcc.IMAGE_SHAPE, **options: Any
+    *, n_labels: int, input_shape: tuple[int, int] = librosa_sets.IMAGE_SHAPE, **options: Any
 ) -> keras.Model:
     """Return the course's network on the same picture: cepstra to mel bands, then `cnn_lstm`.
 
@@ -95,7 +95,7 @@ def mfcc_net(
     n_labels : int
         Emotions to tell apart, at least 2.
     input_shape : tuple of int
-        Frames and coefficients, as `features.mfcc.mfcc_image` gives them.
+        Frames and coefficients, as `features.librosa_sets.mfcc_image` gives them.
     **options
         As `cnn_lstm` takes them.
 
@@ -140,14 +140,14 @@ def augment_mfcc(X: Array, T: Array, *, rng: np.random.Generator) -> tuple[Array
     to_bands = _to_bands(X.shape[-1])
     level: Array = X @ to_bands
     level, T = augment_spectrograms(level - level.max(axis=(1, 2), keepdims=True), T, rng=rng)
-    back = to_bands.T * (mfcc.N_MELS / N_BANDS)
+    back = to_bands.T * (librosa_sets.N_MELS / N_BANDS)
     return np.ascontiguousarray(level, dtype=X.dtype) @ back, T
 
 
 def _to_bands(n_coefficients: int) -> NDArray[np.float32]:
     """Return what turns cepstra into the curve that they are of, read off at 64 bands [dB]."""
     waves = short_term.dct_matrix(n=N_BANDS, n_kept=n_coefficients).T
-    return (waves * np.sqrt(N_BANDS / mfcc.N_MELS)).astype(np.float32)
+    return (waves * np.sqrt(N_BANDS / librosa_sets.N_MELS)).astype(np.float32)
 
 
 def _refuse(n_labels: int, input_shape: tuple[int, ...], *, dropout: float) -> None:
