@@ -36,7 +36,6 @@ _SUBMODULES = (
     "recognizer",
     "recorder",
     "splits",
-    "timeline",
 )
 
 __all__ = ["EmotionRecognizer", "__version__", *_SUBMODULES]

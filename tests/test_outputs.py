@@ -145,7 +145,7 @@ def test_predict_leaves_nothing_in_an_empty_home_and_asks_nobody(
     assert list((corpus / "home").rglob("*")) == []
 
 
-@pytest.mark.parametrize("first", ["sercourse", "sercourse.bundles.member", "sercourse.cli"])
+@pytest.mark.parametrize("first", ["sercourse", "sercourse.bundles.bundle", "sercourse.cli"])
 def test_telemetry_is_off_whoever_imports_the_package_first(first: str) -> None:
     code = (
         f"import os, sys; import {first}; assert 'onnxruntime' not in sys.modules;"

@@ -137,8 +137,3 @@ def test_only_settings_go_to_the_browser_and_into_a_saved_notebook(recorder: Rec
     ours = {name for name in recorder.get_state() if name in Recorder.class_own_traits()}
     assert ours == {"max_seconds", "processing"}
     assert recorder.get_state()["processing"] is False
-
-
-def test_a_rate_of_zero_is_refused(recorder: Recorder) -> None:
-    with pytest.raises(ValueError, match="sr is 0"):
-        recorder.clip(sr=0)

@@ -11,17 +11,26 @@ scikit-learn nor TensorFlow.
 
 from __future__ import annotations
 
-from sercourse.bundles.bundle import UNKNOWN, Bundle, Prediction
-from sercourse.bundles.masking import restrict_labels
-from sercourse.bundles.member import GENDER_MODEL, Member, member_files, run, session
+from sercourse.bundles.bundle import (
+    GENDER_MODEL,
+    UNKNOWN,
+    Bundle,
+    Member,
+    Prediction,
+    read_json,
+    renormalized,
+    restrict_labels,
+    run,
+    session,
+)
 from sercourse.bundles.store import (
     DEFAULT_MODEL,
     INDEX,
-    SCHEMA,
     available,
     find,
     label_set,
     load,
+    member_files,
     renew,
     save,
 )
@@ -30,7 +39,6 @@ __all__ = [
     "DEFAULT_MODEL",
     "GENDER_MODEL",
     "INDEX",
-    "SCHEMA",
     "UNKNOWN",
     "Bundle",
     "Member",
@@ -40,7 +48,9 @@ __all__ = [
     "label_set",
     "load",
     "member_files",
+    "read_json",
     "renew",
+    "renormalized",
     "restrict_labels",
     "run",
     "save",

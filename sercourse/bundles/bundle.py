@@ -2,28 +2,33 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
-from itertools import chain, islice
+from functools import cache, cached_property
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
-from sercourse import audio, evaluate, timeline
-from sercourse.bundles.masking import label_subset, renormalized
-from sercourse.bundles.member import Member
-from sercourse.bundles.reading import read_json
+from sercourse import audio, evaluate, features, labels, normalize
+from sercourse.bundles import timeline
 from sercourse.features import short_term
 
+if TYPE_CHECKING:
+    import onnxruntime
+
+GENDER_MODEL = "gender.onnx"
 PART_SECONDS = 4.0
 LONG_SECONDS = 60.0  # a recording beyond this is never held as a whole
 UNKNOWN = "unknown"  # the answer where a model is not sure enough
-NO_SPEECH_IT_KNOWS = "unlike any speech that the model learnt from"
-BATCH = 32  # windows of a recording that are judged in one run of the model
+NOT_SPEECH = "unlike any speech that the model learnt from"
+NOT_LOUD = "no part of the recording is loud enough to be judged"
+
+Array = NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -43,15 +48,14 @@ class Prediction:
     warnings : tuple of str
         What makes the answer doubtful, such as a clipped recording.
     gender : str or None
-        Whether the voice sounds ``female`` or ``male``; ``unknown`` where that is not sure enough,
-        None where the bundle has no model for it.
+        ``female`` or ``male``; ``unknown`` where that is not sure enough, None where the bundle has
+        no model for it.
     gender_probabilities : dict of str to float
         Of both; empty where the bundle has no model for it.
     channel : int, str or None
         The one that was judged; None for the average of all.
     speech : bool
-        Whether the sound is like the speech that the model learnt from. Where it is not,
-        probabilities compare emotions that nobody showed.
+        Whether the sound is like the speech that the model learnt from.
     """
 
     path: str
@@ -66,6 +70,79 @@ class Prediction:
 
 
 @dataclass(frozen=True, eq=False)
+class Member:
+    """One ONNX model of a bundle, and the features that it takes.
+
+    Attributes
+    ----------
+    folder : Path
+        Of the bundle.
+    info : mapping
+        Its recipe, sample rate, feature names and files, from `bundle.json`.
+    voice : normalize.SpeakerStats or None
+        The enrolled voice; None for an unknown speaker.
+    """
+
+    folder: Path
+    info: Mapping[str, Any]
+    voice: normalize.SpeakerStats | None = None
+
+    @cached_property
+    def feature_set(self) -> features.FeatureSet:
+        """Features of the model; ValueError if this version of the package computes others."""
+        wanted = self.info["recipe"]["features"]
+        encoder = self.info["files"].get("encoder")
+        name = f"{wanted['name']}:{self.folder / encoder}" if encoder else wanted["name"]
+        feature_set = features.named(name)
+        if feature_set.settings != wanted or list(feature_set.names) != self.info["feature_names"]:
+            raise ValueError(
+                f"the model in {self.folder} learned from other {wanted['name']!r} features than "
+                "this version of sercourse computes: train it again, or install the version that "
+                "bundle.json names"
+            )
+        return feature_set
+
+    @property
+    def can_enrol(self) -> bool:
+        """Whether there is a model for enrolled speakers."""
+        return "voice" in self.info["files"]
+
+    def enrol(self, X: Array) -> Member:
+        """Return the model for the speaker of some clips, shape (n, n_features)."""
+        return replace(self, voice=normalize.map_adapt(self._typical, X))
+
+    def knows(self, X: Array) -> NDArray[np.bool_]:
+        """Return whether features of clips (n, ...) lie within the distance of training speech.
+
+        A model that was trained without a limit takes everything for speech.
+        """
+        limit = self.info.get("speech")
+        if limit is None:
+            return np.ones(len(X), dtype=bool)
+        n, typical = int(limit["n_features"]), self._typical
+        last = normalize.SpeakerStats(typical.mean[-n:], typical.std[-n:])
+        return normalize.distance(X[:, -n:], last) <= float(limit["farthest"])
+
+    @cached_property
+    def _typical(self) -> normalize.SpeakerStats:
+        """The average voice of the training."""
+        with np.load(self.folder / self.info["files"]["voice"], allow_pickle=False) as stored:
+            return normalize.SpeakerStats(stored["mean"], stored["std"])
+
+    def predict_proba(self, X: Array) -> NDArray[np.float64]:
+        """Return probabilities (n, n_labels) for features of clips (n, ...)."""
+        return run(self._session, X if self.voice is None else normalize.normalize(X, self.voice))
+
+    @cached_property
+    def _session(self) -> onnxruntime.InferenceSession:
+        path = self.folder / self.info["files"]["enrolled" if self.voice else "model"]
+        try:
+            return session(path.read_bytes())
+        except Exception as error:  # onnxruntime's own kinds have nothing else in common
+            raise ValueError(f"{path} is no model that can be run: get it again") from error
+
+
+@dataclass(frozen=True, eq=False)
 class Bundle:
     """A verified bundle.
 
@@ -77,6 +154,8 @@ class Bundle:
     members : tuple of Member
         The models whose probabilities are averaged: their geometric mean, which is calibrated by
         the `temperature` of `info`.
+    gender_member : Member or None
+        The model that tells female from male voices.
     emotions : tuple of str or None
         The only ones that may be answered; None for all that it knows.
     """
@@ -84,6 +163,7 @@ class Bundle:
     folder: Path
     info: Mapping[str, Any]
     members: tuple[Member, ...]
+    gender_member: Member | None = None
     emotions: tuple[str, ...] | None = None
 
     @property
@@ -107,19 +187,7 @@ class Bundle:
         return read_json(self.folder / "metrics.json")
 
     def only(self, emotions: Iterable[str]) -> Bundle:
-        """Return a bundle that answers with some emotions only.
-
-        The probabilities of the others are left out, and the rest scaled to a sum of 1.
-
-        Parameters
-        ----------
-        emotions : iterable of str
-            At least two, in any common spelling.
-
-        Raises
-        ------
-        ValueError
-            If it does not know one of them, or fewer than two are left.
+        """Return a bundle that answers with some emotions only, as `restrict_labels` does.
 
         Examples
         --------
@@ -132,16 +200,6 @@ class Bundle:
     def answering_from(self, probability: float) -> Bundle:
         """Return a bundle that answers ``unknown`` where no emotion reaches a probability.
 
-        Parameters
-        ----------
-        probability : float
-            From 0, which answers always, to 1.
-
-        Raises
-        ------
-        ValueError
-            If it is outside.
-
         Examples
         --------
         >>> from sercourse import bundles
@@ -152,19 +210,13 @@ class Bundle:
             raise ValueError(f"the probability is {probability}: give a number from 0 to 1")
         return replace(self, info={**self.info, "sure_from": float(probability)})
 
-    @cached_property
-    def gender_member(self) -> Member | None:
-        """The model that tells female from male voices; None where there is none."""
-        told = self.info.get("gender")
-        return None if told is None else Member(self.folder, told)
-
     @property
     def can_enrol(self) -> bool:
-        """Whether a member has a model for voices that are known from a few clips."""
+        """Whether a member has a model for enrolled speakers."""
         return any(each.can_enrol for each in self.members)
 
     def enrol(self, paths: Iterable[str | Path]) -> Bundle:
-        """Return a bundle that knows the speaker of some unlabelled clips.
+        """Return a bundle that is normalised for the speaker of some unlabelled clips.
 
         Parameters
         ----------
@@ -175,35 +227,36 @@ class Bundle:
         Raises
         ------
         OSError, ValueError
-            If the bundle has no model for known voices, no clip is given, or one cannot be read or
-            holds no voice.
+            If the bundle has no model for enrolled speakers, no clip is given, or one cannot be
+            read or holds no voice.
         """
         if isinstance(paths, str | Path):
             raise ValueError(f"paths is {str(paths)!r}: give a list of clips")
         if not self.can_enrol:
             raise ValueError(f"model {self.name!r} cannot enrol a speaker: it was trained without")
-        signals = [part for path in paths for part in self._parts(self._read(path))]
-        if not signals:
+        sr, rows = self.sample_rate, []
+        for path in paths:
+            y = audio.read(path, sr=sr)
+            parts = self._split(y)
+            if not parts:
+                reason = "; ".join(audio.fatal_issues(y, sr=sr)) or NOT_LOUD
+                raise ValueError(f"{path}: {reason}")
+            rows += [self._rows(part) for part in parts]
+        if not rows:
             raise ValueError("there is no clip to enrol the speaker from: give a few of them")
-        members = tuple(each.enrol(signals, sr=self.sample_rate) for each in self.members)
+        members = tuple(
+            m.enrol(np.stack([row[m.feature_set] for row in rows])) if m.can_enrol else m
+            for m in self.members
+        )
         return replace(self, members=members)
 
     def predict_proba(self, *X: NDArray[np.floating]) -> NDArray[np.float64]:
-        """Return the probabilities of what was measured on clips.
+        """Return the probabilities (n_clips, n_labels) for features of clips.
 
         Parameters
         ----------
         *X : ndarray, shape (n_clips, ...)
             As `features.extract` gives them, before any normalisation: one for each member.
-
-        Returns
-        -------
-        ndarray, shape (n_clips, n_labels)
-
-        Raises
-        ------
-        ValueError
-            If there are more or fewer arrays than members.
         """
         if len(X) != len(self.members):
             raise ValueError(
@@ -211,32 +264,25 @@ class Bundle:
                 "given: give what each member measures"
             )
         answers = [each.predict_proba(x) for each, x in zip(self.members, X, strict=True)]
-        p = answers[0]
-        if len(answers) > 1 or "temperature" in self.info:
+        p, temperature = answers[0], self.info.get("temperature", {})
+        if len(answers) > 1 or temperature:
+            kind = "enrolled" if any(each.voice is not None for each in self.members) else "model"
             p = evaluate.geometric_mean(
                 np.stack(answers),
                 weights=self.info.get("weights", ()),
-                temperature=self._temperature,
+                temperature=float(temperature.get(kind, temperature.get("model", 1.0))),
             )
         if self.emotions is None:
             return p
         known = tuple(self.info["labels"])
         return renormalized(p[:, [known.index(emotion) for emotion in self.emotions]])
 
-    @property
-    def _sure_from(self) -> float:
-        """The probability from which on an emotion is an answer."""
-        return float(self.info.get("sure_from", 0.0))
+    def predict(self, y: Array, *, sr: int) -> dict[str, float]:
+        """Return the probability of each emotion in a signal, as `answer` finds them."""
+        return replace(self, gender_member=None).answer(y, sr=sr).probabilities
 
-    @property
-    def _temperature(self) -> float:
-        """What the mean of the members is calibrated by; enrolled voices may have their own."""
-        told = self.info.get("temperature", {})
-        kind = "enrolled" if any(each.voice is not None for each in self.members) else "model"
-        return float(told.get(kind, told.get("model", 1.0)))
-
-    def predict(self, y: NDArray[Any], *, sr: int) -> dict[str, float]:
-        """Return the probability of each emotion in a signal.
+    def answer(self, y: Array, *, sr: int) -> Prediction:
+        """Name the emotion in a signal, or say that it is not known.
 
         A signal whose words last longer than the model can take, 8 s or less, is judged in parts of
         4 s or less, whose probabilities are averaged; silent parts do not count. Beyond a minute,
@@ -254,50 +300,10 @@ class Bundle:
         ValueError
             If the rate is another or the signal cannot be judged: silent, too short.
         """
-        blocks = _in_minutes(self._checked(y, sr=sr), sr=sr)
-        return self._averages(blocks, with_gender=False).emotions
-
-    def predict_gender(self, y: NDArray[Any], *, sr: int) -> dict[str, float]:
-        """Return the probabilities that a voice is a female and a male one.
-
-        Parameters
-        ----------
-        y : ndarray, shape (n_samples,)
-            Mono signal in [-1, 1].
-        sr : int
-            Its rate [Hz], that of the bundle.
-
-        Raises
-        ------
-        ValueError
-            If the bundle has no model for it, the rate is another or the signal cannot be judged.
-        """
-        y = self._checked(y, sr=sr)
-        if self.gender_member is None:
-            raise ValueError(
-                f"model {self.name!r} does not tell voices apart: add that with sercourse "
-                "train-gender"
-            )
-        return self._averages(_in_minutes(y, sr=sr)).genders
-
-    def answer(self, y: NDArray[Any], *, sr: int) -> Prediction:
-        """Name the emotion in a signal, or say that it is not known.
-
-        Parameters
-        ----------
-        y : ndarray, shape (n_samples,)
-            Mono signal in [-1, 1].
-        sr : int
-            Its rate [Hz], that of the bundle.
-
-        Raises
-        ------
-        ValueError
-            If the rate is another or the signal cannot be judged.
-        """
-        quality = audio.Quality(sr)
-        blocks = _measured(_in_minutes(self._checked(y, sr=sr), sr=sr), quality)
-        return self._prediction(self._averages(blocks), quality=quality)
+        self._refuse_rate(sr)
+        y, length = np.asarray(y), round(LONG_SECONDS * sr)
+        short_term.require_signal(y)
+        return self._predict(y[k : k + length] for k in range(0, max(1, len(y)), length))
 
     def predict_file(self, path: str | Path, *, channel: audio.Channel = None) -> Prediction:
         """Name the emotion in a sound file of any rate, format, length and number of channels.
@@ -313,44 +319,13 @@ class Bundle:
         OSError, ValueError
             If the file cannot be read, or holds nothing to judge.
         """
-        sr, quality = self.sample_rate, audio.Quality(self.sample_rate)
-        blocks = audio.blocks(path, sr=sr, seconds=LONG_SECONDS, channel=channel)
-        try:
-            found = self._averages(_measured(blocks, quality))
-        except _SilentError as error:
-            fatal = audio.fatal(quality.issues())
-            raise ValueError(f"{path}: {'; '.join(fatal) or error}") from None
-        return replace(self._prediction(found, quality=quality), path=str(path), channel=channel)
-
-    def _prediction(self, found: _Averages, *, quality: audio.Quality) -> Prediction:
-        """Return what is said of a signal, and why it is doubtful."""
-        emotion, p = _likeliest(found.emotions), found.emotions
-        warnings: list[str] = [*quality.issues()]
-        if not found.speech:
-            emotion = UNKNOWN
-            warnings.append(NO_SPEECH_IT_KNOWS)
-        elif p[emotion] < self._sure_from:
-            warnings.append(f"{timeline.NOT_SURE}: no emotion reaches {self._sure_from:.0%}")
-            emotion = UNKNOWN
-        return Prediction(
-            "",
-            emotion,
-            p,
-            quality.n_samples / self.sample_rate,
-            tuple(warnings),
-            self._voice(found.genders) if found.speech or not found.genders else UNKNOWN,
-            found.genders,
-            speech=found.speech,
-        )
+        blocks = audio.blocks(path, sr=self.sample_rate, seconds=LONG_SECONDS, channel=channel)
+        return replace(self._predict(blocks, path=str(path)), channel=channel)
 
     def predict_over_time(
-        self, y: NDArray[Any], *, sr: int, every: float, window: float = timeline.WINDOW_SECONDS
+        self, y: Array, *, sr: int, every: float, window: float = timeline.WINDOW_SECONDS
     ) -> timeline.Timeline:
         """Return the probabilities of each emotion in windows that slide over a signal.
-
-        Every window is judged as `predict` judges a short signal. Where one is silent, holds no
-        speech or lies 45 dB below the loudest, nothing is invented: its row is NaN, and the note
-        says why.
 
         Parameters
         ----------
@@ -358,15 +333,13 @@ class Bundle:
             Mono signal in [-1, 1]; one that is shorter than a window gives one row.
         sr : int
             Its rate [Hz], that of the bundle.
-        every : float
-            Time from one window's start to the next one's [s].
-        window : float
-            Length of a window [s].
+        every, window : float
+            As in `predict_stream`.
 
         Returns
         -------
         timeline.Timeline
-            Its `table()` is a pandas DataFrame.
+            Rows of windows that are silent, hold no speech or lie 45 dB below the loudest are NaN.
 
         Raises
         ------
@@ -381,8 +354,9 @@ class Bundle:
         >>> heard.start.tolist(), heard.emotions, heard.notes
         ([0.0, 1.0, 2.0], (None, None, None), ('silence', 'silence', 'silence'))
         """
-        y = self._checked(y, sr=sr)
-        moments = self.predict_stream([y], sr=sr, every=every, window=window, batch=BATCH)
+        y = np.asarray(y)
+        short_term.require_signal(y)
+        moments = self.predict_stream([y], sr=sr, every=every, window=window)
         return timeline.collect(moments, labels=self.labels)
 
     def predict_file_over_time(
@@ -393,107 +367,184 @@ class Bundle:
         window: float = timeline.WINDOW_SECONDS,
         channel: audio.Channel = None,
     ) -> timeline.Timeline:
-        """Do the same for a sound file of any rate, format and number of channels.
-
-        The file is read in blocks: an hour takes no more memory than a sentence. `channel` is that
-        of `predict_file`.
+        """Do the same for a sound file; read in blocks, an hour takes no more memory than a clip.
 
         Raises
         ------
         OSError, ValueError
             If the file cannot be read, or `every` or `window` is out of range.
         """
-        blocks = audio.blocks(path, sr=self.sample_rate, channel=channel)
-        moments = self.predict_stream(
-            blocks, sr=self.sample_rate, every=every, window=window, batch=BATCH
-        )
+        sr = self.sample_rate
+        blocks = audio.blocks(path, sr=sr, channel=channel)
+        moments = self.predict_stream(blocks, sr=sr, every=every, window=window)
         return timeline.collect(moments, labels=self.labels)
 
     def predict_stream(
         self,
-        blocks: Iterable[NDArray[Any]],
+        blocks: Iterable[Array],
         *,
         sr: int,
         every: float,
         window: float = timeline.WINDOW_SECONDS,
-        batch: int = 1,
     ) -> Iterator[timeline.Moment]:
         """Judge windows that slide over a signal while it comes in.
 
         Parameters
         ----------
         blocks : iterable of ndarray, each of shape (n_samples,)
-            The signal in pieces of any size, as a microphone gives them.
+            The signal in pieces of any size, as `live.Source.blocks` gives them.
         sr : int
             Its rate [Hz], that of the bundle.
-        every, window : float
-            As in `predict_over_time`.
-        batch : int
-            Windows to judge at once: more is faster, 1 answers without delay.
+        every : float
+            Hop from one window's start to the next one's [s].
+        window : float
+            Length of a window [s].
 
         Returns
         -------
         iterator of timeline.Moment
-            What `predict_over_time` is made of. That a window lies far below the loudest one shows
-            only at the end: `timeline.collect` looks for it.
+            What `timeline.collect` makes a Timeline of.
 
         Raises
         ------
         ValueError
             If the rate is another, or `every` or `window` is out of range.
+
+        Examples
+        --------
+        >>> from sercourse import bundles, files, live
+        >>> clip = files.home() / "data/sample/ravdess/Actor_01/03-01-05-01-01-01-01.ogg"
+        >>> bundle = bundles.load("ravdess-svm")
+        >>> with live.FileSource(clip, sr=16_000) as source:
+        ...     stream = bundle.predict_stream(source.blocks(), sr=16_000, every=0.5, window=1.0)
+        ...     [moment.end for moment in stream][:2]
+        [1.0, 1.5]
         """
         self._refuse_rate(sr)
         windows = timeline.windows(blocks, sr=sr, every=every, window=window)
-        # An empty list ends it: the blocks have run out.
-        groups = iter(lambda: list(islice(windows, batch)), [])
-        return (moment for group in groups for moment in self._moments(group))
+        return map(replace(self, gender_member=None)._moment, windows)
 
-    def _moments(self, windows: Sequence[timeline.Window]) -> list[timeline.Moment]:
-        """Judge some windows in one run of the model."""
-        measured = [timeline.measure(each.y, sr=self.sample_rate) for each in windows]
-        notes = [note for _, note in measured]
-        probabilities = np.full((len(windows), len(self.labels)), np.nan)
-        judged = [k for k, note in enumerate(notes) if note in timeline.JUDGED]
-        if judged:
-            answers, known = self._judge([windows[k].y for k in judged])
-            for k, answer, is_speech in zip(judged, answers, known, strict=True):
-                if not is_speech:
-                    notes[k] = timeline.NO_SPEECH
-                elif answer.max() < self._sure_from:
-                    notes[k] = timeline.NOT_SURE
-                else:
-                    probabilities[k] = answer
-        return [
-            timeline.Moment(each.start, each.end, level, p, note)
-            for each, (level, _), p, note in zip(
-                windows, measured, probabilities, notes, strict=True
-            )
-        ]
+    def _moment(self, window: timeline.Window) -> timeline.Moment:
+        level, note = timeline.measure(window.y, sr=self.sample_rate)
+        p = np.full(len(self.labels), np.nan)
+        if note in timeline.JUDGED:
+            found, is_speech = self._average((y, 0.0) for y in self._split(window.y))
+            if not is_speech:
+                note = timeline.NO_SPEECH
+            elif found.max() < self._sure_from:
+                note = timeline.NOT_SURE
+            else:
+                p = found
+        return timeline.Moment(window.start, window.end, level, p, note)
 
-    def _judge(
-        self, signals: Sequence[NDArray[Any]]
-    ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-        """Return the probabilities of signals of one length, and which are like speech."""
-        if len(signals[0]) <= self._longest * self.sample_rate:
-            rows = self._rows(signals)
-            return self.predict_proba(*rows), self._knows(rows)
-        each_rows = [self._rows(self._parts(y)) for y in signals]
-        answers = [self.predict_proba(*rows).mean(axis=0) for rows in each_rows]
-        return np.stack(answers), np.array([self._knows(rows).any() for rows in each_rows])
+    def _predict(self, blocks: Iterator[Array], *, path: str = "") -> Prediction:
+        """Judge a signal that comes in blocks of a minute."""
+        quality = audio.Quality(self.sample_rate)
+        mean, is_speech = self._average(self._parts(_measured(blocks, quality)))
+        warnings: list[str] = [*quality.issues()]
+        if not len(mean):
+            reason = "; ".join(audio.fatal(quality.issues())) or NOT_LOUD
+            raise ValueError(f"{path}: {reason}" if path else reason)
+        p = dict(zip(self.labels, mean.tolist(), strict=False))
+        emotion = max(p, key=p.__getitem__)
+        if not is_speech:
+            warnings.append(NOT_SPEECH)
+        elif p[emotion] < self._sure_from:
+            warnings.append(f"{timeline.NOT_SURE}: no emotion reaches {self._sure_from:.0%}")
+        gender, genders = None, dict[str, float]()
+        if self.gender_member is not None:
+            told = self.gender_member.info
+            genders = dict(zip(told["labels"], mean[len(p) :].tolist(), strict=True))
+            likeliest = max(genders, key=genders.__getitem__)
+            is_sure = is_speech and genders[likeliest] >= told.get("threshold", 0.0)
+            gender = likeliest if is_sure else UNKNOWN
+        return Prediction(
+            path,
+            emotion if is_speech and p[emotion] >= self._sure_from else UNKNOWN,
+            p,
+            quality.n_samples / self.sample_rate,
+            tuple(warnings),
+            gender,
+            genders,
+            speech=is_speech,
+        )
 
-    def _read(self, path: str | Path) -> NDArray[np.float32]:
-        """Read a sound file; refuse one that holds nothing to judge."""
-        y = audio.read(path, sr=self.sample_rate)
-        if fatal_issues := audio.fatal_issues(y, sr=self.sample_rate):
-            raise ValueError(f"{path}: {'; '.join(fatal_issues)}")
-        return y
+    def _average(self, parts: Iterable[tuple[Array, float]]) -> tuple[Array, bool]:
+        """Judge parts of a signal, and average over those that are loud and like speech.
 
-    def _checked(self, y: NDArray[Any], *, sr: int) -> NDArray[Any]:
-        """Return a signal that is one channel of finite samples at the rate of the bundle."""
-        self._refuse_rate(sr)
-        y = np.asarray(y)
-        short_term.require_signal(y)
-        return y
+        Parameters
+        ----------
+        parts : iterable of (ndarray, float)
+            Signals, and their levels [dB].
+
+        Returns
+        -------
+        p : ndarray, shape (n_labels,) or (n_labels + 2,)
+            Probabilities of the emotions and, where there is a model for it, of the genders: over
+            all loud parts where none is like speech; empty where there is no part.
+        is_speech : bool
+            Whether a part is loud and like speech.
+        """
+        scores = [(*self._score(y), level) for y, level in parts]
+        if not scores:
+            return np.zeros(0), False
+        P, is_speech, level = (np.array(each) for each in zip(*scores, strict=True))
+        loud = level >= level.max() - timeline.QUIET_DB
+        is_speech &= loud
+        return P[is_speech if is_speech.any() else loud].mean(axis=0), bool(is_speech.any())
+
+    def _score(self, y: Array) -> tuple[Array, bool]:
+        """Return probabilities of a signal, and whether every member takes it for speech."""
+        X = {feature_set: row[np.newaxis] for feature_set, row in self._rows(y).items()}
+        own = [X[each.feature_set] for each in self.members]
+        p = self.predict_proba(*own)
+        if self.gender_member is not None:
+            genders = self.gender_member.predict_proba(X[self.gender_member.feature_set])
+            p = np.hstack([p, genders])
+        return p[0], all(m.knows(x).all() for m, x in zip(self.members, own, strict=True))
+
+    def _rows(self, y: Array) -> dict[features.FeatureSet, Array]:
+        """Return the features of a signal, for each feature set of the models."""
+        members = [*self.members, *([self.gender_member] if self.gender_member else [])]
+        # As in training; more threads cost five times the processor time on busy cores.
+        with _threads().limit(limits=1):
+            return {
+                each: features.extract(y, sr=self.sample_rate, feature_set=each)
+                for each in {member.feature_set for member in members}
+            }
+
+    def _parts(self, blocks: Iterator[Array]) -> Iterator[tuple[Array, float]]:
+        """Yield what is judged of a signal, with levels [dB] if it has more than one block."""
+        sr, first, second = self.sample_rate, next(blocks), next(blocks, None)
+        if second is None:
+            yield from ((y, 0.0) for y in self._split(first))
+            return
+        seconds = min(PART_SECONDS, self._longest)
+        joined = chain([first, second], blocks)
+        for each in timeline.windows(joined, sr=sr, every=seconds, window=seconds):
+            level, note = timeline.measure(each.y, sr=sr)
+            if note in timeline.JUDGED:
+                yield each.y, level
+
+    def _split(self, y: Array) -> list[Array]:
+        """Return the signal, or parts of it if its words last longer than the models can take."""
+        sr, longest = self.sample_rate, self._longest
+        if audio.fatal_issues(y, sr=sr):
+            return []
+        if len(y) <= longest * sr or len(audio.trim(y, sr=sr)) <= longest * sr:
+            return [y]
+        parts = audio.segments(y, sr=sr, seconds=min(PART_SECONDS, longest))
+        return [part for part in parts if not audio.fatal_issues(part, sr=sr)]
+
+    @property
+    def _sure_from(self) -> float:
+        """The probability from which on an emotion is an answer."""
+        return float(self.info.get("sure_from", 0.0))
+
+    @property
+    def _longest(self) -> float:
+        """Length of words that every member can take at once [s]."""
+        return min(each.feature_set.longest for each in self.members)
 
     def _refuse_rate(self, sr: int) -> None:
         if sr != self.sample_rate:
@@ -502,131 +553,96 @@ class Bundle:
                 f"{self.sample_rate} Hz: resample it, or read it with audio.read at that rate"
             )
 
-    @property
-    def _longest(self) -> float:
-        """Length of words that every member can take at once [s]."""
-        return min(each.feature_set.longest for each in self.members)
 
-    def _parts(self, y: NDArray[Any]) -> list[NDArray[Any]]:
-        """Return the signal, or parts of it if its words last longer than the models can take."""
-        sr, longest = self.sample_rate, self._longest
-        if len(y) <= longest * sr or len(audio.trim(y, sr=sr)) <= longest * sr:
-            return [y]
-        parts = audio.segments(y, sr=sr, seconds=min(PART_SECONDS, longest))
-        heard = [part for part in parts if not audio.fatal_issues(part, sr=sr)]
-        if not heard:
-            raise _SilentError("no part of the recording is loud enough to be judged")
-        return heard
-
-    def _rows(self, signals: Sequence[NDArray[Any]]) -> list[NDArray[np.floating]]:
-        """Return what each member measures on signals of one length."""
-        return [self._rows_of(each, signals) for each in self.members]
-
-    def _rows_of(self, member: Member, signals: Sequence[NDArray[Any]]) -> NDArray[np.floating]:
-        # As in training; more threads cost five times the processor time on busy cores.
-        with threadpool_limits(1):
-            return np.stack([member.row(y, sr=self.sample_rate) for y in signals])
-
-    def _averages(self, blocks: Iterator[NDArray[Any]], *, with_gender: bool = True) -> _Averages:
-        """Return what is said of a signal, as means over its parts."""
-        answers = []
-        for parts, levels in self._groups(blocks):
-            rows = self._rows(parts)
-            genders = self._genders(parts, rows) if with_gender else np.zeros((len(parts), 0))
-            answers.append((levels, self.predict_proba(*rows), genders, self._knows(rows)))
-        if not answers:
-            raise _SilentError("no part of the recording is loud enough to be judged")
-        levels, *found = (np.concatenate(each) for each in zip(*answers, strict=True))
-        loud = levels >= levels.max() - timeline.QUIET_DB
-        speech = loud & found.pop()
-        judged = speech if speech.any() else loud  # music between sentences does not count
-        emotions, genders = (each[judged].mean(axis=0).tolist() for each in found)
-        names = self.gender_member.info["labels"] if genders and self.gender_member else ()
-        return _Averages(
-            dict(zip(self.labels, emotions, strict=True)),
-            dict(zip(names, genders, strict=True)),
-            bool(speech.any()),
-        )
-
-    def _knows(self, rows: Sequence[NDArray[np.floating]]) -> NDArray[np.bool_]:
-        """Return which of some signals are like the speech that all members learnt from."""
-        known = [each.knows(X) for each, X in zip(self.members, rows, strict=True)]
-        return np.logical_and.reduce(known)
-
-    def _groups(
-        self, blocks: Iterator[NDArray[Any]]
-    ) -> Iterator[tuple[list[NDArray[Any]], NDArray[np.float64]]]:
-        """Yield parts of a signal, some at a time, with their levels [dB] if it is a long one."""
-        sr = self.sample_rate
-        y, more = next(blocks), next(blocks, None)
-        if more is None:
-            parts = self._parts(y)
-            if fatal_issues := audio.fatal_issues(y, sr=sr):
-                raise _SilentError("; ".join(fatal_issues))
-            yield parts, np.zeros(len(parts))
-            return
-        seconds = min(PART_SECONDS, self._longest)
-        windows = timeline.windows(chain([y, more], blocks), sr=sr, every=seconds, window=seconds)
-        while group := list(islice(windows, BATCH)):
-            measured = [(each.y, *timeline.measure(each.y, sr=sr)) for each in group]
-            heard = [(y, level) for y, level, note in measured if note in timeline.JUDGED]
-            if heard:
-                yield [y for y, _ in heard], np.array([level for _, level in heard])
-
-    def _genders(
-        self, parts: Sequence[NDArray[Any]], rows: Sequence[NDArray[np.floating]]
-    ) -> NDArray[np.float64]:
-        """Return the probabilities (n_parts, 2) of the voice; no columns where no model tells them.
-
-        What a member measured already is not measured again.
-        """
-        model = self.gender_member
-        if model is None:
-            return np.zeros((len(parts), 0))
-        measured = zip(self.members, rows, strict=True)
-        known = (X for member, X in measured if self._measures_the_same(member))
-        X = next(known, None)
-        return model.predict_proba(self._rows_of(model, parts) if X is None else X)
-
-    def _voice(self, probabilities: Mapping[str, float]) -> str | None:
-        """Return the gender that is sure enough, ``unknown``, or None if nothing tells it."""
-        if not probabilities:
-            return None
-        gender = _likeliest(probabilities)
-        sure_from = float(self.info["gender"].get("threshold", 0.0))
-        return gender if probabilities[gender] >= sure_from else UNKNOWN
-
-    def _measures_the_same(self, member: Member) -> bool:
-        """Whether a member measures what the model of voices needs."""
-        model = self.gender_member
-        return model is not None and member.feature_set.settings == model.feature_set.settings
-
-
-@dataclass(frozen=True)
-class _Averages:
-    """What is said of a signal: probabilities, and whether it is like speech at all."""
-
-    emotions: dict[str, float]
-    genders: dict[str, float]
-    speech: bool
-
-
-class _SilentError(ValueError):
-    """A signal holds no part that can be judged."""
-
-
-def _in_minutes(y: NDArray[Any], *, sr: int) -> Iterator[NDArray[Any]]:
-    """Yield a signal as a file is read: in blocks of a minute."""
-    length = round(LONG_SECONDS * sr)
-    return (y[start : start + length] for start in range(0, max(1, len(y)), length))
-
-
-def _measured(blocks: Iterable[NDArray[Any]], quality: audio.Quality) -> Iterator[NDArray[Any]]:
+def _measured(blocks: Iterator[Array], quality: audio.Quality) -> Iterator[Array]:
     """Yield blocks unchanged, and note their quality on the way."""
     for y in blocks:
         quality.add(y)
         yield y
 
 
-def _likeliest(probabilities: Mapping[str, float]) -> str:
-    return max(probabilities, key=lambda label: probabilities[label])
+@cache
+def _threads() -> ThreadpoolController:
+    return ThreadpoolController()  # finding the libraries takes longer than most features
+
+
+def restrict_labels(
+    probabilities: Mapping[str, float], emotions: Iterable[str]
+) -> dict[str, float]:
+    """Leave out all emotions but some, and scale the probabilities of those to a sum of 1.
+
+    Parameters
+    ----------
+    probabilities : mapping from emotion to probability
+    emotions : iterable of str
+        Those to keep, at least two, in any common spelling.
+
+    Returns
+    -------
+    dict of str to float
+        In the order of `probabilities`.
+
+    Raises
+    ------
+    ValueError
+        If one of them is not among the labels, or fewer than two are left.
+
+    Examples
+    --------
+    >>> restrict_labels({"happy": 0.5, "sad": 0.125, "angry": 0.375}, ["anger", "sad"])
+    {'sad': 0.25, 'angry': 0.75}
+    """
+    kept = label_subset(tuple(probabilities), emotions)
+    p = renormalized(np.array([[probabilities[emotion] for emotion in kept]]))
+    return dict(zip(kept, p[0].tolist(), strict=True))
+
+
+def label_subset(known: Sequence[str], emotions: Iterable[str]) -> tuple[str, ...]:
+    """Return some of the emotions that a model knows, in its order.
+
+    Examples
+    --------
+    >>> label_subset(("happy", "sad", "angry"), ["anger", "happy"])
+    ('happy', 'angry')
+    """
+    wanted = labels.in_order(emotions)
+    if unknown := [emotion for emotion in wanted if emotion not in known]:
+        raise ValueError(
+            f"the model does not know {', '.join(unknown)}: choose among {', '.join(known)}"
+        )
+    if len(wanted) < 2:
+        raise ValueError(f"{len(wanted)} emotion(s) are left: there is a choice only among two")
+    return tuple(emotion for emotion in known if emotion in wanted)
+
+
+def renormalized(p: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Scale rows of probabilities (n, k) to a sum of 1; rows of zeros become equal shares."""
+    p = np.maximum(p, np.finfo(np.float64).tiny)
+    return p / p.sum(axis=1, keepdims=True)
+
+
+def session(model: bytes) -> onnxruntime.InferenceSession:
+    """Return an ONNX model, ready to run on one core."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1  # rows are few: threads would cost more than they give
+    options.log_severity_level = 3
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+
+
+def run(model: onnxruntime.InferenceSession, X: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Return the probabilities (n, k) that an ONNX model gives rows of features (n, n_features)."""
+    (probabilities,) = model.run(["probabilities"], {"X": X.astype(np.float32)})
+    return np.asarray(probabilities, dtype=np.float64)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Return the object that a JSON file of a bundle holds."""
+    try:
+        content = json.loads(path.read_text("utf-8"))
+    except ValueError as error:  # of JSON or of UTF-8
+        raise ValueError(f"{path} is not readable as JSON ({error}): get the model again") from None
+    if not isinstance(content, dict):
+        raise ValueError(f"{path} holds no JSON object: get the model again")
+    return content

@@ -8,9 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from sercourse import files
-from sercourse.bundles.bundle import Bundle
-from sercourse.bundles.member import Member
-from sercourse.bundles.reading import read_json
+from sercourse.bundles.bundle import Bundle, Member, read_json
 
 SCHEMA = 2
 INDEX = "bundle.json"
@@ -64,7 +62,8 @@ def load(model: str | Path = DEFAULT_MODEL) -> Bundle:
             f"reads schema {SCHEMA}: get a model and a version of the same time"
         )
     _verify(folder, info)
-    return Bundle(folder, info, tuple(Member(folder, each) for each in info["members"]))
+    gender = Member(folder, info["gender"]) if info.get("gender") is not None else None
+    return Bundle(folder, info, tuple(Member(folder, each) for each in info["members"]), gender)
 
 
 def save(
@@ -131,18 +130,27 @@ def _strangers(folder: Path) -> list[Path]:
     if not (folder / INDEX).is_file():
         return []
     try:
-        listed = read_json(folder / INDEX).get("files")
-    except ValueError:  # a damaged index: who knows whose the rest is
-        listed = None
-    own = {INDEX, *(listed if isinstance(listed, dict) else {})}
+        own = {INDEX, *(read_json(folder / INDEX).get("files") or ())}
+    except ValueError:  # a damaged index does not say whose the other files are
+        own = {INDEX}
     return [path for path in folder.iterdir() if path.name not in own]
 
 
 def _verify(folder: Path, info: Mapping[str, Any]) -> None:
-    _refuse_odd_index(folder / INDEX, info)
+    """Refuse an index that cannot be followed, and files that are missing or have changed."""
+    index = folder / INDEX
+    for name, kind in {"name": str, "labels": list, "members": list, "files": dict}.items():
+        if not isinstance(info.get(name), kind) or not info[name]:
+            raise ValueError(f"{index} has no {name}: get the model again")
+    gender = info.get("gender")
+    for each in info["members"] + ([] if gender is None else [gender]):
+        if not isinstance(each, dict) or not {"recipe", "feature_names", "files"} <= set(each):
+            raise ValueError(f"{index} does not say what a model measures: get the model again")
+        if unknown := sorted(set(each["files"].values()) - set(info["files"])):
+            raise ValueError(f"{index} has no hash of {unknown[0]}: get the model again")
     for name, wanted in info["files"].items():
         if Path(name).name != name:
-            raise ValueError(f"{folder / INDEX} names a file outside the bundle, {name!r}")
+            raise ValueError(f"{index} names a file outside the bundle, {name!r}")
         if not (folder / name).is_file():
             raise FileNotFoundError(
                 f"{folder / name} is missing from the bundle: get the model again"
@@ -153,18 +161,19 @@ def _verify(folder: Path, info: Mapping[str, Any]) -> None:
             )
 
 
-def _refuse_odd_index(index: Path, info: Mapping[str, Any]) -> None:
-    """Refuse an index whose entries are not what the rest of the package relies on."""
-    wanted: dict[str, type] = {"name": str, "labels": list, "members": list, "files": dict}
-    for name, kind in wanted.items():
-        if not isinstance(info.get(name), kind) or not info[name]:
-            raise ValueError(f"{index} has no {name}: get the model again")
-    models = [*info["members"], *([info["gender"]] if info.get("gender") is not None else [])]
-    for each in models:
-        if not isinstance(each, dict) or not {"recipe", "feature_names", "files"} <= set(each):
-            raise ValueError(f"{index} does not say what a model measures: get the model again")
-        if unknown := sorted(set(each["files"].values()) - set(info["files"])):
-            raise ValueError(f"{index} has no hash of {unknown[0]}: get the model again")
+def member_files(name: str | None = None, *, enrols: bool) -> dict[str, str]:
+    """Return the file names of a model; those of a member of an ensemble begin with its name.
+
+    Examples
+    --------
+    >>> member_files("svm", enrols=True)
+    {'model': 'svm.onnx', 'enrolled': 'svm-enrolled.onnx', 'voice': 'svm-voice.npz'}
+    """
+    stem = name or "model"
+    if not enrols:
+        return {"model": f"{stem}.onnx"}
+    voice = f"{name}-voice.npz" if name else "voice.npz"
+    return {"model": f"{stem}.onnx", "enrolled": f"{stem}-enrolled.onnx", "voice": voice}
 
 
 def label_set(emotions: Sequence[str], *, of: Sequence[str]) -> str:

@@ -159,7 +159,7 @@ def _predict(args: argparse.Namespace) -> int:
     Exit status 1 if a file could not be judged; the others are done all the same. With --every
     the result is a row for each window, in which pauses have no emotion.
     """
-    from sercourse import timeline
+    from sercourse.bundles import timeline
 
     if args.every is None and (args.window is not None or args.plot):
         raise ValueError("--window and --plot are about emotions over time: add --every 1.0")
@@ -217,7 +217,7 @@ def _judge_clip(bundle: Bundle, take: Take, args: argparse.Namespace) -> Judged:
 
 
 def _judge_windows(bundle: Bundle, take: Take, args: argparse.Namespace) -> Judged:
-    from sercourse.timeline import CLIPPED
+    from sercourse.bundles.timeline import CLIPPED
 
     settings = {"every": args.every, "window": args.window}
     heard = bundle.predict_file_over_time(take.path, channel=take.channel, **settings)
@@ -292,7 +292,7 @@ def _listen(args: argparse.Namespace) -> int:
     """
     import numpy as np
 
-    from sercourse import timeline
+    from sercourse.bundles import timeline
 
     if args.list_devices:
         return _list_devices()
@@ -344,9 +344,8 @@ def _source(args: argparse.Namespace, *, sr: int) -> Iterator[Source]:
         with live.FileSource(args.source, sr=sr) as file:
             yield file
         return
-    microphone = live.MicrophoneSource(sr=sr, device=args.device)
-    with live.MonitoredSource(microphone, report=_warn) as source:
-        options.say(f"microphone: {microphone.name}, {microphone.device_rate} Hz")
+    with live.MicrophoneSource(sr=sr, device=args.device, report=_warn) as source:
+        options.say(f"microphone: {source.name}, {source.device_rate} Hz")
         try:
             yield source
         finally:
@@ -358,7 +357,7 @@ def _hear_utterances(args: argparse.Namespace, *, source: Source, bundle: Bundle
     """Judge what is said, whenever the speaker pauses; yield whether it could be."""
     from sercourse import live
 
-    for utterance in live.utterances(source, sr=source.sr):
+    for utterance in live.utterances(source.blocks(), sr=source.sr):
         emotion = _judge_utterance(utterance, bundle=bundle)
         if args.save:
             when = datetime.now().strftime("%Y%m%d_%H%M%S_%f")
@@ -387,9 +386,9 @@ def _judge_utterance(utterance: Utterance, *, bundle: Bundle) -> str | None:
 
 def _hear_windows(args: argparse.Namespace, *, source: Source, bundle: Bundle) -> Iterator[bool]:
     """Judge windows that slide along, a line each; yield whether each could be judged."""
-    from sercourse import live, timeline
+    from sercourse.bundles import timeline
 
-    for moment in live.predict_stream(source, bundle, every=args.every):
+    for moment in bundle.predict_stream(source.blocks(), sr=source.sr, every=args.every):
         judged, p = moment.note in timeline.JUDGED, moment.probabilities
         said = f"{bundle.labels[p.argmax()]} {p.max():.0%}" if judged else f"({moment.note})"
         print(f"{_span(moment.start, moment.end)}  {said}", flush=True)

@@ -15,8 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from sercourse import bundles, corpora, evaluate, files, networks, splits
-from sercourse.bundles.masking import renormalized
-from sercourse.bundles.reading import read_json
+from sercourse.bundles import read_json, renormalized
 from sercourse.experiment.dataset import (
     BOTH,
     EMOTION,

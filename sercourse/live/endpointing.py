@@ -1,21 +1,20 @@
-"""Where an utterance begins and ends: one speaks, and it stops by itself when one does.
+"""Endpointing: where an utterance begins and ends in a signal that comes in.
 
-Levels of frames of 25 ms are compared with the background, which is measured all the time. It is
-looked at again and again how the last seconds divide into speech and background, so that a speaker
-who begins at once is found as soon as a first pause shows how quiet the room is.
+Levels of frames of 25 ms in the band of voices are compared with the noise floor, which is
+estimated all the time. Every 0.1 s the last seconds are divided anew into speech and background, so
+that a speaker who begins at once is found as soon as a first pause shows how quiet the room is.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import signal
 
 from sercourse import audio
-from sercourse.live.sources import Source
 
 PAUSE, LONGEST, END = "pause", "longest", "end of the source"
 
@@ -97,7 +96,7 @@ class Utterance:
 
 
 def utterances(
-    source: Source | Iterable[NDArray[np.floating]],
+    blocks: Iterable[NDArray[np.floating]],
     *,
     sr: int,
     endpointing: Endpointing | None = None,
@@ -109,16 +108,11 @@ def utterances(
 
     Parameters
     ----------
-    source : Source, or iterable of ndarray, each of shape (n_samples,)
-        Mono signal in [-1, 1].
+    blocks : iterable of ndarray, each of shape (n_samples,)
+        Mono signal in [-1, 1], as `Source.blocks` gives it.
     sr : int
         Its rate [Hz].
     endpointing : Endpointing, optional
-
-    Raises
-    ------
-    ValueError
-        If the source has another rate.
 
     Notes
     -----
@@ -133,22 +127,14 @@ def utterances(
     >>> [(round(each.start, 1), round(each.end, 1)) for each in utterances([room], sr=16_000)]
     [(0.8, 2.2)]
     """
-    ear = Endpointer(sr=sr, endpointing=endpointing or Endpointing())
-    if not isinstance(source, Source):
-        return _heard(source, ear=ear)
-    if source.sr != sr:
-        raise ValueError(f"the source gives {source.sr} Hz and sr is {sr} Hz: make them equal")
-    return _heard(source.blocks(), ear=ear)
-
-
-def _heard(blocks: Iterable[NDArray[np.floating]], *, ear: Endpointer) -> Iterator[Utterance]:
+    endpointer = Endpointer(sr=sr, settings=endpointing or Endpointing())
     try:
         for block in blocks:
-            yield from ear.hear(block)
+            yield from endpointer.feed(block)
     except (OSError, ValueError):
-        yield from ear.finish()
+        yield from endpointer.finish()
         raise
-    yield from ear.finish()
+    yield from endpointer.finish()
 
 
 @dataclass(frozen=True)
@@ -162,15 +148,15 @@ class _Span:
 
 
 class Endpointer:
-    """The last seconds of a signal, and what is known of the room."""
+    """Buffered audio, its frame levels and the noise floor."""
 
-    def __init__(self, *, sr: int, endpointing: Endpointing) -> None:
-        self._sr = sr
-        self._settings = endpointing
+    def __init__(self, *, sr: int, settings: Endpointing) -> None:
+        low, high = _BAND_HZ
+        self._sr, self._settings = sr, settings
         self._frame = round(_FRAME_SECONDS * sr)
-        self._fresh = np.zeros(0, dtype=np.float32)  # not looked at yet
-        self._band = signal.butter(2, _band(sr), "bandpass", output="sos", fs=sr)
+        self._band = signal.butter(2, (low, min(high, 0.45 * sr)), "bandpass", output="sos", fs=sr)
         self._state = np.zeros((len(self._band), 2))  # of the filter
+        self._fresh = np.zeros(0, dtype=np.float32)  # not divided into frames yet
         self._held = np.zeros(0, dtype=np.float32)
         self._level = np.zeros(0)  # [dB] of each frame of what is held
         self._first = 0  # number of the first frame that is held
@@ -179,15 +165,14 @@ class Endpointer:
         self._speaking = False
         self._died_away, self._loud = -1, -np.inf  # frame and level [dB] of the last utterance
 
-    def hear(self, block: NDArray[np.floating]) -> Iterator[Utterance]:
+    def feed(self, block: NDArray[np.floating]) -> Iterator[Utterance]:
         """Take a block of any length, and yield what has ended in it."""
         self._fresh = np.concatenate([self._fresh, np.asarray(block, dtype=np.float32)])
         step = _FRAMES_A_LOOK * self._frame
-        n_steps = len(self._fresh) // step
-        for piece in self._fresh[: n_steps * step].reshape(n_steps, step):
+        while len(self._fresh) >= step:
+            piece, self._fresh = self._fresh[:step], self._fresh[step:]
             self._hold(piece)
             yield from self._ended()
-        self._fresh = self._fresh[n_steps * step :]
 
     def finish(self) -> Iterator[Utterance]:
         """Yield what was being said at the end."""
@@ -195,41 +180,37 @@ class Endpointer:
         yield from self._ended(no_more=True)
 
     def _hold(self, piece: NDArray[np.float32]) -> None:
-        if not len(piece):
-            return
-        y, self._state = signal.sosfilt(self._band, np.nan_to_num(piece), zi=self._state)
-        power = np.square(y).reshape(-1, self._frame).mean(axis=1)
-        self._held = np.concatenate([self._held, piece])
-        self._level = np.concatenate([self._level, 10 * np.log10(power + 10 ** (_FLOOR_DB / 10))])
+        """Buffer whole frames, and measure their levels."""
+        if len(piece):
+            y, self._state = signal.sosfilt(self._band, np.nan_to_num(piece), zi=self._state)
+            power = np.square(y).reshape(-1, self._frame).mean(axis=1)
+            level = 10 * np.log10(power + 10 ** (_FLOOR_DB / 10))
+            self._held = np.concatenate([self._held, piece])
+            self._level = np.concatenate([self._level, level])
 
     def _ended(self, *, no_more: bool = False) -> Iterator[Utterance]:
-        """Yield the utterances that have ended in what is held, and forget what is not needed."""
-        while span := self._first_span():
-            reason = self._reason(span, no_more=no_more)
-            if reason is None:
+        """Yield the utterances that have ended in what is held, and drop what is not needed."""
+        while True:
+            self._floor = self._noise_floor()
+            span = next(self._spans(), None)
+            self._speaking = span is not None
+            if span is None:
                 break
-            utterance = self._cut(span, reason=reason)
-            if utterance is not None:
-                yield utterance
-        needed = span.start if span else len(self._level)
-        self._forget(needed - _frames(_LOOK_BACK_SECONDS))
+            if span.end - span.start > _frames(self._settings.longest):
+                end = span.start + _frames(self._settings.longest)
+                span, reason = _Span(span.start, end, end, span.loud), LONGEST
+            elif len(self._level) - span.end >= _frames(self._settings.pause):
+                reason = PAUSE
+            elif no_more:
+                reason = END
+            else:
+                break
+            yield from self._cut(span, reason=reason)
+        unneeded = (span.start if span else len(self._level)) - _frames(_LOOK_BACK_SECONDS)
+        if unneeded > 0:
+            self._drop(unneeded, n_room=unneeded)
 
-    def _first_span(self) -> _Span | None:
-        """Divide what is held into speech and background, and return the first of speech."""
-        self._floor = self._background()
-        span = next(self._spans(), None)
-        self._speaking = span is not None
-        return span
-
-    def _reason(self, span: _Span, *, no_more: bool) -> str | None:
-        """Say why an utterance has ended; None if it goes on."""
-        if span.end - span.start > _frames(self._settings.longest):
-            return LONGEST
-        if len(self._level) - span.end >= _frames(self._settings.pause):
-            return PAUSE
-        return END if no_more else None
-
-    def _background(self) -> float:
+    def _noise_floor(self) -> float:
         """Return the level of the background [dB]; while one speaks, it can only seem louder."""
         recent = self._level[-_frames(_STEADY_SECONDS) :]
         if len(recent) == _frames(_STEADY_SECONDS):
@@ -258,55 +239,35 @@ class Endpointer:
 
     def _runs(self, active: NDArray[np.bool_]) -> Iterator[tuple[int, int]]:
         """Yield first and last + 1 of runs of active frames, shorter pauses included."""
-        at = np.flatnonzero(active)
         shortest = max(_N_LOUD_FRAMES, _frames(self._settings.shortest))
-        for run in _pieces(at, gap=_frames(self._settings.pause)):
+        for run in _pieces(np.flatnonzero(active), gap=_frames(self._settings.pause)):
             # A syllable lasts; a click or a key does not, however many there are.
             unbroken = max(map(len, _pieces(run, gap=1)))
             if len(run) >= shortest and unbroken >= _N_LOUD_FRAMES:
                 yield int(run[0]), int(run[-1]) + 1
 
-    def _cut(self, span: _Span, *, reason: str) -> Utterance | None:
-        """Return an utterance, if it is one, and go on after it."""
+    def _cut(self, span: _Span, *, reason: str) -> Iterator[Utterance]:
+        """Yield an utterance, if it is one, and drop it from the buffer."""
         padding = _frames(self._settings.padding)
         first, last = max(0, span.start - padding), min(len(self._level), span.end + padding)
         if reason == LONGEST:
-            last = span.start + _frames(self._settings.longest)
-            span = replace(span, end=last, tail=last)
-        seconds = self._frame / self._sr
+            last = span.end
         y = self._held[first * self._frame : last * self._frame].copy()
-        heard = Utterance(
-            (self._first + first) * seconds, (self._first + last) * seconds, y, reason
-        )
+        start, end = ((self._first + k) * self._frame / self._sr for k in (first, last))
         spread = np.ptp(np.percentile(self._level[span.start : span.end], [10, 90]))
-        self._remember_room(self._level[: span.start])
-        self._drop(span.tail)
+        self._drop(span.tail, n_room=span.start)
         self._died_away, self._loud = self._first + _frames(self._settings.pause), span.loud
-        return heard if spread >= _SMALLEST_SPREAD_DB and _is_fit(y, sr=self._sr) else None
+        is_fit = np.isfinite(y).all() and not audio.fatal_issues(y, sr=self._sr)
+        if spread >= _SMALLEST_SPREAD_DB and is_fit:
+            yield Utterance(start, end, y, reason)
 
-    def _forget(self, n_frames: int) -> None:
-        """Let go of the oldest frames, in which nobody spoke, but remember the room."""
-        if n_frames > 0:
-            self._remember_room(self._level[:n_frames])
-            self._drop(n_frames)
-
-    def _remember_room(self, levels: NDArray[np.float64]) -> None:
-        self._room = np.concatenate([self._room, levels])[-_frames(_ROOM_SECONDS) :]
-
-    def _drop(self, n_frames: int) -> None:
+    def _drop(self, n_frames: int, *, n_room: int) -> None:
+        """Drop the oldest frames; the levels of some of them were those of the room."""
+        room = np.concatenate([self._room, self._level[:n_room]])
+        self._room = room[-_frames(_ROOM_SECONDS) :]
         self._held = self._held[n_frames * self._frame :]
         self._level = self._level[n_frames:]
         self._first += n_frames
-
-
-def _band(sr: int) -> tuple[float, float]:
-    low, high = _BAND_HZ
-    return low, min(high, 0.45 * sr)
-
-
-def _is_fit(y: NDArray[np.float32], *, sr: int) -> bool:
-    """Tell whether a model can judge a signal; a clipped one it can."""
-    return bool(np.isfinite(y).all()) and not audio.fatal_issues(y, sr=sr)
 
 
 def _pieces(numbers: NDArray[np.intp], *, gap: int) -> list[NDArray[np.intp]]:

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import contextlib
 import queue
-import tempfile
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Protocol, Self, runtime_checkable
+from types import ModuleType
+from typing import Any, Self
 
 import numpy as np
 import soxr
 from numpy.typing import NDArray
 
 from sercourse import audio, files
-from sercourse.live import microphones
 
 BLOCK_SECONDS = 0.1
-"""Default length of a block [s]: short beside the 0.3 s in which an answer is wanted."""
+"""Length of a block [s]: short beside the 0.3 s in which an answer is wanted."""
 
 BACKLOG_SECONDS = 30.0
 """Sound [s] that waits while a model computes; beyond that it is lost, and counted."""
@@ -27,12 +26,21 @@ BACKLOG_SECONDS = 30.0
 PATIENCE_SECONDS = 3.0
 """A microphone that sends nothing for so long [s], or always the same value, is not at work."""
 
-_ENDED = None  # in the queue: no more sound will come
+UNMUTE = "unmute it, raise its level, and let this program use it, in the settings of your system"
+
+_CONNECT = (
+    "connect one and choose it in the sound settings of your system; a container or a remote "
+    "machine has none"
+)
+_INSTALL = (
+    "sudo apt install libportaudio2 on Debian and Ubuntu, brew install portaudio on macOS, else "
+    "python -m pip install --force-reinstall sounddevice"
+)
+_ELSEWHERE = "or use a sound file as the source, or the recorder in the browser"
 
 
-@runtime_checkable
-class Source(Protocol):
-    """A signal that comes in blocks.
+class Source:
+    """A signal that comes in blocks; a context manager that opens and closes it.
 
     Attributes
     ----------
@@ -43,114 +51,83 @@ class Source(Protocol):
     """
 
     sr: int
-
-    @property
-    def overflows(self) -> int:
-        """How often sound was lost because nobody fetched it in time."""
-
-    def __enter__(self) -> Self:
-        """Make ready."""
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Let go."""
-
-    def blocks(self) -> Iterator[NDArray[np.float32]]:
-        """Yield the signal, in pieces of shape (n_samples,)."""
-
-
-class FileSource:
-    """A sound file as if it were live, or as fast as it can be read.
-
-    Parameters
-    ----------
-    recording : str, Path or bytes
-        A sound file that `audio.read` understands, or its content.
-    sr : int
-        Rate wanted [Hz].
-    realtime : bool
-        Give each block when its last sample would have been recorded.
-    block_seconds : float
-        Length of a block [s]; the last one may be shorter.
-
-    Examples
-    --------
-    >>> import io, soundfile
-    >>> file = io.BytesIO()
-    >>> soundfile.write(file, np.zeros(4_000), 16_000, format="WAV")
-    >>> with FileSource(file.getvalue(), sr=16_000) as source:
-    ...     [len(block) for block in source.blocks()]
-    [1600, 1600, 800]
-    """
-
-    overflows = 0
-
-    def __init__(
-        self,
-        recording: str | Path | bytes,
-        *,
-        sr: int,
-        realtime: bool = False,
-        block_seconds: float = BLOCK_SECONDS,
-    ) -> None:
-        self.sr = sr
-        self.realtime = realtime
-        self._recording = recording
-        self._block_seconds = block_seconds
+    overflows: int = 0
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Do nothing: the file is open only while blocks are read."""
+        """Close what `__enter__` opened: nothing, here."""
 
     def blocks(self) -> Iterator[NDArray[np.float32]]:
-        """Yield the signal, in float32 blocks of shape (n_samples,), from its beginning.
-
-        Raises
-        ------
-        OSError, ValueError
-            If it cannot be read, when the trouble is reached.
-        """
-        with _as_file(self._recording) as path:
-            found = audio.blocks(path, sr=self.sr, seconds=self._block_seconds)
-            yield from _paced(found, sr=self.sr) if self.realtime else found
+        """Yield the signal, in float32 blocks of shape (n_samples,), from its beginning."""
+        raise NotImplementedError
 
 
-@contextlib.contextmanager
-def _as_file(recording: str | Path | bytes) -> Iterator[Path]:
-    """Give bytes a file for as long as they are read: ffmpeg, for one, needs it."""
-    if not isinstance(recording, bytes):
-        yield files.user_path(recording)
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "recording"
-        path.write_bytes(recording)
-        try:
-            yield path
-        except ValueError as error:
-            raise ValueError(f"the recording: {audio.reason(error, path=path)}") from None
+class FileSource(Source):
+    """A sound file as if it were live, or as fast as it can be read.
+
+    Parameters
+    ----------
+    path : path
+        A sound file that `audio.read` understands.
+    sr : int
+        Rate wanted [Hz].
+    realtime : bool
+        Give each block when its last sample would have been recorded.
+
+    Examples
+    --------
+    >>> clip = files.home() / "data/sample/ravdess/Actor_01/03-01-05-01-01-01-01.ogg"
+    >>> with FileSource(clip, sr=16_000) as source:
+    ...     [len(block) for block in source.blocks()][:2]
+    [1600, 1600]
+    """
+
+    def __init__(self, path: str | Path, *, sr: int, realtime: bool = False) -> None:
+        self.sr = sr
+        self.realtime = realtime
+        self._path = files.user_path(path)
+
+    def blocks(self) -> Iterator[NDArray[np.float32]]:
+        """Yield the signal; OSError or ValueError where it cannot be read."""
+        start, n_samples = time.monotonic(), 0
+        for block in audio.blocks(self._path, sr=self.sr, seconds=BLOCK_SECONDS):
+            n_samples += len(block)
+            if self.realtime:
+                time.sleep(max(0.0, start + n_samples / self.sr - time.monotonic()))
+            yield block
 
 
-def _paced(blocks: Iterator[NDArray[np.float32]], *, sr: int) -> Iterator[NDArray[np.float32]]:
-    """Hold each block back until its last sample would have been recorded."""
-    start, n_samples = time.monotonic(), 0
-    for block in blocks:
-        n_samples += len(block)
-        time.sleep(max(0.0, start + n_samples / sr - time.monotonic()))
-        yield block
+@dataclass(frozen=True)
+class Device:
+    """A device that sound can be recorded from.
+
+    Attributes
+    ----------
+    index : int
+        Its number, which may change when devices are plugged in or out.
+    name : str
+    channels : int
+    sample_rate : int
+        Its own rate [Hz].
+    default : bool
+        Whether it is the one that is used when none is named.
+    """
+
+    index: int
+    name: str
+    channels: int
+    sample_rate: int
+    default: bool
 
 
-class MicrophoneSource:
+class MicrophoneSource(Source):
     """A microphone at the machine that runs Python, through PortAudio.
 
     It records from `__enter__` to `__exit__`, at the device's own rate, and is resampled on the way
-    as files are: systems resample too, and some so coarsely that a model hears another voice. A
-    device that refuses its own rate is asked for the one wanted; several channels are averaged.
+    as files are. A device that refuses its own rate is asked for the one wanted; several channels
+    are averaged.
 
     Parameters
     ----------
@@ -158,8 +135,8 @@ class MicrophoneSource:
         Rate wanted [Hz].
     device : int or str, optional
         Number of a device or a part of its name, as `devices` lists them; default: the system's.
-    block_seconds : float
-        Length of a block [s].
+    report : callable, optional
+        Gets a sentence when the input has been zero or constant for 3 s, or sound was lost.
 
     Attributes
     ----------
@@ -188,38 +165,37 @@ class MicrophoneSource:
         *,
         sr: int,
         device: int | str | None = None,
-        block_seconds: float = BLOCK_SECONDS,
+        report: Callable[[str], None] = lambda sentence: None,
     ) -> None:
         self.sr = sr
         self.overflows = 0
         self.name = ""
         self.device_rate = 0
         self._device = device
-        self._block_seconds = block_seconds
-        self._waiting: queue.Queue[NDArray[np.float32] | None] = queue.Queue()
-        self._room = max(1, round(BACKLOG_SECONDS / block_seconds))
+        self._report = report
+        self._waiting: queue.Queue[NDArray[np.float32] | None] = queue.Queue()  # None: the end
         self._stream: Any = None
 
     def __enter__(self) -> Self:
-        sounddevice = microphones.portaudio()
-        device = microphones.find(self._device)
+        sounddevice, device = _portaudio(), find(self._device)
         self.name = device.name
         self._waiting = queue.Queue()
         try:
-            self.device_rate, channels = self._accepted(sounddevice, device)
+            self.device_rate, channels = _accepted(sounddevice, device, sr=self.sr)
             self._stream = sounddevice.InputStream(
                 samplerate=self.device_rate,
                 channels=channels,
                 device=device.index,
                 dtype="float32",
-                blocksize=round(self._block_seconds * self.device_rate),
+                blocksize=round(BLOCK_SECONDS * self.device_rate),
                 callback=self._take,
-                finished_callback=self._end,
+                finished_callback=lambda: self._waiting.put(None),
             )
             self._stream.start()
         except sounddevice.PortAudioError as error:
+            reason = str(error).partition(" [")[0]  # without PortAudio's codes
             raise OSError(
-                f"the microphone {device.name!r} cannot be opened ({_cause(error)}): end the "
+                f"the microphone {device.name!r} cannot be opened ({reason}): end the "
                 "program that holds it, or name another device"
             ) from None
         return self
@@ -230,7 +206,7 @@ class MicrophoneSource:
             stream.close()  # what is still in the queue can be fetched
 
     def blocks(self) -> Iterator[NDArray[np.float32]]:
-        """Yield the signal, in float32 blocks of shape (n_samples,), until it is closed.
+        """Yield the signal until the source is closed.
 
         Raises
         ------
@@ -241,114 +217,122 @@ class MicrophoneSource:
         """
         if self._stream is None:
             raise RuntimeError("the microphone is not open: with MicrophoneSource(...) as source")
-        if self.device_rate == self.sr:
-            yield from self._raw()
-            return
+        n_constant, is_told = 0, False
         resampler = soxr.ResampleStream(self.device_rate, self.sr, 1, dtype="float32", quality="HQ")
-        for block in self._raw():
-            changed = resampler.resample_chunk(block)
-            if len(changed):  # it holds the first samples back
-                yield changed
-
-    def _accepted(self, sounddevice: Any, device: microphones.Device) -> tuple[int, int]:
-        """Return the first rate [Hz] and number of channels that the device accepts."""
-        refusal: Exception = OSError("no rate is accepted")
-        for channels in (1, device.channels):
-            for rate in (device.sample_rate, self.sr):
-                try:
-                    sounddevice.check_input_settings(
-                        device=device.index, channels=channels, dtype="float32", samplerate=rate
-                    )
-                except sounddevice.PortAudioError as error:
-                    refusal = error
-                else:
-                    return rate, channels
-        raise refusal
+        while (block := self._next()) is not None:
+            y = block if self.device_rate == self.sr else resampler.resample_chunk(block)
+            if not len(y):  # the resampler holds the first samples back
+                continue
+            if self.overflows and not is_told:
+                self._report("sound was lost: this computer does not keep up with the microphone")
+                is_told = True
+            before, n_constant = n_constant, n_constant + len(y) if np.ptp(y) == 0 else 0
+            if before < PATIENCE_SECONDS * self.sr <= n_constant:
+                what = "one constant value" if y.any() else "nothing but zeros"
+                self._report(f"the input has been {what} for {PATIENCE_SECONDS:g} s: {UNMUTE}")
+            yield y
 
     def _take(self, samples: NDArray[np.float32], _n: int, _time: Any, status: Any) -> None:
         """Keep what PortAudio's own thread brings; it must not wait for anyone."""
         self.overflows += bool(status.input_overflow)
-        if self._waiting.qsize() < self._room:
+        if self._waiting.qsize() < BACKLOG_SECONDS / BLOCK_SECONDS:
             self._waiting.put(samples.mean(axis=1))  # a copy: the buffer is used again
         else:
             self.overflows += 1
 
-    def _end(self) -> None:
-        """Note that PortAudio will bring no more, because of us or because the device is gone."""
-        self._waiting.put(_ENDED)
-
-    def _raw(self) -> Iterator[NDArray[np.float32]]:
-        """Yield blocks at the device's rate."""
-        while True:
-            try:
-                block = self._waiting.get(timeout=PATIENCE_SECONDS)
-            except queue.Empty:
-                block = _ENDED
-            if block is not _ENDED:
-                yield block
-            elif self._stream is None:
-                return
-            else:
-                raise OSError(
-                    f"the microphone {self.name!r} sends no more sound: it was unplugged or taken "
-                    "away; what was heard before is kept; connect it and start again"
-                )
+    def _next(self) -> NDArray[np.float32] | None:
+        """Return the next block at the device's rate; None once the source is closed."""
+        try:
+            block = self._waiting.get(timeout=PATIENCE_SECONDS)
+        except queue.Empty:
+            block = None
+        if block is None and self._stream is not None:
+            raise OSError(
+                f"the microphone {self.name!r} sends no more sound: it was unplugged or taken "
+                "away; what was heard before is kept; connect it and start again"
+            )
+        return block
 
 
-class MonitoredSource:
-    """A source that also says what is wrong with its sound.
+def devices() -> tuple[Device, ...]:
+    """Return the devices that sound can be recorded from, as PortAudio lists them.
 
-    Parameters
-    ----------
-    source : Source
-    report : callable
-        Takes one sentence: that the input has been zero or constant for 3 s, that sound was lost.
+    One that was plugged in after the first look shows only in a new process.
 
-    Examples
-    --------
-    >>> import io, soundfile
-    >>> file = io.BytesIO()
-    >>> soundfile.write(file, np.zeros(64_000), 16_000, format="WAV")
-    >>> with MonitoredSource(FileSource(file.getvalue(), sr=16_000), report=print) as source:
-    ...     n_blocks = len(list(source.blocks()))
-    the input has been nothing but zeros for 3 s: ...
+    Raises
+    ------
+    ModuleNotFoundError, OSError
+        If sounddevice or PortAudio is not installed.
     """
-
-    def __init__(self, source: Source, *, report: Callable[[str], None]) -> None:
-        self.sr = source.sr
-        self._source = source
-        self._report = report
-
-    @property
-    def overflows(self) -> int:
-        """How often sound was lost because nobody fetched it in time."""
-        return self._source.overflows
-
-    def __enter__(self) -> Self:
-        self._source.__enter__()
-        return self
-
-    def __exit__(self, *details: Any) -> None:
-        self._source.__exit__(*details)
-
-    def blocks(self) -> Iterator[NDArray[np.float32]]:
-        """Yield the blocks of the source unchanged."""
-        constant, lost = 0, self.overflows
-        for block in self._source.blocks():
-            if self.overflows > lost == 0:
-                self._report("sound was lost: this computer does not keep up with the microphone")
-            lost = self.overflows
-            before = constant
-            constant = constant + len(block) if np.ptp(block) == 0 else 0
-            if before < PATIENCE_SECONDS * self.sr <= constant:
-                what = "one constant value" if block.any() else "nothing but zeros"
-                self._report(
-                    f"the input has been {what} for {PATIENCE_SECONDS:g} s: "
-                    f"{microphones.how_to_unmute()}"
-                )
-            yield block
+    sounddevice = _portaudio()
+    default = sounddevice.default.device[0]
+    return tuple(
+        Device(
+            index,
+            known["name"],
+            known["max_input_channels"],
+            round(known["default_samplerate"]),
+            index == default,
+        )
+        for index, known in enumerate(sounddevice.query_devices())
+        if known["max_input_channels"] > 0
+    )
 
 
-def _cause(error: Exception) -> str:
-    """Return PortAudio's own word for an error, without the codes that follow it."""
-    return str(error.args[0] if error.args else error).partition(" [")[0]
+def find(device: int | str | None = None) -> Device:
+    """Return a device by its number or a part of its name; the default one for None.
+
+    Raises
+    ------
+    LookupError
+        If there is none, or several have that name.
+    OSError
+        If the machine has no microphone at all.
+    """
+    known = devices()
+    if not known:
+        raise OSError(f"the machine that runs Python has no microphone: {_CONNECT}; {_ELSEWHERE}")
+    if device is None:
+        return next((each for each in known if each.default), known[0])
+    wanted = str(device).lower()
+    fitting = [each for each in known if wanted in (str(each.index), each.name.lower())]
+    if not fitting and not wanted.isdigit():
+        fitting = [each for each in known if wanted in each.name.lower()]
+    if len(fitting) != 1:
+        listed = ", ".join(f"{each.index} ({each.name})" for each in fitting or known)
+        how_many = "several microphones have" if fitting else "no microphone has"
+        raise LookupError(f"{how_many} the number or name {device!r}: choose among {listed}")
+    return fitting[0]
+
+
+def _portaudio() -> ModuleType:
+    """Return the module `sounddevice`, with PortAudio behind it."""
+    try:
+        import sounddevice
+    except ModuleNotFoundError:
+        raise ModuleNotFoundError(
+            "a microphone needs sounddevice, which is not installed: install it with "
+            f"pip install -e '.[live]', {_ELSEWHERE}",
+            name="sounddevice",
+        ) from None
+    except OSError:  # that is how it says that there is no PortAudio
+        raise OSError(
+            "a microphone needs the library PortAudio, which is not installed: "
+            f"{_INSTALL}, {_ELSEWHERE}"
+        ) from None
+    return sounddevice
+
+
+def _accepted(sounddevice: Any, device: Device, *, sr: int) -> tuple[int, int]:
+    """Return the first rate [Hz] and number of channels that the device accepts."""
+    refusal: Exception = OSError("no rate is accepted")
+    for channels, rate in product((1, device.channels), (device.sample_rate, sr)):
+        try:
+            sounddevice.check_input_settings(
+                device=device.index, channels=channels, dtype="float32", samplerate=rate
+            )
+        except sounddevice.PortAudioError as error:
+            refusal = error
+        else:
+            return rate, channels
+    raise refusal

@@ -1,8 +1,4 @@
-"""Emotion over time: windows that slide over a recording, and what was heard in each.
-
-Signals come in blocks of any size, from a file or from a microphone, and windows do not depend on
-where blocks end. What a model says of a window is the business of `bundles`.
-"""
+"""Sliding windows over a signal, voice activity in each, and the emotions over time."""
 
 from __future__ import annotations
 
@@ -19,17 +15,13 @@ if TYPE_CHECKING:
     import pandas as pd
 
 WINDOW_SECONDS = 3.0
-"""Default length of a window [s].
+"""Default length of a window [s]: about a sentence, which is what models learn from."""
 
-Models learn from whole sentences, which last 2 s in clips of 3 to 4 s: a shorter window hears words
-without their melody, and a longer one mixes two moods.
-"""
-
-SHORTEST_WINDOW, LONGEST_WINDOW = 0.5, 8.0  # [s]; models know single sentences
-SHORTEST_STEP, LONGEST_STEP = 0.01, 3600.0  # [s]; a frame of the features, and an hour
+SHORTEST_WINDOW, LONGEST_WINDOW = 0.5, 8.0  # [s]
+SHORTEST_STEP, LONGEST_STEP = 0.01, 3600.0  # [s]
 
 SILENCE, NO_SPEECH, TOO_QUIET = audio.SILENCE, "no speech", "too quiet"
-NOT_SURE = "not sure"  # no emotion is probable enough to be an answer
+NOT_SURE = "not sure"  # no emotion reaches the required probability
 NOT_FINITE, CLIPPED = "NaN samples", audio.CLIPPED
 JUDGED = ("", CLIPPED)
 """Notes of windows that a model judges."""
@@ -41,27 +33,19 @@ The calmest and the most furious sentence of an actor of RAVDESS lie 20 to 44 dB
 """
 
 SMALLEST_CONTRAST_DB, SMALLEST_PEAK_DB = 3.0, 1.2
-"""What tells speech from steady noise: how far the loudest 0.3 s of a window stand out from its
-softest tenth, and the loudest fifth of those 0.3 s from the rest of them.
+"""Smallest distance of speech between the level that its loudest 0.3 s reach and its softest tenth,
+and between the loudest fifth of those 0.3 s and their softest frame.
 
-Of 150 windows of 3 s of speech from RAVDESS, with pink noise 10 dB below it, all reach both. White,
-pink and brown noise reaches neither, and noise that sets in within the window not the second.
+Speech of RAVDESS in pink noise 10 dB below it reaches both; white, pink and brown noise neither.
 """
 
 _FRAME_SECONDS = 0.02
-_FLOOR_DB = -90.0  # of full scale; what lies deeper is silence all the same
+_FLOOR_DB = -90.0  # of full scale
 
 
 @dataclass(frozen=True, eq=False)
 class Window:
-    """A piece of a recording.
-
-    Attributes
-    ----------
-    start, end : float
-        [s] from the beginning of the recording.
-    y : ndarray, shape (n_samples,)
-    """
+    """A piece of a recording: samples `y` from `start` to `end` [s]."""
 
     start: float
     end: float
@@ -70,18 +54,18 @@ class Window:
 
 @dataclass(frozen=True, eq=False)
 class Moment:
-    """What was heard in a window.
+    """Emotion probabilities of one window.
 
     Attributes
     ----------
     start, end : float
         [s] from the beginning of the recording.
     level : float
-        Of its loudest 0.3 s [dB of full scale].
+        Reached during its loudest 0.3 s [dB of full scale].
     probabilities : ndarray, shape (n_labels,)
-        NaN where it could not be judged.
+        NaN where the window was not judged.
     note : str
-        Why it could not be judged, or "clipped" where that makes the answer doubtful; else empty.
+        Why it was not judged, or "clipped" where that makes the answer doubtful; else empty.
     """
 
     start: float
@@ -93,7 +77,7 @@ class Moment:
 
 @dataclass(frozen=True, eq=False)
 class Timeline:
-    """The emotions of a recording, window by window.
+    """Emotion probabilities of a recording, window by window.
 
     Attributes
     ----------
@@ -102,10 +86,9 @@ class Timeline:
     start, end : ndarray, shape (n_windows,)
         [s] from the beginning of the recording.
     probabilities : ndarray, shape (n_windows, n_labels)
-        A row of NaN where there was nothing to judge.
+        A row of NaN where a window was not judged.
     notes : tuple of str, length n_windows
-        Why a window was not judged: "silence", "no speech", "too quiet", "too short" or "NaN
-        samples"; "clipped" where it was, though the recording is clipped; else empty.
+        As `Moment.note`.
 
     Examples
     --------
@@ -132,10 +115,8 @@ class Timeline:
     @property
     def emotions(self) -> tuple[str | None, ...]:
         """The most probable emotion of each window; None where it was not judged."""
-        return tuple(
-            self.labels[int(np.argmax(row))] if known else None
-            for row, known in zip(self.probabilities, self.judged, strict=True)
-        )
+        rows = zip(self.probabilities, self.judged, strict=True)
+        return tuple(self.labels[int(np.argmax(p))] if known else None for p, known in rows)
 
     def table(self) -> pd.DataFrame:
         """Return a table of `start`, `end` [s], `emotion`, a column `p_<label>` each, and `note`.
@@ -146,8 +127,7 @@ class Timeline:
 
         columns: dict[str, Any] = {"start": self.start, "end": self.end}
         columns["emotion"] = pd.array(list(self.emotions), dtype="string")
-        named = zip(self.labels, self.probabilities.T, strict=True)
-        columns |= {f"p_{name}": p for name, p in named}
+        columns |= {f"p_{name}": self.probabilities[:, k] for k, name in enumerate(self.labels)}
         return pd.DataFrame(columns | {"note": pd.array(list(self.notes), dtype="string")})
 
 
@@ -162,11 +142,11 @@ def windows(
     Parameters
     ----------
     blocks : iterable of ndarray, each of shape (n_samples,)
-        The signal in pieces of any size, none of which is kept: only about a window is.
+        The signal in pieces of any size; only about a window is kept.
     sr : int
         Its rate [Hz].
     every : float
-        Time from one window's start to the next one's [s], from 0.01 to 3600.
+        Hop from one window's start to the next one's [s], from 0.01 to 3600.
     window : float
         Length [s], from 0.5 to 8.
 
@@ -182,18 +162,11 @@ def windows(
     [(0.0, 4.0), (5.0, 9.0), (9.0, 13.0)]
     """
     refuse_steps(every=every, window=window)
-    step, length = max(1, round(every * sr)), round(window * sr)
-    return _slide(blocks, sr=sr, step=step, length=length)
+    return _slide(blocks, sr=sr, step=max(1, round(every * sr)), length=round(window * sr))
 
 
 def refuse_steps(*, every: float, window: float = WINDOW_SECONDS) -> None:
-    """Say before long work that a step or a window cannot be used.
-
-    Raises
-    ------
-    ValueError
-        If `every` or `window` is outside its range.
-    """
+    """Raise ValueError if a step or a window is outside its range."""
     if not SHORTEST_STEP <= every <= LONGEST_STEP:
         raise ValueError(
             f"a window every {every:g} s: give the step as {SHORTEST_STEP} to {LONGEST_STEP:g} "
@@ -207,31 +180,25 @@ def refuse_steps(*, every: float, window: float = WINDOW_SECONDS) -> None:
 
 
 def _slide(blocks: Iterable[NDArray[Any]], *, sr: int, step: int, length: int) -> Iterator[Window]:
-    held, first = np.zeros(0, dtype=np.float32), 0  # `first` is the place of held[0]
-    start = 0
+    held, first, start = np.zeros(0, dtype=np.float32), 0, 0  # `first` is the place of held[0]
     for block in blocks:
         held = np.concatenate([held, block])
         while first + len(held) >= start + length:
-            yield _cut(held, first=first, start=start, length=length, sr=sr)
+            y = held[start - first :][:length]
+            yield Window(start / sr, (start + length) / sr, y)
             start += step
         # The last window may have to reach back from the end of the recording.
-        unneeded = min(start, first + len(held) - length) - first
-        if unneeded > 0:
-            held, first = held[unneeded:], first + unneeded
+        unneeded = max(0, min(start, first + len(held) - length) - first)
+        held, first = held[unneeded:], first + unneeded
     total = first + len(held)
-    new = total - max(start, start - step + length if start else 0)
+    new = total - max(start, start - step + length)
     if total and (start == 0 or new >= audio.MIN_SECONDS * sr):
-        length = min(length, total)
-        yield _cut(held, first=first, start=total - length, length=length, sr=sr)
-
-
-def _cut(held: NDArray[Any], *, first: int, start: int, length: int, sr: int) -> Window:
-    y = held[start - first :][:length]
-    return Window(start / sr, (start + length) / sr, y)
+        y = held[-length:]
+        yield Window((total - len(y)) / sr, total / sr, y)
 
 
 def measure(y: NDArray[Any], *, sr: int) -> tuple[float, str]:
-    """Return the level of a window's loudest 0.3 s [dB of full scale], and what is wrong with it.
+    """Return the level that the loudest 0.3 s of a window reach, and what is wrong with it.
 
     Parameters
     ----------
@@ -242,9 +209,10 @@ def measure(y: NDArray[Any], *, sr: int) -> tuple[float, str]:
     Returns
     -------
     level : float
+        [dB of full scale].
     note : str
-        "silence", "too short", "NaN samples", "no speech" (nothing stands out by 3 dB from the
-        softest tenth) or "clipped"; empty for a sound window.
+        "silence", "too short", "NaN samples", "no speech" (the level is steady) or "clipped"; empty
+        for a sound window.
 
     Examples
     --------
@@ -259,18 +227,31 @@ def measure(y: NDArray[Any], *, sr: int) -> tuple[float, str]:
         return _FLOOR_DB, NOT_FINITE
     if not len(y):
         return _FLOOR_DB, SILENCE
-    level = float(_levels(y, sr=sr)[_n_loud(len(y), sr=sr) - 1])
-    found = [issue.kind for issue in audio.quality_issues(y, sr=sr)]
-    if not set(found) - {CLIPPED} and _is_steady(y, sr=sr):
-        return level, NO_SPEECH
-    return level, found[0] if found else ""
+    # The number of frames that make 0.3 s; in a window that is hardly longer, a third of them.
+    n_frames = max(1, int(len(y) / (_FRAME_SECONDS * sr)))
+    n_loud = min(round(audio.MIN_SECONDS / _FRAME_SECONDS), -(-n_frames // 3))
+    level = float(_levels(y, sr=sr)[n_loud - 1])
+    issues = [issue.kind for issue in audio.quality_issues(y, sr=sr)]
+    if set(issues) <= {CLIPPED}:
+        # Without what is below the voice: a hum or a rumble must not hide what is said.
+        levels = _levels(audio.pre_emphasis(np.asarray(y, dtype=np.float64)), sr=sr)
+        peak, loud = levels[max(0, n_loud // 5 - 1)], levels[n_loud - 1]
+        soft = levels[-1 - len(levels) // 10]
+        if loud - soft < SMALLEST_CONTRAST_DB or peak - loud < SMALLEST_PEAK_DB:
+            return level, NO_SPEECH
+    return level, issues[0] if issues else ""
+
+
+def _levels(y: NDArray[Any], *, sr: int) -> NDArray[np.float64]:
+    """Return the levels of frames of 20 ms [dB of full scale], from the loudest to the softest."""
+    length = min(round(_FRAME_SECONDS * sr), len(y))
+    framed = np.asarray(y[: len(y) // length * length], dtype=np.float64).reshape(-1, length)
+    level = 10 * np.log10(np.mean(framed**2, axis=1) + 10 ** (_FLOOR_DB / 10))
+    return np.sort(level)[::-1]
 
 
 def collect(moments: Iterable[Moment], *, labels: Sequence[str]) -> Timeline:
-    """Gather the moments of a whole recording, and drop those far below the loudest.
-
-    A neighbour's voice or a creaking chair in a pause is no emotion of the speaker. That it is a
-    pause shows only beside the rest of the recording.
+    """Gather the windows of a whole recording, without those 45 dB below the loudest.
 
     Parameters
     ----------
@@ -295,35 +276,8 @@ def collect(moments: Iterable[Moment], *, labels: Sequence[str]) -> Timeline:
         raise ValueError("the signal has no samples: nothing can be heard in it")
     probabilities = np.stack([each.probabilities for each in moments])
     judged = np.isfinite(probabilities).all(axis=1)
-    level = np.array([each.level for each in moments], dtype=np.float64)
+    start, end, level = np.array([(m.start, m.end, m.level) for m in moments], dtype=float).T
     faint = judged & (level < np.max(level, initial=-np.inf, where=judged) - QUIET_DB)
     probabilities[faint] = np.nan
-    notes = tuple(
-        TOO_QUIET if drop else each.note for each, drop in zip(moments, faint, strict=True)
-    )
-    start = np.array([each.start for each in moments], dtype=np.float64)
-    end = np.array([each.end for each in moments], dtype=np.float64)
+    notes = tuple(TOO_QUIET if drop else m.note for m, drop in zip(moments, faint, strict=True))
     return Timeline(tuple(labels), start, end, probabilities, notes)
-
-
-def _is_steady(y: NDArray[Any], *, sr: int) -> bool:
-    """Tell whether a window holds no more than the even noise of a room."""
-    # A hum, a rumble and an offset must not hide what is said above them.
-    level = _levels(audio.pre_emphasis(np.asarray(y, dtype=np.float64)), sr=sr)
-    n_loud, n_soft = _n_loud(len(y), sr=sr), len(level) // 10
-    peak, loud, soft = level[max(0, n_loud // 5 - 1)], level[n_loud - 1], level[-1 - n_soft]
-    return bool(loud - soft < SMALLEST_CONTRAST_DB or peak - loud < SMALLEST_PEAK_DB)
-
-
-def _levels(y: NDArray[Any], *, sr: int) -> NDArray[np.float64]:
-    """Return the levels of frames of 20 ms [dB of full scale], from the loudest to the softest."""
-    length = min(round(_FRAME_SECONDS * sr), len(y))
-    framed = np.asarray(y[: len(y) // length * length], dtype=np.float64).reshape(-1, length)
-    level = 10 * np.log10(np.mean(framed**2, axis=1) + 10 ** (_FLOOR_DB / 10))
-    return np.sort(level)[::-1]
-
-
-def _n_loud(n_samples: int, *, sr: int) -> int:
-    """Return how many frames make 0.3 s; of a window that is hardly longer, a third."""
-    n_frames = max(1, int(n_samples / (_FRAME_SECONDS * sr)))
-    return min(round(audio.MIN_SECONDS / _FRAME_SECONDS), -(-n_frames // 3))
