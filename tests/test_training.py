@@ -562,5 +562,3 @@ def test_settings_are_told_where_they_are_unusual(unusual: dict) -> None:
     assert plain.settings.keys() == {"network", "training", "augmentation", "members"}
     assert not {"loss", "precision"} & plain.settings["training"].keys()
     assert ON_SEGMENTS.settings["absent_segments"] == FLOOR
-    with pytest.raises(ValueError, match="precision 'half': use one of float32, bfloat16"):
-        networks.Training(epochs=3, precision="half")

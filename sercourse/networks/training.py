@@ -32,7 +32,6 @@ Build = Callable[..., "keras.Model"]
 Augment = Callable[..., tuple[Array, Array]]
 
 CHECKPOINT = "checkpoint.npz"
-PRECISIONS = ("float32", "bfloat16")
 REPORTS = 8  # lines of progress in one training
 INFERENCE_BATCH = 64
 SMALLEST_PROBABILITY = 1e-7
@@ -68,11 +67,6 @@ class Training:
         In which the products of training are computed. The shorter numbers take half the time on
         GPUs and on processors with AVX512-BF16, and more on all others. Weights, validation after
         training, and whatever is stored, are in float32.
-
-    Raises
-    ------
-    ValueError
-        If there is no such precision.
     """
 
     epochs: int
@@ -86,10 +80,6 @@ class Training:
     seed: int = 0
     loss: str = "categorical"
     precision: str = "float32"
-
-    def __post_init__(self) -> None:
-        if self.precision not in PRECISIONS:
-            raise ValueError(f"precision {self.precision!r}: use one of {', '.join(PRECISIONS)}")
 
     @property
     def settings(self) -> dict[str, Any]:
