@@ -503,7 +503,7 @@ def _sound_files(path: Path) -> list[Path]:
     """
     if not path.is_dir():
         return [path]
-    from sercourse.corpora.entries import list_files  # loads pandas
+    from sercourse.corpora import list_files  # loads pandas
 
     found = list_files(path)
     for error in found.errors:

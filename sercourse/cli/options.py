@@ -36,7 +36,7 @@ def settle_paths(args: argparse.Namespace) -> None:
 
 
 def _sound_files(folder: Path) -> list[Path]:
-    from sercourse.corpora.entries import list_files  # loads pandas
+    from sercourse.corpora import list_files  # loads pandas
 
     return list_files(folder).sounds if folder.is_dir() else []
 
