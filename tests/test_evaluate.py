@@ -209,13 +209,6 @@ def test_more_comparisons_widen_the_interval_and_other_voices_do_not() -> None:
     assert width() == 0
 
 
-def test_gains_that_cannot_be_paired_are_refused() -> None:
-    with pytest.raises(ValueError, match="there are 2, 3, 2 clips before, after and of speakers"):
-        evaluate.paired_gain(np.zeros(2), np.zeros(3), speakers=["x", "x"])
-    with pytest.raises(ValueError, match="n_comparisons is 0"):
-        evaluate.paired_gain(np.zeros(2), np.zeros(2), speakers=["x", "x"], n_comparisons=0)
-
-
 def test_exchanging_is_the_same_as_trying_every_exchange() -> None:
     rng = np.random.default_rng(3)
     speakers = np.repeat(np.arange(8), 12).astype(str)
@@ -250,13 +243,6 @@ def test_exchanging_finds_nothing_as_seldom_as_it_says() -> None:
         before, after = rng.random((2, 240)) < p
         found += evaluate.paired_permutation_test(before, after, speakers=speakers) < 0.05
     assert 0.01 < found / 300 < 0.09
-
-
-def test_exchanging_wants_pairs() -> None:
-    with pytest.raises(ValueError, match="there are 2, 3, 3 clips"):
-        evaluate.paired_permutation_test(
-            np.ones(2, bool), np.ones(3, bool), speakers=["a", "b", "c"]
-        )
 
 
 def test_holm_by_hand() -> None:
