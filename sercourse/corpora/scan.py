@@ -22,14 +22,7 @@ from sercourse.corpora.naming import RULES, Row, custom_label, folder_labels
 NAMES: tuple[str, ...] = tuple(RULES)
 """Names of the corpora that `scan` knows."""
 
-_OTHER_SPELLINGS = {
-    "emo-db": "emodb",
-    "berlin": "emodb",
-    "ravdess-speech": "ravdess",
-    "cremad": "crema-d",
-    "crema": "crema-d",
-}
-
+_OTHER_SPELLINGS = {"emo-db": "emodb", "berlin": "emodb", "cremad": "crema-d", "crema": "crema-d"}
 _TOLD = ("speaker", "gender", "split", "intensity", "statement", "take")
 _OPTIONAL = ("start", "end", "agreement")  # only where a clip has one: [s], and a share
 _DTYPES = {
@@ -61,9 +54,15 @@ EXPECTED: dict[str, dict[str, int]] = {
     # Actor 18 does not sing, and nobody sings disgust or surprise.
     "ravdess-song": {"neutral": 92} | dict.fromkeys(labels.EMOTIONS[1:6], 184),
     "aesdd": {"happy": 119, "sad": 121, "angry": 120, "fearful": 120, "disgust": 122},
-    "emodb": dict(
-        zip(labels.EMODB_EMOTIONS.values(), (127, 81, 46, 69, 71, 62, 79), strict=True),
-    ),
+    "emodb": {
+        "neutral": 79,
+        "happy": 71,
+        "sad": 62,
+        "angry": 127,
+        "fearful": 69,
+        "disgust": 46,
+        "bored": 81,
+    },
     "tess": dict.fromkeys(labels.SAVEE_EMOTIONS.values(), 400),
     "crema-d": dict.fromkeys(labels.CREMAD_EMOTIONS.values(), 1271) | {"neutral": 1087},
     "savee": dict.fromkeys(labels.SAVEE_EMOTIONS.values(), 60) | {"neutral": 120},
