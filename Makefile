@@ -27,7 +27,7 @@ lab: $(STAMP)               ## open JupyterLab at the first lesson
 
 publish: $(STAMP)           ## store outputs from the real corpora: make publish CORPORA=DIR
 	@test -n "$(CORPORA)" || { echo "make publish: say where ravdess/ and aesdd/ are: make publish CORPORA=DIR" >&2; exit 2; }
-	@$(BIN)/python -m sercourse publish --corpora "$(CORPORA)" $(LESSONS)
+	@$(BIN)/python tools/publish.py --corpora "$(CORPORA)" $(LESSONS)
 
 stale: $(STAMP)             ## list lessons whose outputs are older than their code
 	@$(BIN)/python -m sercourse stale

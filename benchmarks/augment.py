@@ -91,7 +91,6 @@ def spectrograms(n_clips: int = 32, n_frames: int = 400, n_bands: int = 64) -> N
         "mask frames": lambda: augment.time_mask(X, rng=rng, n=2, widest=40),
         "mix noise": lambda: augment.mix_noise(X, rng=rng, share=1, level=(-30, -10)),
         "tilt": lambda: augment.spectral_tilt(X, rng=rng),
-        "shift": lambda: augment.shift_frames(X, rng=rng, largest=20),
         "mixup": lambda: augment.mixup(X, T, rng=rng, alpha=0.3),
     }
     print(f"batch of {n_clips} spectrograms of {n_frames} x {n_bands}")

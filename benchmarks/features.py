@@ -1,4 +1,4 @@
-"""How fast the sets `statistics` and `librosa` are: against plain versions, and from disk.
+"""How fast the set `statistics` is: against a plain version, and from disk.
 
     python benchmarks/features.py [CLIP] [--root FOLDER] [--jobs N]
 
@@ -23,7 +23,6 @@ from sercourse.features import extract, feature_table, named
 
 # The plain version is the one that the tests hold the package to.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
-import reference_means
 import reference_short_term as reference
 
 SR = 16_000
@@ -40,7 +39,6 @@ def main() -> None:
     y = synthetic_clip() if args.clip is None else audio.read(args.clip, sr=SR)
     with threadpool_limits(1):  # one core: also BLAS must keep to it
         compare(y)
-        compare_librosa(y)
     if args.root is not None:
         from_disk(args.root, n_jobs=args.jobs)
 
@@ -58,22 +56,6 @@ def compare(y: np.ndarray) -> None:
     slow, fast = best_of(7, plain), best_of(100, ours)
     print(f"clip of {len(y) / SR:.2f} s, processor time on one core, best run of each")
     print(f"plain, frame by frame  {1000 * slow:8.2f} ms")
-    print(f"sercourse              {1000 * fast:8.2f} ms")
-    print(f"ratio                  {slow / fast:8.1f}")
-
-
-def compare_librosa(y: np.ndarray) -> None:
-    """Time the means of librosa's descriptors against plain calls of librosa."""
-
-    def plain() -> np.ndarray:
-        return np.concatenate(list(reference_means.plain(y, sr=SR).values()))
-
-    def ours() -> np.ndarray:
-        return extract(y, sr=SR, feature_set=named("librosa"))
-
-    np.testing.assert_array_equal(ours(), plain())
-    slow, fast = best_of(10, plain), best_of(10, ours)
-    print(f"plain calls of librosa {1000 * slow:8.2f} ms")
     print(f"sercourse              {1000 * fast:8.2f} ms")
     print(f"ratio                  {slow / fast:8.1f}")
 

@@ -1,9 +1,9 @@
-"""Taking the voice out of the features: each speaker normalised with that speaker's own clips.
+"""Normalisation of features by speaker, with a few unlabelled clips of that speaker.
 
-A voice shifts and stretches every feature, whatever the emotion. A few unlabelled clips tell by how
-much; what they cannot tell yet is borrowed from a typical voice. A clip is a row of features, which
-becomes distances from the voice's mean, or a spectrogram, which becomes that of a typical voice: it
-stays in decibels, as networks and their augmentation want it.
+A voice shifts and stretches every feature, whatever the emotion. Mean and spread are estimated from
+the speaker's own clips, and from those of a typical speaker as long as clips are few. A row of
+features becomes standard scores; a spectrogram becomes that of a typical speaker: it stays in
+decibels, as networks and their augmentation want it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 Array = NDArray[np.floating]
 
 PRIOR_CLIPS = 8.0
-"""How many clips of its own outweigh the typical voice: the relevance factor of the adaptation."""
+"""The relevance factor of the adaptation: as many clips as the typical speaker counts for."""
 
 SMALLEST_DEVIATION = 1e-6
 
@@ -50,44 +50,9 @@ def mean_speaker_stats(X: Array, speakers: Sequence[Any] | NDArray[Any]) -> Spea
         The mean of the speakers' means, and the root mean square of their standard deviations.
     """
     speakers = np.asarray(speakers)
-    members = [_heard(X[speakers == speaker]) for speaker in np.unique(speakers)]
+    members = [_frames(X[speakers == speaker]) for speaker in np.unique(speakers)]
     mean = np.mean([each.mean(axis=0) for each in members], axis=0)
     variance = np.mean([each.var(axis=0) for each in members], axis=0)
-    return SpeakerStats(mean, np.maximum(np.sqrt(variance), SMALLEST_DEVIATION))
-
-
-def adapt(typical: SpeakerStats, X: Array, *, prior_clips: float = PRIOR_CLIPS) -> SpeakerStats:
-    """Move a typical voice towards the one that is heard in some clips.
-
-    Parameters
-    ----------
-    typical : SpeakerStats
-    X : ndarray, shape (n_clips, n_features)
-        Unlabelled clips of one speaker.
-    prior_clips : float
-        The typical voice counts as much as so many clips; 0 trusts the clips alone.
-
-    Returns
-    -------
-    SpeakerStats
-
-    References
-    ----------
-    Reynolds, Quatieri and Dunn, "Speaker verification using adapted Gaussian mixture models",
-    2000, doi:10.1006/dspr.1999.0361, equation 12 for a single Gaussian. The variance lacks what
-    equation 13 adds for the step between both means: few clips place the mean badly, and its
-    error is no spread of the voice.
-
-    Examples
-    --------
-    >>> voice = adapt(SpeakerStats(np.zeros(1), np.ones(1)), np.full((4, 1), 2.0), prior_clips=4)
-    >>> float(voice.mean[0])
-    1.0
-    """
-    weight = len(X) / (len(X) + prior_clips)
-    heard = _heard(X)
-    mean = weight * heard.mean(axis=0) + (1 - weight) * typical.mean
-    variance = weight * heard.var(axis=0) + (1 - weight) * typical.std**2
     return SpeakerStats(mean, np.maximum(np.sqrt(variance), SMALLEST_DEVIATION))
 
 
@@ -113,28 +78,45 @@ def distance(X: Array, voice: SpeakerStats) -> NDArray[np.float64]:
     return np.mean(np.square((X - voice.mean) / voice.std), axis=1)
 
 
-def map_adapt(typical: SpeakerStats, X: Array, *, prior_clips: float = PRIOR_CLIPS) -> SpeakerStats:
-    """Return what `normalize` needs to take out the voice that is heard in some clips.
+def map_adapt(typical: SpeakerStats, X: Array) -> SpeakerStats:
+    """Adapt the statistics of a typical speaker to some clips of one speaker (MAP adaptation).
 
     Parameters
     ----------
     typical : SpeakerStats
+        Counts as much as `PRIOR_CLIPS` clips.
     X : ndarray, shape (n_clips, n_features) or (n_clips, n_frames, n_bands)
         Unlabelled clips of one speaker.
-    prior_clips : float
-        As in `adapt`.
 
     Returns
     -------
     SpeakerStats
-        For rows, the voice itself. For spectrograms, how it differs from the typical one: bands are
-        then moved and stretched so that they lie where a typical voice's do.
+        What `normalize` takes. For rows, the speaker's own statistics. For spectrograms, how they
+        differ from the typical ones: bands are then moved and stretched so that they lie where
+        those of a typical speaker do.
+
+    References
+    ----------
+    Reynolds, Quatieri and Dunn, "Speaker verification using adapted Gaussian mixture models",
+    2000, doi:10.1006/dspr.1999.0361, equation 12 for a single Gaussian. The variance lacks what
+    equation 13 adds for the step between both means: few clips place the mean badly, and its
+    error is no spread of the voice.
+
+    Examples
+    --------
+    >>> voice = map_adapt(SpeakerStats(np.zeros(1), np.ones(1)), np.full((8, 1), 2.0))
+    >>> float(voice.mean[0])
+    1.0
     """
-    own = adapt(typical, X, prior_clips=prior_clips)
+    weight = len(X) / (len(X) + PRIOR_CLIPS)
+    frames = _frames(X)
+    mean = weight * frames.mean(axis=0) + (1 - weight) * typical.mean
+    variance = weight * frames.var(axis=0) + (1 - weight) * typical.std**2
+    std = np.maximum(np.sqrt(variance), SMALLEST_DEVIATION)
     if X.ndim == 2:
-        return own
-    stretch = own.std / typical.std
-    return SpeakerStats(own.mean - typical.mean * stretch, stretch)
+        return SpeakerStats(mean, std)
+    stretch = std / typical.std
+    return SpeakerStats(mean - typical.mean * stretch, stretch)
 
 
 def normalize(X: Array, voice: SpeakerStats) -> Array:
@@ -158,7 +140,6 @@ def normalize_speakers(
     *,
     typical: SpeakerStats,
     enrolment: Mapping[str, Array] | None = None,
-    prior_clips: float = PRIOR_CLIPS,
 ) -> Array:
     """Normalise every clip with the voice of its speaker.
 
@@ -169,9 +150,7 @@ def normalize_speakers(
     typical : SpeakerStats
         Of the training speakers.
     enrolment : mapping from speaker to ndarray of shape (n, n_features), optional
-        The clips that tell each voice; by default the speaker's own clips in `X`.
-    prior_clips : float
-        As in `adapt`.
+        Clips of each speaker to adapt to; by default the speaker's own clips in `X`.
 
     Returns
     -------
@@ -182,13 +161,12 @@ def normalize_speakers(
     for speaker in np.unique(speakers):
         own = speakers == speaker
         clips = X[own] if enrolment is None else enrolment[str(speaker)]
-        voice = map_adapt(typical, clips, prior_clips=prior_clips)
-        normalized[own] = normalize(X[own], voice)
+        normalized[own] = normalize(X[own], map_adapt(typical, clips))
     return normalized
 
 
-def _heard(X: Array) -> Array:
-    """Return what tells a voice: rows of features, or the frames of spectrograms but padding.
+def _frames(X: Array) -> Array:
+    """Return the rows of features, or the frames of spectrograms without padding.
 
     What pads a spectrogram lies at the floor of the decibel scale in every band.
     """

@@ -17,9 +17,13 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
 from sercourse import bundles, classical, evaluate, experiment, features, files, labels, splits
-from sercourse.experiment.candidates import Task, candidates
-from sercourse.experiment.search import validate
-from sercourse.recipes import Ensemble, Model, Recipe, from_zoo, refuse_arrays
+from sercourse.recipes import (
+    Model,
+    Recipe,
+    from_zoo,
+    refuse_arrays,
+    with_settings,
+)
 from sercourse.recipes import recipe as recipe_of
 
 Clips = pd.DataFrame | Sequence[str | Path] | NDArray[Any]
@@ -64,7 +68,7 @@ class EmotionRecognizer(ClassifierMixin, BaseEstimator):
         Clips of other emotions that `fit` left out.
     rejects_ : pandas.DataFrame
         `path` and `reason` of clips that could not be used.
-    recipe_ : Recipe or Ensemble
+    recipe_ : Recipe
         What was fitted.
     search_ : pandas.DataFrame
         Of the zoo: how each candidate did on inner splits, best first.
@@ -235,7 +239,7 @@ class EmotionRecognizer(ClassifierMixin, BaseEstimator):
         return experiment.save_fitted(
             self.recipe_,
             self.data_,
-            self.models_,
+            [{"model": model} for model in self.models_],
             folder=files.user_path(folder),
             evaluations=self.evaluations_,
             licence=licence,
@@ -274,11 +278,9 @@ class EmotionRecognizer(ClassifierMixin, BaseEstimator):
         if self.balance not in (True, "undersample"):
             return clips
         kept = splits.undersample(clips["emotion"].to_numpy(dtype=str), seed=self.seed)
-        chosen = clips.iloc[kept].reset_index(drop=True)
-        chosen.attrs = clips.attrs
-        return chosen
+        return clips.iloc[kept].reset_index(drop=True)
 
-    def _recipe(self, clips: pd.DataFrame) -> Recipe | Ensemble:
+    def _recipe(self, clips: pd.DataFrame) -> Recipe:
         """Return the recipe that is asked for, or that of the best of the zoo."""
         weighted = self.balance == "weights"
         if self.recipe is not None and self.model is not None:
@@ -292,46 +294,40 @@ class EmotionRecognizer(ClassifierMixin, BaseEstimator):
     def _best_of_zoo(self, clips: pd.DataFrame, *, weighted: bool) -> Recipe:
         sketch = from_zoo("svc", feature_set=self.features)  # any: all see the same features
         data, _ = self._prepared(sketch, clips)
-        task = Task.of("classify", data.emotions, weighted=weighted)
-        names = [name for name in classical.CLASSIFIERS if not weighted or _takes_weights(name)]
-        groups = experiment.inner_groups(data, data.usual_protocol, data.everything.train)
-        classical.fewest_groups(data.truth, groups)
-        self.search_ = validate(
-            task,
-            candidates(task, names),
-            X=data.X,
-            y=data.y,
-            groups=groups,
-            n_jobs=self.n_jobs,
-            report=self._say,
+        plan = experiment.SearchConfig(
+            data,
+            data.everything,
+            data.usual_protocol,
+            self.features,
+            balance="weights" if weighted else "none",
         )
+        names = [name for name in classical.CLASSIFIERS if not weighted or _takes_weights(name)]
+        tables = [
+            experiment.grid_search(plan, name, n_jobs=self.n_jobs, report=self._say)
+            for name in names
+        ]
+        self.search_ = plan.ranked(pd.concat(tables))
         best = self.search_.iloc[0]
         settings = json.loads(best["settings"])
         return from_zoo(best["estimator"], settings, feature_set=self.features, weighted=weighted)
 
-    def _prepared(self, recipe: Recipe | Ensemble, clips: pd.DataFrame) -> tuple[Any, pd.DataFrame]:
+    def _prepared(self, recipe: Recipe, clips: pd.DataFrame) -> tuple[Any, pd.DataFrame]:
         """Return what the recipe measures on clips, and the clips that could not be used."""
         measured = [
             [self._features(each, clips) for each in (member.features, *member.copies)]
-            for member in _recipes(recipe)
+            for member in recipe.parts
         ]
         tables = [table for member in measured for table in member]
-        usable = set(clips["clip_id"]).intersection(*(table.clip_id for table in tables))
         rejects = pd.concat([table.rejects for table in tables]).drop_duplicates("path")
         for path, reason in rejects.itertuples(index=False):
             self._say(f"left out: {path}: {reason}")
-        used = clips[clips["clip_id"].isin(usable)].reset_index(drop=True)
-        used.attrs = clips.attrs
-        parts = [
-            _dataset(used, [each.X[np.isin(each.clip_id, list(usable))] for each in own])
-            for own in measured
-        ]
-        if isinstance(recipe, Ensemble):
-            return experiment.EnsembleDataset(tuple(parts)), rejects
-        return parts[0], rejects
+        every = labels.in_order([*self.left_out_, *self.given_.index])
+        data = replace(experiment.dataset_without_features(clips), corpus_emotions=every)
+        return experiment.with_features(recipe, data, measured), rejects
 
     def _features(self, feature_set: features.FeatureSet, clips: pd.DataFrame) -> features.Features:
-        return features.features_by_clip(clips, feature_set=feature_set, n_jobs=self.n_jobs)
+        known = clips.assign(content=features.contents(clips))
+        return features.feature_table(known, feature_set=feature_set, n_jobs=self.n_jobs)
 
     def _rows(self, feature_set: features.FeatureSet, clips: pd.DataFrame) -> NDArray[Any]:
         found = self._features(feature_set, clips)
@@ -343,7 +339,7 @@ class EmotionRecognizer(ClassifierMixin, BaseEstimator):
     def _feature_sets(self) -> list[features.FeatureSet]:
         if self._bundle is not None:
             return [member.feature_set for member in self._bundle.members]
-        return [member.features for member in _recipes(self.recipe_)]
+        return [member.features for member in self.recipe_.parts]
 
     def _judged(self, rows: Sequence[NDArray[Any]]) -> NDArray[np.float64]:
         if self._bundle is not None:
@@ -352,7 +348,7 @@ class EmotionRecognizer(ClassifierMixin, BaseEstimator):
         if len(answers) == 1:
             return answers[0]
         temperature = experiment.temperatures(self.evaluations_, self.recipe_).get("model", 1.0)
-        weights = getattr(self.recipe_, "weights", ())
+        weights = self.recipe_.weights
         return evaluate.geometric_mean(np.stack(answers), weights=weights, temperature=temperature)
 
     def _as_bundle(self) -> bundles.Bundle:
@@ -437,16 +433,6 @@ def _left_out(given: pd.DataFrame, chosen: pd.DataFrame) -> dict[str, int]:
     return {name: int(counts[name]) for name in labels.in_order(counts.index) if name not in kept}
 
 
-def _recipes(recipe: Recipe | Ensemble) -> tuple[Recipe, ...]:
-    return recipe.members if isinstance(recipe, Ensemble) else (recipe,)
-
-
-def _dataset(clips: pd.DataFrame, versions: Sequence[NDArray[Any]]) -> experiment.Dataset:
-    """Return clips with their features and those of their copies."""
-    X, *copies = versions
-    return experiment.Dataset(clips, X, tuple(copies), labels.in_order(clips["emotion"]))
-
-
 def _fitted(recipe: Recipe, data: experiment.Dataset, *, report: Callable[[str], None]) -> Model:
     """Fit a recipe on all clips."""
     model, _ = experiment.fit_fold(
@@ -458,30 +444,25 @@ def _fitted(recipe: Recipe, data: experiment.Dataset, *, report: Callable[[str],
 def _recipe_of_model(model: Any, *, feature_set: str, weighted: bool) -> Recipe:
     """Return a recipe of a scikit-learn classifier."""
     refuse_arrays(feature_set)
-    pipeline = classical.pipeline(model)
     learner = classical.PipelineLearner(lambda: classical.pipeline(model), weighted=weighted)
-    if weighted:
-        classical.weighted(pipeline)  # refuses what takes no weights
-    kind = type(pipeline[-1]).__name__
+    kind = type(learner.pipeline()[-1]).__name__  # refuses what takes no weights
     return Recipe(
         re.sub(r"(?<=[a-z])(?=[A-Z])", "-", kind).lower(),
         f"{kind} of scikit-learn on {feature_set} features",
         feature_set=feature_set,
-        make_learner=lambda: learner,
+        learner=learner,
         normalized=False,
     )
 
 
-def _weighted(recipe: Recipe | Ensemble) -> Any:
+def _weighted(recipe: Recipe) -> Any:
     """Return the same recipe, to which every emotion counts as much as any other."""
-    if isinstance(recipe, Ensemble):
+    if recipe.members:
         return replace(recipe, members=tuple(_weighted(each) for each in recipe.members))
-    learner = recipe.learner
-    if not isinstance(learner, classical.PipelineLearner):
+    if not isinstance(recipe.learner, classical.PipelineLearner):
         return recipe  # networks always weigh
-    classical.weighted(learner.make())
-    weighing = replace(learner, weighted=True)
-    return replace(recipe, make_learner=lambda: weighing)
+    classical.weighted(recipe.learner.pipeline())
+    return with_settings(recipe, weighted=True)
 
 
 def _takes_weights(name: str) -> bool:

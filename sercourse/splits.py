@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Indices = NDArray[np.intp]
+Split = tuple[Indices, Indices]
 
 PROTOCOLS: dict[str, str] = {
     "random": "80/20 over recordings, stratified, repeated by seed; the same voices on both sides",
@@ -35,6 +36,7 @@ RAVDESS_FOLDS: tuple[tuple[int, ...], ...] = (
 )
 """Test actors of the six folds that EmoBox publishes (Ma et al., 2024), so that results compare."""
 
+INNER_FOLDS = 4  # of the training side
 TEST_SHARE = 0.2  # of the recordings, in a random split
 ENROLMENT_CLIPS = 8
 ENROLMENT_DRAWS = 5  # of these clips: which of them tell the voice moves the score
@@ -360,3 +362,58 @@ def undersample(y: Sequence[str] | NDArray[Any], *, seed: int = 0) -> Indices:
         for emotion in emotions
     ]
     return np.sort(np.concatenate(chosen))
+
+
+def inner_splits(
+    y: NDArray[Any], groups: Sequence[Any] | NDArray[Any], *, n_folds: int = INNER_FOLDS
+) -> list[Split]:
+    """Divide the training side for choices and calibration, with groups kept together.
+
+    Parameters
+    ----------
+    y : ndarray of str, shape (n,)
+    groups : sequence, length n
+        Speakers where the outer split is by speaker, else groups of recordings.
+    n_folds : int
+        Fewer are made where an emotion has fewer groups.
+
+    Returns
+    -------
+    list of (train, test)
+        Positions.
+
+    Raises
+    ------
+    ValueError
+        If an emotion occurs in one group only, so that no split has it on both sides.
+    """
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    groups = np.asarray(groups)
+    n_folds = min(n_folds, fewest_groups(y, groups))
+    splitter = StratifiedGroupKFold(n_folds, shuffle=True, random_state=0)
+    return list(splitter.split(y, y, groups))
+
+
+def fewest_groups(y: NDArray[Any], groups: NDArray[Any]) -> int:
+    """Return in how many groups the emotion occurs that occurs in the fewest.
+
+    Raises
+    ------
+    ValueError
+        If that is one, so that no split has the emotion on both sides.
+
+    Examples
+    --------
+    >>> y = np.array(["sad", "sad", "sad", "happy", "happy"])
+    >>> fewest_groups(y, np.array([1, 2, 3, 1, 2]))
+    2
+    """
+    occurrences = {emotion: len(np.unique(groups[y == emotion])) for emotion in np.unique(y)}
+    rarest = min(occurrences, key=lambda emotion: occurrences[emotion])
+    if occurrences[rarest] < 2:
+        raise ValueError(
+            f"emotion {str(rarest)!r} occurs in one group of the training side only: calibration "
+            "needs two at least; add recordings or leave the emotion out"
+        )
+    return occurrences[rarest]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 from hypothesis import settings
@@ -11,6 +13,17 @@ from hypothesis import settings
 from sercourse import files  # before a test imports onnxruntime: its telemetry is switched off
 
 ROOT = Path(__file__).resolve().parent.parent
+
+
+class Done(NamedTuple):
+    """A command that has ended."""
+
+    status: int
+    out: str
+    err: str
+
+
+Command = Callable[..., Done]
 
 if worker := os.environ.get("PYTEST_XDIST_WORKER"):
     # Two processes that compile librosa's functions for the first time, for other types, can each
@@ -68,3 +81,29 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mon
     """Keep each run's cache apart from the user's, shared by the tests of one process."""
     base = tmp_path_factory.getbasetemp() / "cache"
     monkeypatch.setenv("SERCOURSE_CACHE", str(base))
+
+
+@pytest.fixture
+def command(capsys: pytest.CaptureFixture[str]) -> Command:
+    """Return a function that runs `sercourse` with some words."""
+    from sercourse.cli import main
+
+    def run(*words: object) -> Done:
+        capsys.readouterr()
+        return Done(main([str(word) for word in words]), *capsys.readouterr())
+
+    return run
+
+
+@pytest.fixture
+def refuse(command: Command) -> Callable[..., str]:
+    """Return a function that runs what must be refused, and returns the sentence."""
+
+    def run(*words: object) -> str:
+        status, _, err = command(*words)
+        *_, sentence = err.strip().splitlines()
+        assert (status, sentence[:11]) == (2, "sercourse: ")
+        assert "Traceback" not in err
+        return sentence
+
+    return run

@@ -96,7 +96,7 @@ def test_training_on_one_corpus_and_testing_on_another(
 
 KNN = recipes.from_zoo("knn", {}, feature_set="statistics")
 LOGISTIC = recipes.recipe("logistic")
-PAIR = recipes.Ensemble("pair", "two models", (LOGISTIC, recipes.recipe("svm-classic")))
+PAIR = recipes.Recipe("pair", "two models", members=(LOGISTIC, recipes.recipe("svm-classic")))
 SHARED = ["happy", "sad", "angry", "fearful", "disgust"]
 
 
@@ -189,7 +189,9 @@ def test_a_model_of_two_corpora_says_what_it_was_trained_on(
     told = pd.read_csv(made / "predictions.csv")
     again = evaluate.summarize(told, emotions=data.labels)
     assert again["by_corpus"] == found.metrics["by_corpus"]
-    known = experiment.from_bundle(LOGISTIC, data, protocol="corpus", folders=[made])
+    known = experiment.load_results(
+        LOGISTIC, data, protocol="corpus", folders=[made], store=tmp_path / "empty"
+    )
     assert known is not None
     assert known.metrics["folds"] == found.metrics["folds"]
 

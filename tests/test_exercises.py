@@ -8,8 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sercourse import course, files
-from sercourse.course import exercises
+from sercourse import exercises, files
 
 LESSONS = [path.stem for path in sorted((files.home() / "notebooks" / "quiz").glob("*.json"))]
 
@@ -46,13 +45,14 @@ def test_check_runs_the_solution_on_the_variables_of_the_notebook(monkeypatch, t
 
     monkeypatch.setattr("IPython.get_ipython", Shell)
     for answer in (6, 5, ...):
-        course.check("x", total=answer)
+        exercises.check("x", total=answer)
     right, wrong, empty = capsys.readouterr().out.splitlines()
     assert right == "total: right"
     assert "too small" in wrong
     assert "three dots" in empty
     assert Shell.user_ns["total"] == 0
-    assert course.solve("k = 1\ntotal = ...  # their sum\n", "x") == "k = 1\ntotal = sum(numbers)\n"
+    solved = exercises.solve("k = 1\ntotal = ...  # their sum\n", "x")
+    assert solved == "k = 1\ntotal = sum(numbers)\n"
 
 
 @pytest.mark.parametrize("lesson", LESSONS)
@@ -63,7 +63,7 @@ def test_each_exercise_of_a_lesson_has_its_solution(lesson):
     assert len(gaps) >= 3
     assert names == list(exercises.solutions(lesson))
     for gap in gaps:
-        assert "..." not in course.solve(gap, lesson)
+        assert "..." not in exercises.solve(gap, lesson)
 
 
 @pytest.mark.parametrize("lesson", LESSONS)

@@ -16,7 +16,7 @@ pytest.importorskip("keras", reason="needs Keras: pip install -e '.[networks]'")
 pytest.importorskip("tensorflow", reason="needs TensorFlow: pip install -e '.[networks]'")
 
 from sercourse import bundles, corpora, evaluate, experiment, networks
-from sercourse.recipes import Ensemble, Recipe, recipe
+from sercourse.recipes import Recipe, recipe
 
 pytestmark = pytest.mark.xdist_group("networks")
 
@@ -29,10 +29,16 @@ def small_learner() -> networks.NetworkLearner:
 
 
 NETWORK = Recipe(
-    "small", "a small network", "log-mel", small_learner, speeds=(0.9,), normalized=False, seeds=1
+    "small",
+    "a small network",
+    "log-mel",
+    small_learner(),
+    recipe("cnn-lstm").augmentations[:1],
+    normalized=False,
+    seeds=1,
 )
 SVM = recipe("svm-classic")
-BOTH = Ensemble("both", "the two together", (SVM, NETWORK))
+BOTH = Recipe("both", "the two together", members=(SVM, NETWORK))
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +49,7 @@ def clips(sample_ravdess: Path) -> pd.DataFrame:
 
 
 @pytest.fixture(scope="module")
-def data(clips: pd.DataFrame) -> experiment.EnsembleDataset:
+def data(clips: pd.DataFrame) -> experiment.Dataset:
     return experiment.prepare(BOTH, clips, progress=False)
 
 
@@ -53,12 +59,12 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def measured(data: experiment.EnsembleDataset, store: Path) -> experiment.Evaluation:
+def measured(data: experiment.Dataset, store: Path) -> experiment.Evaluation:
     return experiment.evaluate_recipe(BOTH, data, protocol="speaker", only=["fold 2"], store=store)
 
 
 def test_networks_run_as_the_svm_does(
-    data: experiment.EnsembleDataset, store: Path, measured: experiment.Evaluation
+    data: experiment.Dataset, store: Path, measured: experiment.Evaluation
 ) -> None:
     alone = experiment.evaluate_recipe(
         NETWORK, data.parts[1], protocol="speaker", only=["fold 2"], store=store
@@ -73,7 +79,7 @@ def test_networks_run_as_the_svm_does(
 
 
 def test_a_trained_network_is_measured_in_other_conditions(
-    data: experiment.EnsembleDataset,
+    data: experiment.Dataset,
     store: Path,
     measured: experiment.Evaluation,
     monkeypatch: pytest.MonkeyPatch,
@@ -86,15 +92,8 @@ def test_a_trained_network_is_measured_in_other_conditions(
     assert not epochs  # the training of the plain evaluation is read back
 
 
-def test_a_fold_that_does_not_exist_is_refused(
-    data: experiment.EnsembleDataset, store: Path
-) -> None:
-    with pytest.raises(ValueError, match="there is no fold 'fold 9': the protocol has fold 1"):
-        experiment.evaluate_recipe(BOTH, data, protocol="speaker", only=["fold 9"], store=store)
-
-
 def test_an_ensemble_averages_what_its_members_say(
-    data: experiment.EnsembleDataset, store: Path, measured: experiment.Evaluation
+    data: experiment.Dataset, store: Path, measured: experiment.Evaluation
 ) -> None:
     one, other = (
         experiment.evaluate_recipe(
@@ -113,7 +112,7 @@ def test_an_ensemble_averages_what_its_members_say(
 
 
 def test_protocols_with_one_training_side_share_the_training(
-    data: experiment.EnsembleDataset, tmp_path: Path
+    data: experiment.Dataset, tmp_path: Path
 ) -> None:
     network = data.parts[1]
     normalizing = replace(NETWORK, name="normalizing", normalized=True)
@@ -127,7 +126,7 @@ def test_protocols_with_one_training_side_share_the_training(
     assert len(list((tmp_path / "evaluations").iterdir())) == 6
 
 
-def test_left_out_speakers_are_on_no_side(data: experiment.EnsembleDataset) -> None:
+def test_left_out_speakers_are_on_no_side(data: experiment.Dataset) -> None:
     part = data.without_speakers(["ravdess-01", "ravdess-02"])
     assert set(data.clips["speaker"]) - set(part.clips["speaker"]) == {"ravdess-01", "ravdess-02"}
     assert all(len(each.X) == len(each.copies[0]) == len(part.clips) for each in part.parts[1:])
@@ -136,7 +135,7 @@ def test_left_out_speakers_are_on_no_side(data: experiment.EnsembleDataset) -> N
 
 
 @pytest.fixture(scope="module")
-def trained(data: experiment.EnsembleDataset, store: Path, measured: experiment.Evaluation) -> Path:
+def trained(data: experiment.Dataset, store: Path, measured: experiment.Evaluation) -> Path:
     return experiment.train(
         BOTH, data, folder=store / "sample-both", evaluations=[measured], store=store
     )
@@ -156,34 +155,8 @@ def test_the_bundle_of_an_ensemble_has_the_files_of_its_members(trained: Path) -
     assert {"keras", "scikit-learn"} <= set(info["versions"])
 
 
-def test_its_answer_is_the_geometric_mean_of_theirs(
-    trained: Path, data: experiment.EnsembleDataset
-) -> None:
-    bundle = bundles.load(trained)
-    one, other = (
-        member.predict_proba(part.X[:5])
-        for member, part in zip(bundle.members, data.parts, strict=True)
-    )
-    both = bundle.predict_proba(*(part.X[:5] for part in data.parts))
-    temperature = bundle.info["temperature"]["model"]
-    mean = evaluate.geometric_mean(np.stack([one, other]), temperature=temperature)
-    np.testing.assert_allclose(both, mean, atol=1e-9)
-    by_file = bundle.predict_file(data.clips["path"].iloc[2])
-    np.testing.assert_allclose(list(by_file.probabilities.values()), both[2], atol=1e-5)
-    with pytest.raises(ValueError, match="has 2 members and 1 arrays were given"):
-        bundle.predict_proba(data.parts[0].X[:5])
-
-
-def test_it_enrols_a_speaker(trained: Path, data: experiment.EnsembleDataset) -> None:
-    own = data.clips[data.clips["speaker"] == data.clips["speaker"].iloc[0]]
-    bundle = bundles.load(trained)
-    known = bundle.enrol(own["path"])
-    plain = bundle.predict_file(own["path"].iloc[0]).probabilities
-    assert known.predict_file(own["path"].iloc[0]).probabilities != plain
-
-
 def test_onnx_and_keras_files_agree(
-    data: experiment.EnsembleDataset, store: Path, measured: experiment.Evaluation
+    data: experiment.Dataset, store: Path, measured: experiment.Evaluation
 ) -> None:
     network = data.parts[1]
     folder = experiment.train(
@@ -199,9 +172,7 @@ def test_onnx_and_keras_files_agree(
         bundles.load(folder).enrol(network.clips["path"].head(2))
 
 
-def test_predicting_needs_no_training_library(
-    trained: Path, data: experiment.EnsembleDataset
-) -> None:
+def test_predicting_needs_no_training_library(trained: Path, data: experiment.Dataset) -> None:
     script = (
         "import sys; from sercourse import bundles\n"
         f"bundles.load({str(trained)!r}).predict_file({data.clips['path'].iloc[0]!r})\n"

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
+import errno
 import json
-import sqlite3
 import subprocess
 import sys
 import tracemalloc
@@ -13,36 +13,23 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-import reference_short_term as reference
-import scipy.stats
 import soundfile as sf
+from sounds import voice
 
-from sercourse import audio, augment, features, files
+from sercourse import audio, files
+from sercourse.augment import Augmentation
 from sercourse.features import (
     SETS,
     FeatureSet,
+    augmented,
     extract,
     feature_table,
-    is_cached,
     named,
-    short_term,
-    spectrogram,
-    statistics,
-    with_noise,
     with_pre_emphasis,
-    with_speed,
 )
 
 SR = 16_000
 N = 20_000
-T = np.arange(N) / SR
-DESCRIPTORS = [
-    *["zcr", "energy", "energy_entropy", "spectral_centroid", "spectral_spread"],
-    *["spectral_entropy", "spectral_flux", "spectral_rolloff"],
-    *["mfcc_1", "mfcc_2", "mfcc_3", "mfcc_4", "mfcc_5", "mfcc_6"],
-    *["mfcc_7", "mfcc_8", "mfcc_9", "mfcc_10", "mfcc_11", "mfcc_12"],
-]
-STATISTICS = ["mean", "median", "std", "kurtosis", "skewness", "p01", "p99", "min", "max", "range"]
 
 
 def noise(scale: float = 0.3, seed: int = 0) -> np.ndarray:
@@ -50,152 +37,7 @@ def noise(scale: float = 0.3, seed: int = 0) -> np.ndarray:
 
 
 def speech_like(seed: int) -> np.ndarray:
-    """Gliding harmonics and breath, in syllables with pauses between them."""
-    rng = np.random.default_rng(seed)
-    pitch = 120 * (1 + seed) + 40 * np.sin(2 * np.pi * 1.3 * T)
-    phase = 2 * np.pi * np.cumsum(pitch) / SR
-    voice = sum(np.sin(k * phase) / k for k in range(1, 20))
-    syllables = np.clip(np.sin(2 * np.pi * 3 * T + seed), 0, None)
-    return 0.2 * syllables * (voice + 0.2 * rng.standard_normal(N))
-
-
-SIGNALS = {
-    "noise": noise(),
-    "near silence": noise(scale=1e-6),
-    "chirp": 0.8 * np.sin(2 * np.pi * (100 * T + 2500 * T**2)),
-    "voice": speech_like(0),
-    "high voice": speech_like(1).astype(np.float32),
-    "silence": np.zeros(N),
-    "partly silent": np.concatenate([np.zeros(7000), noise()[:6000], np.zeros(7000)]),
-    "a single click": np.eye(1, N, 9000)[0],
-    "constant": np.full(N, 0.3),
-    "one frame and a bit": noise()[:559],
-}
-
-
-@pytest.mark.parametrize("name", SIGNALS)
-def test_descriptors_equal_the_plain_reading(name: str) -> None:
-    ours = short_term.short_term(SIGNALS[name], sr=SR)
-    plain = reference.short_term(SIGNALS[name])
-    np.testing.assert_allclose(ours, plain, rtol=1e-8, atol=1e-11)
-
-
-@pytest.mark.parametrize("name", SIGNALS)
-def test_statistics_equal_the_plain_reading(name: str) -> None:
-    ours = extract(SIGNALS[name], sr=SR, feature_set=named("statistics"))
-    plain = reference.statistics(reference.short_term(SIGNALS[name]))
-    np.testing.assert_allclose(ours, plain, rtol=1e-7, atol=1e-11)
-
-
-@pytest.mark.parametrize("name", [name for name in SIGNALS if name != "one frame and a bit"])
-def test_derivatives_equal_the_plain_reading(name: str) -> None:
-    ours = extract(SIGNALS[name], sr=SR, feature_set=named("statistics+delta"))
-    table = reference.short_term(SIGNALS[name])
-    plain = [reference.statistics(table), reference.statistics(np.diff(table, axis=0))]
-    np.testing.assert_allclose(ours, np.concatenate(plain), rtol=1e-7, atol=1e-11)
-
-
-@pytest.mark.parametrize("actor", ["Actor_01", "Actor_12", "Actor_20"])
-def test_real_speech_equals_the_plain_reading(ravdess_root: Path, actor: str) -> None:
-    path = sorted((ravdess_root / actor).iterdir())[17]
-    y = audio.read(path, sr=SR)
-    ours = extract(y, sr=SR, feature_set=named("statistics+delta"))
-    table = reference.short_term(y)
-    plain = [reference.statistics(table), reference.statistics(np.diff(table, axis=0))]
-    np.testing.assert_allclose(ours, np.concatenate(plain), rtol=1e-8, atol=1e-12)
-
-
-@pytest.mark.parametrize("n_frames", [95, 96, 97, 192, 193])
-def test_blocks_leave_no_seam(n_frames: int) -> None:
-    y = np.random.default_rng(1).standard_normal(400 + 160 * (n_frames - 1)) / 10
-    ours = short_term.short_term(y, sr=SR)
-    assert ours.shape == (n_frames, 20)
-    np.testing.assert_allclose(ours, reference.short_term(y), rtol=1e-9, atol=1e-12)
-
-
-def test_names_and_their_order() -> None:
-    names = [f"{descriptor}_{kind}" for descriptor in DESCRIPTORS for kind in STATISTICS]
-    assert list(named("statistics").names) == names
-    both = names + [f"delta_{name}" for name in names]
-    assert list(named("statistics+delta").names) == both
-    assert len(both) == 400
-    assert [SETS[name].sr for name in ("statistics", "statistics+delta")] == [SR, SR]
-
-
-def test_names_belong_to_their_numbers() -> None:
-    row = extract(SIGNALS["noise"], sr=SR, feature_set=named("statistics+delta"))
-    value = dict(zip(named("statistics+delta").names, row, strict=True))
-    table = short_term.short_term(SIGNALS["noise"], sr=SR)
-    third = table[:, 9]  # mfcc_2
-    assert value["mfcc_2_kurtosis"] == pytest.approx(scipy.stats.kurtosis(third))
-    assert value["energy_max"] == table[:, 1].max()
-    assert value["delta_zcr_p99"] == pytest.approx(np.percentile(np.diff(table[:, 0]), 99))
-
-
-def test_each_descriptor_alone_is_its_column() -> None:
-    y = SIGNALS["voice"]
-    framed = short_term.frames(y, frame_length=400, hop_length=160) * np.hamming(400)
-    magnitudes = short_term.magnitude_spectrum(framed)
-    columns = [
-        short_term.zero_crossing_rate(framed),
-        short_term.energy(framed),
-        short_term.energy_entropy(framed),
-        *short_term.spectral_centroid_spread(magnitudes),
-        short_term.spectral_entropy(magnitudes),
-        short_term.spectral_flux(magnitudes),
-        short_term.spectral_rolloff(magnitudes),
-        *short_term.mfcc(framed, sr=SR).T,
-    ]
-    table = short_term.short_term(y, sr=SR)
-    np.testing.assert_allclose(np.stack(columns, axis=1), table, rtol=1e-10, atol=1e-12)
-
-
-@pytest.mark.parametrize("sr", [4_000, 8_000, 22_050, 48_000])
-def test_other_rates_give_finite_descriptors_that_mean_the_same(sr: int) -> None:
-    t = np.arange(sr) / sr
-    tone = 0.5 * np.sin(2 * np.pi * 1000 * t)
-    table = short_term.short_term(tone, sr=sr)
-    assert np.isfinite(table).all()
-    assert table[:, 0].mean() * sr / 2 == pytest.approx(1000, rel=0.03)  # zero crossings
-    assert table[:, 7].mean() * sr / 2 == pytest.approx(1000, abs=60)  # roll-off, bins of 40 Hz
-
-
-def test_undefined_moments_are_zero_and_the_rest_is_not_touched() -> None:
-    constant = statistics.statistics(np.full((50, 1), 0.1))
-    assert dict(zip(STATISTICS, constant, strict=True)) == pytest.approx(
-        {
-            name: 0.1 if name in {"mean", "median", "p01", "p99", "min", "max"} else 0.0
-            for name in STATISTICS
-        }
-    )
-    tiny = 1 + 1e-9 * np.random.default_rng(0).standard_normal((50, 1))
-    assert statistics.statistics(tiny)[3] == pytest.approx(scipy.stats.kurtosis(tiny)[0], rel=1e-4)
-
-
-def test_moments_of_very_small_numbers_do_not_underflow() -> None:
-    series = np.random.default_rng(0).exponential(size=(50, 1))
-    usual, small = statistics.statistics(series), statistics.statistics(series * 1e-90)
-    np.testing.assert_allclose(small[3:5], usual[3:5], rtol=1e-9)
-
-
-@pytest.mark.parametrize(
-    ("y", "sentence"),
-    [
-        (np.zeros(399), "399 samples, fewer than one frame of 400"),
-        (np.zeros(0), "0 samples"),
-        (np.zeros((2, 800)), r"shape \(2, 800\)"),
-        (np.array([0.0, np.nan] * 400), "sample 1 of the signal is nan"),
-        (np.array([np.inf] * 800), "sample 0 of the signal is inf"),
-    ],
-)
-def test_a_signal_without_descriptors_is_refused(y: np.ndarray, sentence: str) -> None:
-    with pytest.raises(ValueError, match=sentence):
-        extract(y, sr=SR, feature_set=named("statistics"))
-
-
-def test_one_frame_has_no_derivative() -> None:
-    with pytest.raises(ValueError, match="1 frame"):
-        extract(noise()[:400], sr=SR, feature_set=named("statistics+delta"))
+    return voice(N / SR, sr=SR, seed=seed).astype(float)
 
 
 def test_another_rate_or_name_is_refused() -> None:
@@ -206,7 +48,7 @@ def test_another_rate_or_name_is_refused() -> None:
 
 
 def test_pre_emphasis_comes_before_the_descriptors() -> None:
-    y = SIGNALS["voice"]
+    y = speech_like(0)
     emphasised = np.concatenate([y[:1], y[1:] - 0.97 * y[:-1]])
     plain = named("statistics")
     row = extract(y, sr=SR, feature_set=with_pre_emphasis(plain, 0.97))
@@ -227,38 +69,24 @@ def picture(y: np.ndarray, *, sr: int) -> np.ndarray:
     return np.outer([1, 2], [y[0], y[1], np.abs(y).max()]).astype(np.float32)
 
 
-def samples(y: np.ndarray, *, sr: int) -> np.ndarray:
-    """The signal itself."""
-    return np.array(y)
-
-
 PICTURE = FeatureSet("picture", SR, ("low", "middle", "high"), picture, shape=(2, 3))
-SAMPLES = FeatureSet("samples", SR, tuple(f"y{k}" for k in range(N)), samples, shape=(N,))
 
 
 def test_settings_tell_of_shape_and_noise_only_where_there_is_any() -> None:
     old = {"sr": SR, "version": 1, "pre_emphasis": 0.0, "speed": 1.0}
     assert named("voice").settings == {"name": "voice", **old}
     assert PICTURE.settings == {"name": "picture", **old, "shape": [2, 3]}
-    noisy = with_noise(PICTURE, snr=(15, 30), draw=0)
-    assert noisy.settings == {**PICTURE.settings, "noise": [15.0, 30.0], "draw": 0}
+    noise = {"kind": "noise", "amount": [15.0, 30.0], "draw": 0}
+    noisy = augmented(PICTURE, Augmentation("noise", 15, 30))
+    assert noisy.settings == {**PICTURE.settings, "augmentations": [noise]}
     assert json.loads(json.dumps(noisy.settings)) == noisy.settings
 
 
 def test_names_are_those_of_the_last_axis() -> None:
     assert PICTURE.row_shape == (2, 3)
     assert named("statistics").row_shape == (200,)
-    with pytest.raises(ValueError, match=r"shape \(3, 2\) and 3 names"):
-        replace(PICTURE, shape=(3, 2))
-
-
-def test_the_windows_of_the_ancestor_are_a_set() -> None:
-    windows = named("time-windows")
-    assert (windows.sr, windows.row_shape, windows.dtype) == (SR, (5, 128, 128), np.float32)
-    assert windows.names[0] == "mel_1"
-    assert windows.names[-1] == "mel_128"
-    row = extract(noise(), sr=SR, feature_set=windows)
-    np.testing.assert_array_equal(row, spectrogram.classic_windows(noise(), sr=SR), strict=True)
+    for each in SETS.values():
+        assert len(each.names) == each.row_shape[-1]
 
 
 def test_a_number_of_an_array_that_is_not_finite_is_named() -> None:
@@ -268,65 +96,17 @@ def test_a_number_of_an_array_that_is_not_finite_is_named() -> None:
         extract(y, sr=SR, feature_set=PICTURE)
 
 
-@pytest.mark.parametrize("snr", [(15, 30), (0, 0), (-5, 60)])
-def test_noise_has_a_ratio_of_the_range(snr: tuple[float, float]) -> None:
-    ratios = []
-    for draw in range(30):
-        y = speech_like(draw % 3)
-        row = extract(y, sr=SR, feature_set=with_noise(SAMPLES, snr=snr, draw=draw))
-        ratios.append(augment.snr_db(y, row))
-    low, high = snr
-    assert low - 0.01 <= min(ratios) <= max(ratios) <= high + 0.01
-    assert max(ratios) - min(ratios) >= 0.7 * (high - low)
-
-
-def test_noise_is_white() -> None:
-    y = speech_like(0)
-    added = extract(y, sr=SR, feature_set=with_noise(SAMPLES, snr=(0, 0), draw=1)) - y
-    power = np.abs(np.fft.rfft(added)) ** 2
-    by_band = power[1:10_001].reshape(10, -1).mean(axis=1)
-    assert by_band.max() / by_band.min() < 1.3
-
-
-def test_noise_follows_from_draw_and_signal_alone() -> None:
-    noisy = with_noise(SAMPLES, snr=(20, 20), draw=1)
+def test_augmentations_come_in_their_order_before_everything_else() -> None:
     y = speech_like(0).astype(np.float32)
-    row = extract(y, sr=SR, feature_set=noisy)
-    np.testing.assert_array_equal(extract(y.astype(float), sr=SR, feature_set=noisy), row)
-    other = extract(y, sr=SR, feature_set=replace(noisy, draw=2))
-    assert abs(np.corrcoef(other - y, row - y)[0, 1]) < 0.05
-    changed = y.copy()
-    changed[5] += 1e-3
-    other = extract(changed, sr=SR, feature_set=noisy)
-    assert abs(np.corrcoef(other - changed, row - y)[0, 1]) < 0.05
-
-
-def test_noise_comes_before_everything_else() -> None:
-    y = speech_like(0).astype(np.float32)
-    noisy = with_noise(named("statistics"), snr=(20, 20), draw=3)
-    signal = extract(y, sr=SR, feature_set=with_noise(SAMPLES, snr=(20, 20), draw=3))
-    for change in (lambda each: with_speed(each, 1.1), lambda each: with_pre_emphasis(each, 0.97)):
-        np.testing.assert_array_equal(
-            extract(y, sr=SR, feature_set=change(noisy)),
-            extract(signal, sr=SR, feature_set=change(named("statistics"))),
-        )
-
-
-def test_noise_leaves_the_signal_as_it_is() -> None:
-    y = speech_like(0).astype(np.float32)
-    before = y.copy()
-    extract(y, sr=SR, feature_set=with_noise(SAMPLES, snr=(0, 0), draw=1))
-    np.testing.assert_array_equal(y, before)
-
-
-def test_noise_that_cannot_be_is_refused() -> None:
-    for snr in [(30, 15), (np.nan, 20), (0, np.inf)]:
-        with pytest.raises(ValueError, match="give the lowest and the highest ratio"):
-            with_noise(SAMPLES, snr=snr, draw=1)
-    with pytest.raises(ValueError, match="draw is -1"):
-        with_noise(SAMPLES, snr=(15, 30), draw=-1)
-    with pytest.raises(ValueError, match="clip is silent"):
-        extract(np.zeros(N), sr=SR, feature_set=with_noise(SAMPLES, snr=(15, 30), draw=1))
+    steps = (Augmentation("gaussian", 20, 20, draw=3), Augmentation("speed", 1.1, 1.1))
+    signal = y
+    for step in steps:
+        signal = step.applied(signal, sr=SR)
+    plain = with_pre_emphasis(named("statistics"), 0.97)
+    np.testing.assert_array_equal(
+        extract(y, sr=SR, feature_set=augmented(plain, *steps)),
+        extract(signal, sr=SR, feature_set=plain),
+    )
 
 
 @pytest.fixture
@@ -431,10 +211,10 @@ def flipped(file: Path, place: float) -> None:
 
 
 DAMAGES: dict[str, Callable[[Path], object]] = {
-    "cut": lambda file: file.write_bytes(file.read_bytes()[:70_000]),
+    "cut": lambda file: file.write_bytes(file.read_bytes()[:700]),
     "empty": lambda file: file.write_bytes(b""),
     "another file": lambda file: file.write_bytes(b"text" * 1000),
-    **{f"bit at {at}": partial(flipped, place=at) for at in (0.0, 0.335, 0.65, 0.66, 0.9995)},
+    **{f"bit at {at}": partial(flipped, place=at) for at in (0.0, 0.5, 0.9995)},
 }
 
 
@@ -444,8 +224,9 @@ def test_what_is_damaged_in_the_cache_is_made_anew(
 ) -> None:
     settings = {"feature_set": named("statistics"), "cache": tmp_path / "cache"}
     first = feature_table(clips, **settings)
-    (file,) = (tmp_path / "cache").iterdir()
-    DAMAGES[damage](file)
+    files_of_rows = sorted((tmp_path / "cache").rglob("*.row"))
+    assert len(files_of_rows) == 3
+    DAMAGES[damage](files_of_rows[1])
     again = feature_table(clips, **settings)
     np.testing.assert_array_equal(first.X, again.X)
     assert again.clip_id.tolist() == first.clip_id.tolist()
@@ -470,28 +251,13 @@ def test_what_was_computed_until_an_interruption_is_kept(
         patched.setattr(audio, "read", cut)
         with pytest.raises(KeyboardInterrupt):
             feature_table(good, **settings)
-    assert not is_cached(good, **settings)
     reads.clear()
     assert feature_table(good, **settings).clip_id.tolist() == ["a", "c", "d"]
     assert reads == ["d"]
-    assert is_cached(good, **settings)
 
 
-def test_rows_are_kept_in_portions(
-    clips: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(features, "PORTION", 2)
-    written: list[list[int]] = []
-    monkeypatch.setattr(features.Store, "write", lambda _, X, rows: written.append(list(rows)))
-    feature_table(clips, feature_set=named("statistics"), cache=tmp_path)
-    assert written == [[0, 2], [3]]
-
-
-def limited(*args: object, **settings: object) -> sqlite3.Connection:
-    """Open a database that may not grow, as on a full disk."""
-    database = sqlite3.Connection(*args, **settings)
-    database.execute("PRAGMA max_page_count = 1")
-    return database
+def full_disk(path: Path, data: bytes) -> None:
+    raise OSError(errno.ENOSPC, "no space left on device")
 
 
 @pytest.mark.parametrize("trouble", ["a file in its place", "a full disk"])
@@ -500,7 +266,7 @@ def test_a_cache_that_cannot_be_written_is_a_warning(
 ) -> None:
     cache = tmp_path / "cache"
     if trouble == "a full disk":
-        monkeypatch.setattr(sqlite3, "connect", limited)
+        monkeypatch.setattr(Path, "write_bytes", full_disk)
     else:
         cache.write_text("mine")
     with pytest.warns(files.NotKept, match="results are not kept there"):
@@ -514,7 +280,7 @@ def test_several_processes_write_one_cache(clips: pd.DataFrame, tmp_path: Path) 
     many["content"] = [f"{k:x}" for k in range(len(many))]
     many.to_csv(tmp_path / "clips.csv")
     code = (
-        "import sys, pandas as pd; from sercourse import features; features.PORTION = 3;"
+        "import sys, pandas as pd; from sercourse import features;"
         "clips = pd.read_csv(sys.argv[1], dtype=str)[int(sys.argv[3]):][:60];"
         "features.feature_table(clips, feature_set=features.named('statistics'), cache=sys.argv[2])"
     )
@@ -522,7 +288,7 @@ def test_several_processes_write_one_cache(clips: pd.DataFrame, tmp_path: Path) 
     started = [subprocess.Popen([*argv, str(first)]) for first in (0, 30, 60)]
     assert [each.wait() for each in started] == [0, 0, 0]
     settings = {"feature_set": named("statistics"), "cache": tmp_path / "cache"}
-    assert is_cached(many, **settings)
+    assert len(list((tmp_path / "cache").rglob("*.row"))) == len(many)
     stored = feature_table(many, **settings).X
     np.testing.assert_array_equal(stored, np.tile(stored[:3], (40, 1)))
 
@@ -541,27 +307,15 @@ def test_rows_may_be_arrays(clips: pd.DataFrame, reads: list[str], tmp_path: Pat
     assert again.clip_id.tolist() == ["a", "c", "d"]
 
 
-def test_arrays_come_from_two_processes_too(clips: pd.DataFrame, tmp_path: Path) -> None:
-    windows = named("time-windows")
-    long = clips.assign(path=[tmp_path / f"long{k}.wav" for k in range(4)], content=list("abcd"))
-    for seed, path in enumerate(long["path"]):
-        sf.write(path, speech_like(seed), SR, subtype="FLOAT")
-    one = feature_table(long, feature_set=windows, cache=tmp_path / "1")
-    two = feature_table(long, feature_set=windows, n_jobs=2, cache=tmp_path / "2")
-    np.testing.assert_array_equal(one.X, two.X, strict=True)
-
-
-def test_another_noise_or_draw_is_computed_anew(
+def test_another_augmentation_is_computed_anew(
     clips: pd.DataFrame, reads: list[str], tmp_path: Path
 ) -> None:
     good, plain = clips.drop(index=1), named("statistics")
-    sets = [plain, *(with_noise(plain, snr=(15, 30), draw=draw) for draw in (0, 1))]
-    tables = [
-        feature_table(good, feature_set=each, cache=tmp_path)
-        for each in [*sets, with_noise(plain, snr=(15, 25), draw=1), *sets]
-    ]
-    assert len(reads) == 4 * 3
-    assert len({table.X.tobytes() for table in tables}) == 4
+    noises = [("noise", 15, 30, 0), ("noise", 15, 30, 1), ("noise", 15, 25, 1), ("pink", 15, 30, 0)]
+    sets = [plain, *(augmented(plain, Augmentation(*each)) for each in noises)]
+    tables = [feature_table(good, feature_set=each, cache=tmp_path) for each in [*sets, *sets]]
+    assert len(reads) == 5 * 3
+    assert len({table.X.tobytes() for table in tables}) == 5
 
 
 def test_a_large_table_is_never_held_twice(clips: pd.DataFrame) -> None:
@@ -581,7 +335,7 @@ def test_a_large_table_is_never_held_twice(clips: pd.DataFrame) -> None:
 
 def test_default_cache_is_in_the_cache_folder(clips: pd.DataFrame) -> None:
     feature_table(clips, feature_set=named("statistics"))
-    assert list((files.cache_dir() / "features").glob("statistics-*.sqlite"))
+    assert list((files.cache_dir() / "features").glob("statistics-*/*.row"))
 
 
 def test_a_table_without_clips_is_empty(clips: pd.DataFrame) -> None:

@@ -106,7 +106,7 @@ def answers(lines: list[str]) -> list[dict[str, float]]:
     """Read the emotions and their probabilities from what `listen` prints."""
     found: list[dict[str, float]] = []
     for line in lines:
-        if re.match(r"\s*\d+:\d\d\.\d\d – ", line):
+        if re.match(r"\d+:\d\d\.\d\d – ", line):
             found.append({})
         elif bar := re.match(r"  (\w+) +([\d.]+)%", line):
             found[-1][bar[1]] = float(bar[2]) / 100

@@ -9,12 +9,12 @@ import statistics
 from pathlib import Path
 from typing import Any
 
+import publish
 import pytest
 from nbformat import NotebookNode
 
 from sercourse import course
-from sercourse.course import published
-from sercourse.course.lesson import code_cells, describe, read, tags
+from sercourse.course import code_cells, describe, read, tags
 
 ROOT = Path(__file__).resolve().parent.parent
 LESSONS = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
@@ -110,8 +110,8 @@ def test_training_lessons_end_with_their_metrics(path: Path) -> None:
 
 @every_lesson
 def test_committed_outputs_are_current_and_clean(path: Path) -> None:
-    assert course.stale([path]) == []
-    assert path.stat().st_size <= published.MAX_BYTES
+    assert course.stale([path]) == {}
+    assert path.stat().st_size <= publish.MAX_BYTES
     notebook = read(path)
     cells = code_cells(notebook)
     assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
@@ -119,7 +119,7 @@ def test_committed_outputs_are_current_and_clean(path: Path) -> None:
     assert not [o for o in outputs if o.output_type == "error" or o.get("name") == "stderr"]
     before = json.dumps(outputs)
     assert "data:audio" not in before
-    published.clean(notebook, name=path.name, placeholders=[])  # raises where a path is left
+    publish.clean(notebook, name=path.name, placeholders={})  # raises where a path is left
     assert (
         json.dumps([output for cell in code_cells(notebook) for output in cell.outputs]) == before
     )
@@ -132,7 +132,7 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def assert_lesson_runs(path: Path, *, out: Path) -> None:
-    (result,) = course.run([path], out=out)
+    result = course.run(path, out=out)
     assert result.failure is None
     assert result.executed.with_suffix(".html").stat().st_size > 10_000
     for entry in (metrics(read(result.executed)) or {}).get("protocols", []):

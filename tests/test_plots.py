@@ -1,7 +1,10 @@
+"""Pictures show the figures that they are given, with units, in the colours of the emotions."""
+
 from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
@@ -9,55 +12,56 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.stats
 from matplotlib.axes import Axes
-from matplotlib.collections import PathCollection
+from matplotlib.collections import LineCollection, PathCollection
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.patches import Patch
 from PIL import Image
 
-from sercourse import labels, plots
+from sercourse import evaluate, labels, plots
 from sercourse.labels import EMOTIONS
+from sercourse.plots import timeline
 
 mpl.use("Agg")
+pytestmark = pytest.mark.filterwarnings("error")
+
+THREE = ("happy", "sad", "angry")
+SCALE: dict[str, Any] = {"frequencies": np.arange(5) * 1e3, "sr": 8_000, "hop_length": 800}
 
 
 @pytest.fixture(autouse=True)
-def _closed_figures() -> Iterator[None]:
+def _drawn_and_closed() -> Iterator[None]:
+    """Draw every figure at the end: matplotlib looks at layout and glyphs only then."""
     with mpl.rc_context():
         yield
+        for number in plt.get_fignums():
+            plt.figure(number).canvas.draw()
     plt.close("all")
-
-
-def table(*rows: tuple[str, str, str], **columns: Any) -> pd.DataFrame:
-    """Return a clip table from (clip_id, speaker, emotion); no gender or intensity unless given."""
-    clips = pd.DataFrame(rows, columns=["clip_id", "speaker", "emotion"], dtype="string")
-    for name in ("gender", "intensity"):
-        clips[name] = pd.array(columns.get(name, [pd.NA] * len(clips)), dtype="string")
-    return clips
 
 
 def ticks(axis: Any) -> list[str]:
     return [label.get_text() for label in axis.get_ticklabels()]
 
 
+def texts(ax: Axes) -> list[str]:
+    return [text.get_text() for text in ax.texts]
+
+
+def legend(ax: Axes) -> list[str]:
+    return [text.get_text() for text in ax.get_legend().texts]
+
+
+def segments(ax: Axes) -> np.ndarray:
+    lines = [each for each in ax.collections if isinstance(each, LineCollection)]
+    return np.array([segment for each in lines for segment in each.get_segments() if len(segment)])
+
+
 # --- style ----------------------------------------------------------------------------------
 
 
-def test_every_emotion_has_a_colour_of_its_own() -> None:
-    assert tuple(plots.EMOTION_COLOURS) == EMOTIONS
-    shades = np.array([to_rgb(colour) for colour in plots.EMOTION_COLOURS.values()])
-    apart = np.abs(shades[:, None] - shades).sum(axis=2) + 9 * np.eye(len(shades))
-    assert apart.min() > 0.2
-
-
-def test_colour_of_an_alias_and_of_nothing() -> None:
-    assert plots.colours(["fear"]) == [plots.EMOTION_COLOURS["fearful"]]
-    with pytest.raises(ValueError, match="no label"):
-        plots.colours([""])
-
-
-@pytest.mark.parametrize("n_own", [1, 2, 10])
-def test_labels_of_ones_own_have_colours_of_their_own(n_own: int) -> None:
+@pytest.mark.parametrize("n_own", [0, 1, 2, 10])
+def test_every_label_has_a_colour_of_its_own(n_own: int) -> None:
     names = [*EMOTIONS, *(f"höflich_{k}" for k in range(n_own))]
     shades = plots.palette(names[::-1])
     assert tuple(shades) == labels.in_order(names)
@@ -65,7 +69,13 @@ def test_labels_of_ones_own_have_colours_of_their_own(n_own: int) -> None:
     rgb = np.array([to_rgb(colour) for colour in shades.values()])
     apart = np.abs(rgb[:, None] - rgb).sum(axis=2) + 9 * np.eye(len(rgb))
     assert apart.min() > 0.15
-    assert plots.colours(["Höflich 0"]) == [plots.palette(["höflich_0"])["höflich_0"]]
+
+
+def test_colour_of_an_alias_and_of_nothing() -> None:
+    assert plots.palette(["fear"]) == {"fearful": plots.EMOTION_COLOURS["fearful"]}
+    assert plots.palette(["Höflich 0"]) == plots.palette(["höflich_0"])
+    with pytest.raises(ValueError, match="no label"):
+        plots.palette([""])
 
 
 OWN = ("angry", "höflich", "stressed")
@@ -74,10 +84,7 @@ OWN = ("angry", "höflich", "stressed")
 @pytest.mark.parametrize(
     "draw",
     [
-        lambda: plots.emotion_counts(pd.DataFrame({"emotion": OWN, "intensity": pd.NA})),
-        lambda: plots.speaker_counts(
-            pd.DataFrame({"emotion": OWN, "speaker": "custom-eva-maria", "gender": pd.NA})
-        ),
+        lambda: plots.clip_counts(pd.DataFrame({"emotion": OWN, "speaker": "custom-eva-maria"})),
         lambda: plots.by_emotion([1.0, 2.0, 3.0], emotions=OWN, label="duration [s]"),
         lambda: plots.emotion_shares({"row": dict.fromkeys(OWN, 1)}),
         lambda: plots.emotions_over_time(
@@ -85,22 +92,11 @@ OWN = ("angry", "höflich", "stressed")
             y=np.ones(24_000),
             sr=8_000,
         ),
-        lambda: plots.values_by_code(
-            np.arange(3.0), truth=np.array(OWN), codes={name: k for k, name in enumerate(OWN)}
-        ),
     ],
 )
 def test_pictures_of_labels_of_ones_own(draw: Callable[[], Axes]) -> None:
-    figure = draw().figure
-    figure.canvas.draw()
-    shown = {to_hex(each.get_facecolor()) for each in figure.findobj(Patch)}
-    shown |= {to_hex(c) for each in figure.findobj(PathCollection) for c in each.get_facecolor()}
-    assert set(plots.colours(OWN)) <= shown
-
-
-def test_a_speaker_is_named_whole_without_the_corpus() -> None:
-    clips = pd.DataFrame({"emotion": OWN, "speaker": "custom-eva-maria", "gender": pd.NA})
-    assert ticks(plots.speaker_counts(clips).xaxis) == ["eva-maria"]
+    shown = {to_hex(each.get_facecolor()) for each in draw().figure.findobj(Patch)}
+    assert set(plots.palette(OWN).values()) <= shown
 
 
 def test_style_gives_pictures_of_700_pixels() -> None:
@@ -142,103 +138,90 @@ def test_waveform_of_few_samples_is_a_line_in_seconds() -> None:
 def test_waveform_of_many_samples_keeps_every_peak() -> None:
     y = np.zeros(16_000)
     y[12_345], y[4_321] = 0.9, -0.7
-    ax = plots.waveform(y, sr=16_000)
-    band = ax.collections[0].get_paths()[0].vertices
+    band = plots.waveform(y, sr=16_000).collections[0].get_paths()[0].vertices
     assert (band[:, 1].max(), band[:, 1].min()) == (0.9, -0.7)
     assert band[band[:, 1].argmax(), 0] == pytest.approx(12_345 / 16_000, abs=0.005)
-    assert ax.get_xlim() == (0.0, 1.0)
+
+
+def test_spans_share_a_row_only_where_they_do_not_overlap() -> None:
+    parts = {"one": (0.0, 2.0), "two": (1.0, 3.0), "three": (2.0, 4.0)}
+    ax = plots.spans(parts, ax=plots.waveform(np.zeros(30), sr=10))
+    heights = [line.get_ydata()[0] for line in ax.lines[1:]]
+    assert heights[0] == heights[2] < heights[1]
+    assert (texts(ax), ax.get_xlim()) == (list(parts), (0, 4))
 
 
 def test_spectrogram_puts_low_rows_below_and_frames_at_their_times() -> None:
     level = np.full((5, 3), -100.0)
     level[4, 2] = 7.0
-    ax = plots.spectrogram(level, frequencies=np.arange(5) * 1e3, sr=8_000, hop_length=800)
+    ax = plots.spectrogram(level, **SCALE)
     image = ax.images[0]
     assert image.origin == "lower"
-    assert image.get_extent() == pytest.approx([-0.05, 0.25, 0, 5])
+    assert image.get_extent() == pytest.approx([-0.05, 0.25, 0.5, 5.5])
     assert image.get_clim() == (-63.0, 7.0)
     assert ax.get_xlim() == pytest.approx((0, 0.2))
-
-
-def test_spectrograms_to_be_compared_share_their_scale() -> None:
-    quiet = np.full((4, 3), -90.0)
-    settings = {"frequencies": np.arange(4) * 1e3, "sr": 8_000, "hop_length": 80}
-    ax = plots.spectrogram(quiet, top=0.0, **settings)
-    assert ax.images[0].get_clim() == (-70.0, 0.0)
+    assert plots.spectrogram(level, top=0.0, **SCALE).images[0].get_clim() == (-70.0, 0.0)
 
 
 def test_frequency_ticks_are_at_the_rows_of_their_frequencies() -> None:
-    settings = {"sr": 16_000, "hop_length": 160}
     bands = np.array([100.0, 500.0, 1000.0, 2000.0, 4000.0])
-    ax = plots.spectrogram(np.zeros((5, 2)), frequencies=bands, **settings)
+    ax = plots.spectrogram(np.zeros((5, 2)), frequencies=bands, sr=16_000, hop_length=160)
     rows = dict(zip(ticks(ax.yaxis), ax.get_yticks(), strict=True))
-    assert rows == pytest.approx({"0": 0.25, "1": 2.5, "2": 3.5, "4": 4.5})
+    assert rows == pytest.approx({"0": 0.75, "1": 3, "2": 4, "4": 5})
     assert ax.get_ylabel() == "frequency [kHz]"
 
 
-def test_filter_bank_draws_each_filter_where_it_is_not_zero() -> None:
-    bank = np.array([[0, 1, 0, 0, 0, 0], [0, 0, 0, 0.5, 1, 0]])
-    ax = plots.filter_bank(bank, frequencies=np.arange(6) * 1000.0)
-    assert [list(line.get_xdata()) for line in ax.lines] == [[0, 1, 2], [2, 3, 4, 5]]
-    assert ax.get_xlim() == (0.0, 5.0)
-
-
-def test_mfcc_counts_from_one_and_is_white_at_zero() -> None:
-    ax = plots.mfcc(np.linspace(-3, 9, 24).reshape(12, 2), sr=16_000, hop_length=160)
-    assert ticks(ax.yaxis) == ["1", "4", "7", "10"]
-    low, high = ax.images[0].get_clim()
+def test_feature_matrix_is_white_at_zero_unless_limits_are_given() -> None:
+    values = np.linspace(-3, 9, 24).reshape(12, 2)
+    image = plots.feature_matrix(values, sr=8, hop_length=8, label="a").images[0]
+    low, high = image.get_clim()
     assert low == -high
+    assert to_hex(image.cmap(image.norm(0.0))) == "#f7f7f7"
+    limited = plots.feature_matrix(values, sr=8, hop_length=8, label="a", limits=(0.0, 1.0))
+    assert limited.images[0].get_clim() == (0.0, 1.0)
 
 
-def test_chroma_names_its_rows() -> None:
-    ax = plots.chroma(np.zeros((12, 3)), sr=16_000, hop_length=160)
-    named = dict(zip(ticks(ax.yaxis), ax.get_yticks(), strict=True))
-    assert named["C"] == 0.5
-    assert named["A"] == plots.PITCH_CLASSES.index("A") + 0.5 == 9.5
-    assert ax.images[0].get_clim() == (0.0, 1.0)
+@pytest.mark.parametrize("with_waves", [False, True])
+def test_spectrograms_share_their_scale_and_hide_what_is_left_over(with_waves: bool) -> None:
+    levels = {name: np.full((5, 4), float(-k)) for k, name in enumerate(THREE)}
+    waves = {name: np.ones(3200) for name in THREE} if with_waves else None
+    axes = plots.spectrograms(levels, waves=waves, columns=2, **SCALE)
+    assert {ax.images[0].get_clim() for ax in axes} == {(-70.0, 0.0)}
+    drawn = [ax for ax in axes[0].figure.axes if ax.get_visible()]
+    assert len(drawn) == 6 if with_waves else 3
+    assert [ax.get_title(loc="left") or ax.get_title() for ax in drawn][:2] == ["happy", "sad"]
+    assert axes[0].get_xlim() == pytest.approx((0, 0.4))
 
 
-def test_colour_bar_needs_an_image() -> None:
-    ax = plots.waveform(np.zeros(4), sr=4)
-    with pytest.raises(ValueError, match="hold no image"):
-        plots.colour_bar(ax, label="level [dB]")
-    ax = plots.chroma(np.zeros((12, 3)), sr=16_000, hop_length=160)
-    assert plots.colour_bar(ax, label="share").ax.get_ylabel() == "share"
+def test_descriptors_stand_under_their_waveform_at_the_middle_of_frames() -> None:
+    waves = {"angry": np.ones(80), "sad": 0.1 * np.ones(80)}
+    rows = {"energy [dB]": {"angry": np.array([1.0, 2.0]), "sad": np.array([3.0, 4.0])}}
+    axes = plots.under_waveform(waves, rows, sr=10, frame_length=20, hop_length=10)
+    assert axes.shape == (2, 2)
+    line = axes[1, 1].lines[0]
+    np.testing.assert_allclose(line.get_xydata(), [[1, 3], [2, 4]])
+    assert line.get_color() == plots.EMOTION_COLOURS["sad"]
+    assert np.abs(axes[0, 1].lines[0].get_ydata()).max() == pytest.approx(1)
+    assert axes[1, 0].get_ylabel() == "energy [dB]"
 
 
 # --- corpora --------------------------------------------------------------------------------
 
-CLIPS = table(
-    ("c1", "x-01", "sad"),
-    ("c2", "x-01", "sad"),
-    ("c3", "x-01", "happy"),
-    ("c4", "x-02", "sad"),
-    ("c5", "x-02", "neutral"),
-    gender=["male", "male", "male", "female", "female"],
-    intensity=["strong", "normal", "normal", "strong", pd.NA],
+CLIPS = pd.DataFrame(
+    {
+        "speaker": np.repeat(["x-1", "x-2", "x-3"], 6),
+        "emotion": np.tile(["sad", "happy", "angry"], 6),
+        "clip_id": [f"c{k}" for k in range(18)],
+    }
 )
 
 
-def test_emotion_counts_are_in_canonical_order_and_split_by_intensity() -> None:
-    ax = plots.emotion_counts(CLIPS)
-    normal, strong = ax.containers[:2]
-    assert ticks(ax.xaxis) == ["neutral", "happy", "sad"]
-    assert [bar.get_height() for bar in normal] == [1, 1, 1]
-    assert [bar.get_height() for bar in strong] == [0, 0, 2]
-    assert [text.get_text() for text in ax.texts] == ["1", "1", "3"]
-
-
-def test_emotion_counts_without_intensity_have_no_legend() -> None:
-    ax = plots.emotion_counts(table(("c1", "x-1", "sad")))
-    assert ax.get_legend() is None
-    assert len(ax.containers) == 1
-
-
-def test_speaker_counts_add_up() -> None:
-    ax = plots.speaker_counts(CLIPS)
-    assert ticks(ax.xaxis) == ["01\nm", "02\nf"]
-    top = {bar.get_x(): bar.get_y() + bar.get_height() for bars in ax.containers for bar in bars}
-    assert list(top.values()) == [3, 2]  # of each column, the bar drawn last
+def test_clip_counts_are_stacked_by_emotion() -> None:
+    ax = plots.clip_counts(CLIPS[:13])
+    assert ticks(ax.xaxis) == ["1", "2", "3"]
+    assert [bar.get_y() + bar.get_height() for bar in ax.containers[1]] == [4, 4, 1]
+    ax = plots.clip_counts(CLIPS[:13], by="emotion")
+    assert (ticks(ax.xaxis), texts(ax)) == (list(THREE), ["4", "5", "4"])
 
 
 def test_boxes_stand_at_the_medians_in_canonical_order() -> None:
@@ -249,29 +232,194 @@ def test_boxes_stand_at_the_medians_in_canonical_order() -> None:
     assert ticks(ax.xaxis) == ["happy", "sad"]
 
 
-def test_speaker_grid_has_the_medians_white_in_the_middle_of_all() -> None:
-    ax = plots.speaker_grid([1.0, 3.0, 8.0, 4.0, 5.0], clips=CLIPS, label="pitch [Hz]")
-    cells = np.ma.filled(ax.images[0].get_array(), np.nan)
-    np.testing.assert_array_equal(cells, [[5, np.nan, 4], [np.nan, 8, 2]])
-    assert ticks(ax.yaxis) == ["02 f", "01 m"]
-    assert ax.images[0].get_clim() == (1.0, 8.0)  # 4.5, and as far either way as 8 is
+# --- results --------------------------------------------------------------------------------
 
 
-def test_clip_map_has_a_tile_for_every_clip() -> None:
-    ax = plots.clip_map(CLIPS)
-    tiles = np.ma.filled(ax.collections[0].get_array(), np.nan)
-    np.testing.assert_array_equal(tiles, [[np.nan, 1, 2, 2], [0, np.nan, 2, np.nan]])
-    assert ticks(ax.xaxis) == ["neutral", "happy", "sad"]
-    assert ticks(ax.yaxis) == ["01 m", "02 f"]
+def test_matrix_writes_numbers_where_there_are_some() -> None:
+    index, columns = pd.Index([1, 10], name="C"), pd.Index(["a", "b"], name="gamma")
+    table = pd.DataFrame([[5.0, np.nan], [50.0, 99.6]], index, columns)
+    ax = plots.matrix(table, limits=(0, 100))
+    assert texts(ax) == ["5", "50", "100"]
+    assert (ax.texts[0].get_color(), ax.texts[2].get_color()) == ("black", "white")
+    assert (ax.get_xlabel(), ax.get_ylabel(), ticks(ax.yaxis)) == ("gamma", "C", ["1", "10"])
+    assert ax.images[0].get_clim() == (0, 100)
+    assert texts(plots.matrix(table, numbers=False)) == []
 
 
-def test_marks_are_on_their_tiles_and_not_on_each_other() -> None:
-    marks = {"stereo": ["c3", "c4"], "twins": [], "odd name": ["c4"]}
-    ax = plots.clip_map(CLIPS, marks=marks)
-    stereo, odd = (np.asarray(drawn.get_offsets()) for drawn in ax.collections[1:])
-    assert np.floor(stereo).tolist() == [[1, 0], [2, 1]]  # column, row
-    assert np.floor(odd).tolist() == [[2, 1]]
-    assert abs(stereo[1, 1] - odd[0, 1]) > 0.2
-    legend = ax.get_legend()
-    assert legend is not None
-    assert [text.get_text() for text in legend.texts] == ["stereo (2)", "odd name (1)"]
+@pytest.mark.parametrize(
+    ("of", "shown"),
+    [
+        ("count", ["6", "2", "0", "0", "4", "0", "1", "0", "0"]),
+        ("recall", ["75", "25", "0", "0", "100", "0", "100", "0", "0"]),
+        # Nobody was called angry, so that its precision is not defined and not written.
+        ("precision", ["86", "33", "0", "67", "14", "0"]),
+    ],
+)
+def test_confusion_by_count_recall_and_precision(of: str, shown: list[str]) -> None:
+    ax = plots.confusion(np.array([[6, 2, 0], [0, 4, 0], [1, 0, 0]]), emotions=THREE, of=of)
+    assert texts(ax) == shown
+    assert of in ax.get_title(loc="left") + ax.get_title()
+    assert ticks(ax.yaxis) == list(THREE)
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("answer", "truth")
+
+
+def test_confusion_rows_are_the_truth() -> None:
+    counts = evaluate.confusion(["sad", "sad"], ["happy", "sad"], labels=THREE)
+    written = plots.confusion(counts, emotions=THREE).texts
+    at = {each.get_position(): each.get_text() for each in written}
+    assert (at[0, 1], at[1, 0]) == ("1", "0")  # column happy, row sad
+
+
+def test_accuracies_draw_intervals_and_deviations() -> None:
+    new = {"accuracy": 0.5, "chance": 0.2, "accuracy_interval": [0.45, 0.58]}
+    known = {"accuracy": 0.7, "chance": 0.25, "accuracy_sd": 0.02}
+    alone = {"accuracy": 0.6, "chance": 0.2, "accuracy_sd": None}
+    series = {"a": {"known": known, "new": new}, "b": {"new": alone}, "none": {}}
+    ax = plots.accuracies(series, marks={"people": 0.67})
+    assert ticks(ax.yaxis) == ["known (± 1 sd)", "new"]
+    np.testing.assert_allclose(segments(ax)[:, :, 0], [[68, 72], [45, 58]])
+    assert texts(ax) == ["70.0", "50.0", "60.0"]
+    first, second = (line.get_xydata() for line in ax.lines if line.get_label() in ("a", "b"))
+    assert first[1, 1] < second[0, 1], "two series should stand above each other"
+    assert legend(ax) == ["a", "b", "none", "chance", "people"]
+
+
+def test_accuracies_take_what_evaluate_says() -> None:
+    truth = np.tile(THREE, 6)
+    p = pd.DataFrame({f"p_{name}": (truth == name).astype(float) for name in THREE})
+    told = {"truth": truth, "fold": CLIPS["speaker"], "protocol": "speaker", "gender": pd.NA}
+    predictions = CLIPS.assign(**told).join(p)
+    ax = plots.accuracies({"svm": {"new": evaluate.summarize(predictions, emotions=THREE)}})
+    assert texts(ax) == ["100.0"]
+
+
+def test_gains_are_open_where_the_interval_includes_zero() -> None:
+    table = pd.DataFrame({"gain": [0.04, -0.02], "low": [0.01, -0.05], "high": [0.07, 0.01]})
+    ax = plots.intervals({"noise": table.set_axis(["a", "b"])}, of="gain")
+    assert texts(ax) == ["+4.0", "-2.0"]
+    (hollow,) = (line for line in ax.lines if line.get_markerfacecolor() == "white")
+    np.testing.assert_allclose(hollow.get_xdata(), [-2])
+    assert "open: the interval includes 0" in ax.get_xlabel()
+    assert ax.get_legend() is None
+
+
+def test_speakers_are_drawn_from_best_to_worst_with_wilson_intervals() -> None:
+    correct = np.array([True, False, False, False, True, True, False, True])
+    speakers, genders = np.repeat(["x-07", "x-02"], 4), np.repeat(["male", "female"], 4)
+    ax = plots.speaker_accuracy(correct, speakers=speakers, genders=genders)
+    assert ticks(ax.yaxis) == ["02 female", "07 male"]
+    expected = scipy.stats.binomtest(1, 4).proportion_ci(method="wilson")
+    np.testing.assert_allclose(segments(ax)[1, :, 0], [100 * expected.low, 100 * expected.high])
+    assert legend(ax)[-1] == "all clips"
+
+
+def test_reliability_agrees_with_the_calibration_error() -> None:
+    rng = np.random.default_rng(0)
+    sure = rng.uniform(0.3, 1, 300)
+    sure[:3] = 1.0  # falls into the last bin, not beyond it
+    correct = rng.uniform(size=300) < sure**2
+    ax = plots.reliability(sure, correct=correct, n_bins=10)
+    (dots,) = (each for each in ax.collections if isinstance(each, PathCollection))
+    points, areas = dots.get_offsets() / 100, dots.get_sizes()
+    p = np.column_stack([sure, np.zeros(300)])
+    error = evaluate.calibration_error(p, correct, n_bins=10)
+    assert np.average(np.abs(points[:, 0] - points[:, 1]), weights=areas) == pytest.approx(error)
+    assert len(points) == 7
+
+
+def test_shares_are_scaled_to_full_rows_and_written_where_there_is_room() -> None:
+    ax = plots.emotion_shares({"truth": {"sad": 3, "happy": 1}, "svm": {"sad": 97, "angry": 3}})
+    assert ticks(ax.yaxis) == ["truth", "svm"]
+    widths = {bars.get_label(): [bar.get_width() for bar in bars] for bars in ax.containers}
+    assert widths == {"happy": [25, 0], "sad": [75, 97], "angry": [0, 3]}
+    assert [text for text in texts(ax) if text] == ["25", "75", "97"]
+
+
+def test_trade_off_names_the_pareto_front() -> None:
+    rows = {"knn": (10, 0.3), "dear": (10, 0.2), "svm": (100, 0.6), "cnn": (1000, 0.6)}
+    ax = plots.trade_off(pd.DataFrame(rows, index=["ms", "accuracy"]).T, price="ms", label="[ms]")
+    assert texts(ax) == ["knn", "svm"]
+    assert ax.lines[0].get_ydata().tolist() == [30, 60]
+    assert (ax.get_xscale(), ax.get_xlabel()) == ("log", "[ms]")
+
+
+def test_learning_curves_count_epochs_from_one() -> None:
+    ax = plots.learning_curves({"training": [], "validation": [3.0, 2.0]}, label="loss [nat]")
+    assert ax.lines[1].get_xydata().tolist() == [[1, 3], [2, 2]]
+    assert (legend(ax), ax.get_ylabel()) == (["training", "validation"], "loss [nat]")
+
+
+# --- emotions over time ---------------------------------------------------------------------
+
+TIMELINE = pd.DataFrame(
+    {
+        "start": np.arange(8.0),
+        "end": np.arange(8.0) + 3,
+        "emotion": ["sad", "sad", "sad", None, None, "angry", "happy", "angry"],
+        "p_sad": [0.7, 0.6, 0.9, np.nan, np.nan, 0.1, 0.3, 0.2],
+        "p_happy": [0.2, 0.4, 0.1, np.nan, np.nan, 0.1, 0.4, 0.1],
+        "p_angry": [0.1, 0.0, 0.0, np.nan, np.nan, 0.8, 0.3, 0.7],
+        "note": ["", "", "", "silence", "silence", "", "", ""],
+    }
+)
+
+
+def test_emotions_over_time_are_stacked_with_gaps(tmp_path: Path) -> None:
+    TIMELINE.to_csv(tmp_path / "a.csv", index=False)
+    ax = plots.emotions_over_time(pd.read_csv(tmp_path / "a.csv"))
+    assert legend(ax) == list(THREE)
+    steps = {to_rgb(patch.get_facecolor()): patch.get_data() for patch in ax.patches}
+    happy, sad, angry = (steps[to_rgb(plots.EMOTION_COLOURS[name])] for name in THREE)
+    # Cells end halfway between the middles of windows, the outer ones with the recording.
+    np.testing.assert_allclose(happy.edges, [0, 2, 3, 4, 5, 6, 7, 8, 10])
+    np.testing.assert_allclose(happy.values, 100 * TIMELINE["p_happy"])
+    np.testing.assert_allclose(sad.baseline, happy.values)
+    np.testing.assert_allclose(angry.values[[0, 1, 2, 5, 6, 7]], 100)
+    assert np.isnan(angry.values[3:5]).all()
+    assert texts(ax) == ["sad", "angry", "happy", "angry"]
+    assert "window of 3 s" in ax.get_xlabel()
+    assert ax.get_xlim() == (0, 10)
+
+
+def test_the_waveform_has_the_colours_of_the_winners() -> None:
+    rng = np.random.default_rng(0)
+    ax = plots.emotions_over_time(TIMELINE, y=rng.uniform(-0.5, 0.5, 11_000), sr=1000)
+    assert ax.get_xlim() == (0, 11)
+    (top,) = ax.child_axes
+    (lines,) = top.collections
+    at = np.array([segment[0, 0] for segment in lines.get_segments()])
+    shades = [to_rgb(colour) for colour in lines.get_colors()]
+    for time, name in ((1.0, "sad"), (6.5, "angry"), (7.5, "happy")):
+        assert shades[np.abs(at - time).argmin()] == to_rgb(plots.EMOTION_COLOURS[name])
+    for time in (5.0, 10.5):  # in the pause, and after the last window
+        assert shades[np.abs(at - time).argmin()] == to_rgb(timeline.NOT_JUDGED)
+    assert legend(ax) == [*THREE, "not judged"]
+    assert texts(top)[0] == "sad"
+
+
+def test_what_lies_between_windows_is_a_gap() -> None:
+    table = TIMELINE.assign(start=10 * TIMELINE["start"], end=10 * TIMELINE["start"] + 3)
+    steps = plots.emotions_over_time(table).patches[0].get_data()
+    np.testing.assert_allclose(steps.edges[:4], [0, 3, 10, 13])
+    assert np.isnan(steps.values[1])
+
+
+def test_an_hour_of_emotions_is_told_in_minutes() -> None:
+    table = pd.concat([TIMELINE] * 450, ignore_index=True)
+    table = table.assign(start=np.arange(3600.0), end=np.arange(3600.0) + 3)
+    ax = plots.emotions_over_time(table, y=np.zeros(36_000), sr=10)
+    assert ax.get_xlabel().startswith("time [min:s]")
+    assert "30:00" in ticks(ax.xaxis)
+
+
+@pytest.mark.parametrize("rows", [slice(0, 1), slice(3, 4)])
+def test_one_window_over_time(rows: slice) -> None:
+    ax = plots.emotions_over_time(TIMELINE[rows], y=np.zeros(30), sr=10)
+    assert len(ax.patches) == 3
+
+
+def test_emotions_over_time_refuse_what_has_none() -> None:
+    with pytest.raises(ValueError, match=r"0 rows .* make it with Bundle\.predict_over_time"):
+        plots.emotions_over_time(TIMELINE[:0])
+    with pytest.raises(ValueError, match="no emotions over time"):
+        plots.emotions_over_time(TIMELINE[["start", "end"]])

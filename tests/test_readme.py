@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import re
@@ -10,10 +9,10 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType
 
 import nbformat
 import pytest
+import readme
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text("utf-8")
@@ -23,17 +22,6 @@ RECIPES = {
         r"<!-- recipe: ([\w-]+) -->\s*```(bash|python)\n(.*?)```", README, re.DOTALL
     )
 }
-
-
-@pytest.fixture(scope="module")
-def tool() -> ModuleType:
-    """Return the script that writes the tables, as a module."""
-    spec = importlib.util.spec_from_file_location("readme", ROOT / "tools" / "readme.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture
@@ -80,11 +68,11 @@ def test_links_inside_the_repository_lead_somewhere() -> None:
     assert not [link for link in local if not (ROOT / link).exists()]
 
 
-def test_tables_are_current(tool: ModuleType) -> None:
-    assert tool.updated(README, root=ROOT) == README, "run python tools/readme.py"
+def test_tables_are_current() -> None:
+    assert readme.updated(README, root=ROOT) == README, "run python tools/readme.py"
 
 
-def test_results_table_shows_protocols_with_their_spread(tool: ModuleType, tmp_path: Path) -> None:
+def test_results_table_shows_protocols_with_their_spread(tmp_path: Path) -> None:
     entry = {"emotions": list("abc"), "uar": 0.5, "macro_f1": 0.49, "chance": 0.4}
     metrics = {
         "recipe": "svm",
@@ -97,26 +85,26 @@ def test_results_table_shows_protocols_with_their_spread(tool: ModuleType, tmp_p
     (tmp_path / "ravdess-svm").mkdir()
     (tmp_path / "ravdess-svm" / "metrics.json").write_text(json.dumps(metrics))
     link = "[ravdess-svm](models/ravdess-svm)"
-    assert tool.results_table(tmp_path).splitlines()[2:] == [
+    assert readme.results_table(tmp_path).splitlines()[2:] == [
         f"| {link} | ravdess | 3 | random | 81.2 ± 1.6 | 50.0 | 49.0 | 40.0 |",
         f"| {link} | ravdess | 3 | speaker | 60.0 (55.0 to 65.0) | 50.0 | 49.0 | 40.0 |",
     ]
 
 
-def test_conditions_table_shows_what_is_lost(tool: ModuleType, tmp_path: Path) -> None:
-    assert "No model was measured" in tool.conditions_table(tmp_path)
+def test_conditions_table_shows_what_is_lost(tmp_path: Path) -> None:
+    assert "No model was measured" in readme.conditions_table(tmp_path)
     parts = {"as recorded": {"accuracy": 0.7}, "room": {"accuracy": 0.6}}
     for name, more in (("a", {}), ("b", {"conditions": {"conditions": parts, "mean_loss": 0.1}})):
         (tmp_path / name).mkdir()
         (tmp_path / name / "metrics.json").write_text(json.dumps({"protocols": [], **more}))
-    assert tool.conditions_table(tmp_path).splitlines() == [
+    assert readme.conditions_table(tmp_path).splitlines() == [
         "| Model | as recorded | room | Mean loss, points |",
         "| --- | --- | --- | --- |",
         "| `b` | 70.0 | 60.0 | 10.0 |",
     ]
 
 
-def test_leaderboard_shows_what_the_lesson_measured(tool: ModuleType, tmp_path: Path) -> None:
+def test_leaderboard_shows_what_the_lesson_measured(tmp_path: Path) -> None:
     row = {"accuracy": 0.725, "low": 0.7, "high": 0.75, "ece": 0.04, "folds": "6 of 6"}
     half = {**row, "folds": "3 of 6"}
     told = {"boards": {"ravdess": {"svm": {**row, "numbers": 1234, "ms": 8.5}, "half": half}}}
@@ -124,14 +112,14 @@ def test_leaderboard_shows_what_the_lesson_measured(tool: ModuleType, tmp_path: 
     cell = nbformat.v4.new_code_cell("", outputs=[printed], metadata={"tags": ["metrics"]})
     lesson = tmp_path / "11_leaderboard.ipynb"
     nbformat.write(nbformat.v4.new_notebook(cells=[cell]), lesson)
-    assert tool.leaderboard_table(lesson, "ravdess").splitlines()[2:] == [
+    assert readme.leaderboard_table(lesson, "ravdess").splitlines()[2:] == [
         "| `svm` | 72.5 (70.0 to 75.0) |  | 0.040 | 1,234 | 8.5 |",
     ]
 
 
-def test_a_block_is_replaced_and_a_missing_one_is_named(tool: ModuleType) -> None:
+def test_a_block_is_replaced_and_a_missing_one_is_named() -> None:
     text = "a\n<!-- results:begin -->\nold\n<!-- results:end -->\nb"
-    new = tool.replace_block(text, name="results", content=r"new \1")
+    new = readme.replace_block(text, name="results", content=r"new \1")
     assert new == "a\n<!-- results:begin -->\nnew \\1\n<!-- results:end -->\nb"
     with pytest.raises(ValueError, match="lessons:begin"):
-        tool.replace_block(text, name="lessons", content="")
+        readme.replace_block(text, name="lessons", content="")

@@ -17,7 +17,7 @@ from sklearn.svm import SVC
 
 from sercourse import EmotionRecognizer, bundles, classical, corpora
 from sercourse.cli import main
-from sercourse.recipes import Ensemble, recipe
+from sercourse.recipes import Recipe, recipe
 
 THREE = ["sad", "neutral", "happy"]
 
@@ -279,7 +279,7 @@ def test_two_speakers_are_enough(settings: dict, few: pd.DataFrame) -> None:
 def test_an_ensemble_is_calibrated_once_it_is_measured(
     few: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pair = Ensemble("pair", "two models", (recipe("svm-classic"), recipe("logistic")))
+    pair = Recipe("pair", "two models", members=(recipe("svm-classic"), recipe("logistic")))
     monkeypatch.setattr("sercourse.recognizer.recipe_of", lambda name: pair)
     recognizer, path = EmotionRecognizer("pair").fit(few), few["path"].iloc[0]
     plain, of_file = recognizer.predict_proba(few[:1]), recognizer.predict_proba(path)

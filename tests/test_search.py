@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.base import clone
+from sklearn.pipeline import Pipeline
 
 from sercourse import classical, experiment, files, recipes, splits
 from sercourse.cli import main
-from sercourse.experiment import candidates as candidates_module
-from sercourse.experiment.candidates import RNN_LAYERS, ParamSetting, Task, candidates
-from sercourse.experiment.search import validate
+from sercourse.experiment import search
 
 FAST = ["svc", "decision-tree"]
 EMOTIONS = ("neutral", "happy", "sad")
@@ -40,7 +40,6 @@ def dataset(*, emotions: tuple[str, ...] = EMOTIONS, seed: int = 0) -> experimen
             "content": [f"{k:x}" for k in range(n)],
         }
     ).astype("string")
-    clips.attrs["emotions"] = emotions
     return experiment.Dataset(clips, X, (), emotions)
 
 
@@ -52,21 +51,21 @@ def plan(data: experiment.Dataset | None = None, **settings: str) -> experiment.
 
 def test_a_setting_that_cannot_be_fitted_is_left_out() -> None:
     rng = np.random.default_rng(0)
-    X, y, groups = rng.normal(size=(12, 3)), np.arange(12) % 2, np.arange(12) // 2
-    task, said = Task.of("classify", ["sad", "happy"]), []
-    few = [ParamSetting("knn", {"model__n_neighbors": n}) for n in (3, 50)]
-    tried = validate(task, few, X=X, y=y, groups=groups, report=said.append)
-    assert list(tried["settings"]) == ['{"model__n_neighbors": 3}']
-    assert any("left out: Expected n_neighbors" in line for line in said)
-    with pytest.raises(ValueError, match=r"knn .*50.* cannot be fitted"):
-        validate(task, few[1:], X=X, y=y, groups=groups)
+    clips = pd.DataFrame({"emotion": ["sad", "happy"] * 6, "speaker": np.repeat(list("abcdef"), 2)})
+    clips["corpus"] = "toy"
+    data, said = experiment.Dataset(clips, rng.normal(size=(12, 3)), (), ("happy", "sad")), []
+    wanted = experiment.SearchConfig(data, data.everything, "speaker", "toy")
+    tried = experiment.grid_search(wanted, "knn", report=said.append)
+    left_out = [line for line in said if "cannot be fitted" in line]
+    assert len(left_out) == 2  # 9 and 15 neighbours, of 8 clips, by Euclidean distance
+    assert len(tried) == 6
+    assert not any(tried["settings"].str.contains('s": (?:9|15), "model__p": 2', regex=True))
 
 
 def test_tables_tell_everything_and_are_read_back(tmp_path: Path) -> None:
     wanted = plan()
     found = experiment.run_search(wanted, estimators=FAST, folder=tmp_path / "s")
-    n_settings = [len(candidates(wanted.kind, [name])) for name in FAST]
-    assert found.candidates["estimator"].value_counts()[FAST].tolist() == n_settings
+    assert found.candidates["estimator"].value_counts()[FAST].tolist() == [8, 6]
     assert found.candidates["uar"].is_monotonic_decreasing
     assert set(found.finalists["estimator"]) == set(FAST)
     assert found.best == found.candidates["estimator"][0]
@@ -75,24 +74,24 @@ def test_tables_tell_everything_and_are_read_back(tmp_path: Path) -> None:
     # the best settings of each estimator, not of another
     assert set(found.settings("decision-tree")) == set(classical.CLASSIFIERS["decision-tree"].grid)
 
-    again = experiment.read_search(tmp_path / "s")
-    assert again.told == found.told
     for name in ("candidates", "finalists", "predictions"):
-        pd.testing.assert_frame_equal(getattr(again, name), getattr(found, name))
+        kept = pd.read_csv(tmp_path / "s" / f"{name}.csv")
+        assert sorted(kept) == sorted(getattr(found, name))
+        assert len(kept) == len(getattr(found, name))
 
 
 def test_test_speakers_are_heard_by_no_fit(monkeypatch: pytest.MonkeyPatch) -> None:
     wanted = plan()
     data, held_out = wanted.data, set(wanted.fold.test_speakers)
     seen: list[set[str]] = []
-    fit = ParamSetting.fit
+    fit = Pipeline.fit
 
-    def spy(self: ParamSetting, task: Task, X: np.ndarray, y: np.ndarray) -> object:
+    def spy(self: Pipeline, X: np.ndarray, y: np.ndarray) -> object:
         rows = [int(np.flatnonzero((row == data.X).all(axis=1))[0]) for row in X]
         seen.append(set(data.speakers[rows]))
-        return fit(self, task, X, y)
+        return fit(self, X, y)
 
-    monkeypatch.setattr(candidates_module.ParamSetting, "fit", spy)
+    monkeypatch.setattr(Pipeline, "fit", spy)
     experiment.run_search(wanted, estimators=["svc"])
     everyone = set(data.speakers) - held_out
     assert seen
@@ -104,41 +103,25 @@ def test_test_speakers_are_heard_by_no_fit(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_a_cut_search_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = experiment.run_search(plan(), estimators=FAST)
-    fit, calls = ParamSetting.fit, []
+    tested, calls = search.tested, []
 
-    def cut(self: ParamSetting, *args: object) -> object:
-        calls.append(self)
-        if len(calls) > 14:
+    def cut(found: experiment.SearchConfig, name: str, *sides: object) -> object:
+        calls.append(name)
+        if name == FAST[1] and len(calls) == 2:
             raise KeyboardInterrupt
-        return fit(self, *args)
+        return tested(found, name, *sides)
 
-    monkeypatch.setattr(candidates_module.ParamSetting, "fit", cut)
+    monkeypatch.setattr(search, "tested", cut)
     with pytest.raises(KeyboardInterrupt):
         experiment.run_search(plan(), estimators=FAST, folder=tmp_path)
-    kept = pd.read_csv(tmp_path / "candidates.csv")
-    assert 0 < len(kept) < len(whole.candidates)
-    with pytest.raises(ValueError, match="was cut: run the same command"):
-        experiment.read_search(tmp_path)
-
-    monkeypatch.setattr(
-        candidates_module.ParamSetting,
-        "fit",
-        lambda self, *args: (calls.append(self), fit(self, *args))[1],
-    )
-    calls.clear()
     lines: list[str] = []
     found = experiment.run_search(plan(), estimators=FAST, folder=tmp_path, report=lines.append)
-    done = set(zip(kept["estimator"], kept["settings"], strict=True))
-    validated = calls[: -len(FAST)]
-    assert not done & {(each.estimator, json.dumps(each.settings)) for each in validated}
-    assert lines[0].startswith(f"{len(kept)} of {len(whole.candidates)} candidates are known")
+    assert lines[0] == "1 of 2 estimators are known from before"
     columns = ["estimator", "settings", "uar", "accuracy"]
     pd.testing.assert_frame_equal(found.candidates[columns], whole.candidates[columns])
-    pd.testing.assert_frame_equal(found.predictions, whole.predictions)
-
-    calls.clear()
+    pd.testing.assert_frame_equal(found.predictions, whole.predictions, check_dtype=False)
     experiment.run_search(plan(), estimators=FAST, folder=tmp_path)
-    assert not calls  # nothing is left to do
+    assert calls == [*FAST, FAST[1]]  # nothing is left to do
 
 
 def test_processes_find_what_one_finds() -> None:
@@ -158,8 +141,6 @@ def test_another_search_in_the_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "other" / "file").touch()
     with pytest.raises(FileExistsError, match=r"search\.json"):
         experiment.run_search(plan(), estimators=["svc"], folder=tmp_path / "other")
-    with pytest.raises(FileNotFoundError, match="holds no search"):
-        experiment.read_search(tmp_path / "nowhere")
 
 
 def test_regression_estimates_the_code() -> None:
@@ -174,8 +155,7 @@ def test_regression_estimates_the_code() -> None:
 
 
 def test_scores_of_a_regression_are_in_units_of_the_code() -> None:
-    task = Task.of("regress", ["sad", "neutral", "happy"])
-    scores = task.scores(np.array([0, 1, 2, 2]), np.array([0.4, 1.0, 3.7, 1.4]))
+    scores = plan(task="regress").scores(np.array([0, 1, 2, 2]), np.array([0.4, 1.0, 3.7, 1.4]))
     assert scores == {"error": pytest.approx((0.4 + 0 + 1.7 + 0.6) / 4), "accuracy": 0.75}
 
 
@@ -221,33 +201,29 @@ def test_more_clips_are_more_in_the_table_of_sizes(tmp_path: Path) -> None:
     assert found.sizes["n_clips"].is_monotonic_increasing
     assert found.sizes["n_clips"].iloc[-1] < len(wanted.train)  # the rest validates
     assert (found.sizes[["fit_seconds", "predict_ms"]] > 0).all(axis=None)
-    pd.testing.assert_frame_equal(experiment.read_search(tmp_path).sizes, found.sizes)
+    again = experiment.against_size(wanted, found, shares=(0.2, 1.0), folder=tmp_path)
+    pd.testing.assert_frame_equal(again.sizes, found.sizes)
 
 
 def test_recurrent_network_classifies_and_regresses(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("keras")
-    tiny = ParamSetting("rnn", {"lstm_units": [8], "dense_units": [8], "dropout": 0.0})
-    training = replace(candidates_module.networks.RNN_TRAINING, epochs=25, learning_rate=0.02)
-    monkeypatch.setattr(candidates_module.networks, "RNN_TRAINING", training)
+    training = replace(search.networks.RNN_TRAINING, epochs=25, learning_rate=0.02)
+    monkeypatch.setattr(search.networks, "RNN_TRAINING", training)
+    tiny = {"lstm_units": [8], "dense_units": [8], "dropout": 0.0}
     for name, score, enough in (("classify", "uar", 0.75), ("regress", "error", 0.45)):
         wanted = plan(task=name)
-        model = tiny.fit(wanted.kind, *wanted.side(wanted.train))
-        X, y = wanted.side(wanted.fold.test)
-        reached = wanted.kind.scores(y, model.predict(X))[score]
+        _, figures = search.tested(wanted, "rnn", tiny, wanted.train, wanted.fold.test)
         # Always the middle would have a recall of a third, and be off by two thirds.
-        assert reached < enough if name == "regress" else reached > enough
+        assert figures[score] < enough if name == "regress" else figures[score] > enough
 
 
-def test_the_toolkits_layers_are_tried_first() -> None:
-    assert RNN_LAYERS[0] == {"lstm_units": [128, 128], "dense_units": [128, 128], "dropout": 0.3}
-
-
-def test_validate_needs_two_groups_of_each_emotion() -> None:
+def test_a_search_needs_two_groups_of_each_emotion() -> None:
     data = dataset()
-    task = Task.of("classify", data.emotions)
-    groups = np.where(data.y == 1, 0, np.arange(len(data.y)))
-    with pytest.raises(ValueError, match="in one group of the training side only"):
-        validate(task, candidates(task, ["svc"]), X=data.X, y=data.y, groups=groups)
+    one = data.clips["emotion"].eq("happy")
+    clips = data.clips.assign(group=data.clips["group"].mask(one, "g"))
+    wanted = experiment.SearchConfig(replace(data, clips=clips), data.everything, "random", "toy")
+    with pytest.raises(ValueError, match="'happy' occurs in one group of the training side only"):
+        experiment.grid_search(wanted, "svc")
 
 
 def test_command_searches_and_says_what_is_best(
@@ -258,12 +234,15 @@ def test_command_searches_and_says_what_is_best(
     command += ["--features", "statistics", "--estimators", "svc,knn", "--jobs", "1"]
     assert main([*command, "--out", str(out), "--sizes"]) == 0
     printed = capsys.readouterr().out
-    found = experiment.read_search(out)
-    assert f"best on validation clips: {found.best}" in printed
-    assert found.told["features"] == "statistics"
-    assert found.told["emotions"] == ["happy", "sad"]
-    assert len(found.sizes) == 8
-    recipe = recipes.from_zoo(found.best, found.settings(), feature_set="statistics")
+    told = json.loads((out / "search.json").read_text("utf-8"))
+    finalists, sizes = (pd.read_csv(out / f"{name}.csv") for name in ("finalists", "sizes"))
+    best = finalists.sort_values("uar").iloc[-1]
+    assert f"best on validation clips: {best['estimator']}" in printed
+    assert told["features"] == "statistics"
+    assert told["emotions"] == ["happy", "sad"]
+    assert len(sizes) == 8
+    settings = json.loads(best["settings"])
+    recipe = recipes.from_zoo(best["estimator"], settings, feature_set="statistics")
     assert recipe.learner.settings["grid"] == {}
 
 
@@ -300,13 +279,12 @@ def test_a_search_knows_its_numbers_estimators_and_libraries(
     other = data.X.copy()
     other[3, 2] += 1e-9
     voices = data.clips.assign(speaker=data.clips["speaker"].replace("toy-6", "toy-7"))
-    voices.attrs = data.clips.attrs
     for changed in (replace(data, X=other), replace(data, clips=voices)):
         assert plan(changed).folder != folder
     experiment.run_search(plan(), estimators=["decision-tree"], folder=tmp_path)
     with monkeypatch.context() as patched:
         tree = classical.CLASSIFIERS["decision-tree"]
-        deeper = replace(tree, make=lambda: tree.make().set_params(model__splitter="random"))
+        deeper = replace(tree, model=clone(tree.model).set_params(splitter="random"))
         zoo = {**classical.CLASSIFIERS, "decision-tree": deeper}
         patched.setattr(classical, "CLASSIFIERS", zoo)
         assert plan().folder != folder

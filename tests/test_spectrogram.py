@@ -1,36 +1,36 @@
+"""Spectrograms, held to librosa's."""
+
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import librosa
 import numpy as np
 import pytest
+import scipy.signal
 import scipy.stats
+import sounds
 
-from sercourse import audio
+from sercourse import audio, corpora
 from sercourse.features import extract, named
 from sercourse.features.spectrogram import (
     classic_spectrogram,
     classic_windows,
-    decibel,
+    log_mel,
+    log_mel_segments,
     mel_filters,
+    mel_segments,
     power_spectrogram,
-    windows,
+    power_to_db,
 )
 
-SR = 16_000
+SR, RATE = 16_000, 44_100
 OFFSET = SR // 2
-
-
-def voice(seconds: float, *, seed: int = 0) -> np.ndarray:
-    """Gliding harmonics in syllables, and breath."""
-    rng = np.random.default_rng(seed)
-    t = np.arange(round(seconds * SR)) / SR
-    phase = 2 * np.pi * np.cumsum(150 + 50 * np.sin(2 * np.pi * t)) / SR
-    tone = sum(np.sin(k * phase) / k for k in range(1, 20))
-    y = 0.1 * np.clip(np.sin(8 * t), 0, None) * tone + 0.005 * rng.standard_normal(t.size)
-    return y.astype(np.float32)
+ABSENT = -100.0
+voice = partial(sounds.voice, sr=SR)
+clip = partial(sounds.voice, sr=RATE)
 
 
 def by_librosa(y: np.ndarray) -> np.ndarray:
@@ -52,19 +52,9 @@ def by_librosa(y: np.ndarray) -> np.ndarray:
 )
 def test_filters_are_those_of_librosa(bank: dict[str, Any]) -> None:
     ours, theirs = mel_filters(**bank), librosa.filters.mel(**bank)
-    assert ours.shape == theirs.shape
     np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-9)
-
-
-def test_filters_cannot_be_spoilt_for_others() -> None:
-    with pytest.raises(ValueError, match="read-only"):
-        mel_filters(sr=SR, n_fft=512, n_mels=40, fmin=0.0, fmax=8000.0)[0] = 0
-
-
-@pytest.mark.parametrize(("fmin", "fmax"), [(0, 8001), (-1, 4000), (4000, 4000), (5000, 4000)])
-def test_bands_outside_the_spectrum_are_refused(fmin: float, fmax: float) -> None:
-    with pytest.raises(ValueError, match=f"from {fmin} to {fmax} Hz.*8000 Hz"):
-        mel_filters(sr=SR, n_fft=512, n_mels=40, fmin=fmin, fmax=fmax)
+    with pytest.raises(ValueError, match="read-only"):  # it is shared
+        ours[0] = 0
 
 
 @pytest.mark.parametrize("window", ["hamming", "hann"])
@@ -72,45 +62,21 @@ def test_bands_outside_the_spectrum_are_refused(fmin: float, fmax: float) -> Non
 @pytest.mark.parametrize("n_samples", [2000, 2047, 2048, 600])
 def test_centred_power_is_that_of_librosa(window: str, frame_length: int, n_samples: int) -> None:
     y = voice(1)[2000 : 2000 + n_samples].astype(float)
-    ours = power_spectrogram(
-        y, frame_length=frame_length, hop_length=128, n_fft=512, window=window, centred=True
-    )
+    taper = scipy.signal.get_window(window, frame_length)
+    ours = power_spectrogram(y, window=taper, hop_length=128, n_fft=512, centred=True)
     theirs = librosa.stft(y, n_fft=512, win_length=frame_length, window=window, hop_length=128)
     assert len(ours) == 1 + n_samples // 128
     np.testing.assert_allclose(ours, np.abs(theirs.T) ** 2, rtol=1e-6, atol=1e-12)
 
 
 def test_power_that_is_not_centred_starts_with_the_signal() -> None:
-    y = voice(1)[:1000].astype(float)
-    S = power_spectrogram(
-        y, frame_length=400, hop_length=160, n_fft=512, window="hann", centred=False
-    )
+    y, taper = voice(1)[:1000].astype(float), scipy.signal.get_window("hann", 400)
+    S = power_spectrogram(y, window=taper, hop_length=160, n_fft=512)
     assert S.shape == (4, 257)
-    taper = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(400) / 400)
     plain = np.abs(np.fft.fft(y[320:720] * taper, 512)[:257]) ** 2
     np.testing.assert_allclose(S[2], plain, rtol=1e-9, atol=1e-15)
-
-
-def test_power_keeps_the_precision_of_the_signal() -> None:
-    settings = {"frame_length": 400, "hop_length": 160, "n_fft": 512, "window": "hann"}
-    single = power_spectrogram(voice(1), **settings, centred=True)
-    double = power_spectrogram(voice(1).astype(float), **settings, centred=True)
-    assert (single.dtype, double.dtype) == (np.float32, np.float64)
-    np.testing.assert_allclose(single, double, rtol=1e-3, atol=1e-6 * double.max())
-
-
-@pytest.mark.parametrize(
-    ("changes", "sentence"),
-    [
-        ({"n_fft": 256}, "n_fft is 256: at least the frame length, 400"),
-        ({"window": "boxcar"}, "unknown window 'boxcar': use one of hamming, hann"),
-        ({"frame_length": 512}, "400 samples, fewer than one frame of 512"),
-    ],
-)
-def test_frames_that_cannot_be_are_refused(changes: dict[str, Any], sentence: str) -> None:
-    settings = {"frame_length": 400, "hop_length": 160, "n_fft": 512, "window": "hann"} | changes
-    with pytest.raises(ValueError, match=sentence):
-        power_spectrogram(np.ones(400), **settings, centred=False)
+    with pytest.raises(ValueError, match="399 samples, fewer than one frame of 400"):
+        power_spectrogram(y[:399], window=taper, hop_length=160, n_fft=512)
 
 
 @pytest.mark.parametrize("top_db", [None, 80.0, 30.0])
@@ -118,29 +84,7 @@ def test_frames_that_cannot_be_are_refused(changes: dict[str, Any], sentence: st
 def test_decibels_are_those_of_librosa(top_db: float | None, reference: float) -> None:
     power = np.concatenate([[[0.0, 1e-12]], np.random.default_rng(0).exponential(size=(20, 2))])
     theirs = librosa.power_to_db(power, ref=reference, top_db=top_db)
-    np.testing.assert_allclose(decibel(power, reference=reference, top_db=top_db), theirs)
-
-
-@pytest.mark.parametrize(
-    ("n_frames", "length", "step"), [(384, 128, 64), (10, 3, 2), (9, 3, 2), (5, 5, 1), (7, 2, 5)]
-)
-def test_windows_equal_a_plain_loop(n_frames: int, length: int, step: int) -> None:
-    S = np.random.default_rng(0).standard_normal((n_frames, 4))
-    loop, start = [], 0
-    while start + length <= n_frames:
-        loop.append(S[start : start + length])
-        start += step
-    np.testing.assert_array_equal(windows(S, length=length, step=step), np.stack(loop), strict=True)
-
-
-def test_windows_are_no_copy() -> None:
-    S = np.zeros((384, 128))
-    assert np.shares_memory(windows(S, length=128, step=64), S)
-
-
-def test_a_spectrogram_shorter_than_a_window_is_refused() -> None:
-    with pytest.raises(ValueError, match="127 frames, fewer than one window of 128: give a longer"):
-        windows(np.zeros((127, 4)), length=128, step=64)
+    np.testing.assert_allclose(power_to_db(power, reference=reference, top_db=top_db), theirs)
 
 
 @pytest.mark.parametrize("seconds", [0.8, 1.3, 3.568, 3.56875, 3.7, 9.0])
@@ -162,34 +106,11 @@ def test_five_classic_windows_roll_over_the_spectrogram() -> None:
     S = classic_spectrogram(voice(3.7), sr=SR)
     assert X.shape == named("time-windows").shape == (5, 128, 128)
     assert X.dtype == np.float32
-    assert X.flags.c_contiguous
     assert X.flags.writeable
     for k in range(5):
         np.testing.assert_array_equal(X[k], S[64 * k : 64 * k + 128])
     assert X.max() == 0
     assert X.min() == -80
-
-
-def test_the_first_half_second_is_not_heard() -> None:
-    y = voice(3)
-    other = y.copy()
-    other[:OFFSET] = 0.9
-    np.testing.assert_array_equal(classic_windows(y, sr=SR), classic_windows(other, sr=SR))
-    other[OFFSET + 128 : OFFSET + 384] = 0.9
-    assert np.abs(classic_windows(y, sr=SR) - classic_windows(other, sr=SR)).max() > 1
-
-
-def test_loudness_and_a_constant_part_are_not_heard() -> None:
-    y = voice(3).astype(float)
-    louder = classic_windows(3 * y + 0.2, sr=SR)
-    np.testing.assert_allclose(louder, classic_windows(y, sr=SR), atol=1e-3)
-
-
-def test_a_short_clip_is_followed_by_silence() -> None:
-    S = classic_spectrogram(voice(1.3), sr=SR)
-    last = 0.8 * SR / 128 + 1  # frames that reach into the clip
-    assert (S[int(last) + 1 :] == -80).all()
-    assert (S[: int(last) - 1] > -80).any(axis=1).all()
 
 
 def test_a_long_clip_is_cut_after_it_was_standardized() -> None:
@@ -220,3 +141,102 @@ def test_a_clip_without_windows_is_refused(y: np.ndarray, sentence: str) -> None
     with pytest.raises(ValueError, match=sentence) as error:
         extract(y, sr=SR, feature_set=named("time-windows"))
     assert "\n" not in str(error.value)
+
+
+def segments_by_librosa(y: np.ndarray) -> np.ndarray:
+    """The segments as librosa makes them, (n_segments, n_frames, n_bands)."""
+    y = librosa.util.normalize(y.astype(float))
+    mel = librosa.feature.melspectrogram(
+        y=audio.segments(y, sr=RATE, seconds=3.0),
+        sr=RATE,
+        n_fft=2048,
+        hop_length=1024,
+        n_mels=128,
+    )
+    return librosa.power_to_db(mel, ref=1.0, top_db=80).transpose(0, 2, 1)
+
+
+def n_present(X: np.ndarray, *, floor: float = ABSENT) -> int:
+    """Count the segments that are there, and require that they come first."""
+    there = (floor < X).any(axis=(1, 2))
+    assert there.tolist() == sorted(there, reverse=True)
+    return int(there.sum())
+
+
+@pytest.mark.parametrize(
+    ("seconds", "number"), [(0.5, 1), (2.9, 1), (3.0, 1), (3.01, 2), (6.5, 3), (10.0, 4), (12, 4)]
+)
+def test_segments_are_those_of_librosa(seconds: float, number: int) -> None:
+    X = mel_segments(clip(seconds), sr=RATE)
+    assert X.shape == named("mel-segments").shape == (4, 130, 128)
+    assert X.dtype == np.float32
+    assert n_present(X) == number
+    np.testing.assert_allclose(X[:number], segments_by_librosa(clip(seconds)), rtol=0, atol=1e-3)
+    assert (X[number:] == ABSENT).all()
+
+
+def test_of_a_long_clip_the_loudest_stretch_is_taken() -> None:
+    y = np.concatenate([np.zeros(7 * RATE), clip(9), np.zeros(2 * RATE)])
+    X = mel_segments(y, sr=RATE)
+    assert n_present(X) == 4
+    # The first 12 s that hold all the words, which are followed by silence.
+    np.testing.assert_allclose(X, mel_segments(y[4 * RATE : 16 * RATE], sr=RATE), atol=1e-3)
+    loud = clip(12)
+    loud[[0, -1]] = 0.9  # so that no other stretch holds more
+    long = np.concatenate([0.01 * clip(3), loud, 0.01 * clip(1)])
+    np.testing.assert_allclose(mel_segments(long, sr=RATE), mel_segments(loud, sr=RATE), atol=1e-3)
+
+
+def test_a_segment_of_silence_is_not_absent() -> None:
+    y = np.zeros(6 * RATE)
+    y[RATE] = 1.0  # a click, as soft in its loudest band as a clip can be
+    X = mel_segments(y, sr=RATE)
+    assert n_present(X) == 2
+    assert (X[2:] == ABSENT).all()
+
+
+def test_the_real_corpus_has_1106_segments(aesdd_root: Path) -> None:
+    aesdd = corpora.scan(aesdd_root, corpus="aesdd").clips
+    number = np.ceil(aesdd["duration"] / 3)
+    assert number.sum() == 1106
+    assert number.max() == 4
+    for row in (number.argmax(), number.argmin()):
+        y = audio.read(aesdd["path"].iloc[row], sr=RATE)
+        assert n_present(mel_segments(y, sr=RATE)) == number.iloc[row]
+
+
+@pytest.mark.parametrize("name", ["mel-segments", "log-mel-segments"])
+@pytest.mark.parametrize(
+    ("make", "sentence"),
+    [
+        (lambda sr: np.zeros(2 * sr), "the clip is silent"),
+        (lambda sr: sounds.voice(0.2, sr=sr), r"the clip lasts 0\.20 s: at least 0\.3 s"),
+        (lambda sr: np.zeros(0), r"lasts 0\.00 s"),
+        (lambda sr: np.full(sr, np.nan), "sample 0 of the signal is nan"),
+        (lambda sr: np.zeros((2, sr)), "give one channel"),
+    ],
+)
+def test_a_clip_without_segments_is_refused(name: str, make, sentence: str) -> None:
+    chosen = named(name)
+    with pytest.raises(ValueError, match=sentence) as error:
+        extract(make(chosen.sr), sr=chosen.sr, feature_set=chosen)
+    assert "\n" not in str(error.value)
+
+
+def test_a_short_sentence_is_one_segment_of_the_same_bands() -> None:
+    y = voice(2)
+    X, S = log_mel_segments(y, sr=16_000), log_mel(y, sr=16_000)
+    assert X.shape == named("log-mel-segments").shape == (4, 300, 64)
+    assert n_present(X, floor=-70) == 1
+    np.testing.assert_array_equal(X[0, :288], S)
+    assert (X[0, 288:] == -70).all()
+
+
+def test_long_words_are_covered_from_their_first_to_their_last_frame() -> None:
+    y = voice(7)
+    X = log_mel_segments(y, sr=16_000)
+    assert n_present(X, floor=-70) == 3
+    assert X.max() == 0
+    whole = np.concatenate([X[0], X[1], X[2]])
+    assert len(np.unique(whole, axis=0)) > 600  # 7 s in frames of 10 ms, less what is trimmed
+    assert n_present(log_mel_segments(voice(30), sr=16_000), floor=-70) == 4

@@ -11,8 +11,8 @@ import scipy.fft
 import scipy.stats
 
 from sercourse import audio
-from sercourse.features import voice
-from sercourse.features.cloud import log_euclidean_stats
+from sercourse.features import short_term, voice
+from sercourse.features.functionals import log_euclidean_stats
 
 SR = 16_000
 
@@ -77,14 +77,10 @@ def test_mfcc_are_the_cosine_transform_of_the_log_mel(clip: np.ndarray) -> None:
 
 
 def test_mel_filters_are_those_of_librosa() -> None:
-    settings = {"n_fft": voice.N_FFT, "n_mels": voice.N_MELS, "fmin": voice.LOWEST_MEL_HZ}
-    theirs = librosa.filters.mel(sr=SR, htk=True, norm=None, **settings)
-    assert np.allclose(voice._mel_filters(sr=SR), theirs, atol=1e-6)
-
-
-def test_slope_of_a_line_is_its_slope() -> None:
-    line = np.outer(np.arange(40.0), [1.0, -2.0])
-    assert np.allclose(voice.delta(line)[4:-4], [1.0, -2.0])
+    edges = short_term.mel_edges(50.0, SR / 2, n_mels=40)
+    ours = short_term.triangles(edges, np.fft.rfftfreq(512, 1 / SR))
+    theirs = librosa.filters.mel(sr=SR, n_fft=512, n_mels=40, fmin=50, htk=True, norm=None)
+    assert np.allclose(ours, theirs, atol=1e-6)
 
 
 def test_block_gaussian_is_the_cloud_of_its_tracks(clip: np.ndarray) -> None:

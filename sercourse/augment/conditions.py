@@ -18,6 +18,7 @@ import soxr
 from numpy.typing import NDArray
 
 from sercourse import audio, files
+from sercourse.augment.waveform import mix
 
 Signal = NDArray[Any]
 
@@ -61,7 +62,8 @@ def uniform_noise(y: Signal, *, sr: int, snr: float, rng: np.random.Generator) -
     ValueError
         If the clip is silent.
     """
-    return _mixed(y, rng.uniform(-1, 1, y.size), sr=sr, snr=snr)
+    noise = rng.uniform(-1, 1, y.size)
+    return mix(y, noise, speech=audio.trim(y, sr=sr), snr=snr)
 
 
 def babble(y: Signal, *, sr: int, snr: float, rng: np.random.Generator) -> Signal:
@@ -88,7 +90,7 @@ def babble(y: Signal, *, sr: int, snr: float, rng: np.random.Generator) -> Signa
         np.take(voice, start + np.arange(y.size), mode="wrap")
         for voice, start in zip(talking, starts, strict=True)
     )
-    return _mixed(y, np.asarray(at_once), sr=sr, snr=snr)
+    return mix(y, np.asarray(at_once), speech=audio.trim(y, sr=sr), snr=snr)
 
 
 def mirror_room(y: Signal, *, sr: int, rt60: float, rng: np.random.Generator) -> Signal:
@@ -199,46 +201,15 @@ def mp3(y: Signal, *, sr: int, kbits: float) -> Signal:
     Returns
     -------
     ndarray, shape (n_samples,)
-
-    Raises
-    ------
-    ValueError
-        If libsndfile cannot encode MP3, as before its version 1.1.
     """
-    decoded, _ = soundfile.read(io.BytesIO(mp3_bytes(y, sr=sr, kbits=kbits)), dtype=y.dtype.name)
-    start = LAME_DELAY if decoded.size > y.size else 0
-    return audio.pad(decoded[start:], length=y.size)
-
-
-def mp3_bytes(y: Signal, *, sr: int, kbits: float) -> bytes:
-    """Return a clip as an MP3 file; parameters as in `mp3`."""
-    if "MP3" not in soundfile.available_formats():
-        raise ValueError(
-            f"libsndfile {soundfile.__libsndfile_version__} cannot encode MP3: update soundfile, "
-            "version 1.1 of the library is wanted"
-        )
     lowest, highest = (8, 160) if sr <= 24_000 else (32, 320)  # of MPEG-2 and MPEG-1, layer III
     level = min((highest - kbits) / (highest - lowest), 0.999)  # 1 is refused
     file = io.BytesIO()
-    soundfile.write(
-        file,
-        y,
-        sr,
-        format="MP3",
-        subtype="MPEG_LAYER_III",
-        bitrate_mode="CONSTANT",
-        compression_level=level,
-    )
-    return file.getvalue()
-
-
-def _mixed(y: Signal, noise: Signal, *, sr: int, snr: float) -> Signal:
-    """Add noise at a level below that of the speech [dB]."""
-    speech = float(np.mean(np.square(audio.trim(y, sr=sr), dtype=np.float64)))
-    if speech == 0:
-        raise ValueError(f"the clip is silent: noise {snr} dB below it cannot be; leave it out")
-    scale = math.sqrt(speech / np.mean(np.square(noise)) / 10 ** (snr / 10))
-    return (y + scale * noise).astype(y.dtype)
+    encoding = {"subtype": "MPEG_LAYER_III", "bitrate_mode": "CONSTANT", "compression_level": level}
+    soundfile.write(file, y, sr, format="MP3", **encoding)
+    decoded, _ = soundfile.read(io.BytesIO(file.getvalue()), dtype=y.dtype.name)
+    start = LAME_DELAY if decoded.size > y.size else 0
+    return audio.pad(decoded[start:], length=y.size)
 
 
 @lru_cache(maxsize=2)  # one rate after the other

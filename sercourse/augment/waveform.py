@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 
 from sercourse import audio
 
-COLOURS: Mapping[str, float] = MappingProxyType({"white": 0.0, "pink": 1.0, "brown": 2.0})
+COLOURS: Mapping[str, float] = {"white": 0.0, "pink": 1.0, "brown": 2.0}
 """Colours of noise: its power falls with frequency as 1 / f to this exponent."""
 
 FLAT_BELOW = 0.005
@@ -54,7 +53,7 @@ def add_noise(
     Raises
     ------
     ValueError
-        If the ratio is not finite, the colour unknown or the clip silent.
+        If the clip is silent.
 
     References
     ----------
@@ -67,13 +66,21 @@ def add_noise(
     >>> round(snr_db(y, noisy), 6)
     20.0
     """
-    _check_clip(y)
-    _check_finite("the signal-to-noise ratio", snr, "dB")
-    power = _power(y)
+    return mix(y, _noise(y.size, colour=colour, rng=rng, dtype=y.dtype), speech=y, snr=snr)
+
+
+def mix(y: NDArray[Any], noise: NDArray[Any], *, speech: NDArray[Any], snr: float) -> NDArray[Any]:
+    """Add noise at a signal-to-noise ratio [dB] to the mean power of the speech in a clip.
+
+    Raises
+    ------
+    ValueError
+        If the speech is silent.
+    """
+    power = _power(speech)
     if power == 0:
         raise ValueError(f"the clip is silent: noise {snr} dB below it cannot be; leave it out")
-    noise = _noise(y.size, colour=colour, rng=rng, dtype=y.dtype)
-    return y + noise * math.sqrt(power / _power(noise) / 10 ** (snr / 10))
+    return (y + noise * math.sqrt(power / _power(noise) / 10 ** (snr / 10))).astype(y.dtype)
 
 
 def snr_db(clean: NDArray[Any], noisy: NDArray[Any]) -> float:
@@ -83,31 +90,13 @@ def snr_db(clean: NDArray[Any], noisy: NDArray[Any]) -> float:
     ----------
     clean, noisy : ndarray, shape (n_samples,)
 
-    Returns
-    -------
-    float
-        Infinite where the two are equal.
-
-    Raises
-    ------
-    ValueError
-        If the lengths differ.
-
     Examples
     --------
     >>> round(snr_db(np.array([1.0, -1.0]), np.array([1.1, -0.9])), 6)
     20.0
     """
-    _check_clip(clean)
-    _check_clip(noisy)
-    if clean.shape != noisy.shape:
-        raise ValueError(
-            f"the clips have {clean.size} and {noisy.size} samples: the same clip without and "
-            "with noise is wanted"
-        )
     noise = np.subtract(noisy, clean, dtype=np.float64)
-    with np.errstate(divide="ignore"):
-        return float(10 * (np.log10(_power(clean)) - np.log10(_power(noise))))
+    return 10 * math.log10(_power(clean) / _power(noise))
 
 
 def gain(y: NDArray[Any], *, db: float) -> NDArray[Any]:
@@ -124,18 +113,11 @@ def gain(y: NDArray[Any], *, db: float) -> NDArray[Any]:
     ndarray, shape (n_samples,)
         May go beyond [-1, 1].
 
-    Raises
-    ------
-    ValueError
-        If `db` is not finite.
-
     Examples
     --------
     >>> gain(np.array([0.25, -0.5]), db=-20)
     array([ 0.025, -0.05 ])
     """
-    _check_clip(y)
-    _check_finite("the gain", db, "dB")
     return y * float(10 ** (db / 20))
 
 
@@ -164,8 +146,6 @@ def shift_time(y: NDArray[Any], *, sr: int, seconds: float) -> NDArray[Any]:
     >>> shift_time(np.array([1.0, 2.0, 3.0, 4.0]), sr=2, seconds=0.5)
     array([0., 1., 2., 3.])
     """
-    _check_clip(y, sr=sr)
-    _check_finite("the shift", seconds, "seconds")
     n = round(seconds * sr)
     if abs(n) >= y.size:
         raise ValueError(
@@ -198,11 +178,6 @@ def time_stretch(y: NDArray[Any], *, sr: int, rate: float) -> NDArray[Any]:
     ndarray, shape (round(n_samples / rate),)
         What happened at `t` happens at about ``t / rate``: frames are moved by up to 8 ms.
 
-    Raises
-    ------
-    ValueError
-        If the rate is outside 0.5 to 2.
-
     References
     ----------
     Verhelst and Roelands, "An overlap-add technique based on waveform similarity (WSOLA) for high
@@ -215,9 +190,6 @@ def time_stretch(y: NDArray[Any], *, sr: int, rate: float) -> NDArray[Any]:
     >>> time_stretch(np.zeros(16_000, dtype=np.float32), sr=16_000, rate=1.25).size
     12800
     """
-    _check_clip(y, sr=sr)
-    if not 0.5 <= rate <= 2:
-        raise ValueError(f"the rate is {rate}: give a number from 0.5 to 2")
     hop = max(1, round(FRAME_SECONDS * sr / 2))
     n_samples = round(y.size / rate)
     padded = np.pad(y, (2 * hop, 6 * hop))  # room for the frames of both ends and their search
@@ -247,11 +219,6 @@ def pitch_shift(y: NDArray[Any], *, sr: int, semitones: float) -> NDArray[Any]:
     -------
     ndarray, shape (n_samples,)
 
-    Raises
-    ------
-    ValueError
-        If the shift is more than an octave.
-
     See Also
     --------
     time_stretch : How, and by whom.
@@ -263,8 +230,6 @@ def pitch_shift(y: NDArray[Any], *, sr: int, semitones: float) -> NDArray[Any]:
     >>> int(np.abs(np.fft.rfft(higher)).argmax())
     400
     """
-    if not -12 <= semitones <= 12:
-        raise ValueError(f"the shift is {semitones} semitones: give a number from -12 to 12")
     factor = 2 ** (semitones / 12)
     longer = time_stretch(y, sr=sr, rate=1 / factor)
     return audio.pad(audio.change_speed(longer, sr=sr, factor=factor), length=y.size)
@@ -292,11 +257,6 @@ def reverberate(
     ndarray, shape (n_samples,)
         The direct sound stays where and as loud as it was; echoes after the end are cut.
 
-    Raises
-    ------
-    ValueError
-        If `rt60` is not above 0 and at most 10, or `drr` not finite.
-
     References
     ----------
     Moorer, "About this reverberation business", 1979, doi:10.2307/3680280, for decaying noise as
@@ -310,10 +270,6 @@ def reverberate(
     >>> float(room[0]), round(float(10 * np.log10(1 / np.sum(room[1:] ** 2))), 3)
     (1.0, 3.0)
     """
-    _check_clip(y, sr=sr)
-    _check_finite("the direct-to-reverberant ratio", drr, "dB")
-    if not 0 < rt60 <= 10:
-        raise ValueError(f"rt60 is {rt60} s: give a time above 0 and at most 10 s")
     t = np.arange(1, 1 + max(1, round(rt60 * sr))) / sr
     echoes = rng.standard_normal(t.size) * 10 ** (-3 * t / rt60)
     echoes *= math.sqrt(10 ** (-drr / 10) / np.sum(echoes**2))
@@ -338,11 +294,6 @@ def limit_band(y: NDArray[Any], *, sr: int, highest: float) -> NDArray[Any]:
     -------
     ndarray, shape (n_samples,)
 
-    Raises
-    ------
-    ValueError
-        If `highest` is not from a twentieth to one half of the rate.
-
     See Also
     --------
     sercourse.audio.change_speed : Resampling, by whose filter the band is cut.
@@ -355,11 +306,6 @@ def limit_band(y: NDArray[Any], *, sr: int, highest: float) -> NDArray[Any]:
     >>> bool(np.abs(heard - kept)[2_000:-2_000].max() < 1e-3)
     True
     """
-    _check_clip(y, sr=sr)
-    if not sr / 20 <= highest <= sr / 2:
-        raise ValueError(
-            f"the band ends at {highest} Hz: give a frequency from {sr / 20:g} to {sr / 2:g} Hz"
-        )
     narrow = soxr.resample(y, sr, 2 * highest)
     return audio.pad(soxr.resample(narrow, 2 * highest, sr), length=y.size).astype(y.dtype)
 
@@ -379,11 +325,6 @@ def cut_lows(y: NDArray[Any], *, sr: int, lowest: float) -> NDArray[Any]:
     -------
     ndarray, shape (n_samples,)
 
-    Raises
-    ------
-    ValueError
-        If `lowest` is not between 0 and one half of the rate.
-
     Examples
     --------
     >>> t = np.arange(16_000) / 16_000
@@ -391,9 +332,6 @@ def cut_lows(y: NDArray[Any], *, sr: int, lowest: float) -> NDArray[Any]:
     >>> bool(np.abs(cut_lows(lost + kept, sr=16_000, lowest=300) - kept).max() < 1e-3)
     True
     """
-    _check_clip(y, sr=sr)
-    if not 0 < lowest < sr / 2:
-        raise ValueError(f"the band begins at {lowest} Hz: give a frequency below {sr / 2:g} Hz")
     frequency = np.fft.rfftfreq(y.size, 1 / sr)
     share = np.clip((frequency - lowest) / (lowest / 3), 0, 1)
     return np.fft.irfft(np.fft.rfft(y) * share, n=y.size).astype(y.dtype)
@@ -424,7 +362,7 @@ def add_chatter(
     Raises
     ------
     ValueError
-        If the ratio is not finite or the clip silent.
+        If the clip is silent.
 
     Examples
     --------
@@ -432,16 +370,11 @@ def add_chatter(
     >>> round(snr_db(y, add_chatter(y, sr=16_000, snr=10, rng=np.random.default_rng(0))), 6)
     10.0
     """
-    _check_clip(y, sr=sr)
-    _check_finite("the signal-to-noise ratio", snr, "dB")
-    power = _power(y)
-    if power == 0:
-        raise ValueError(f"the clip is silent: chatter {snr} dB below it cannot be; leave it out")
     crowd = np.zeros_like(y)
     for factor in rng.uniform(0.75, 1.35, n_voices):
         voice = audio.change_speed(np.ascontiguousarray(y[::-1]), sr=sr, factor=float(factor))
         crowd += np.roll(np.resize(voice, y.size), rng.integers(y.size))
-    return y + crowd * np.asarray(math.sqrt(power / _power(crowd) / 10 ** (snr / 10)), y.dtype)
+    return mix(y, crowd, speech=y, snr=snr)
 
 
 def _joining_starts(
@@ -477,8 +410,6 @@ def _noise(
     n_samples: int, *, colour: str, rng: np.random.Generator, dtype: np.dtype[Any]
 ) -> NDArray[Any]:
     """Return Gaussian noise of a colour, of any power."""
-    if colour not in COLOURS:
-        raise ValueError(f"no noise has the colour {colour!r}: give one of {', '.join(COLOURS)}")
     if colour == "white":
         return rng.standard_normal(n_samples, dtype=dtype.type)
     n_fft = _power_of_two(n_samples)
@@ -498,21 +429,3 @@ def _power(y: NDArray[Any]) -> float:
 def _power_of_two(n: int) -> int:
     """Return the least power of two, from 2, that is not below `n`: transforms of it are fast."""
     return 1 << max(1, (n - 1).bit_length())
-
-
-def _check_clip(y: NDArray[Any], *, sr: int = 1) -> None:
-    if y.ndim != 1:
-        raise ValueError(f"the clip has shape {y.shape}: one channel, (n_samples,), is wanted")
-    if y.dtype not in (np.float32, np.float64):
-        raise ValueError(f"the clip holds {y.dtype}: float32 or float64 in [-1, 1] is wanted")
-    if y.size == 0:
-        raise ValueError("the clip has no samples")
-    if not np.isfinite(y).all():
-        raise ValueError("the clip has samples that are not finite: read it again or leave it out")
-    if sr <= 0:
-        raise ValueError(f"sr is {sr}: a sample rate in Hz, above 0, is wanted")
-
-
-def _check_finite(what: str, value: float, unit: str) -> None:
-    if not math.isfinite(value):
-        raise ValueError(f"{what} is {value} {unit}: a finite number is wanted")

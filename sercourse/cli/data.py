@@ -6,81 +6,51 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sercourse.cli import corpus_options, options, text
+from sercourse.cli import options
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from sercourse.corpora import Scan
 
 
-def add_parsers(subparsers: argparse._SubParsersAction) -> None:
+def add_parsers(commands: argparse._SubParsersAction) -> None:
     """Register `scan`, `fetch` and `features`."""
-    scan = subparsers.add_parser(
-        "scan",
-        help="list what a corpus holds, and what is wrong with it",
-        description="List what a corpus holds: clips, speakers, emotions, formats, identical "
-        "clips, and every file that is left out, with the reason.",
-    )
-    corpus_options.add(scan)
-    scan.add_argument("--out", metavar="FILE.csv", type=Path, help="also write the table of clips")
-    scan.set_defaults(run=_scan, writes=("out",))
-
-    fetch = subparsers.add_parser(
-        "fetch",
-        help="download a corpus, or say how to get it, and check what is there",
-        description="Download a corpus, verify and unpack it; called again, it goes on from where "
-        "it was interrupted. Where a program cannot download it, say what to do. Exit status 1 "
-        "if the corpus is not complete afterwards.",
-    )
-    fetch.add_argument("name", metavar="NAME", help="ravdess, emodb, aesdd, crema-d ...")
-    fetch.add_argument("--to", metavar="DIR", type=Path, help="default: data/NAME")
-    fetch.set_defaults(run=_fetch)
-
-    features = subparsers.add_parser(
-        "features",
-        help="compute the features of every clip of a corpus",
-        description="Compute the features of every clip into an .npz file with arrays X, "
-        "feature_names and clip_id. Exit status 1 if a clip of the corpus could not be measured.",
-    )
-    corpus_options.add(features)
-    features.add_argument("--set", required=True, metavar="SET", help="such as statistics")
-    features.add_argument("--out", required=True, metavar="FILE.npz", type=Path)
-    features.add_argument(
-        "--pre-emphasis",
-        type=float,
-        default=0.0,
-        metavar="COEFFICIENT",
-        help="such as 0.97; default: none",
-    )
-    features.add_argument(
-        "--jobs",
-        type=options.processes,
-        default=1,
-        metavar="N",
-        help="processes; default: %(default)s",
-    )
-    features.set_defaults(run=_features, writes=("out",))
+    options.command(commands, "scan", _scan, options.corpus(), options.outputs())
+    option = options.command(commands, "fetch", _fetch)
+    option("name", metavar="NAME", help="ravdess, emodb, aesdd, crema-d ...")
+    option("--to", metavar="DIR", type=options.path, help="default: data/NAME")
+    option = options.command(commands, "features", _features, options.corpus(), options.jobs())
+    option("--set", required=True, help="such as statistics")
+    option("--out", dest="out_file", required=True, metavar="FILE.npz", type=options.path)
+    option("--pre-emphasis", type=float, default=0.0, metavar="COEFFICIENT", help="such as 0.97")
 
 
 def _scan(args: argparse.Namespace) -> int:
-    from sercourse import files
+    """List what a corpus holds, and what is wrong with it.
 
-    found = corpus_options.scanned(args)
-    for name, value in _summary(found):
-        print(f"{name:<17}{value}")
-    for reject in found.rejects.itertuples():
-        print(f"  {reject.path}: {reject.reason}")
-    for note in found.notes:
-        print(note)
-    corpus_options.refuse_none(found, args)
-    if args.out:
-        with files.atomic_path(args.out) as temporary:
-            found.clips.to_csv(temporary, index=False)
+    That is clips, speakers, emotions, formats, identical clips, and every file that is left out,
+    with the reason. --csv and --json write the table of clips.
+    """
+    import json
+
+    import pandas as pd
+
+    scans = options.scan(args)
+    for found in scans:
+        if options.prints_text(args):
+            print(_summary(found))
+        options.refuse_empty(found, args)
+    clips = pd.concat([found.clips for found in scans])
+    rows = json.loads(clips.to_json(orient="records"))
+    options.write(args, content=rows, table=lambda: clips)
     return 0
 
 
 def _fetch(args: argparse.Namespace) -> int:
+    """Download a corpus, or say how to get it, and check what is there.
+
+    It is verified and unpacked; called again, the command goes on from where it was interrupted.
+    Exit status 1 if the corpus is not complete afterwards.
+    """
     from sercourse import corpora, fetch
 
     to = args.to or Path("data") / args.name
@@ -101,53 +71,43 @@ def _fetch(args: argparse.Namespace) -> int:
 
 
 def _features(args: argparse.Namespace) -> int:
+    """Compute the features of every clip of a corpus.
+
+    They go into an .npz file with arrays X, feature_names and clip_id. Exit status 1 if a clip of
+    the corpus could not be measured.
+    """
     from sercourse import corpora, features
 
     chosen = features.with_pre_emphasis(features.named(args.set), args.pre_emphasis)
-    found = corpus_options.clips_said(args, say=text.say)
-    table = features.feature_table(found.clips, feature_set=chosen, n_jobs=args.jobs)
-    fingerprint = corpora.fingerprint(found.clips)
-    out = features.save_features(table, args.out, feature_set=chosen, fingerprint=fingerprint)
+    clips = options.clips(args)
+    table = features.feature_table(clips, feature_set=chosen, n_jobs=args.jobs)
+    fingerprint = corpora.fingerprint(clips)
+    out = features.save_features(table, args.out_file, feature_set=chosen, fingerprint=fingerprint)
     for reject in table.rejects.itertuples():
-        text.say(f"left out: {reject.path}: {reject.reason}")
+        options.say(f"left out: {reject.path}: {reject.reason}")
     sizes = " x ".join(str(size) for size in table.X.shape[1:])
     print(f"{out}: {len(table.X)} clips x {sizes} features")
     return int(len(table.rejects) > 0)
 
 
-def _summary(found: Scan) -> list[tuple[str, str]]:
-    """Return the lines of the report, each a name and its value."""
-    from sercourse.labels import in_order
-
+def _summary(found: Scan) -> str:
+    """Return a report: counts, durations, identical clips, rejects, notes."""
     clips, duration = found.clips, found.clips["duration"]
-    emotions = clips["emotion"].value_counts()
-    lines = [
-        ("clips", f"{len(clips)}, {duration.sum() / 60:.1f} minutes"),
-        ("speakers", _speakers(clips)),
-        (
-            "emotions",
-            ", ".join(f"{name} {emotions[name]}" for name in in_order(emotions.index)),
-        ),
-        ("rates [Hz]", _counts(clips["sample_rate"])),
-        ("channels", _counts(clips["channels"])),
-    ]
+    lines = [("clips", f"{len(clips)}, {duration.sum() / 60:.1f} minutes")]
+    lines.append(("speakers", str(clips["speaker"].nunique())))
+    for column in ("gender", "emotion", "sample_rate", "channels", "split"):
+        counts = clips[column].fillna("unknown").value_counts()
+        lines.append((column, ", ".join(f"{value} x {n}" for value, n in counts.items())))
     if len(clips):
         spread = f"{duration.min():.2f} to {duration.max():.2f}, mean {duration.mean():.2f}"
-        lines.insert(3, ("durations [s]", spread))
-    if clips["split"].notna().any():
-        lines.append(("split", _counts(clips["split"].fillna("neither"))))
+        lines.append(("durations [s]", spread))
     for _, alike in found.identical.groupby("content"):
         lines.append(("identical", " = ".join(alike["clip_id"])))
-    return [*lines, ("left out", str(len(found.rejects)))]
-
-
-def _speakers(clips: pd.DataFrame) -> str:
-    speakers = clips.drop_duplicates("speaker").dropna(subset="speaker")
-    unknown = clips["speaker"].isna().sum()
-    genders = f" ({_counts(speakers['gender'])})" if speakers["gender"].notna().any() else ""
-    return f"{len(speakers)}{genders}" + (f", {unknown} clips by nobody known" if unknown else "")
-
-
-def _counts(values: pd.Series) -> str:
-    """Return such as "32000 x 1372, 48000 x 60", the most frequent first."""
-    return ", ".join(f"{value} x {count}" for value, count in values.value_counts().items())
+    lines.append(("left out", str(len(found.rejects))))
+    return "\n".join(
+        [
+            *(f"{name:<15}{value}" for name, value in lines),
+            *(f"  {reject.path}: {reject.reason}" for reject in found.rejects.itertuples()),
+            *found.notes,
+        ]
+    )

@@ -1,140 +1,338 @@
-"""Commands that listen: name the emotion while somebody speaks, record a clip."""
+"""Commands that name emotions: in files, while somebody speaks; and one that records a clip."""
 
 from __future__ import annotations
 
 import argparse
 import contextlib
-import itertools
+import json
 import signal
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from sercourse.cli import models, text
+from sercourse import files
+from sercourse.cli import options
 
 if TYPE_CHECKING:
     import numpy as np
+    import pandas as pd
 
-    from sercourse.bundles import Bundle
+    from sercourse.audio import Channel
+    from sercourse.bundles import Bundle, Prediction
     from sercourse.live import Source, Utterance
 
-RECORDING_RATE = 16_000  # [Hz] of the models that come with the project
 LONGEST_RECORDING = 600.0  # [s]
+PICTURES = (".png", ".svg", ".pdf", ".jpg")
 SOUND_SUFFIXES = (".wav", ".flac")
 
 
-@dataclass
-class _Tally:
-    """What has been heard so far."""
+@dataclass(frozen=True)
+class Take:
+    """A recording, or one of its channels."""
 
-    n_heard: int = 0
-    n_judged: int = 0
+    path: Path
+    channel: Channel = None
+
+    def __str__(self) -> str:
+        return str(self.path) if self.channel is None else f"{self.path} (channel {self.channel})"
 
 
-def add_parsers(subparsers: argparse._SubParsersAction) -> None:
-    """Register `listen` and `record`."""
-    listen = subparsers.add_parser(
-        "listen",
-        help="name the emotion while somebody speaks",
-        description="Wait for speech at a microphone, name the emotion when the speaker pauses, "
-        "and go on until Ctrl-C. Nothing is kept unless --save says so.",
-    )
-    listen.add_argument(
-        "--source", metavar="FILE", type=Path, help="listen to a sound file instead; ends with it"
-    )
-    models.add_model(listen)
-    listen.add_argument("--once", action="store_true", help="end after the first utterance")
-    listen.add_argument(
-        "--every",
-        type=float,
-        metavar="SECONDS",
-        help="do not wait for pauses: judge the last 3 s every so often, a line each",
-    )
-    listen.add_argument(
-        "--save", metavar="DIR", type=Path, help="keep the utterances there, as WAV files"
-    )
-    _add_device(listen)
-    listen.add_argument("--list-devices", action="store_true", help="list the microphones and end")
-    listen.set_defaults(run=_listen)
+def add_parsers(commands: argparse._SubParsersAction) -> None:
+    """Register `predict`, `listen` and `record`."""
+    model = options.parent("--model", help="a bundle; default: any-voice")
+    option = model.add_argument
+    option("--enrol", type=options.path, help="folder with a few clips of the same speaker")
+    option("--emotions", type=options.emotions, help="answer with these only, scaled to 100 %%")
+    option("--sure", type=float, help="answer unknown where no emotion reaches this probability")
+    device = options.parent("--device", help="number or part of the name of a microphone")
 
-    record = subparsers.add_parser(
-        "record",
-        help="record a clip of fixed length",
-        description="Record a clip of fixed length from a microphone. Ctrl-C ends it earlier, and "
-        "what was recorded by then is kept.",
-    )
-    record.add_argument("out", metavar="OUT.wav", type=Path, help="file to write; it must be new")
-    record.add_argument(
-        "--seconds", type=float, default=4.0, metavar="N", help="length; default: 4"
-    )
-    record.add_argument(
+    option = options.command(commands, "predict", _predict, model, options.outputs())
+    option("--csv", dest="out_file", type=options.path, help=argparse.SUPPRESS)  # its earlier name
+    option("files", nargs="+", metavar="FILE", type=options.path, help="files or folders")
+    option("--channel", type=_channel, help="left, right, a number, or each; default: the average")
+    option("--every", type=float, metavar="SECONDS", help="judge a window that moves on by so much")
+    option("--window", type=float, metavar="SECONDS", help="its length, 0.5 to 8; default: 3")
+    option("--plot", type=options.path, help="also draw emotions over time: .png, .svg, .pdf")
+
+    option = options.command(commands, "listen", _listen, model, device)
+    option("--source", type=options.path, help="listen to a sound file instead; ends with it")
+    option("--once", action="store_true", help="end after the first utterance")
+    option("--every", type=float, metavar="SECONDS", help="judge the last 3 s every so often")
+    option("--save", type=options.path, metavar="DIR", help="keep the utterances as WAV files")
+    option("--list-devices", action="store_true", help="list the microphones and end")
+
+    option = options.command(commands, "record", _record, device)
+    option("out_file", metavar="OUT.wav", type=options.path, help="file to write; it must be new")
+    option("--seconds", type=float, default=4.0, help="length; default: %(default)g")
+    option(
         "--sr",
-        type=int,
-        default=RECORDING_RATE,
-        metavar="HZ",
-        help=f"sampling rate; default: {RECORDING_RATE}",
+        type=options.whole(4_000, 192_000),
+        default=16_000,
+        help="sampling rate [Hz]; default: %(default)s",
     )
-    _add_device(record)
-    record.set_defaults(run=_record, writes=("out",))
 
 
-def _add_device(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--device", metavar="NAME", help="number or part of the name of a microphone"
-    )
+@options.reader
+def _channel(text: str) -> Channel:
+    if text in ("left", "right", "each"):
+        return text
+    if not text.isdecimal() or int(text) < 1:
+        raise ValueError(f"{text}: give left, right, each or a number from 1")
+    return int(text)
+
+
+def _warn(sentence: object) -> None:
+    options.say(f"sercourse: {sentence}")
+
+
+def _load_model(args: argparse.Namespace) -> Bundle:
+    """Return the model that is asked for, and say what is left out of its answers."""
+    from sercourse import audio, bundles
+
+    bundle = bundles.load(args.model or bundles.DEFAULT_MODEL)
+    if args.emotions:
+        known, bundle = bundle.labels, bundle.only(args.emotions)
+        if left_out := [emotion for emotion in known if emotion not in bundle.labels]:
+            options.say(f"left out: {', '.join(left_out)}; the others are scaled to 100 %")
+    if args.sure is not None:
+        bundle = bundle.answering_from(args.sure)
+    if args.enrol is None:
+        return bundle
+    voiced, sr = [], bundle.sample_rate
+
+    def keep(take: Take) -> None:
+        if issues := audio.fatal_issues(audio.read(take.path, sr=sr), sr=sr):
+            raise ValueError("; ".join(issues))
+        voiced.append(take.path)
+
+    _any_fails(_sound_files(Take(args.enrol)), do=keep)
+    return bundle.enrol(voiced)
+
+
+def _any_fails(takes: Iterable[Take], *, do: Callable[[Take], object]) -> bool:
+    """Do something with each recording; say why it cannot be done with some."""
+    from sercourse import audio
+
+    failed = False
+    for take in takes:
+        try:
+            do(take)
+        except audio.READ_ERRORS as error:
+            _warn(f"{take}: {audio.reason(error, path=take.path)}")
+            failed = True
+    return failed
+
+
+def _sound_files(take: Take) -> list[Take]:
+    """Return the file, or the sound files of the folder, sorted; ValueError if it holds none."""
+    if not take.path.is_dir():
+        return [take]
+    from sercourse.corpora import list_files  # loads pandas
+
+    found = list_files(take.path)
+    for error in found.errors:
+        _warn(f"{error.filename}: {error.strerror}")
+    if found.note:
+        options.say(f"{take}: {found.note}")
+    if not found.sounds:
+        raise ValueError(f"{take}: there is no sound file in this folder")
+    return [Take(path, take.channel) for path in found.sounds]
+
+
+def _channels(take: Take) -> list[Take]:
+    """Return the recording, or each of its channels where that is asked for."""
+    from sercourse import audio
+
+    if take.channel != "each":
+        return [take]
+    return [Take(take.path, n + 1) for n in range(audio.info(take.path).channels)]
+
+
+# --- files ----------------------------------------------------------------------------------------
+
+
+def _predict(args: argparse.Namespace) -> int:
+    """Name the emotion in sound files of any format, rate and length.
+
+    Exit status 1 if a file could not be judged; the others are done all the same. With --every
+    the result is a row for each window, in which pauses have no emotion.
+    """
+    from sercourse import timeline
+
+    if args.every is None and (args.window is not None or args.plot):
+        raise ValueError("--window and --plot are about emotions over time: add --every 1.0")
+    args.window = timeline.WINDOW_SECONDS if args.window is None else args.window
+    if args.every is not None:
+        timeline.refuse_steps(every=args.every, window=args.window)
+    if args.plot and args.plot.suffix.lower() not in PICTURES:
+        raise ValueError(f"--plot {args.plot}: give a name that ends with {', '.join(PICTURES)}")
+    bundle = _load_model(args)
+    sounds: list[Take] = []
+    takes: list[Take] = []
+    given = [Take(path, args.channel) for path in args.files]
+    failed = _any_fails(given, do=lambda take: sounds.extend(_sound_files(take)))
+    failed |= _any_fails(sounds, do=lambda take: takes.extend(_channels(take)))
+    if args.plot and len(takes) > 1:
+        raise ValueError(f"--plot draws one recording and {len(takes)} are given: give one of them")
+    records: list[dict[str, Any]] = []
+
+    def judge(take: Take) -> None:
+        judged = _judge_clip if args.every is None else _judge_windows
+        text, record, warnings = judged(bundle, take, args)
+        for warning in warnings:
+            _warn(f"{take}: {warning}")
+        if options.prints_text(args):
+            print(f"{take}  {text}")
+        records.append({"path": str(take.path)} | record)
+
+    try:
+        failed |= _any_fails(takes, do=judge)
+    finally:  # an interruption keeps what was finished
+        args.out_file = args.out_file if records else None
+        options.write(args, content=records, table=lambda: _as_table(records))
+    if args.plot and records:
+        _draw(args.plot, takes[0], _as_table(records), sr=bundle.sample_rate)
+    return int(failed)
+
+
+Judged = tuple[str, dict[str, Any], tuple[str, ...]]
+"""What is printed of a recording, what programs get, and what makes it doubtful."""
+
+
+def _judge_clip(bundle: Bundle, take: Take, args: argparse.Namespace) -> Judged:
+    found = bundle.predict_file(take.path, channel=take.channel)
+    text = f"{found.duration:.1f} s  {found.emotion}{_judgement(found)}"
+    record = asdict(found)
+    del record["warnings"]
+    if found.channel is None:
+        del record["channel"]
+    if found.gender is None:  # the model does not know
+        del record["gender"], record["gender_probabilities"]
+    elif found.speech:
+        shares = ", ".join(f"{name} {p:.0%}" for name, p in found.gender_probabilities.items())
+        text += f"\n  voice: {found.gender} ({shares})"
+    return text, record, found.warnings
+
+
+def _judge_windows(bundle: Bundle, take: Take, args: argparse.Namespace) -> Judged:
+    from sercourse.timeline import CLIPPED
+
+    settings = {"every": args.every, "window": args.window}
+    heard = bundle.predict_file_over_time(take.path, channel=take.channel, **settings)
+    if not heard.judged.any():
+        reasons = ", ".join(sorted(set(heard.notes)))
+        raise ValueError(f"nothing in it can be judged: {reasons}")
+    table, clipped = heard.table(), heard.notes.count(CLIPPED)
+    shares = table.filter(like="p_").max(axis=1).map("{:.0%}".format, na_action="ignore")
+    said = table["emotion"].fillna("(" + table["note"] + ")")
+    shown = table[["start", "end"]].assign(emotion=said, probability=shares.fillna(""))
+    text = f"windows of {args.window:g} s every {args.every:g} s\n{shown.to_string(index=False)}"
+    told = settings if take.channel is None else {"channel": take.channel, **settings}
+    record = {**told, "over_time": json.loads(table.to_json(orient="records"))}
+    return text, record, (f"clipped in {clipped} of {len(heard)} windows",) if clipped else ()
+
+
+def _as_table(records: list[dict[str, Any]]) -> pd.DataFrame:
+    """Return a row for each recording or, over time, for each window."""
+    import pandas as pd
+
+    if "over_time" not in records[0]:
+        return pd.json_normalize(records)
+    about: Any = [name for name in ("path", "channel") if name in records[0]]
+    return pd.json_normalize(records, "over_time", meta=about)
+
+
+def _draw(target: Path, take: Take, table: pd.DataFrame, *, sr: int) -> None:
+    """Draw emotions over time, with the lowest and highest sample of each millisecond.
+
+    That looks like the signal, and of an hour it takes 29 MB.
+    """
+    import matplotlib as mpl
+    import numpy as np
+
+    mpl.use("Agg")  # a file is drawn, no window is opened
+    from sercourse import audio, plots
+
+    plots.use_style()
+    step, pieces = sr // 1000, []
+    for block in audio.blocks(take.path, sr=sr, channel=take.channel):
+        columns = block[: len(block) // step * step].reshape(-1, step)
+        pieces.append(np.column_stack([columns.min(axis=1), columns.max(axis=1)]).ravel())
+    ax = plots.emotions_over_time(table, y=np.concatenate(pieces), sr=2 * (sr // step))
+    with files.atomic_path(target) as temporary:
+        ax.figure.canvas.print_figure(temporary, dpi=200, bbox_inches="tight")
+
+
+def _judgement(prediction: Prediction) -> str:
+    """Return the probabilities of a prediction as lines; none for what is no speech."""
+    return f"\n{bars(prediction.probabilities)}" if prediction.speech else ""
+
+
+def bars(probabilities: Mapping[str, float]) -> str:
+    """Return a line with a bar for each emotion, the most probable first.
+
+    >>> print(bars({"happy": 0.25, "sad": 0.75}))
+      sad        75.0%  ███████████████
+      happy      25.0%  █████
+    """
+    ranked = sorted(probabilities.items(), key=lambda item: -item[1])
+    return "\n".join(f"  {name:<10}{p:6.1%}  {'█' * round(20 * p)}".rstrip() for name, p in ranked)
+
+
+# --- a microphone ---------------------------------------------------------------------------------
 
 
 def _listen(args: argparse.Namespace) -> int:
+    """Name the emotion while somebody speaks.
+
+    The command waits for speech at a microphone, names the emotion when the speaker pauses, and
+    goes on until Ctrl-C. Nothing is kept unless --save says so.
+    """
+    import numpy as np
+
+    from sercourse import timeline
+
     if args.list_devices:
         return _list_devices()
-    _refuse(args)
-    tally, problem = _Tally(), None
-    with _until_interrupted():
-        bundle = models.load_model(args)
-        _warm_up(bundle)
-        try:
-            _hear(args, bundle=bundle, tally=tally)
-        except BrokenPipeError:  # who reads the answers has had enough
-            raise
-        except (OSError, ValueError) as error:
-            if not tally.n_heard:
-                raise
-            problem = str(error)
-    if problem:
-        text.say(f"sercourse: {problem}")
-    text.say(_closing(args, tally))
-    return int(problem is not None or (args.source is not None and not tally.n_judged))
-
-
-def _refuse(args: argparse.Namespace) -> None:
-    """Refuse options that cannot be followed, before any work is done."""
-    from sercourse import files, timeline
-
     if args.source and args.device:
         raise ValueError("--source is a file and --device a microphone: give one of them")
     if args.every is not None:
         timeline.refuse_steps(every=args.every)
-        for option in ("once", "save"):
-            if getattr(args, option):
-                raise ValueError(f"--{option} is about utterances, which --every does not wait for")
+        if args.once or args.save:
+            raise ValueError("--once and --save are about utterances: leave out --every")
     if args.save:
-        if args.save.exists() and not args.save.is_dir():
-            raise NotADirectoryError(f"--save {args.save} is a file: give the name of a folder")
         files.refuse_unwritable_file(args.save / "utterance.wav")
-
-
-def _hear(args: argparse.Namespace, *, bundle: Bundle, tally: _Tally) -> None:
-    """Listen until the source or the patience of the user ends."""
-    with _source(args, sr=bundle.sample_rate) as source:
-        listen = _utterances if args.every is None else _windows
-        text.say(_opening(args, bundle=bundle))
+    judged: list[bool] = []
+    problem = None
+    with _until_interrupted():
+        bundle = _load_model(args)
+        noise = np.random.default_rng(0).normal(scale=0.1, size=bundle.sample_rate)
+        # The first answer would otherwise wait for the model to load.
+        bundle.predict(noise.astype(np.float32), sr=bundle.sample_rate)
+        hear = _hear_utterances if args.every is None else _hear_windows
         try:
-            listen(args, source=source, bundle=bundle, tally=tally)
-        finally:
-            if source.overflows:
-                text.say(f"sound was lost {source.overflows} times")
+            with _source(args, sr=bundle.sample_rate) as source:
+                kept = f"; utterances are kept in {args.save}" if args.save else ""
+                where = args.source or "speak; Ctrl-C ends it"
+                options.say(f"listening with {bundle.name}: {where}{kept}")
+                for answered in hear(args, source=source, bundle=bundle):
+                    judged.append(answered)  # one by one: an interruption keeps them
+        except BrokenPipeError:  # who reads the answers has had enough
+            raise
+        except (OSError, ValueError) as error:
+            if not judged:
+                raise
+            problem = str(error)
+    if problem:
+        _warn(problem)
+    if args.source and not judged:
+        _warn(f"{args.source}: no speech was found in it")
+    else:
+        unit = "utterances" if args.every is None else "windows"
+        options.say(f"stopped: {sum(judged)} of {len(judged)} {unit} judged")
+    return int(problem is not None or (args.source is not None and not any(judged)))
 
 
 @contextlib.contextmanager
@@ -142,147 +340,112 @@ def _source(args: argparse.Namespace, *, sr: int) -> Iterator[Source]:
     """Open the file or the microphone; what is wrong with the sound of a microphone is said."""
     from sercourse import live
 
-    if args.source:
+    if getattr(args, "source", None):
         with live.FileSource(args.source, sr=sr) as file:
             yield file
         return
     microphone = live.MicrophoneSource(sr=sr, device=args.device)
-    with live.MonitoredSource(microphone, report=_warn) as watched:
-        text.say(f"microphone: {microphone.name}, {microphone.device_rate} Hz")
-        yield watched
+    with live.MonitoredSource(microphone, report=_warn) as source:
+        options.say(f"microphone: {microphone.name}, {microphone.device_rate} Hz")
+        try:
+            yield source
+        finally:
+            if source.overflows:
+                _warn(f"sound was lost {source.overflows} times")
 
 
-def _utterances(args: argparse.Namespace, *, source: Source, bundle: Bundle, tally: _Tally) -> None:
-    """Judge what is said, whenever the speaker pauses."""
+def _hear_utterances(args: argparse.Namespace, *, source: Source, bundle: Bundle) -> Iterator[bool]:
+    """Judge what is said, whenever the speaker pauses; yield whether it could be."""
     from sercourse import live
 
     for utterance in live.utterances(source, sr=source.sr):
-        tally.n_heard += 1
-        emotion = _judge(utterance, bundle=bundle)
-        tally.n_judged += emotion is not None
+        emotion = _judge_utterance(utterance, bundle=bundle)
         if args.save:
-            _save(utterance, folder=args.save, sr=source.sr, name=_name(args, utterance, emotion))
+            when = datetime.now().strftime("%Y%m%d_%H%M%S_%f")
+            # A scan of such files knows the labels.
+            path = args.save / f"{when}_{emotion or 'unknown'}.wav"
+            _write_sound(path, utterance.y, sr=source.sr)
+            options.say(f"kept {path}")
+        yield emotion is not None
         if args.once:
             return
 
 
-def _judge(utterance: Utterance, *, bundle: Bundle) -> str | None:
+def _judge_utterance(utterance: Utterance, *, bundle: Bundle) -> str | None:
     """Print the emotion of an utterance, and return it; None if it cannot be judged."""
-    when = text.span(utterance.start, utterance.end)
+    when = _span(utterance.start, utterance.end)
     try:
         found = bundle.answer(utterance.y, sr=bundle.sample_rate)
     except ValueError as error:
-        _warn(f"{when.strip()}: {error}")
+        _warn(f"{when}: {error}")
         return None
     for warning in found.warnings:
-        _warn(f"{when.strip()}: {warning}")
-    print(f"{when}  {found.emotion}{text.judgement(found)}", flush=True)
+        _warn(f"{when}: {warning}")
+    print(f"{when}  {found.emotion}{_judgement(found)}", flush=True)
     return found.emotion
 
 
-def _windows(args: argparse.Namespace, *, source: Source, bundle: Bundle, tally: _Tally) -> None:
-    """Judge windows that slide along, a line each."""
+def _hear_windows(args: argparse.Namespace, *, source: Source, bundle: Bundle) -> Iterator[bool]:
+    """Judge windows that slide along, a line each; yield whether each could be judged."""
     from sercourse import live, timeline
 
     for moment in live.predict_stream(source, bundle, every=args.every):
-        tally.n_heard += 1
-        when = text.span(moment.start, moment.end)
-        judged = moment.note in timeline.JUDGED
-        tally.n_judged += judged
-        best = int(moment.probabilities.argmax())
-        said = bundle.labels[best] if judged else f"({moment.note})"
-        p = float(moment.probabilities[best]) if judged else None
-        print(text.moment(when, said=said, p=p), flush=True)
+        judged, p = moment.note in timeline.JUDGED, moment.probabilities
+        said = f"{bundle.labels[p.argmax()]} {p.max():.0%}" if judged else f"({moment.note})"
+        print(f"{_span(moment.start, moment.end)}  {said}", flush=True)
+        yield judged
 
 
-def _warm_up(bundle: Bundle) -> None:
-    """Judge noise once: the first answer would otherwise wait for the model to load."""
-    import numpy as np
+def _span(start: float, end: float) -> str:
+    """Return a stretch of time in minutes and seconds.
 
-    noise = np.random.default_rng(0).normal(scale=0.1, size=bundle.sample_rate)
-    bundle.predict(noise.astype(np.float32), sr=bundle.sample_rate)
-
-
-def _name(args: argparse.Namespace, utterance: Utterance, emotion: str | None) -> str:
-    """Name a recording by its time and emotion, so that a scan of such files knows the labels."""
-    when = time.strftime("%Y%m%d_%H%M%S")
-    if args.source:
-        when = f"{args.source.stem}_{utterance.start:07.2f}s"
-    return f"{when}_{emotion or 'unknown'}.wav"
-
-
-def _save(utterance: Utterance, *, folder: Path, sr: int, name: str) -> None:
-    path = folder / name
-    for number in itertools.count(2):
-        if not path.exists():
-            break
-        when, _, emotion = name.rpartition("_")
-        path = folder / f"{when}-{number}_{emotion}"
-    _write(path, utterance.y, sr=sr)
-    text.say(f"kept {path}")
+    >>> _span(3, 83.5)
+    '0:03.00 – 1:23.50'
+    """
+    return " – ".join(f"{int(each // 60)}:{each % 60:05.2f}" for each in (start, end))
 
 
 def _record(args: argparse.Namespace) -> int:
+    """Record a clip of fixed length from a microphone.
+
+    Ctrl-C ends it earlier, and what was recorded by then is kept.
+    """
     import numpy as np
 
-    from sercourse import live
+    from sercourse import audio
 
-    _refuse_recording(args)
-    blocks: list[np.ndarray] = []
-    problem = None
-    microphone = live.MicrophoneSource(sr=args.sr, device=args.device)
+    path, sr = args.out_file, args.sr
+    if not 0.1 <= args.seconds <= LONGEST_RECORDING:
+        raise ValueError(f"--seconds {args.seconds:g}: give 0.1 to {LONGEST_RECORDING:g} seconds")
+    if path.suffix.lower() not in SOUND_SUFFIXES:
+        raise ValueError(f"{path}: give a name that ends with {' or '.join(SOUND_SUFFIXES)}")
+    n_samples, blocks, problem = round(args.seconds * sr), [np.zeros(0, np.float32)], None
     with _until_interrupted():
         try:
-            with live.MonitoredSource(microphone, report=_warn) as source:
-                text.say(f"recording {args.seconds:g} s from {microphone.name}: speak")
-                _take(source, n_samples=round(args.seconds * args.sr), into=blocks.append)
+            with _source(args, sr=sr) as source:
+                options.say(f"recording {args.seconds:g} s: speak")
+                for block in source.blocks():
+                    blocks.append(block)
+                    if sum(map(len, blocks)) >= n_samples:
+                        break
         except OSError as error:
-            if not blocks:
+            if len(blocks) == 1:
                 raise
             problem = str(error)
     if problem:
         _warn(problem)
-    if not blocks:
+    y = np.concatenate(blocks)[:n_samples]
+    if not len(y):
         raise ValueError("nothing was recorded: it was ended too early")
-    _write(args.out, np.concatenate(blocks), sr=args.sr)
-    _report(args.out, np.concatenate(blocks), sr=args.sr, overflows=microphone.overflows)
+    _write_sound(path, y, sr=sr)
+    print(f"saved {path}: {len(y) / sr:.1f} s, loudest sample at {100 * abs(y).max():.0f} %")
+    for issue in audio.quality_issues(y, sr=sr):
+        _warn(f"{path}: {issue}")
     return int(problem is not None)
 
 
-def _refuse_recording(args: argparse.Namespace) -> None:
-    if not 0.1 <= args.seconds <= LONGEST_RECORDING:
-        raise ValueError(f"--seconds {args.seconds:g}: give 0.1 to {LONGEST_RECORDING:g} seconds")
-    if not 4_000 <= args.sr <= 192_000:
-        raise ValueError(f"--sr {args.sr}: give a sampling rate of 4000 to 192000 Hz")
-    if args.out.suffix.lower() not in SOUND_SUFFIXES:
-        raise ValueError(f"{args.out}: give a name that ends with {' or '.join(SOUND_SUFFIXES)}")
-    if args.out.exists():
-        raise FileExistsError(f"{args.out} exists and is not overwritten: give another name")
-
-
-def _take(source: Source, *, n_samples: int, into: Callable[[np.ndarray], None]) -> None:
-    """Hand over exactly so many samples of a source."""
-    for block in source.blocks():
-        into(block[:n_samples])
-        n_samples -= len(block)
-        if n_samples <= 0:
-            return
-
-
-def _report(path: Path, y: np.ndarray, *, sr: int, overflows: int) -> None:
-    from sercourse import audio
-
-    print(f"saved {path}: {len(y) / sr:.1f} s, loudest sample at {100 * abs(y).max():.0f} %")
-    for problem in audio.quality_issues(y, sr=sr):
-        _warn(f"{path}: {problem}")
-    if overflows:
-        _warn(f"{path}: sound was lost {overflows} times")
-
-
-def _write(path: Path, y: np.ndarray, *, sr: int) -> None:
+def _write_sound(path: Path, y: np.ndarray, *, sr: int) -> None:
     import soundfile
-
-    from sercourse import files
 
     with files.atomic_path(path) as temporary:
         soundfile.write(temporary, y, sr, subtype="PCM_16")
@@ -291,33 +454,11 @@ def _write(path: Path, y: np.ndarray, *, sr: int) -> None:
 def _list_devices() -> int:
     from sercourse import live
 
-    known = live.devices()
-    for device in known:
-        default = "  (default)" if device.default else ""
-        print(
-            f"{device.index:3d}  {device.name}, {device.channels} channels, "
-            f"{device.sample_rate} Hz{default}"
-        )
-    if not known:
-        print("no microphone is known to PortAudio at the machine that runs Python")
+    for each in live.devices():
+        default = "  (default)" if each.default else ""
+        about = f"{each.name}, {each.channels} channels, {each.sample_rate} Hz"
+        print(f"{each.index:3d}  {about}{default}")
     return 0
-
-
-def _opening(args: argparse.Namespace, *, bundle: Bundle) -> str:
-    kept = f"; utterances are kept in {args.save}" if args.save else ""
-    where = f"{args.source}" if args.source else "speak; Ctrl-C ends it"
-    return f"listening with {bundle.name}: {where}{kept}"
-
-
-def _closing(args: argparse.Namespace, tally: _Tally) -> str:
-    if args.source and not tally.n_heard:
-        return f"sercourse: {args.source}: no speech was found in it"
-    unit = "utterance" if args.every is None else "window"
-    return f"stopped: {tally.n_judged} of {tally.n_heard} {unit}{'s' * (tally.n_heard != 1)} judged"
-
-
-def _warn(sentence: str) -> None:
-    text.say(f"sercourse: {sentence}")
 
 
 @contextlib.contextmanager

@@ -1,82 +1,250 @@
-"""Kinds of values that options take; argparse says which option was wrong."""
+"""What commands share: options, the corpora that they name, and how results are written."""
 
 from __future__ import annotations
 
 import argparse
+import functools
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from sercourse import files
+from sercourse import files, labels
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from sercourse.corpora import Scan
+
+T = TypeVar("T")
+STDOUT = Path("-")
+OUTPUTS = ("json", "plot", "out_file")  # options that name a file to write
 
 
-def settle_paths(args: argparse.Namespace) -> None:
-    """Put the home in place of ``~``, and refuse outputs before any work.
+class Place(NamedTuple):
+    """A corpus that is given as NAME=DIR, or as a bare folder."""
 
-    A shell leaves ``~`` alone in ``--out=~/x``. A command names its outputs in `writes`, and all
-    other paths are read, where a folder stands for the sound files in it: none of them is
-    replaced, and neither is any other sound file or a part of a trained model.
+    name: str | None
+    root: Path
+
+
+def say(line: str) -> None:
+    """Print what is no result, such as progress and warnings, where it cannot mix with results."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def command(
+    commands: argparse._SubParsersAction,
+    name: str,
+    run: Callable[[argparse.Namespace], int],
+    *parents: argparse.ArgumentParser,
+) -> Callable[..., argparse.Action]:
+    """Register a command, whose help is the docstring of its function; return what adds options."""
+    text = " ".join((run.__doc__ or "").split())
+    first = text.partition(". ")[0].rstrip(".")
+    parser = commands.add_parser(name, help=first, description=text, parents=parents)
+    parser.set_defaults(run=run)
+    return parser.add_argument
+
+
+# --- kinds of values ------------------------------------------------------------------------
+
+
+path = files.user_path
+
+
+def reader(read: Callable[[str], T]) -> Callable[[str], T]:
+    """Let argparse say what a reader of values has to say of a wrong one."""
+
+    @functools.wraps(read)
+    def wrapped(text: str) -> T:
+        try:
+            return read(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+
+    return wrapped
+
+
+emotions = reader(labels.parse_emotions)
+
+
+def names(text: str) -> list[str]:
+    """Read a list of names with commas between them."""
+    return [name.strip() for name in text.split(",")]
+
+
+def place(text: str) -> Place:
+    """Read NAME=DIR or DIR, which may have a = in its own name."""
+    name, _, folder = text.partition("=")
+    if not (name and folder) or Path(name).name != name or Path(text).exists():
+        return Place(None, path(text))
+    return Place(name.lower(), path(folder))
+
+
+def whole(low: int, high: int | None = None) -> Callable[[str], int]:
+    """Return a reader of whole numbers within a range."""
+
+    def read(text: str) -> int:
+        if not text.lstrip("-").isdecimal() or not low <= int(text) <= (high or int(text)):
+            limit = f" to {high}" if high else ""
+            raise ValueError(f"{text}: give a whole number from {low}{limit}")
+        return int(text)
+
+    return reader(read)
+
+
+# --- options that several commands have -------------------------------------------------------
+
+
+def parent(*flags: str, **settings: Any) -> argparse.ArgumentParser:
+    """Return a parser with one option, for the `parents` of others."""
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument(*flags, **settings)
+    return parser
+
+
+def corpus() -> argparse.ArgumentParser:
+    """Return the options that name corpora, and say how their clips are labelled."""
+    text = "folder of the corpus; or NAME=DIR for each of several, which then weigh the same"
+    parser = parent("roots", metavar="ROOT", nargs="+", type=place, help=text)
+    option = parser.add_argument
+    option("--corpus", help="ravdess, ravdess-song, aesdd, emodb, tess, savee, crema-d or custom")
+    option("--csv", dest="table", type=path, help="table that lists and labels custom clips")
+    option("--audio-root", type=path, help="where the files of the table are; default: ROOT")
+    option("--map", metavar="A=B,C=D", help="what labels mean, such as ang=angry,exc=happy")
+    option("--labels", type=path, help="the same from a file, a line such as ang=angry each")
+    option("--raters", choices=["majority"], help="take the label of most rows of a clip")
+    return parser
+
+
+def jobs() -> argparse.ArgumentParser:
+    """Return the option for the number of processes."""
+    cores = os.cpu_count() or 1
+    return parent("--jobs", type=whole(1), default=cores, help="processes; default: all cores")
+
+
+def outputs() -> argparse.ArgumentParser:
+    """Return the options that write a result for programs."""
+    text = "also write the result there; without FILE, print it instead of text"
+    parser = parent("--json", type=path, nargs="?", const=STDOUT, metavar="FILE", help=text)
+    text = "also write a CSV; - prints it"
+    parser.add_argument("--out", dest="out_file", type=path, metavar="FILE", help=text)
+    return parser
+
+
+# --- corpora ----------------------------------------------------------------------------------
+
+
+def scan(args: argparse.Namespace) -> list[Scan]:
+    """Scan the corpora that the options name; --corpus and --table are of a bare folder."""
+    from sercourse import corpora
+
+    meanings, places = _meanings(args), [*args.roots, *(getattr(args, "test", None) or [])]
+    given = [each.name for each in places]
+    if args.corpus and None not in given:
+        raise ValueError(f"--corpus {args.corpus} names a bare folder, and none is given")
+    table = {"csv": args.table, "audio_root": args.audio_root, "raters": args.raters}
+    found = []
+    for name, root in places:
+        own = {} if "custom" in given and name != "custom" else table
+        found.append(corpora.scan(root, corpus=name or args.corpus, translate=meanings, **own))
+    return found
+
+
+def _meanings(args: argparse.Namespace) -> dict[str, str]:
+    """Return what labels mean: of --labels, and of --map, which goes first."""
+    found = {}
+    if args.labels:
+        try:
+            found = labels.parse_translation(args.labels.read_text("utf-8-sig"))
+        except ValueError as error:
+            raise ValueError(f"--labels {args.labels}: {error}") from None
+    return found | labels.parse_translation((args.map or "").replace(",", "\n"))
+
+
+def refuse_empty(found: Scan, args: argparse.Namespace) -> None:
+    """Raise ValueError if there is no clip in a scan."""
+    if found.clips.empty:
+        raise ValueError(
+            f"{args.table or args.roots[0].root}: no clip can be used; {len(found.rejects)} are "
+            "left out, for the reasons above"
+        )
+
+
+def clips(args: argparse.Namespace) -> pd.DataFrame:
+    """Return the clips of all corpora that the options name, after saying what is left out."""
+    from sercourse import corpora
+
+    tables = []
+    for found in scan(args):
+        for path, reason in found.rejects[["path", "reason"]].itertuples(index=False):
+            say(f"left out: {path}: {reason}")
+        for note in found.notes:
+            say(note)
+        refuse_empty(found, args)
+        tables.append(found.clips)
+    n_learnt = len(args.roots)
+    if len(tables) == 1:
+        return tables[0]
+    return corpora.combine(tables[:n_learnt], test=tables[n_learnt:])
+
+
+# --- outputs ----------------------------------------------------------------------------------
+
+
+def refuse_outputs(args: argparse.Namespace) -> None:
+    """Refuse outputs before any work.
+
+    None of what is read is replaced, and neither is any other sound file or a part of a model.
 
     Raises
     ------
     OSError
         If an output cannot be written or would replace what is read.
     """
-    inputs: list[Path] = []
-    for name, value in vars(args).items():
-        if isinstance(value, Path):
-            setattr(args, name, files.user_path(value))
-            inputs += [getattr(args, name)] if name not in args.writes else []
-        elif isinstance(value, list) and all(isinstance(each, Path) for each in value):
-            setattr(args, name, [files.user_path(each) for each in value])
-            inputs += getattr(args, name)
-    for target in filter(None, (getattr(args, name) for name in args.writes)):
-        if target.is_file():
-            _refuse_valuable(target)
-            inputs += [clip for folder in inputs for clip in _sound_files(folder)]
-        files.refuse_unwritable_file(target, inputs=inputs)
+    read = [value for name, value in vars(args).items() if name not in OUTPUTS]
+    flat = [each for value in read for each in (value if isinstance(value, list) else [value])]
+    inputs = [each.root if isinstance(each, Place) else each for each in flat]
+    inputs = [each for each in inputs if isinstance(each, Path)]
+    for target in (getattr(args, name, None) for name in OUTPUTS):
+        if target is not None and target != STDOUT:
+            if target.is_file():
+                _refuse_valuable(target, inputs=inputs)
+            files.refuse_unwritable_file(target, inputs=inputs)
 
 
-def _sound_files(folder: Path) -> list[Path]:
-    from sercourse.corpora import list_files  # loads pandas
-
-    return list_files(folder).sounds if folder.is_dir() else []
-
-
-def _refuse_valuable(target: Path) -> None:
+def _refuse_valuable(target: Path, *, inputs: Sequence[Path]) -> None:
     from sercourse import audio
+    from sercourse.corpora import list_files
 
-    if target.suffix.lower() in audio.SUFFIXES | audio.FFMPEG_SUFFIXES:
+    clips = [clip for each in inputs if each.is_dir() for clip in list_files(each).sounds]
+    is_sound = target.suffix.lower() in audio.SUFFIXES | audio.FFMPEG_SUFFIXES
+    if is_sound or any(target.samefile(clip) for clip in clips):
         raise FileExistsError(f"{target} is a sound file and not overwritten: give another name")
     if (target.parent / "bundle.json").is_file():
         raise FileExistsError(f"{target} is part of a model and not overwritten: name another file")
 
 
-def processes(text: str) -> int:
-    """Read a number of processes, or -1 for one on each core."""
-    number = _whole(text)
-    if number < 1 and number != -1:
-        raise argparse.ArgumentTypeError(f"{text}: give a number from 1, or -1 for all cores")
-    return number
+def prints_text(args: argparse.Namespace) -> bool:
+    """Return whether a result is printed as text, not as JSON or CSV."""
+    return STDOUT not in (args.json, args.out_file)
 
 
-def channel(text: str) -> int | str:
-    """Read which channel of a recording is meant."""
-    if text in ("left", "right", "each"):
-        return text
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text}: give left, right, each or a number from 1")
-    return int(text)
+def write(args: argparse.Namespace, *, content: Any, table: Callable[[], pd.DataFrame]) -> None:
+    """Write a result to where --json and --out say; a table that is not asked for is not made."""
+    if args.json:
+        _write(args.json, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+    if args.out_file:
+        _write(args.out_file, table().to_csv(index=False, lineterminator="\n", float_format="%.6g"))
 
 
-def seed(text: str) -> int:
-    """Read the seed of a generator of random numbers."""
-    number = _whole(text)
-    if not 0 <= number < 2**32:
-        raise argparse.ArgumentTypeError(f"{text}: give a number from 0 to {2**32 - 1}")
-    return number
-
-
-def _whole(text: str) -> int:
-    try:
-        return int(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number") from None
+def _write(target: Path, text: str) -> None:
+    if target == STDOUT:
+        print(text, end="")
+        return
+    with files.atomic_path(target) as temporary:
+        # The name of a file need not be text: it is written as the bytes that it has.
+        temporary.write_text(text, "utf-8", errors="surrogateescape")

@@ -1,20 +1,22 @@
-"""The clips of an experiment, and what a recipe measures on them."""
+"""The clips of an experiment, what is asked of them, and what a recipe measures on them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import overload
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from sercourse import bundles, features, labels, splits
-from sercourse.experiment import target as targets
-from sercourse.recipes import Ensemble, Recipe, Report
+from sercourse.labels import GENDERS
+from sercourse.recipes import Recipe, Report, has_setting, with_settings
 
 Array = NDArray[np.floating]
+
+EMOTION, GENDER, BOTH = TARGETS = ("emotion", "gender", "emotion+gender")
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,39 +28,43 @@ class Dataset:
     clips : pandas.DataFrame
         Clip table, one row for each row of `X`.
     X : ndarray, shape (n_clips, ...)
-        A row of features or a spectrogram of each clip.
+        A row of features or a spectrogram of each clip; without columns for an ensemble.
     copies : tuple of ndarray, shape (n_clips, ...) each
         The same of the recipe's copies; only training sees them.
     emotions : tuple of str
         The label set.
-    target : str
-        What is asked of a clip, one of `target.TARGETS`.
+    target : {"emotion", "gender", "emotion+gender"}
+        What is asked of a clip.
+    corpus_emotions : tuple of str
+        All emotions of the corpus; those of the label set by default.
+    parts : tuple of Dataset
+        The same clips, as each member of an ensemble sees them.
     """
 
     clips: pd.DataFrame
     X: Array
     copies: tuple[Array, ...]
     emotions: tuple[str, ...]
-    target: str = targets.EMOTION
+    target: str = EMOTION
+    corpus_emotions: tuple[str, ...] = ()
+    parts: tuple[Dataset, ...] = ()
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """What a model tells apart: the emotions, or what else `target` says."""
-        return targets.classes(self.target, self.emotions)
+        """Classes that a model tells apart, in the order of its probabilities."""
+        return class_names(self.target, self.emotions)
 
     @property
     def truth(self) -> NDArray[np.str_]:
         """Label of each clip."""
-        return targets.truth(self.target, self.clips)
+        names = self.clips["emotion" if self.target == EMOTION else "gender"]
+        names = names + "_" + self.clips["emotion"] if self.target == BOTH else names
+        return names.to_numpy(dtype=str)
 
     @property
     def y(self) -> NDArray[np.intp]:
-        """Label of each clip, as its place in `labels`.
-
-        Numbers keep the one order of emotions, where scikit-learn would sort names by the alphabet.
-        """
-        place = {label: k for k, label in enumerate(self.labels)}
-        return np.array([place[label] for label in self.truth])
+        """Label of each clip, as its place in `labels`."""
+        return pd.Index(self.labels).get_indexer(pd.Index(self.truth))
 
     @property
     def speakers(self) -> NDArray[np.str_]:
@@ -72,12 +78,12 @@ class Dataset:
 
     @property
     def usual_protocol(self) -> str:
-        """What is asked unless somebody says otherwise: new voices, where voices are known."""
+        """Default protocol: ``speaker`` where speakers are known, else ``random``."""
         return "speaker" if self.has_voices else "random"
 
     @property
     def everything(self) -> splits.Fold:
-        """All clips on both sides, for a model that is not tested any more."""
+        """All clips on both sides, for a final model."""
         every = np.arange(len(self.clips))
         return splits.Fold("all", every, every)
 
@@ -88,9 +94,9 @@ class Dataset:
 
     @property
     def label_set(self) -> str:
-        """Short name of what is asked, and of the choice among the corpus's emotions."""
-        chosen = bundles.label_set(self.emotions, of=self.clips.attrs["emotions"])
-        if self.target == targets.EMOTION:
+        """Short name of the target and of the choice among the corpus's emotions."""
+        chosen = bundles.label_set(self.emotions, of=self.corpus_emotions or self.emotions)
+        if self.target == EMOTION:
             return chosen
         return self.target if chosen == "all" else f"{self.target}, {chosen}"
 
@@ -99,10 +105,13 @@ class Dataset:
         kept = self.clips["clip_id"].isin(clip_ids).to_numpy()
         if kept.all():
             return self
-        clips = self.clips[kept].reset_index(drop=True)
-        clips.attrs = self.clips.attrs
-        copies = tuple(each[kept] for each in self.copies)
-        return replace(self, clips=clips, X=self.X[kept], copies=copies)
+        return replace(
+            self,
+            clips=self.clips[kept].reset_index(drop=True),
+            X=self.X[kept],
+            copies=tuple(each[kept] for each in self.copies),
+            parts=tuple(part.of_clips(clip_ids) for part in self.parts),
+        )
 
     def without_speakers(self, speakers: Sequence[str]) -> Dataset:
         """Return the part without the clips of some speakers.
@@ -115,8 +124,7 @@ class Dataset:
         known = set(self.speakers)
         if unknown := [name for name in speakers if name not in known]:
             raise ValueError(f"there is no speaker {unknown[0]!r}: use {', '.join(sorted(known))}")
-        kept = ~self.clips["speaker"].isin(speakers).to_numpy()
-        return self.of_clips(set(self.clips["clip_id"][kept]))
+        return self.of_clips(set(self.clips["clip_id"][~self.clips["speaker"].isin(speakers)]))
 
     def of_emotions(self, emotions: Sequence[str]) -> Dataset:
         """Return the part that shows some of the emotions.
@@ -128,80 +136,71 @@ class Dataset:
         """
         chosen = choose(self.clips, emotions=emotions)
         part = self.of_clips(set(chosen["clip_id"]))
-        return replace(part, emotions=labels.in_order(chosen["emotion"]))
+        return replace(
+            part,
+            emotions=labels.in_order(chosen["emotion"]),
+            corpus_emotions=self.corpus_emotions or self.emotions,
+            parts=tuple(each.of_emotions(emotions) for each in self.parts),
+        )
 
 
-@dataclass(frozen=True, eq=False)
-class EnsembleDataset:
-    """The same clips, as each member of an ensemble sees them.
+def class_names(target: str, emotions: Sequence[str]) -> tuple[str, ...]:
+    """Return the classes of a target, in the order of a model's probabilities.
 
-    Attributes
-    ----------
-    parts : tuple of Dataset
-        In the order of the members.
+    Examples
+    --------
+    >>> class_names("emotion+gender", ["happy", "sad"])
+    ('female_happy', 'male_happy', 'female_sad', 'male_sad')
     """
-
-    parts: tuple[Dataset, ...]
-
-    @property
-    def clips(self) -> pd.DataFrame:
-        """Clip table."""
-        return self.parts[0].clips
-
-    @property
-    def emotions(self) -> tuple[str, ...]:
-        """The label set."""
-        return self.parts[0].emotions
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """What a model tells apart."""
-        return self.parts[0].labels
-
-    @property
-    def target(self) -> str:
-        """What is asked of a clip."""
-        return self.parts[0].target
-
-    @property
-    def has_voices(self) -> bool:
-        """Whether every clip's speaker is known, and there are several."""
-        return self.parts[0].has_voices
-
-    @property
-    def usual_protocol(self) -> str:
-        """What is asked unless somebody says otherwise: new voices, where voices are known."""
-        return self.parts[0].usual_protocol
-
-    @property
-    def corpus(self) -> str:
-        """Name of the corpus, or of several joined by ``+``."""
-        return self.parts[0].corpus
-
-    def without_speakers(self, speakers: Sequence[str]) -> EnsembleDataset:
-        """Return the part without the clips of some speakers."""
-        return EnsembleDataset(tuple(part.without_speakers(speakers) for part in self.parts))
-
-    def of_emotions(self, emotions: Sequence[str]) -> EnsembleDataset:
-        """Return the part that shows some of the emotions."""
-        return EnsembleDataset(tuple(part.of_emotions(emotions) for part in self.parts))
+    if target == BOTH:
+        return tuple(f"{gender}_{emotion}" for emotion in emotions for gender in GENDERS)
+    return tuple(emotions) if target == EMOTION else GENDERS
 
 
-def by_member(
-    recipe: Recipe | Ensemble, data: Dataset | EnsembleDataset
-) -> list[tuple[Recipe, Dataset]]:
-    """Return each member of a recipe with what it sees of the clips; a lone recipe is its own.
+def marginal(predictions: pd.DataFrame, target: str) -> pd.DataFrame:
+    """Return predictions of emotion or of gender alone: sums of joint probabilities.
+
+    Parameters
+    ----------
+    predictions : pandas.DataFrame
+        Of the target ``emotion+gender``.
+    target : {"emotion", "gender"}
+
+    Examples
+    --------
+    >>> pairs = pd.DataFrame({"truth": ["male_sad"], "p_female_sad": [0.25], "p_male_sad": [0.75]})
+    >>> marginal(pairs, "gender").to_dict("records")
+    [{'truth': 'male', 'p_female': 0.25, 'p_male': 0.75}]
+    """
+    place = (GENDER, EMOTION).index(target)
+    P = predictions.filter(regex="^p_")
+    names = [str(column).removeprefix("p_").split("_", 1)[place] for column in P]
+    sums: dict[str, Any] = dict(P.T.groupby([f"p_{name}" for name in names], sort=False).sum().T)
+    truth = predictions["truth"].str.split("_", n=1).str[place]
+    return predictions.drop(columns=P.columns).assign(truth=truth, **sums)
+
+
+def by_member(recipe: Recipe, data: Dataset) -> list[tuple[Recipe, Dataset]]:
+    """Return each member of a recipe with its features; a lone recipe is its own member.
+
+    With joint labels, networks get a head for emotions and one for genders. Clips without any
+    features are those of each member.
 
     Raises
     ------
     ValueError
         If the clips were prepared for another recipe.
     """
-    members = recipe.members if isinstance(recipe, Ensemble) else (recipe,)
-    parts = data.parts if isinstance(data, EnsembleDataset) else (data,)
-    if isinstance(recipe, Ensemble) != isinstance(data, EnsembleDataset) or len(parts) != len(
-        members
-    ):
+    members, parts = recipe.parts, data.parts or (data,)
+    if data.target == BOTH:
+        heads = (len(data.emotions), len(GENDERS))
+        members = tuple(
+            with_settings(each, heads=heads) if has_setting(each, "heads") else each
+            for each in members
+        )
+    if not data.parts and data.X.shape[1:] == (0,):
+        parts = (data,) * len(members)
+    if len(parts) != len(members):
         raise ValueError(
             f"recipe {recipe.name!r} has {len(members)} member(s) and the clips were measured for "
             f"{len(parts)}: measure them with experiment.prepare for this recipe"
@@ -227,24 +226,23 @@ def choose(clips: pd.DataFrame, *, emotions: Sequence[str] | None = None) -> pd.
         raise ValueError(
             f"the corpus shows {len(wanted)} emotion(s): at least two are needed to classify"
         )
-    chosen = clips[clips["emotion"].isin(wanted)].reset_index(drop=True)
-    chosen.attrs["emotions"] = clips.attrs.get("emotions", present)
-    return chosen
+    return clips[clips["emotion"].isin(wanted)].reset_index(drop=True)
 
 
 def dataset_without_features(
     clips: pd.DataFrame,
     *,
     emotions: Sequence[str] | None = None,
-    target: str = targets.EMOTION,
+    target: str = EMOTION,
+    report: Report = lambda line: None,
 ) -> Dataset:
-    """Return the clips of an experiment without any features: enough to read what is stored.
+    """Return the clips of an experiment without features: enough for `load_results`.
 
     Parameters
     ----------
     clips : pandas.DataFrame
         Clip table, without those that `prepare` would leave out.
-    emotions, target
+    emotions, target, report
         As in `prepare`.
 
     Raises
@@ -252,55 +250,44 @@ def dataset_without_features(
     ValueError
         As `prepare` does.
     """
-    targets.refuse_unknown(target)
-    used = targets.usable(target, choose(clips, emotions=emotions), report=lambda line: None)
-    nothing = np.zeros((len(used), 0), dtype=np.float32)
-    return Dataset(used, nothing, (), labels.in_order(used["emotion"]), target)
+    if target not in TARGETS:
+        raise ValueError(f"unknown target {target!r}: use one of {', '.join(TARGETS)}")
+    used = choose(clips, emotions=emotions)
+    if target != EMOTION:
+        known = used["gender"].isin(GENDERS).fillna(False).to_numpy(dtype=bool)
+        if not known.all():
+            report(f"left out: {(~known).sum()} clips, as it is not known whose voice they are")
+        used = used[known].reset_index(drop=True)
+        if len(present := sorted(set(used["gender"]))) < len(GENDERS):
+            raise ValueError(
+                f"the clips are of {' and '.join(present) or 'no known'} voices: target "
+                f"{target!r} needs {' and '.join(GENDERS)} ones; name them in a CSV column 'gender'"
+            )
+    emotions, every = (labels.in_order(each["emotion"].dropna()) for each in (used, clips))
+    return Dataset(used, np.zeros((len(used), 0), np.float32), (), emotions, target, every)
 
 
-@overload
 def prepare(
     recipe: Recipe,
     clips: pd.DataFrame,
     *,
-    emotions: Sequence[str] | None = ...,
-    target: str = ...,
-    n_jobs: int = ...,
-    progress: bool = ...,
-    report: Report = ...,
-) -> Dataset: ...
-@overload
-def prepare(
-    recipe: Ensemble,
-    clips: pd.DataFrame,
-    *,
-    emotions: Sequence[str] | None = ...,
-    target: str = ...,
-    n_jobs: int = ...,
-    progress: bool = ...,
-    report: Report = ...,
-) -> EnsembleDataset: ...
-def prepare(
-    recipe: Recipe | Ensemble,
-    clips: pd.DataFrame,
-    *,
     emotions: Sequence[str] | None = None,
-    target: str = targets.EMOTION,
+    target: str = EMOTION,
     n_jobs: int = 1,
     progress: bool = True,
     report: Report = lambda line: None,
-) -> Dataset | EnsembleDataset:
-    """Compute what a recipe measures on the clips of the chosen emotions.
+) -> Dataset:
+    """Compute the features of a recipe for the clips of the chosen emotions.
 
     Parameters
     ----------
-    recipe : Recipe or Ensemble
+    recipe : Recipe
     clips : pandas.DataFrame
         Clip table.
     emotions : sequence of str, optional
         All that occur by default.
-    target : str
-        What is asked of a clip: ``emotion``, ``gender`` or ``emotion+gender``.
+    target : {"emotion", "gender", "emotion+gender"}
+        What is asked of a clip.
     n_jobs : int
         Processes that compute features.
     progress : bool
@@ -308,60 +295,50 @@ def prepare(
     report : callable
         Gets a line for each clip that could not be used.
 
-    Returns
-    -------
-    Dataset, or EnsembleDataset for an ensemble
-
     Raises
     ------
     ValueError
         If too few emotions, voices or no clips are left.
     """
-    targets.refuse_unknown(target)
-
-    def part(member: Recipe) -> Dataset:
-        return _prepare(
-            member,
-            clips,
-            emotions=emotions,
-            target=target,
-            n_jobs=n_jobs,
-            progress=progress,
-            report=report,
-        )
-
-    if isinstance(recipe, Recipe):
-        return part(recipe)
-    parts = [part(member) for member in recipe.members]
-    common = set.intersection(*(set(each.clips["clip_id"]) for each in parts))
-    return EnsembleDataset(tuple(each.of_clips(common) for each in parts))
-
-
-def _prepare(
-    recipe: Recipe,
-    clips: pd.DataFrame,
-    *,
-    emotions: Sequence[str] | None,
-    target: str,
-    n_jobs: int,
-    progress: bool,
-    report: Report,
-) -> Dataset:
-    chosen = targets.usable(target, choose(clips, emotions=emotions), report=report)
+    whole = dataset_without_features(clips, emotions=emotions, target=target, report=report)
     # All clips are computed, and cached together: other choices of emotions then cost nothing.
     tables = [
-        features.feature_table(clips, feature_set=each, n_jobs=n_jobs, progress=progress)
-        for each in (recipe.features, *recipe.copies)
+        [
+            features.feature_table(clips, feature_set=each, n_jobs=n_jobs, progress=progress)
+            for each in (member.features, *member.copies)
+        ]
+        for member in recipe.parts
     ]
-    for path, reason in tables[0].rejects.itertuples(index=False):
-        report(f"left out: {path}: {reason}")
-    usable = set(chosen["clip_id"]).intersection(*(table.clip_id for table in tables))
-    used = chosen[chosen["clip_id"].isin(usable)].reset_index(drop=True)
-    used.attrs = chosen.attrs
-    X, *copies = [_rows_of(table, usable) for table in tables]
-    return Dataset(used, X, tuple(copies), labels.in_order(used["emotion"]), target)
+    for table, *_ in tables:
+        for path, reason in table.rejects.itertuples(index=False):
+            report(f"left out: {path}: {reason}")
+    return with_features(recipe, whole, tables)
 
 
-def _rows_of(table: features.Features, clip_ids: set[str]) -> Array:
-    kept = np.isin(table.clip_id, list(clip_ids))
-    return table.X if kept.all() else table.X[kept]  # a selection is a copy, and tables are large
+def with_features(
+    recipe: Recipe, data: Dataset, tables: Sequence[Sequence[features.Features]]
+) -> Dataset:
+    """Return the clips of a dataset that all feature tables hold, with these features.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    data : Dataset
+        Without features.
+    tables : sequence of sequence of features.Features
+        For each member of the recipe: of the clips and of each of their copies.
+    """
+    found = (table.clip_id for member in tables for table in member)
+    usable = set(data.clips["clip_id"]).intersection(*found)
+    used = data.of_clips(usable)
+    used = replace(used, emotions=labels.in_order(used.clips["emotion"]))
+    parts = []
+    for member in tables:
+        kept = [np.isin(table.clip_id, list(usable)) for table in member]
+        # A selection is a copy, and tables are large.
+        X, *copies = (
+            table.X if rows.all() else table.X[rows]
+            for table, rows in zip(member, kept, strict=True)
+        )
+        parts.append(replace(used, X=X, copies=tuple(copies)))
+    return replace(used, parts=tuple(parts)) if recipe.members else parts[0]

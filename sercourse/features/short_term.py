@@ -1,4 +1,4 @@
-"""Twenty short-term descriptors of a signal: one small function for each, vectorised over frames.
+"""Short-term descriptors of a signal: twenty for each frame, vectorised over frames.
 
 Frames last 25 ms and start every 10 ms (400 and 160 samples at 16 kHz); the signal is not padded,
 so a last, incomplete frame is left out. Every descriptor is computed on the frame times a symmetric
@@ -25,30 +25,22 @@ Array = NDArray[np.float64]
 EPS = 1e-7
 """Guard of the logarithms and quotients."""
 
-FRAME_SECONDS = 0.025
-HOP_SECONDS = 0.010
+FRAME_SECONDS, HOP_SECONDS = 0.025, 0.010
 N_BLOCKS = 10
-N_MELS = 40
-N_MFCC = 12
+N_MELS, N_MFCC = 40, 12
+ACTIVE_DB = -30.0  # below the loudest frame of the clip
+MARGIN_SECONDS = 0.05
 
 SHORT_TERM_NAMES: tuple[str, ...] = (
-    "zcr",
-    "energy",
-    "energy_entropy",
-    "spectral_centroid",
-    "spectral_spread",
-    "spectral_entropy",
-    "spectral_flux",
-    "spectral_rolloff",
+    *("zcr", "energy", "energy_entropy", "spectral_centroid", "spectral_spread"),
+    *("spectral_entropy", "spectral_flux", "spectral_rolloff"),
     *(f"mfcc_{i}" for i in range(1, N_MFCC + 1)),
 )
 """Names of the columns of `short_term`, in order."""
 
-# Frames worked on at once: enough for NumPy's overhead per call not to show, few enough for the
-# arrays to stay in the processor's cache, for the allocator to reuse their memory (from 128 on it
-# gives the pages back at every call, twice as slow), and for a clip of any length to need little
-# memory.
-_BLOCK = 96
+# Frames worked on at once: few enough for the allocator to reuse their memory, and for clips of any
+# length to need little.
+_BLOCK = 48
 
 
 def frame_length(*, sr: int) -> int:
@@ -91,7 +83,7 @@ def frames(y: NDArray[Any], *, frame_length: int, hop_length: int) -> NDArray[An
     Raises
     ------
     ValueError
-        If the signal is not one-dimensional or is shorter than one frame.
+        If the signal is shorter than one frame.
 
     Examples
     --------
@@ -99,7 +91,6 @@ def frames(y: NDArray[Any], *, frame_length: int, hop_length: int) -> NDArray[An
     array([[0, 1, 2, 3],
            [3, 4, 5, 6]])
     """
-    _require_one_channel(y)
     if len(y) < frame_length:
         raise ValueError(
             f"the signal has {len(y)} samples, fewer than one frame of {frame_length}: "
@@ -116,31 +107,62 @@ def require_signal(y: NDArray[Any]) -> None:
     ValueError
         If it has another shape, or a sample is NaN or infinite.
     """
-    _require_one_channel(y)
+    if y.ndim != 1:
+        raise ValueError(f"the signal has shape {y.shape}: give one channel, shape (n_samples,)")
     finite = np.isfinite(y)
     if not finite.all():
         where = int(np.argmin(finite))
         raise ValueError(f"sample {where} of the signal is {y[where]}: give finite samples")
 
 
-def require_clip(y: NDArray[Any], *, sr: int) -> None:
+def require_clip(y: NDArray[Any], *, sr: int, offset: float = 0.0) -> None:
     """Refuse what is not one channel of finite samples, long enough to hold a word.
 
     Raises
     ------
     ValueError
-        As `require_signal` does, or if it is shorter than 0.3 s.
+        As `require_signal` does, or if fewer than 0.3 s are left after the offset [s].
     """
     require_signal(y)
-    if len(y) < audio.MIN_SECONDS * sr:
+    if len(y) < (shortest := audio.MIN_SECONDS + offset) * sr:
+        after = f", as it is read from {offset:g} s on" if offset else ""
         raise ValueError(
-            f"the clip lasts {len(y) / sr:.2f} s: at least {audio.MIN_SECONDS} s is needed"
+            f"the clip lasts {len(y) / sr:.2f} s: at least {shortest:g} s is needed{after}"
         )
 
 
-def _require_one_channel(y: NDArray[Any]) -> None:
-    if y.ndim != 1:
-        raise ValueError(f"the signal has shape {y.shape}: give one channel, shape (n_samples,)")
+def speech(y: NDArray[Any], *, sr: int) -> Array:
+    """Return the clip from its first to its last loud frame, with a margin on either side.
+
+    The margin keeps soft onsets and the last breath of a word, which tell emotions apart.
+
+    Parameters
+    ----------
+    y : ndarray, shape (n_samples,)
+        Mono signal, at least 0.3 s long.
+    sr : int
+        Its sampling rate [Hz].
+
+    Returns
+    -------
+    ndarray, shape (n,)
+        Float64, its peak brought to 0.5.
+
+    Raises
+    ------
+    ValueError
+        If the clip is not one channel of finite samples, shorter than 0.3 s, or silent.
+    """
+    y = np.asarray(y, dtype=np.float64)
+    require_clip(y, sr=sr)
+    y = audio.normalize_peak(y, peak=0.5)
+    if not y.any():
+        raise ValueError("the clip is silent: no feature can be computed; record it again")
+    length, hop = frame_length(sr=sr), hop_length(sr=sr)
+    level = energy(frames(y, frame_length=length, hop_length=hop))
+    loud = np.flatnonzero(level > level.max() * 10 ** (ACTIVE_DB / 10))
+    margin = round(MARGIN_SECONDS * sr)
+    return y[max(0, loud[0] * hop - margin) : loud[-1] * hop + length + margin]
 
 
 def zero_crossing_rate(frames: Array) -> Array:
@@ -189,15 +211,16 @@ def energy(frames: Array) -> Array:
     return np.vecdot(frames, frames) / frames.shape[1]
 
 
-def energy_entropy(frames: Array) -> Array:
-    """Return the entropy [bit] of the energy over the tenths of each frame.
+def block_entropy(values: Array) -> Array:
+    """Return the entropy [bit] of the energy over the tenths of each frame or spectrum.
 
-    Low where the energy is concentrated (an onset, a click), log2(10) = 3.32 where it is even.
+    Of frames it is low where the energy is concentrated (an onset, a click), of spectra for a
+    tone; it is log2(10) = 3.32 where energy is even. A remainder of the division is left out.
 
     Parameters
     ----------
-    frames : ndarray, shape (n_frames, N)
-        Windowed frames, N at least 10.
+    values : ndarray, shape (n_frames, N)
+        Windowed frames, or the output of `magnitude_spectrum`; N at least 10.
 
     Returns
     -------
@@ -205,10 +228,13 @@ def energy_entropy(frames: Array) -> Array:
 
     Examples
     --------
-    >>> energy_entropy(np.array([np.ones(40), np.eye(40)[0]])).round(3) + 0.0
+    >>> block_entropy(np.array([np.ones(40), np.eye(40)[0]])).round(3) + 0.0
     array([3.322, 0.   ])
     """
-    return _block_entropy(frames)
+    length = values.shape[1] // N_BLOCKS
+    blocks = values[:, : N_BLOCKS * length].reshape(len(values), N_BLOCKS, length)
+    shares = np.vecdot(blocks, blocks) / (np.vecdot(values, values)[:, np.newaxis] + EPS)
+    return -np.vecdot(shares, np.log2(shares + EPS))
 
 
 def magnitude_spectrum(frames: Array) -> Array:
@@ -229,9 +255,7 @@ def magnitude_spectrum(frames: Array) -> Array:
     array([[1., 0.]])
     """
     length = frames.shape[1]
-    magnitudes = np.abs(np.fft.rfft(frames, axis=1)[:, : length // 2])
-    magnitudes /= length
-    return magnitudes
+    return np.abs(np.fft.rfft(frames, axis=1)[:, : length // 2]) / length
 
 
 def spectral_centroid_spread(magnitudes: Array) -> tuple[Array, Array]:
@@ -261,30 +285,8 @@ def spectral_centroid_spread(magnitudes: Array) -> tuple[Array, Array]:
     guard = EPS * (magnitudes.max(axis=1) + EPS)
     total = magnitudes.sum(axis=1) + guard
     centroid = np.vecdot(magnitudes, frequencies) / total
-    deviations = frequencies - centroid[:, None]
-    deviations *= deviations
-    return centroid, np.sqrt(np.vecdot(magnitudes, deviations) / total)
-
-
-def spectral_entropy(magnitudes: Array) -> Array:
-    """Return the entropy [bit] of the energy over the tenths of each spectrum.
-
-    Parameters
-    ----------
-    magnitudes : ndarray, shape (n_frames, K)
-        Output of `magnitude_spectrum`, K at least 10.
-
-    Returns
-    -------
-    ndarray, shape (n_frames,)
-        Low for a tone, up to log2(10) = 3.32 for white noise.
-
-    Examples
-    --------
-    >>> spectral_entropy(np.array([np.ones(20), np.eye(20)[3]])).round(3) + 0.0
-    array([3.322, 0.   ])
-    """
-    return _block_entropy(magnitudes)
+    deviations = frequencies - centroid[:, np.newaxis]
+    return centroid, np.sqrt(np.vecdot(magnitudes, deviations**2) / total)
 
 
 def spectral_flux(magnitudes: Array) -> Array:
@@ -310,11 +312,8 @@ def spectral_flux(magnitudes: Array) -> Array:
     array([0. , 0. , 0.5])
     """
     total = magnitudes.sum(axis=1, keepdims=True) + magnitudes.shape[1] * EPS
-    shares = magnitudes / total
-    flux = np.zeros(len(magnitudes))
-    change = shares[1:] - shares[:-1]
-    flux[1:] = np.vecdot(change, change)
-    return flux
+    change = np.diff(magnitudes / total, axis=0)
+    return np.concatenate([np.zeros(1), np.vecdot(change, change)])
 
 
 def spectral_rolloff(magnitudes: Array, *, fraction: float = 0.9) -> Array:
@@ -374,14 +373,14 @@ def mfcc(frames: Array, *, sr: int, n_mfcc: int = N_MFCC) -> Array:
     >>> mfcc(np.zeros((2, 400)), sr=16_000).shape
     (2, 12)
     """
-    n_frames, length = frames.shape
-    n_fft = 1 << (length - 1).bit_length()  # 512 for the 400 samples at 16 kHz
-    padded = np.zeros((n_frames, n_fft))  # faster than letting rfft pad each row
-    padded[:, :length] = frames
-    power = _power(np.fft.rfft(padded, axis=1)) / n_fft
-    bands = _small_products(power, mel_filters(sr=sr, n_fft=n_fft).T)
-    bands[bands == 0] = np.finfo(float).eps
-    level = 20 * np.log10(bands)
+    n_fft = 1 << (frames.shape[1] - 1).bit_length()  # 512 for the 400 samples at 16 kHz
+    spectrum = np.fft.rfft(frames, n_fft, axis=1)
+    power = (spectrum.real**2 + spectrum.imag**2) / n_fft
+    # A few rows at a time: from 2^18 multiplications on OpenBLAS wakes threads, which costs more.
+    bank = mel_filters(sr=sr, n_fft=n_fft).T
+    parts = np.array_split(power, len(power) // 24 + 1)
+    bands = np.concatenate([part @ bank for part in parts])
+    level = 20 * np.log10(np.where(bands == 0, np.finfo(float).eps, bands))
     # The coefficients kept do not see a constant. Without it silence gives zeros, not round-off.
     level -= level[:, :1]
     return level @ dct_matrix(n=N_MELS, n_kept=n_mfcc + 1)[:, 1:]
@@ -413,7 +412,7 @@ def dct_matrix(*, n: int, n_kept: int) -> NDArray[np.float64]:
     angle = np.pi * np.arange(n_kept) * (np.arange(n)[:, np.newaxis] + 0.5) / n
     basis = np.sqrt(2 / n) * np.cos(angle)
     basis[:, 0] /= np.sqrt(2)
-    basis.flags.writeable = False
+    basis.setflags(write=False)
     return basis
 
 
@@ -421,7 +420,7 @@ def dct_matrix(*, n: int, n_kept: int) -> NDArray[np.float64]:
 def mel_filters(*, sr: int, n_fft: int, n_mels: int = N_MELS) -> Array:
     """Return triangular filters whose edges are equally spaced on the mel scale.
 
-    The scale is ``2595 log10(1 + f / 700)``, from 0 to sr / 2; an edge at f lies on the bin
+    The scale is that of `mel_edges`, from 0 to sr / 2; an edge at f lies on the bin
     ``floor((n_fft + 1) f / sr)``, and a filter is 1 at its middle edge.
 
     Returns
@@ -435,17 +434,34 @@ def mel_filters(*, sr: int, n_fft: int, n_mels: int = N_MELS) -> Array:
     >>> bank.shape, bank[0, :5]
     ((40, 257), array([0., 1., 0., 0., 0.]))
     """
-    mel = np.linspace(0, 2595 * np.log10(1 + sr / 2 / 700), n_mels + 2)
-    edges = np.floor((n_fft + 1) * 700 * (10 ** (mel / 2595) - 1) / sr)
-    left, middle, right = (edges[i : i + n_mels, None] for i in range(3))
-    bins = np.arange(n_fft // 2 + 1)
-    # At a low rate neighbouring edges fall on one bin: max() avoids 0 / 0 where a side is empty.
-    rising = (bins - left) / np.maximum(middle - left, 1)
-    falling = (right - bins) / np.maximum(right - middle, 1)
-    inside = (bins >= left) & (bins < right)
-    bank = np.where(inside, np.where(bins < middle, rising, falling), 0.0)
-    bank.flags.writeable = False
+    edges = np.floor((n_fft + 1) * mel_edges(0.0, sr / 2, n_mels=n_mels) / sr)
+    bank = triangles(edges, np.arange(n_fft // 2 + 1))
+    bank.setflags(write=False)
     return bank
+
+
+def mel_edges(fmin: float, fmax: float, *, n_mels: int) -> Array:
+    """Return n_mels + 2 frequencies [Hz], equally spaced in ``2595 log10(1 + f / 700)``.
+
+    Examples
+    --------
+    >>> mel_edges(0, 8000, n_mels=2).round()
+    array([   0.,  921., 3056., 8000.])
+    """
+    low, high = (2595 * np.log10(1 + f / 700) for f in (fmin, fmax))
+    return 700 * (10 ** (np.linspace(low, high, n_mels + 2) / 2595) - 1)
+
+
+def triangles(edges: Array, points: NDArray[Any]) -> Array:
+    """Return filters (n_edges - 2, n_points) that rise from an edge to the next and fall again.
+
+    Examples
+    --------
+    >>> triangles(np.array([0.0, 2.0, 3.0]), np.arange(4))
+    array([[0. , 0.5, 1. , 0. ]])
+    """
+    peak = [0.0, 1.0, 0.0]
+    return np.array([np.interp(points, edges[k : k + 3], peak) for k in range(len(edges) - 2)])
 
 
 def short_term(y: NDArray[Any], *, sr: int) -> Array:
@@ -481,59 +497,21 @@ def short_term(y: NDArray[Any], *, sr: int) -> Array:
     require_signal(y)
     length = frame_length(sr=sr)
     framed = frames(y, frame_length=length, hop_length=hop_length(sr=sr))
-    window = _window(length)
+    window = np.hamming(length)
     table = np.empty((len(framed), len(SHORT_TERM_NAMES)))
     for start in range(0, len(framed), _BLOCK):
         before = min(start, 1)  # the flux of a block's first frame needs the frame before it
         block = framed[start - before : start + _BLOCK] * window
-        table[start : start + _BLOCK] = _describe(block, sr=sr)[before:]
+        magnitudes = magnitude_spectrum(block)
+        columns = [
+            zero_crossing_rate(block),
+            energy(block),
+            block_entropy(block),
+            *spectral_centroid_spread(magnitudes),
+            block_entropy(magnitudes),
+            spectral_flux(magnitudes),
+            spectral_rolloff(magnitudes),
+            mfcc(block, sr=sr),
+        ]
+        table[start : start + _BLOCK] = np.column_stack(columns)[before:]
     return table
-
-
-def _describe(windowed: Array, *, sr: int) -> Array:
-    magnitudes = magnitude_spectrum(windowed)
-    table = np.empty((len(windowed), len(SHORT_TERM_NAMES)))
-    table[:, 0] = zero_crossing_rate(windowed)
-    table[:, 1] = energy(windowed)
-    table[:, 2] = energy_entropy(windowed)
-    table[:, 3], table[:, 4] = spectral_centroid_spread(magnitudes)
-    table[:, 5] = spectral_entropy(magnitudes)
-    table[:, 6] = spectral_flux(magnitudes)
-    table[:, 7] = spectral_rolloff(magnitudes)
-    table[:, 8:] = mfcc(windowed, sr=sr)
-    return table
-
-
-def _block_entropy(values: Array) -> Array:
-    """Return the entropy of the squares over contiguous blocks; a remainder is left out."""
-    length = values.shape[1] // N_BLOCKS
-    blocks = values[:, : N_BLOCKS * length].reshape(len(values), N_BLOCKS, length)
-    shares = np.vecdot(blocks, blocks)
-    shares /= np.vecdot(values, values)[:, None] + EPS
-    return -np.vecdot(shares, np.log2(shares + EPS))
-
-
-def _power(spectrum: NDArray[np.complex128]) -> Array:
-    power = spectrum.real * spectrum.real
-    power += spectrum.imag * spectrum.imag
-    return power
-
-
-def _small_products(rows: Array, matrix: Array) -> Array:
-    """Return ``rows @ matrix``, a few rows at a time.
-
-    From 2^18 multiplications on OpenBLAS wakes its threads. For products as small as ours that
-    costs many times what it gains, above all where other processes want the cores.
-    """
-    step = max(1, 250_000 // matrix.size)
-    product = np.empty((len(rows), matrix.shape[1]))
-    for start in range(0, len(rows), step):
-        np.matmul(rows[start : start + step], matrix, out=product[start : start + step])
-    return product
-
-
-@lru_cache(maxsize=16)
-def _window(length: int) -> Array:
-    window = np.hamming(length)
-    window.flags.writeable = False
-    return window

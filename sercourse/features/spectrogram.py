@@ -1,7 +1,7 @@
 """Spectrograms as networks see them: power, mel bands, decibels, and windows that roll over them.
 
 A spectrogram is an array (n_frames, n_bands): time goes down, so that a window of frames is a slice
-of rows. Everything needs NumPy alone. `classic_windows` is the input of the ancestor's network on
+of rows. Everything needs NumPy alone. `classic_windows` is the input of the baseline's network on
 RAVDESS, github.com/maelfabien/Multimodal-Emotion-Recognition (2019), and `mel_segments` that of the
 one on AESDD, github.com/JadeArpaliangeas/Speech-Emotion-Recognition-CNN.
 
@@ -11,79 +11,117 @@ clip has come first, and the others are absent, at the lowest level in every fra
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sercourse import audio
-from sercourse.features import short_term, voice
+from sercourse.features import short_term
 
 Array = NDArray[np.floating]
 
 SMALLEST_POWER = 1e-10
 """Powers below count as this one, so that silence has a logarithm: librosa's choice."""
 
+
+def hann(length: int) -> NDArray[np.float64]:
+    """Return a periodic Hann window, as spectral analysis wants it.
+
+    Examples
+    --------
+    >>> hann(4)
+    array([0. , 0.5, 1. , 0.5])
+    """
+    return np.hanning(length + 1)[:-1]
+
+
+@dataclass(frozen=True, eq=False)
+class MelSettings:
+    """How a mel spectrogram is made; lengths in samples.
+
+    Attributes
+    ----------
+    window : ndarray, shape (frame_length,)
+    hop_length, n_fft : int
+    n_mels : int
+    fmin, fmax : float
+        [Hz].
+    centred : bool
+        As for `power_spectrogram`.
+    """
+
+    window: NDArray[np.float64]
+    hop_length: int
+    n_fft: int
+    n_mels: int
+    fmin: float
+    fmax: float
+    centred: bool
+
+    def power(self, y: NDArray[Any], *, sr: int) -> Array:
+        """Return the power in mel bands, (n_frames, n_mels)."""
+        power = power_spectrogram(
+            y,
+            window=self.window,
+            hop_length=self.hop_length,
+            n_fft=self.n_fft,
+            centred=self.centred,
+        )
+        return power @ self.filters(sr=sr).T
+
+    def filters(self, *, sr: int) -> Array:
+        """Return the mel filters, (n_mels, n_fft // 2 + 1)."""
+        return mel_filters(
+            sr=sr, n_fft=self.n_fft, n_mels=self.n_mels, fmin=self.fmin, fmax=self.fmax
+        )
+
+
+CLASSIC = MelSettings(np.hamming(257)[:-1], 128, 512, 128, 0.0, 4000.0, centred=True)
 CLASSIC_OFFSET = 0.5  # [s]; RAVDESS clips start with about that much silence
 CLASSIC_LENGTH = 49_100  # [samples]
-CLASSIC_FRAME, CLASSIC_HOP, CLASSIC_N_FFT = 256, 128, 512  # [samples]
-CLASSIC_MELS = 128
-CLASSIC_HIGHEST_HZ = 4000.0
-CLASSIC_TOP_DB = 80.0
-CLASSIC_WINDOW, CLASSIC_STEP = 128, 64  # [frames]
-CLASSIC_SHAPE = (5, CLASSIC_WINDOW, CLASSIC_MELS)
-CLASSIC_NAMES: tuple[str, ...] = tuple(f"mel_{k}" for k in range(1, CLASSIC_MELS + 1))
-"""Names of the bands, the last axis of `classic_windows`."""
+CLASSIC_STEP = 64  # [frames]
+CLASSIC_SHAPE = (5, 128, CLASSIC.n_mels)
 
-LOG_MEL_FRAME, LOG_MEL_HOP, LOG_MEL_N_FFT = 400, 160, 512  # [samples]: 25 ms every 10 ms
-LOG_MEL_BANDS = 64
-LOG_MEL_RANGE_HZ = (50.0, 8000.0)
+LOG_MEL = MelSettings(hann(400), 160, 512, 64, 50.0, 8000.0, centred=False)  # 25 ms every 10 ms
 LOG_MEL_FLOOR_DB = -70.0  # below the loudest; what lies deeper is the room
-LOG_MEL_FRAMES = 288  # 2.9 s, longer than 19 of 20 sentences of RAVDESS
-LOG_MEL_SHAPE = (LOG_MEL_FRAMES, LOG_MEL_BANDS)
-LOG_MEL_NAMES: tuple[str, ...] = tuple(f"mel_{k}" for k in range(1, LOG_MEL_BANDS + 1))
-"""Names of the bands, the last axis of `log_mel`."""
+LOG_MEL_SHAPE = (288, LOG_MEL.n_mels)  # 2.9 s, longer than 19 of 20 sentences of RAVDESS
 
-SEGMENT_SECONDS = 3.0
-MOST_SEGMENTS = 4
+SEGMENT_SECONDS, MOST_SEGMENTS = 3.0, 4
 LONGEST_SECONDS = MOST_SEGMENTS * SEGMENT_SECONDS
 """Clips of AESDD last up to 10 s; of a longer one [s] the loudest stretch of this length is cut."""
 
-MEL_SEGMENTS_N_FFT, MEL_SEGMENTS_HOP = 2048, 1024  # [samples]: 46 ms every 23 ms at 44.1 kHz
-MEL_SEGMENTS_BANDS = 128
-MEL_SEGMENTS_TOP_DB = 80.0
+LOG_MEL_SEGMENTS_SHAPE = (MOST_SEGMENTS, 300, LOG_MEL.n_mels)
+MEL_SEGMENTS = MelSettings(hann(2048), 1024, 2048, 128, 0.0, 22_050.0, centred=True)  # at 44.1 kHz
+MEL_SEGMENTS_SHAPE = (MOST_SEGMENTS, 130, MEL_SEGMENTS.n_mels)
 MEL_SEGMENTS_FLOOR_DB = -100.0
 """Level of a segment that is absent: no segment that is there can lie so deep in all its bands."""
 
-MEL_SEGMENTS_SHAPE = (MOST_SEGMENTS, 130, MEL_SEGMENTS_BANDS)
-MEL_SEGMENTS_NAMES: tuple[str, ...] = tuple(f"mel_{k}" for k in range(1, MEL_SEGMENTS_BANDS + 1))
-"""Names of the bands, the last axis of `mel_segments`."""
-
-LOG_MEL_SEGMENTS_SHAPE = (MOST_SEGMENTS, 300, LOG_MEL_BANDS)
+TOP_DB = 80.0  # of `classic_spectrogram` and `mel_segments`
 
 
 def power_spectrogram(
     y: NDArray[Any],
     *,
-    frame_length: int,
+    window: NDArray[np.float64],
     hop_length: int,
     n_fft: int,
-    window: Literal["hamming", "hann"],
-    centred: bool,
+    centred: bool = False,
 ) -> Array:
     """Return the power of each frame's spectrum, ``|FFT(window * frame)|**2``.
 
     Parameters
     ----------
     y : ndarray, shape (n_samples,)
-        Signal; float32 stays float32.
-    frame_length, hop_length : int
-        Length of a frame and distance between two [samples].
+        Signal.
+    window : ndarray, shape (frame_length,)
+        For example ``hann(400)``.
+    hop_length : int
+        Distance between two frames [samples].
     n_fft : int
-        Points of the transform, at least `frame_length`; a frame is padded with zeros to it.
-    window : {"hamming", "hann"}
-        Periodic, as spectral analysis wants it, and `frame_length` long.
+        Points of the transform, at least the frame length; a frame is padded with zeros to it.
     centred : bool
         Whether frame t is centred on sample ``t * hop_length``, with zeros beyond the ends of the
         signal; if not, it starts there, and a last, incomplete frame is left out.
@@ -96,25 +134,20 @@ def power_spectrogram(
     Raises
     ------
     ValueError
-        If the signal is shorter than a frame, the window unknown or `n_fft` too small.
+        If the signal is shorter than a frame.
 
     Examples
     --------
     >>> tone = np.sin(2 * np.pi * 1000 * np.arange(1600) / 16_000)
-    >>> S = power_spectrogram(
-    ...     tone, frame_length=256, hop_length=128, n_fft=512, window="hann", centred=True
-    ... )
+    >>> S = power_spectrogram(tone, window=hann(256), hop_length=128, n_fft=512, centred=True)
     >>> S.shape, int(S[6].argmax()) * 16_000 / 512
     ((13, 257), 1000.0)
     """
-    if n_fft < frame_length:
-        raise ValueError(f"n_fft is {n_fft}: at least the frame length, {frame_length}, is wanted")
-    y = np.asarray(y)
+    length = len(window)
     if centred:
-        y = np.pad(y, (frame_length - frame_length // 2, frame_length // 2))
-    framed = short_term.frames(y, frame_length=frame_length, hop_length=hop_length)
-    taper = _window(window, frame_length).astype(np.result_type(y, np.float32), copy=False)
-    spectrum = np.fft.rfft(framed * taper, n_fft, axis=1)
+        y = np.pad(y, (length - length // 2, length // 2))
+    framed = short_term.frames(y, frame_length=length, hop_length=hop_length)
+    spectrum = np.fft.rfft(framed * window, n_fft, axis=1)
     return spectrum.real**2 + spectrum.imag**2
 
 
@@ -134,13 +167,7 @@ def excerpt(
     array([6., 7., 8., 9.])
     """
     y = np.asarray(y, dtype=np.float64)
-    short_term.require_signal(y)
-    shortest = offset + audio.MIN_SECONDS
-    if len(y) < shortest * sr:
-        raise ValueError(
-            f"the clip lasts {len(y) / sr:.2f} s: at least {shortest:g} s is needed, as it is read "
-            f"from {offset:g} s on"
-        )
+    short_term.require_clip(y, sr=sr, offset=offset)
     y = y[round(offset * sr) :]
     y = y if seconds is None else y[: round(seconds * sr)]
     if not np.ptp(y):
@@ -173,11 +200,6 @@ def mel_filters(
     ndarray, shape (n_mels, n_fft // 2 + 1)
         Read-only; that of `librosa.filters.mel` with its default arguments.
 
-    Raises
-    ------
-    ValueError
-        If ``0 <= fmin < fmax <= sr / 2`` does not hold.
-
     References
     ----------
     Slaney, "Auditory toolbox", technical report 1998-010, Interval Research, 1998; McFee et al.,
@@ -189,17 +211,11 @@ def mel_filters(
     >>> filters.shape, np.count_nonzero(filters, axis=1)[[0, -1]]
     ((40, 257), array([ 4, 36]))
     """
-    if not 0 <= fmin < fmax <= sr / 2:
-        raise ValueError(
-            f"the bands go from {fmin} to {fmax} Hz: both must lie between 0 and half the "
-            f"sampling rate, {sr / 2:g} Hz, in that order"
-        )
     edges = _hz(np.linspace(_mel(fmin), _mel(fmax), n_mels + 2))
     frequency = np.arange(n_fft // 2 + 1) * sr / n_fft
-    low, centre, high = edges[:-2, np.newaxis], edges[1:-1, np.newaxis], edges[2:, np.newaxis]
-    rising, falling = (frequency - low) / (centre - low), (high - frequency) / (high - centre)
-    filters = np.maximum(0, np.minimum(rising, falling)) * 2 / (high - low)
-    filters.flags.writeable = False
+    widths = (edges[2:] - edges[:-2])[:, np.newaxis]
+    filters = short_term.triangles(edges, frequency) * 2 / widths
+    filters.setflags(write=False)
     return filters
 
 
@@ -231,43 +247,8 @@ def power_to_db(power: Array, *, reference: float, top_db: float | None = None) 
     return level if top_db is None else np.maximum(level, level.max() - top_db)
 
 
-def windows(S: NDArray[Any], *, length: int, step: int) -> NDArray[Any]:
-    """Return the windows that roll over a spectrogram, without copying.
-
-    Parameters
-    ----------
-    S : ndarray, shape (n_frames, n_bands)
-    length, step : int
-        Length of a window and distance between the starts of two [frames].
-
-    Returns
-    -------
-    ndarray, shape (n_windows, length, n_bands)
-        A read-only view, with ``n_windows = 1 + (n_frames - length) // step``.
-
-    Raises
-    ------
-    ValueError
-        If the spectrogram is shorter than one window.
-
-    Examples
-    --------
-    >>> windows(np.arange(7)[:, np.newaxis], length=3, step=2)[:, :, 0]
-    array([[0, 1, 2],
-           [2, 3, 4],
-           [4, 5, 6]])
-    """
-    if len(S) < length:
-        raise ValueError(
-            f"the spectrogram has {len(S)} frames, fewer than one window of {length}: "
-            "give a longer clip, or pad it"
-        )
-    rolled = np.lib.stride_tricks.sliding_window_view(S, length, axis=0)[::step]
-    return np.moveaxis(rolled, -1, 1)
-
-
 def classic_spectrogram(y: NDArray[Any], *, sr: int) -> NDArray[np.float32]:
-    """Return the spectrogram that the ancestor's windows roll over.
+    """Return the spectrogram that the windows of `classic_windows` roll over.
 
     The clip is read from 0.5 s on, z-scored, and cut or padded with zeros to 49,100 samples. Frames
     of 16 ms under a Hamming window follow each other every 8 ms; their spectra of 512 points are
@@ -290,24 +271,14 @@ def classic_spectrogram(y: NDArray[Any], *, sr: int) -> NDArray[np.float32]:
     ValueError
         If the clip is shorter than 0.8 s, silent from 0.5 s on, or not finite.
     """
-    y = _standardized(y, sr=sr)
-    power = power_spectrogram(
-        audio.pad(y, length=CLASSIC_LENGTH),
-        frame_length=CLASSIC_FRAME,
-        hop_length=CLASSIC_HOP,
-        n_fft=CLASSIC_N_FFT,
-        window="hamming",
-        centred=True,
-    )
-    mel = mel_filters(
-        sr=sr, n_fft=CLASSIC_N_FFT, n_mels=CLASSIC_MELS, fmin=0.0, fmax=CLASSIC_HIGHEST_HZ
-    )
-    power = power @ mel.T
-    return power_to_db(power, reference=power.max(), top_db=CLASSIC_TOP_DB).astype(np.float32)
+    y = excerpt(y, sr=sr, offset=CLASSIC_OFFSET)
+    y = (y - y.mean()) / y.std()
+    power = CLASSIC.power(audio.pad(y, length=CLASSIC_LENGTH), sr=sr)
+    return power_to_db(power, reference=power.max(), top_db=TOP_DB).astype(np.float32)
 
 
 def classic_windows(y: NDArray[Any], *, sr: int) -> NDArray[np.float32]:
-    """Return the input of the ancestor's network: five windows over `classic_spectrogram`.
+    """Return the input of the baseline network on RAVDESS: five windows over `classic_spectrogram`.
 
     Each has 128 frames, about a second, and starts 64 frames after the one before. Parameters and
     errors are those of `classic_spectrogram`.
@@ -324,8 +295,8 @@ def classic_windows(y: NDArray[Any], *, sr: int) -> NDArray[np.float32]:
     >>> X.shape, float(X.max())
     ((5, 128, 128), 0.0)
     """
-    rolled = windows(classic_spectrogram(y, sr=sr), length=CLASSIC_WINDOW, step=CLASSIC_STEP)
-    return np.ascontiguousarray(rolled)
+    starts = CLASSIC_STEP * np.arange(CLASSIC_SHAPE[0])[:, np.newaxis]
+    return classic_spectrogram(y, sr=sr)[starts + np.arange(CLASSIC_SHAPE[1])]
 
 
 def log_mel(y: NDArray[Any], *, sr: int) -> NDArray[np.float32]:
@@ -359,8 +330,9 @@ def log_mel(y: NDArray[Any], *, sr: int) -> NDArray[np.float32]:
     >>> X.shape, float(X.min()), float(X.max())
     ((288, 64), -70.0, 0.0)
     """
-    level = _words_level(voice.speech(y, sr=sr), sr=sr)
-    return _fitted(level, n_frames=LOG_MEL_FRAMES).astype(np.float32)
+    level = _level_of_words(short_term.speech(y, sr=sr), sr=sr, n_frames=LOG_MEL_SHAPE[0])
+    spare = (len(level) - LOG_MEL_SHAPE[0]) // 2
+    return level[spare : spare + LOG_MEL_SHAPE[0]]
 
 
 def log_mel_segments(y: NDArray[Any], *, sr: int) -> NDArray[np.float32]:
@@ -393,19 +365,15 @@ def log_mel_segments(y: NDArray[Any], *, sr: int) -> NDArray[np.float32]:
     >>> X.shape, (X > -70).any(axis=(1, 2)).tolist()
     ((4, 300, 64), [True, True, False, False])
     """
-    words = _loudest(voice.speech(y, sr=sr), length=round(LONGEST_SECONDS * sr))
-    n_segments, n_frames, _ = LOG_MEL_SEGMENTS_SHAPE
-    level = _words_level(words, sr=sr)
-    if len(level) < n_frames:
-        level = _fitted(level, n_frames=n_frames)
-    number = -(-len(level) // n_frames)
-    starts = np.linspace(0, len(level) - n_frames, number).astype(int)
-    segments = level[starts[:, np.newaxis] + np.arange(n_frames)]
-    return _row(segments, n_segments=n_segments, absent=LOG_MEL_FLOOR_DB)
+    n_frames = LOG_MEL_SEGMENTS_SHAPE[1]
+    words = _loudest(short_term.speech(y, sr=sr), length=round(LONGEST_SECONDS * sr))
+    level = _level_of_words(words, sr=sr, n_frames=n_frames)
+    starts = np.linspace(0, len(level) - n_frames, -(-len(level) // n_frames)).astype(int)
+    return segments_row(level[starts[:, np.newaxis] + np.arange(n_frames)], absent=LOG_MEL_FLOOR_DB)
 
 
 def mel_segments(y: NDArray[Any], *, sr: int) -> NDArray[np.float32]:
-    """Return the input of the ancestor's networks on AESDD: a clip in mel segments of 3 s.
+    """Return the input of the baseline networks on AESDD: a clip in mel segments of 3 s.
 
     The clip, its peak brought to 1, is cut into ``ceil(duration / 3)`` segments that overlap evenly
     and end with the clip; a shorter clip is followed by silence. Frames of 2048 samples every 1024,
@@ -437,46 +405,32 @@ def mel_segments(y: NDArray[Any], *, sr: int) -> NDArray[np.float32]:
     >>> X.shape, (X > -100).any(axis=(1, 2)).tolist()
     ((4, 130, 128), [True, True, False, False])
     """
-    n_fft, bands = MEL_SEGMENTS_N_FFT, MEL_SEGMENTS_BANDS
-    mel = mel_filters(sr=sr, n_fft=n_fft, n_mels=bands, fmin=0.0, fmax=sr / 2)
-    power = [each @ mel.T for each in segment_powers(y, sr=sr)]
-    level = power_to_db(np.stack(power), reference=1.0, top_db=MEL_SEGMENTS_TOP_DB)
-    return segments_row(level)
+    power = np.stack([MEL_SEGMENTS.power(each, sr=sr) for each in loudest_segments(y, sr=sr)])
+    return segments_row(power_to_db(power, reference=1.0, top_db=TOP_DB))
 
 
-def segment_powers(y: NDArray[Any], *, sr: int) -> list[Array]:
-    """Return the power spectrogram of each segment of a clip, as `mel_segments` sums it into bands.
+def loudest_segments(y: NDArray[Any], *, sr: int) -> Array:
+    """Return the segments of 3 s that `mel_segments` cuts, (n_segments, n_samples).
 
     Parameters and errors are those of `mel_segments`.
-
-    Returns
-    -------
-    list of ndarray, shape (130, 1025) each
-        As many as the clip has segments.
     """
     y = np.asarray(y, dtype=np.float64)
-    _require_audible(y, sr=sr)
+    short_term.require_clip(y, sr=sr)
     y = audio.normalize_peak(_loudest(y, length=round(LONGEST_SECONDS * sr)))
-    return [
-        power_spectrogram(
-            segment,
-            frame_length=MEL_SEGMENTS_N_FFT,
-            hop_length=MEL_SEGMENTS_HOP,
-            n_fft=MEL_SEGMENTS_N_FFT,
-            window="hann",
-            centred=True,
-        )
-        for segment in audio.segments(y, sr=sr, seconds=SEGMENT_SECONDS)
-    ]
+    if np.abs(y).max() < 0.5:  # a peak of zero cannot be brought to 1
+        raise ValueError("the clip is silent: record it again, or leave it out")
+    return audio.segments(y, sr=sr, seconds=SEGMENT_SECONDS)
 
 
-def segments_row(pictures: Array) -> NDArray[np.float32]:
+def segments_row(segments: Array, *, absent: float = MEL_SEGMENTS_FLOOR_DB) -> NDArray[np.float32]:
     """Return the pictures of a clip's segments, and absent ones after them.
 
     Parameters
     ----------
-    pictures : ndarray, shape (n_segments, n_frames, n_bands)
-        One to four; each has a number above -100.
+    segments : ndarray, shape (n_segments, n_frames, n_bands)
+        One to four; each has a number above `absent`.
+    absent : float
+        What stands throughout a segment that is absent.
 
     Returns
     -------
@@ -487,30 +441,18 @@ def segments_row(pictures: Array) -> NDArray[np.float32]:
     >>> segments_row(np.zeros((3, 1, 2)))[:, 0].tolist()
     [[0.0, 0.0], [0.0, 0.0], [0.0, 0.0], [-100.0, -100.0]]
     """
-    return _row(pictures, n_segments=MOST_SEGMENTS, absent=MEL_SEGMENTS_FLOOR_DB)
-
-
-def _words_level(words: Array, *, sr: int) -> Array:
-    """Return the mel bands of words below the loudest one, (n_frames, 64) [dB]."""
-    power = power_spectrogram(
-        words,
-        frame_length=LOG_MEL_FRAME,
-        hop_length=LOG_MEL_HOP,
-        n_fft=LOG_MEL_N_FFT,
-        window="hann",
-        centred=False,
-    )
-    low, high = LOG_MEL_RANGE_HZ
-    mel = mel_filters(sr=sr, n_fft=LOG_MEL_N_FFT, n_mels=LOG_MEL_BANDS, fmin=low, fmax=high)
-    power = power @ mel.T
-    return np.maximum(power_to_db(power, reference=power.max()), LOG_MEL_FLOOR_DB)
-
-
-def _row(segments: Array, *, n_segments: int, absent: float) -> NDArray[np.float32]:
-    """Return the segments of a clip, and absent ones after them."""
-    row = np.full((n_segments, *segments.shape[1:]), absent, dtype=np.float32)
+    row = np.full((MOST_SEGMENTS, *segments.shape[1:]), absent, dtype=np.float32)
     row[: len(segments)] = segments
     return row
+
+
+def _level_of_words(words: Array, *, sr: int, n_frames: int) -> NDArray[np.float32]:
+    """Return mel bands [dB] below the loudest one, at least so many frames, (n, 64)."""
+    power = LOG_MEL.power(words, sr=sr)
+    level = np.maximum(power_to_db(power, reference=power.max()), LOG_MEL_FLOOR_DB)
+    absent = max(0, n_frames - len(level))
+    padded = np.pad(level, ((0, absent), (0, 0)), constant_values=LOG_MEL_FLOOR_DB)
+    return padded.astype(np.float32)
 
 
 def _loudest(y: Array, *, length: int) -> Array:
@@ -522,48 +464,17 @@ def _loudest(y: Array, *, length: int) -> Array:
     return y[start : start + length]
 
 
-def _require_audible(y: Array, *, sr: int) -> None:
-    short_term.require_clip(y, sr=sr)
-    if np.abs(y).max() < np.finfo(np.float32).tiny:  # what audio.normalize_peak takes for silence
-        raise ValueError("the clip is silent: record it again, or leave it out")
-
-
-def _fitted(level: Array, *, n_frames: int) -> Array:
-    """Return the middle of a spectrogram, or the spectrogram and silence after it."""
-    spare = len(level) - n_frames
-    if spare >= 0:
-        return level[spare // 2 : spare // 2 + n_frames]
-    return np.pad(level, ((0, -spare), (0, 0)), constant_values=LOG_MEL_FLOOR_DB)
-
-
-def _standardized(y: NDArray[Any], *, sr: int) -> NDArray[np.float64]:
-    """Return the clip after its offset, with mean 0 and standard deviation 1."""
-    y = excerpt(y, sr=sr, offset=CLASSIC_OFFSET)
-    return (y - y.mean()) / y.std()
-
-
-@lru_cache(maxsize=8)
-def _window(name: str, length: int) -> NDArray[np.float64]:
-    """Return a periodic window: the symmetric one that is a sample longer, without its last."""
-    shapes = {"hamming": np.hamming, "hann": np.hanning}
-    if name not in shapes:
-        raise ValueError(f"unknown window {name!r}: use one of {', '.join(shapes)}")
-    return shapes[name](length + 1)[:-1]
-
-
-_LINEAR_HZ, _HZ_PER_MEL = 1000.0, 200 / 3
-_LINEAR_MELS = _LINEAR_HZ / _HZ_PER_MEL
+_LINEAR_HZ, _LINEAR_MELS = 1000.0, 15.0  # where Slaney's scale bends
 _LOG_STEP = np.log(6.4) / 27
 
 
 def _mel(frequency: float) -> float:
     """Return Slaney's mel of a frequency [Hz]."""
-    if frequency < _LINEAR_HZ:
-        return frequency / _HZ_PER_MEL
-    return _LINEAR_MELS + float(np.log(frequency / _LINEAR_HZ)) / _LOG_STEP
+    above = np.log(max(frequency, _LINEAR_HZ) / _LINEAR_HZ) / _LOG_STEP
+    return min(frequency, _LINEAR_HZ) * _LINEAR_MELS / _LINEAR_HZ + float(above)
 
 
 def _hz(mel: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the frequencies [Hz] of Slaney's mels."""
-    above = _LINEAR_HZ * np.exp(_LOG_STEP * np.maximum(mel - _LINEAR_MELS, 0))
-    return np.where(mel < _LINEAR_MELS, mel * _HZ_PER_MEL, above)
+    above = np.exp(_LOG_STEP * np.maximum(mel - _LINEAR_MELS, 0))
+    return np.minimum(mel, _LINEAR_MELS) * _LINEAR_HZ / _LINEAR_MELS * above

@@ -2,42 +2,36 @@
 
 The loudness of the recording plays no part: levels count from the loudest moment of the clip, as a
 microphone's distance is no emotion. `tracks` measures the clip frame by frame; each block of
-`BLOCKS` then turns the tracks into numbers of fixed length. The block `gaussian` is the heart: all
-tracks as one Gaussian cloud, whose means, spreads and correlations say how sound and movement go
-together.
+`BLOCKS` then turns the tracks into numbers of fixed length. The block `gaussian` is the heart: mean
+and covariance of all tracks, which say how sound and movement go together.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
-from itertools import pairwise
+from itertools import pairwise, product
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sercourse import audio
 from sercourse.features import short_term
-from sercourse.features.cloud import log_euclidean_stats, log_gaussian_names
+from sercourse.features.functionals import delta, log_euclidean_names, log_euclidean_stats
+from sercourse.features.short_term import ACTIVE_DB, HOP_SECONDS
+from sercourse.features.spectrogram import power_spectrogram
 
 Array = NDArray[np.float64]
 
-N_FFT = 512
-N_MELS = 40
-N_MFCC = 13
+N_FFT, N_MELS, N_MFCC = 512, 40, 13
 LOWEST_MEL_HZ = 50.0
 FLOOR_DB = -70.0  # below the loudest band of the clip; what lies deeper is the room
-ACTIVE_DB = -30.0  # below the loudest frame of the clip
 PITCH_RANGE_HZ = (60.0, 600.0)
 PITCH_FRAME_SECONDS = 0.040
 VOICED_ABOVE = 0.5  # normalised autocorrelation
 OCTAVE_COST = 0.02  # per octave below the highest pitch, so that multiples of the period lose
 LARGEST_PITCH_STEP = 4.0  # [semitones a frame]; more is a jump between octaves
-DELTA_REACH = 4  # frames to either side
-MARGIN_SECONDS = 0.05
 
 SHAPE_NAMES = ("pitch", "voicing", "centroid", "spread", "flatness", "flux")
 # A covariance compares its entries: these factors bring every track to a spread of a few units,
@@ -53,15 +47,12 @@ PERCENTILES = (2, 10, 25, 50, 75, 90, 98)
 PITCH_PERCENTILES = (5, 25, 50, 75, 95)
 
 MFCC_NAMES = tuple(f"mfcc_{k}" for k in range(N_MFCC))
-CONTRAST_NAMES = tuple(f"contrast_{k}" for k in range(1, len(CONTRAST_EDGES_HZ)))
 CLOUD_NAMES = (
-    *MFCC_NAMES,
-    *(f"delta_{name}" for name in MFCC_NAMES),
-    *(f"delta2_{name}" for name in MFCC_NAMES),
-    *SHAPE_NAMES,
-    *(f"delta_{name}" for name in SHAPE_NAMES),
+    *(f"{prefix}{name}" for prefix in ("", "delta_", "delta2_") for name in MFCC_NAMES),
+    *(f"{prefix}{name}" for prefix in ("", "delta_") for name in SHAPE_NAMES),
 )
-TRACK_NAMES = (*CLOUD_NAMES, *CONTRAST_NAMES)
+TRACK_NAMES = (*CLOUD_NAMES, *(f"contrast_{k}" for k in range(1, len(CONTRAST_EDGES_HZ))))
+CONTOUR_TRACKS = (*MFCC_NAMES, *SHAPE_NAMES)
 # Second derivatives of the MFCC are left out of the percentiles: they add columns, not accuracy.
 PERCENTILE_TRACKS = tuple(name for name in TRACK_NAMES if not name.startswith("delta2_"))
 
@@ -129,35 +120,28 @@ def tracks(y: NDArray[Any], *, sr: int) -> LowLevelDescriptors:
     ValueError
         If the clip is shorter than 0.3 s or silent.
     """
-    y = speech(y, sr=sr)
-    power = power_spectrum(y, sr=sr)
-    log_mel = relative_log_mel(power, sr=sr)
+    y = short_term.speech(y, sr=sr)
+    length, hop = short_term.frame_length(sr=sr), short_term.hop_length(sr=sr)
+    power = power_spectrogram(y, window=np.hamming(length), hop_length=hop, n_fft=N_FFT)
+    frequency = np.arange(power.shape[1]) * sr / N_FFT  # [Hz]
+    edges = short_term.mel_edges(LOWEST_MEL_HZ, sr / 2, n_mels=N_MELS)
+    log_mel = 10 * np.log10(power @ short_term.triangles(edges, frequency).T + 1e-7)
+    log_mel = np.maximum(log_mel - log_mel.max(), FLOOR_DB)
     level = 10 * np.log10(power.sum(axis=1) + 1e-9)
     level -= level.max()
-    frequency, voicing = pitch_track(y, sr=sr, n_frames=len(power))
+    hertz, voicing = pitch_track(y, sr=sr, n_frames=len(power))
     active = level > ACTIVE_DB
-    voiced = _voiced(voicing, active)
-    pitch = 12 * np.log2(frequency / 100)
+    voiced = (voicing > VOICED_ABOVE) & active
+    if np.count_nonzero(voiced) < 5:
+        # A whisper has no voiced frame; the five likeliest keep every statistic defined.
+        voiced = voicing >= np.sort(voicing)[-5]
+    pitch = 12 * np.log2(hertz / 100)
     pitch = np.interp(np.arange(len(pitch)), np.flatnonzero(voiced), pitch[voiced])
-    shape = np.column_stack([pitch, voicing, spectral_shape(power, sr=sr)]) * SHAPE_SCALE
+    shape = np.column_stack([pitch, voicing, spectral_shape(power, frequency)]) * SHAPE_SCALE
     mfcc = log_mel @ short_term.dct_matrix(n=N_MELS, n_kept=N_MFCC)
     table = [mfcc, DELTA_SCALE * delta(mfcc), DELTA2_SCALE * delta(delta(mfcc))]
-    table += [shape, DELTA_SCALE * delta(shape), CONTRAST_SCALE * contrast(power, sr=sr)]
+    table += [shape, DELTA_SCALE * delta(shape), CONTRAST_SCALE * contrast(power, frequency)]
     return LowLevelDescriptors(log_mel, level, pitch, voiced, active, np.concatenate(table, axis=1))
-
-
-def power_spectrum(y: Array, *, sr: int) -> Array:
-    """Return the power of Hamming-windowed 25 ms frames every 10 ms, (n_frames, 257)."""
-    length = short_term.frame_length(sr=sr)
-    framed = short_term.frames(y, frame_length=length, hop_length=short_term.hop_length(sr=sr))
-    spectrum = np.fft.rfft(framed * np.hamming(length), N_FFT, axis=1)
-    return spectrum.real**2 + spectrum.imag**2
-
-
-def relative_log_mel(power: Array, *, sr: int) -> Array:
-    """Return mel bands [dB] below the loudest band of the clip, floored, (n_frames, 40)."""
-    log_mel = 10 * np.log10(power @ _mel_filters(sr=sr).T + 1e-7)
-    return np.maximum(log_mel - log_mel.max(), FLOOR_DB)
 
 
 def pitch_track(y: Array, *, sr: int, n_frames: int) -> tuple[Array, Array]:
@@ -193,9 +177,9 @@ def pitch_track(y: Array, *, sr: int, n_frames: int) -> tuple[Array, Array]:
     return sr / (lag + np.clip(offset, -1, 1)), np.clip(peak, 0, 1)
 
 
-def spectral_shape(power: Array, *, sr: int) -> Array:
+def spectral_shape(power: NDArray[Any], frequency: Array) -> Array:
     """Return centroid and spread [kHz], log flatness and log flux, (n_frames, 4)."""
-    frequency = np.arange(power.shape[1]) * sr / N_FFT / 1000
+    frequency = frequency / 1000
     magnitude = np.sqrt(power)
     magnitude /= magnitude.sum(axis=1, keepdims=True) + 1e-9
     centroid = magnitude @ frequency
@@ -207,7 +191,7 @@ def spectral_shape(power: Array, *, sr: int) -> Array:
     return np.column_stack([centroid, spread, flatness, flux])
 
 
-def contrast(power: Array, *, sr: int) -> Array:
+def contrast(power: NDArray[Any], frequency: Array) -> Array:
     """Return the distance of peaks and valleys [dB] in six bands, (n_frames, 6).
 
     References
@@ -215,7 +199,6 @@ def contrast(power: Array, *, sr: int) -> Array:
     Jiang et al., "Music type classification by spectral contrast feature", 2002,
     doi:10.1109/ICME.2002.1035731.
     """
-    frequency = np.arange(power.shape[1]) * sr / N_FFT
     decibel = 10 * np.log10(power + 1e-8)
     bands = []
     for low, high in pairwise(CONTRAST_EDGES_HZ):
@@ -225,33 +208,8 @@ def contrast(power: Array, *, sr: int) -> Array:
     return np.column_stack(bands)
 
 
-def delta(track: Array, *, reach: int = DELTA_REACH) -> Array:
-    """Return the slope of a straight line through `reach` frames to either side of each frame.
-
-    Parameters
-    ----------
-    track : ndarray, shape (n_frames, n)
-    reach : int
-
-    References
-    ----------
-    Furui, "Speaker-independent isolated word recognition using dynamic features of speech
-    spectrum", 1986, doi:10.1109/TASSP.1986.1164788.
-
-    Examples
-    --------
-    >>> delta(np.arange(20.0)[:, np.newaxis])[8:12].ravel()
-    array([1., 1., 1., 1.])
-    """
-    padded = np.pad(track, ((reach, reach), (0, 0)), mode="edge")
-    n, total = len(track), np.zeros_like(track)
-    for k in range(1, reach + 1):
-        total += k * (padded[reach + k : reach + k + n] - padded[reach - k : reach - k + n])
-    return total / (2 * sum(k * k for k in range(1, reach + 1)))
-
-
 def gaussian(measured: LowLevelDescriptors) -> Array:
-    """Return the cloud of all tracks as one point."""
+    """Return the log-Euclidean embedding of mean and covariance of the tracks."""
     return log_euclidean_stats(measured.table[:, : len(CLOUD_NAMES)])
 
 
@@ -261,7 +219,7 @@ def modulation(measured: LowLevelDescriptors) -> Array:
     regions = np.column_stack([regions, measured.level])
     centred = (regions - regions.mean(axis=0))[:MODULATION_FRAMES]
     spectrum = np.abs(np.fft.rfft(centred, MODULATION_FRAMES, axis=0)) ** 2 / len(regions)
-    rate = np.arange(len(spectrum)) / (MODULATION_FRAMES * short_term.HOP_SECONDS)
+    rate = np.arange(len(spectrum)) / (MODULATION_FRAMES * HOP_SECONDS)
     power = [
         spectrum[(rate >= low) & (rate < high)].mean(axis=0)
         for low, high in pairwise(MODULATION_EDGES_HZ)
@@ -271,7 +229,7 @@ def modulation(measured: LowLevelDescriptors) -> Array:
 
 def contour(measured: LowLevelDescriptors) -> Array:
     """Return the course of MFCC, shape and level over the clip: its slow cosine components."""
-    course = np.column_stack([measured.table[:, _columns(_CONTOUR_TRACKS)], measured.level])
+    course = np.column_stack([measured.table[:, _columns(CONTOUR_TRACKS)], measured.level])
     times = np.linspace(0, len(course) - 1, CONTOUR_POINTS)
     at = np.arange(len(course))
     course = np.column_stack([np.interp(times, at, track) for track in course.T])
@@ -308,10 +266,10 @@ def intonation(measured: LowLevelDescriptors) -> Array:
 def timing(measured: LowLevelDescriptors) -> Array:
     """Return how much of the clip sounds, how long it is, and how frequently it breaks."""
     voiced, active = measured.voiced, measured.active
-    seconds = len(active) * short_term.HOP_SECONDS
+    seconds = len(active) * HOP_SECONDS
     starts = np.count_nonzero(np.diff(voiced.astype(int)) == 1)
     switches = np.count_nonzero(np.diff(active.astype(int)))
-    log_active = np.log(active.sum() * short_term.HOP_SECONDS)
+    log_active = np.log(active.sum() * HOP_SECONDS)
     shares = [voiced.mean(), active.mean()]
     return np.array([*shares, log_active, np.log(seconds), starts / seconds, switches / seconds])
 
@@ -324,48 +282,6 @@ def timbre(measured: LowLevelDescriptors) -> Array:
     return np.concatenate([(mean - mean.mean())[::2] for mean in means])
 
 
-def speech(y: NDArray[Any], *, sr: int) -> Array:
-    """Return the clip from its first to its last loud frame, with a margin on either side.
-
-    The margin keeps soft onsets and the last breath of a word, which tell emotions apart.
-
-    Parameters
-    ----------
-    y : ndarray, shape (n_samples,)
-        Mono signal, at least 0.3 s long.
-    sr : int
-        Its sampling rate [Hz].
-
-    Returns
-    -------
-    ndarray, shape (n,)
-        Float64, its peak brought to 0.5.
-
-    Raises
-    ------
-    ValueError
-        If the clip is not one channel of finite samples, shorter than 0.3 s, or silent.
-    """
-    y = np.asarray(y, dtype=np.float64)
-    short_term.require_clip(y, sr=sr)
-    y = audio.normalize_peak(y, peak=0.5)
-    if not y.any():
-        raise ValueError("the clip is silent: no feature can be computed; record it again")
-    length, hop = short_term.frame_length(sr=sr), short_term.hop_length(sr=sr)
-    energy = short_term.energy(short_term.frames(y, frame_length=length, hop_length=hop))
-    loud = np.flatnonzero(energy > energy.max() * 10 ** (ACTIVE_DB / 10))
-    margin = round(MARGIN_SECONDS * sr)
-    return y[max(0, loud[0] * hop - margin) : loud[-1] * hop + length + margin]
-
-
-def _voiced(voicing: Array, active: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    voiced = (voicing > VOICED_ABOVE) & active
-    if np.count_nonzero(voiced) >= 5:
-        return voiced
-    # A whisper has no voiced frame; the five likeliest keep every statistic defined.
-    return voicing >= np.sort(voicing)[-5]
-
-
 def _autocorrelation(framed: Array) -> Array:
     """Return the autocorrelation of each row, one at lag zero."""
     n = framed.shape[1]
@@ -374,79 +290,35 @@ def _autocorrelation(framed: Array) -> Array:
     return product / (product[:, :1] + 1e-9) + 1e-9
 
 
-@lru_cache(maxsize=4)
-def _mel_filters(*, sr: int) -> Array:
-    """Return triangles on O'Shaughnessy's mel scale over the bins of the spectrum, (40, 257)."""
-    highest = 2595 * np.log10(1 + sr / 2 / 700)
-    lowest = 2595 * np.log10(1 + LOWEST_MEL_HZ / 700)
-    edges = 700 * (10 ** (np.linspace(lowest, highest, N_MELS + 2) / 2595) - 1)
-    frequency = np.arange(N_FFT // 2 + 1) * sr / N_FFT
-    low, centre, high = edges[:-2, None], edges[1:-1, None], edges[2:, None]
-    rising, falling = (frequency - low) / (centre - low), (high - frequency) / (high - centre)
-    filters = np.maximum(0, np.minimum(rising, falling))
-    filters.flags.writeable = False
-    return filters
-
-
-def _columns(names: tuple[str, ...]) -> list[int]:
+def _columns(names: Iterable[str]) -> list[int]:
     return [TRACK_NAMES.index(name) for name in names]
 
 
-_CONTOUR_TRACKS = (*MFCC_NAMES, *SHAPE_NAMES)
+def _names(form: str, *axes: Iterable[object]) -> tuple[str, ...]:
+    """Return a name for each combination, the last axis changing fastest."""
+    return tuple(form.format(*each) for each in product(*axes))
 
 
-def _modulation_names() -> tuple[str, ...]:
-    regions = (*(f"mel{k}" for k in range(1, 9)), "level")
-    rates = [f"{low:g}-{high:g}hz" for low, high in pairwise(MODULATION_EDGES_HZ)]
-    return tuple(f"modulation_{region}_{rate}" for rate in rates for region in regions)
-
-
-def _other_names() -> tuple[str, ...]:
-    quantiles = [f"p{q:02d}" for q in PERCENTILES]
-    pitch_quantiles = [f"p{q:02d}" for q in PITCH_PERCENTILES]
-    bands = range(1, N_MELS + 1, 2)
-    return (
-        *(
-            f"contour{k}_{name}"
-            for k in range(1, CONTOUR_ORDERS + 1)
-            for name in (*_CONTOUR_TRACKS, "level")
-        ),
-        *(f"{name}_{q}" for q in quantiles for name in PERCENTILE_TRACKS),
-        *(f"{name}_{kind}" for kind in ("skewness", "kurtosis") for name in TRACK_NAMES),
-        *(f"intonation_{kind}" for kind in ("mean", "std", *pitch_quantiles)),
-        *(f"intonation_step_{kind}" for kind in ("mean", "jitter", "std", *pitch_quantiles)),
-        *(
-            f"timing_{kind}"
-            for kind in (
-                "voiced",
-                "active",
-                "log_active",
-                "log_seconds",
-                "voiced_starts",
-                "switches",
-            )
-        ),
-        *(f"timbre_{kind}_mel{band}" for kind in ("voiced", "unvoiced") for band in bands),
-    )
-
-
+_BLOCKS = (gaussian, modulation, contour, percentiles, moments, intonation, timing, timbre)
 BLOCKS: Mapping[str, Callable[[LowLevelDescriptors], Array]] = MappingProxyType(
-    {
-        "gaussian": gaussian,
-        "modulation": modulation,
-        "contour": contour,
-        "percentiles": percentiles,
-        "moments": moments,
-        "intonation": intonation,
-        "timing": timing,
-        "timbre": timbre,
-    }
+    {block.__name__: block for block in _BLOCKS}
 )
 """The blocks of the set, in the order of its columns."""
 
+_RATES = [f"{low:g}-{high:g}hz" for low, high in pairwise(MODULATION_EDGES_HZ)]
+_REGIONS = (*(f"mel{k}" for k in range(1, 9)), "level")
+_PITCH = [f"p{q:02d}" for q in PITCH_PERCENTILES]
+_TIMING = ("voiced", "active", "log_active", "log_seconds", "voiced_starts", "switches")
+
 VOICE_NAMES: tuple[str, ...] = (
-    *log_gaussian_names(CLOUD_NAMES),
-    *_modulation_names(),
-    *_other_names(),
+    *log_euclidean_names(CLOUD_NAMES),
+    *_names("modulation_{1}_{0}", _RATES, _REGIONS),
+    *_names("contour{}_{}", range(1, CONTOUR_ORDERS + 1), (*CONTOUR_TRACKS, "level")),
+    *_names("{1}_p{0:02d}", PERCENTILES, PERCENTILE_TRACKS),
+    *_names("{1}_{0}", ("skewness", "kurtosis"), TRACK_NAMES),
+    *_names("intonation_{}", ("mean", "std", *_PITCH)),
+    *_names("intonation_step_{}", ("mean", "jitter", "std", *_PITCH)),
+    *_names("timing_{}", _TIMING),
+    *_names("timbre_{}_mel{}", ("voiced", "unvoiced"), range(1, N_MELS + 1, 2)),
 )
 """Names of the features, in the order of `voice`."""

@@ -1,4 +1,4 @@
-"""What a frozen speech encoder hears: statistics of the layers of Whisper's smallest encoder.
+"""Statistics of the layers of a frozen speech encoder, Whisper's smallest.
 
 The encoder learnt from 680,000 hours of speech and is not trained any further. It is one ONNX
 graph, `models/speech-encoder/encoder.onnx`, from a waveform to the mean and standard deviation of
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -49,12 +50,8 @@ def feature_names(n_layers: int = N_LAYERS, width: int = WIDTH) -> tuple[str, ..
     >>> feature_names()[:2], len(feature_names())
     (('layer0_mean_0', 'layer0_mean_1'), 3840)
     """
-    return tuple(
-        f"layer{layer}_{statistic}_{k}"
-        for layer in range(n_layers)
-        for statistic in STATISTICS
-        for k in range(width)
-    )
+    axes = range(n_layers), STATISTICS, range(width)
+    return tuple(f"layer{layer}_{kind}_{k}" for layer, kind, k in itertools.product(*axes))
 
 
 def count_layers(names: Sequence[str]) -> int:
@@ -74,7 +71,7 @@ def layer_statistics(
     """Return mean and standard deviation over time of every layer's output.
 
     Silence at both ends is cut, and the peak set, as the level of its input matters to the encoder.
-    A signal of more than 30 s is heard in equal parts, whose statistics are averaged.
+    Of a signal of more than 30 s, equal parts are encoded, and their statistics averaged.
 
     Parameters
     ----------
@@ -101,35 +98,26 @@ def layer_statistics(
     """
     if sr != SR:
         raise ValueError(f"the encoder hears {SR} Hz and the signal has {sr} Hz: resample it")
-    y = audio.normalize_peak(_trimmed(np.ascontiguousarray(y, dtype=np.float32)), peak=PEAK)
+    y = np.ascontiguousarray(y, dtype=np.float32)
+    words, margin = audio.trim(y, sr=SR, top_db=TOP_DB), round(MARGIN_SECONDS * SR)
+    start = (words.ctypes.data - y.ctypes.data) // y.itemsize  # the words are a view of the signal
+    y = audio.normalize_peak(y[max(0, start - margin) : start + words.size + margin], peak=PEAK)
     y = audio.pad(y, length=max(y.size, round(SHORTEST_SECONDS * SR)))
     parts = audio.segments(y, sr=SR, seconds=min(y.size / SR, LONGEST_SECONDS))
-    run = _session(str(encoder or shipped_encoder()), sha256).run
+    run = session(str(encoder or shipped_encoder()), sha256).run
     rows = [run(None, {"waveform": part[np.newaxis]})[0].ravel() for part in parts]
     return np.mean(rows, axis=0, dtype=np.float64)
 
 
-def shape(encoder: str | Path, *, sha256: str) -> tuple[int, int]:
-    """Return how many layers an encoder gives, that of the convolutions included, and their width.
+@functools.lru_cache(maxsize=2)
+def session(encoder: str, sha256: str) -> onnxruntime.InferenceSession:
+    """Return a speech encoder, ready to run.
 
     Raises
     ------
     ValueError, FileNotFoundError
         If it is no such encoder, or not the one that is meant.
     """
-    n_layers, _, width = _session(str(encoder), sha256).get_outputs()[0].shape[1:]
-    return n_layers, width
-
-
-def _trimmed(y: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Cut silence at both ends but for a margin."""
-    words, margin = audio.trim(y, sr=SR, top_db=TOP_DB), round(MARGIN_SECONDS * SR)
-    start = (words.ctypes.data - y.ctypes.data) // y.itemsize  # the words are a view of the signal
-    return y[max(0, start - margin) : start + words.size + margin]
-
-
-@functools.lru_cache(maxsize=2)
-def _session(encoder: str, sha256: str) -> onnxruntime.InferenceSession:
     import onnxruntime
 
     if not Path(encoder).is_file():
@@ -145,14 +133,13 @@ def _session(encoder: str, sha256: str) -> onnxruntime.InferenceSession:
     options.log_severity_level = 3
     options.enable_mem_pattern = False  # each clip has another length
     try:
-        session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+        model = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's own kinds have nothing else in common
         raise ValueError(f"{encoder} is no ONNX model that can be run: make it again") from error
-    names = [[each.name for each in session.get_inputs()], [o.name for o in session.get_outputs()]]
-    sizes = session.get_outputs()[0].shape
-    if names != [["waveform"], ["statistics"]] or len(sizes) != 4 or sizes[2] != len(STATISTICS):
+    outputs = [(each.name, len(each.shape)) for each in model.get_outputs()]
+    if outputs != [("statistics", 4)]:
         raise ValueError(
-            f"{encoder} gives {names[1]} of shape {sizes} from {names[0]}: 'statistics' (batch, "
-            "layers, 2, width) is wanted from 'waveform'; see tools/make_speech_encoder.py"
+            f"{encoder} gives {outputs[0][0]!r}, and 'statistics' (batch, layers, 2, width) is "
+            "wanted; see tools/make_speech_encoder.py"
         )
-    return session
+    return model

@@ -1,26 +1,20 @@
-"""Keras, imported where it is needed and without TensorFlow's banners."""
+"""Keras: imported on demand, seeded, and with faster training operations."""
 
 from __future__ import annotations
 
 import contextlib
 import logging
 import os
-import re
-import sys
-import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 from types import ModuleType
-
-PRECISIONS = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
-_NEEDED = ("keras", "tensorflow", "jax", "torch")
-_BANNER = re.compile(r"[IWE]\d{4} \d\d:\d\d:\d\d|WARNING: All log messages before absl")
+from typing import Any
 
 
 def quiet_keras() -> ModuleType:
-    """Return the module `keras`, on the backend that `KERAS_BACKEND` or Keras's settings name.
+    """Import Keras, on the backend that `KERAS_BACKEND` or Keras's settings name.
 
-    The first import takes seconds. TensorFlow logs only what is fatal from then on, unless the
-    environment variable `TF_CPP_MIN_LOG_LEVEL` is set; 0 shows all that it has to say.
+    The first import takes seconds. TensorFlow's log lines are switched off.
 
     Raises
     ------
@@ -33,18 +27,22 @@ def quiet_keras() -> ModuleType:
     >>> float(keras.ops.sum([1.0, 2.0]))
     3.0
     """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    stderr = os.dup(2)
+    with Path(os.devnull).open("wb") as nowhere:  # TensorFlow prints before it reads its log level
+        os.dup2(nowhere.fileno(), 2)
     try:
-        with _without_banners():
-            import keras
+        import keras
     except ModuleNotFoundError as error:
-        missing = (error.name or "").partition(".")[0]
-        if missing not in _NEEDED:
-            raise
+        missing = str(error.name).partition(".")[0]
         raise ModuleNotFoundError(
             f"a network needs {missing}, which is not installed: install Keras and TensorFlow "
             "with pip install -e '.[networks]'",
             name=missing,
         ) from None
+    finally:
+        os.dup2(stderr, 2)
+        os.close(stderr)
     # It warns of retracing once a session has built several networks, which is what lessons do.
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     return keras
@@ -52,8 +50,6 @@ def quiet_keras() -> ModuleType:
 
 def set_seed(seed: int) -> None:
     """Seed Python, NumPy and the backend: initial weights, dropout.
-
-    Keras seeds TensorFlow too, where it is installed, whatever the backend.
 
     Examples
     --------
@@ -63,91 +59,48 @@ def set_seed(seed: int) -> None:
     >>> first == float(quiet_keras().random.uniform([]))
     True
     """
+    quiet_keras().utils.set_random_seed(seed)
+
+
+@contextlib.contextmanager
+def fused_ops() -> Iterator[None]:
+    """Let TensorFlow compute 2-D convolutions and batch normalisation in fewer passes over memory.
+
+    Keras writes batch normalisation as some ten operations, TensorFlow has one; and oneDNN is slow
+    at the gradient of a convolution's bias. On a CPU the training steps of `cnn_lstm_classic` take
+    half of the time, those of `cnn_lstm` three quarters; results differ by rounding. It acts on
+    training steps in float32 that are traced meanwhile.
+    """
     keras = quiet_keras()
-    with _without_banners():
-        keras.utils.set_random_seed(seed)
+    if keras.backend.backend() != "tensorflow":
+        yield
+        return
+    import tensorflow as tf
 
+    batch_norm, conv2d = keras.layers.BatchNormalization, keras.layers.Conv2D
+    keras_normalize, keras_convolve = batch_norm.call, conv2d.call
 
-def refuse_unknown_precision(name: str) -> None:
-    """Refuse a precision that networks are not trained in."""
-    if name not in PRECISIONS:
-        raise ValueError(f"unknown precision {name!r}: use one of {', '.join(PRECISIONS)}")
+    def normalize(layer: Any, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
+        plain = layer.trainable and layer.scale and layer.center and len(inputs.shape) == 4
+        if not training or not plain or layer.compute_dtype != "float32":
+            return keras_normalize(layer, inputs, training=training, mask=mask)
+        outputs, mean, variance = tf.compat.v1.nn.fused_batch_norm(
+            inputs, layer.gamma.value, layer.beta.value, epsilon=layer.epsilon
+        )
+        n = tf.cast(tf.size(inputs) // inputs.shape[-1], inputs.dtype)
+        variance *= (n - 1) / n  # TensorFlow gives the unbiased one, Keras keeps the other
+        for average, new in ((layer.moving_mean, mean), (layer.moving_variance, variance)):
+            average.assign(average * layer.momentum + new * (1 - layer.momentum))
+        return outputs
 
+    def convolve(layer: Any, inputs: Any) -> Any:
+        if not layer.use_bias or layer.compute_dtype != "float32":
+            return keras_convolve(layer, inputs)
+        bias = tf.reshape(layer.bias.value, (1, 1, 1, -1))  # added by broadcasting, not `BiasAdd`
+        return layer.activation(layer.convolution_op(inputs, layer.kernel) + bias)
 
-@contextlib.contextmanager
-def precision(name: str) -> Iterator[None]:
-    """Let networks that are built meanwhile compute in ``float32`` or ``bfloat16``.
-
-    Their weights are in float32 either way.
-
-    Raises
-    ------
-    ValueError
-        If it is neither.
-
-    Examples
-    --------
-    >>> with precision("bfloat16"):
-    ...     layer = quiet_keras().layers.Dense(1)
-    >>> layer.compute_dtype, layer.variable_dtype
-    ('bfloat16', 'float32')
-    """
-    refuse_unknown_precision(name)
-    config = quiet_keras().config
-    before = config.dtype_policy()
-    config.set_dtype_policy(PRECISIONS[name])
+    batch_norm.call, conv2d.call = normalize, convolve
     try:
         yield
     finally:
-        config.set_dtype_policy(before)
-
-
-def refuse_lone_label(n_labels: int) -> None:
-    """Refuse a network that would have nothing to tell apart.
-
-    Raises
-    ------
-    ValueError
-        If there are fewer than two labels.
-    """
-    if n_labels < 2:
-        raise ValueError(f"n_labels is {n_labels}: give at least two emotions to tell apart")
-
-
-@contextlib.contextmanager
-def _without_banners() -> Iterator[None]:
-    """Drop the log lines that are written to standard error meanwhile; pass on all others.
-
-    TensorFlow's libraries write a few lines, such as on oneDNN, before they read the log level, and
-    they write to the file descriptor, so that nothing in Python stands between.
-    """
-    level = os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    if "tensorflow" in sys.modules or level == "0":
-        yield
-        return
-    with tempfile.TemporaryFile() as caught:
-        try:
-            with _descriptor_to(caught.fileno()):
-                yield
-        finally:
-            caught.seek(0)
-            lines = caught.read().decode(errors="replace").splitlines(keepends=True)
-            sys.stderr.writelines(line for line in lines if not _BANNER.match(line))
-
-
-@contextlib.contextmanager
-def _descriptor_to(target: int) -> Iterator[None]:
-    """Let what goes to the descriptor of standard error go elsewhere."""
-    sys.stderr.flush()
-    try:
-        original = os.dup(2)
-    except OSError:  # closed, as in a program without a terminal: nothing to keep quiet
-        yield
-        return
-    os.dup2(target, 2)
-    try:
-        yield
-    finally:
-        sys.stderr.flush()
-        os.dup2(original, 2)
-        os.close(original)
+        batch_norm.call, conv2d.call = keras_normalize, keras_convolve

@@ -1,7 +1,9 @@
 """Training a network: seeded, resumable, calibrated on speakers that it has not heard.
 
 A finished epoch is written to a checkpoint, from which a training that was cut goes on, and comes
-to the very same weights. The loop speaks to Keras alone, so it runs on each of its backends.
+to the very same weights. That is why the loop is not `keras.Model.fit`: Keras's `BackupAndRestore`
+restores weights and optimizer, but neither what `EarlyStopping` has seen nor the history nor the
+sum of averaged weights. `fit` is no faster. The loop runs on each of Keras's backends.
 """
 
 from __future__ import annotations
@@ -9,7 +11,7 @@ from __future__ import annotations
 import json
 import zipfile
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +20,7 @@ import threadpoolctl
 from numpy.typing import NDArray
 
 from sercourse import files
-from sercourse.networks.backend import quiet_keras
-from sercourse.networks.fused import fused
+from sercourse.networks.backend import fused_ops, quiet_keras
 
 if TYPE_CHECKING:
     import keras
@@ -28,8 +29,10 @@ Array = NDArray[np.floating]
 Codes = NDArray[np.intp]
 Report = Callable[[str], None]
 Build = Callable[..., "keras.Model"]
+Augment = Callable[..., tuple[Array, Array]]
 
 CHECKPOINT = "checkpoint.npz"
+PRECISIONS = ("float32", "bfloat16")
 REPORTS = 8  # lines of progress in one training
 INFERENCE_BATCH = 64
 SMALLEST_PROBABILITY = 1e-7
@@ -58,14 +61,18 @@ class Training:
         Stop after so many epochs without a lower validation loss, and take the best epoch.
     seed : int
     loss : {"categorical", "binary", "ordinal"}
-        Cross-entropy of the labels, which may be of any kind; or of each label for itself, as a
-        question of yes or no, with the same softmax; or the squared distance between a label's
-        place, 0, 1, 2, ..., and the place that the probabilities expect: regression on labels in
-        order.
+        Cross-entropy of the softmax; binary cross-entropy of each of its probabilities; or the
+        squared distance between a label's place, 0, 1, 2, ..., and the place that the
+        probabilities expect: regression on labels in order.
     precision : {"float32", "bfloat16"}
         In which the products of training are computed. The shorter numbers take half the time on
         GPUs and on processors with AVX512-BF16, and more on all others. Weights, validation after
         training, and whatever is stored, are in float32.
+
+    Raises
+    ------
+    ValueError
+        If there is no such precision.
     """
 
     epochs: int
@@ -80,14 +87,16 @@ class Training:
     loss: str = "categorical"
     precision: str = "float32"
 
+    def __post_init__(self) -> None:
+        if self.precision not in PRECISIONS:
+            raise ValueError(f"precision {self.precision!r}: use one of {', '.join(PRECISIONS)}")
+
     @property
     def settings(self) -> dict[str, Any]:
         """All of it, as JSON can hold it."""
-        known = asdict(self)
-        for name, usual in (("loss", "categorical"), ("precision", "float32")):
-            if known[name] == usual:
-                del known[name]  # results from before there was a choice are stored without
-        return known
+        # Results from before there was a choice of loss and precision are stored without.
+        later = {("loss", "categorical"), ("precision", "float32")}
+        return {name: value for name, value in vars(self).items() if (name, value) not in later}
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,32 +123,24 @@ class Examples:
     rows: Codes | None = None
     weights: Array | None = None
 
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Shape of one input."""
-        return tuple(self.versions[0].shape[1:])
-
     def of(self, clips: NDArray[Any]) -> Examples:
         """Return the examples of some clips (positions)."""
         weights = None if self.weights is None else self.weights[clips]
-        return replace(self, y=self.y[clips], rows=self._rows(clips), weights=weights)
+        return replace(self, y=self.y[clips], rows=self._all_rows()[:, clips], weights=weights)
 
     def drawn(self, clips: NDArray[Any], version: NDArray[Any]) -> NDArray[np.float32]:
         """Return clips (positions), each in the version that was drawn for it."""
-        rows = self._rows(clips)
-        if rows.ndim == 2:
-            rows = rows[version, np.arange(len(clips))]
+        rows = self._all_rows()[version, clips]
         drawn = [self.versions[v][row] for row, v in zip(rows, version, strict=True)]
         return np.stack(drawn).astype(np.float32, copy=False)
 
     def plain(self) -> Array:
         """Return the clips as they are: their first version."""
-        if self.rows is None:
-            return self.versions[0]
-        return self.versions[0][self.rows if self.rows.ndim == 1 else self.rows[0]]
+        return self.versions[0][self._all_rows()[0]]
 
-    def _rows(self, clips: NDArray[Any]) -> NDArray[Any]:
-        return clips if self.rows is None else self.rows[..., clips]
+    def _all_rows(self) -> NDArray[Any]:
+        rows = np.arange(len(self.y)) if self.rows is None else self.rows
+        return np.broadcast_to(rows, (len(self.versions), len(self.y)))
 
 
 @dataclass
@@ -148,8 +149,6 @@ class Progress:
 
     Attributes
     ----------
-    epoch : int
-        Finished epochs.
     history : list of dict
         For each epoch: `loss`, `validation_loss`, `validation_accuracy`, and the like of `watched`.
     best : int
@@ -158,10 +157,14 @@ class Progress:
         The best epoch's weights, or the sum of those that are averaged.
     """
 
-    epoch: int = 0
     history: list[dict[str, float]] = field(default_factory=list)
     best: int = 0
     kept: list[Array] = field(default_factory=list)
+
+    @property
+    def epoch(self) -> int:
+        """Finished epochs."""
+        return len(self.history)
 
 
 def train(
@@ -171,7 +174,7 @@ def train(
     training: Training,
     validation: Examples | None = None,
     watched: Examples | None = None,
-    augment: Callable[..., tuple[Array, Array]] | None = None,
+    augment: Augment | None = None,
     folder: Path | None = None,
     report: Report = lambda line: None,
 ) -> Progress:
@@ -203,69 +206,73 @@ def train(
     Raises
     ------
     ValueError
-        If there are fewer clips than one batch needs, or early stopping has nothing to look at.
+        If early stopping has nothing to look at.
     """
-    if training.patience and validation is None:
+    patience = training.patience
+    if patience and validation is None:
         raise ValueError("early stopping needs validation clips: give some, or set no patience")
-    if len(examples.y) < 2:
-        raise ValueError(f"{len(examples.y)} clips are too few to train a network: give more")
     compile_model(model, training=training, n_clips=len(examples.y))
     progress = _resume(model, folder)
     if progress.epoch:
         report(f"going on after epoch {progress.epoch}")
-    while not _finished(progress, training):
+    n_averaged = round(training.averaged * training.epochs)
+    while progress.epoch < training.epochs and not (
+        patience and progress.epoch - progress.best >= patience
+    ):
         # Augmentation has small products: more threads wait for each other on busy cores.
-        with threadpoolctl.threadpool_limits(1, user_api="blas"), fused(model):
-            loss = _run_epoch(
-                model, examples, training=training, epoch=progress.epoch, augment=augment
-            )
-        progress.epoch += 1
+        with threadpoolctl.threadpool_limits(1, user_api="blas"), fused_ops():
+            loss = _run_epoch(model, examples, training, progress.epoch, augment)
         entry = {"loss": round(loss, 5)}
         for name, seen in (("validation", validation), ("watched", watched)):
-            entry |= _scores(model, seen, name=name, loss=training.loss) if seen else {}
+            told = _scores(model, seen, loss=training.loss) if seen else {}
+            entry |= {f"{name}_{key}": round(value, 5) for key, value in told.items()}
         progress.history.append(entry)
-        _keep(progress, model, training=training)
-        _save_checkpoint(model, progress, folder)
+        if patience:
+            if entry["validation_loss"] == min(e["validation_loss"] for e in progress.history):
+                progress.best, progress.kept = progress.epoch, model.get_weights()
+        elif progress.epoch > training.epochs - n_averaged:
+            own, sums = model.get_weights(), progress.kept
+            progress.kept = [a + b for a, b in zip(sums, own, strict=True)] if sums else own
+        if folder is not None:
+            _save_checkpoint(model, progress, folder)
         if progress.epoch % max(1, training.epochs // REPORTS) == 0:
-            report(_line(progress, training))
-    _take_kept(model, progress, training)
+            line = f"epoch {progress.epoch} of {training.epochs}: loss {entry['loss']:.3f}"
+            if validation is not None:
+                line += f", validation accuracy {entry['validation_accuracy']:.1%}"
+            report(line)
+    if progress.kept:
+        model.set_weights([each / (1 if patience else n_averaged) for each in progress.kept])
     return progress
 
 
 def compile_model(model: keras.Model, *, training: Training, n_clips: int) -> None:
     """Give a model its optimizer and its loss."""
-    keras = quiet_keras()
+    keras: Any = quiet_keras()
     if training.optimizer == "sgd":
         optimizer = keras.optimizers.SGD(training.learning_rate, momentum=0.8)
     elif training.optimizer == "adam":
         optimizer = keras.optimizers.Adam(training.learning_rate)
     else:
-        steps = training.epochs * _n_batches(n_clips, training.batch_size)
+        steps = training.epochs * max(1, round(n_clips / training.batch_size))
         warm_up = max(1, steps // 10)
-        rate = keras.optimizers.schedules.CosineDecay(
-            0.0,
-            decay_steps=max(1, steps - warm_up),
-            warmup_target=training.learning_rate,
-            warmup_steps=warm_up,
-        )
-        optimizer = keras.optimizers.AdamW(
-            rate, weight_decay=training.weight_decay, global_clipnorm=2.0
-        )
+        warming = {"warmup_target": training.learning_rate, "warmup_steps": warm_up}
+        rate = keras.optimizers.schedules.CosineDecay(0.0, max(1, steps - warm_up), **warming)
+        decay = training.weight_decay
+        optimizer = keras.optimizers.AdamW(rate, weight_decay=decay, global_clipnorm=2.0)
+    smoothing = training.label_smoothing
     losses = {
         "categorical": keras.losses.CategoricalCrossentropy(
-            from_logits=True, label_smoothing=training.label_smoothing
+            from_logits=True, label_smoothing=smoothing
         ),
         "binary": _binary_cross_entropy,
         "ordinal": _squared_distance,
     }
-    if training.loss not in losses:
-        raise ValueError(f"unknown loss {training.loss!r}: use one of {', '.join(losses)}")
     model.compile(optimizer=optimizer, loss=losses[training.loss])
     optimizer.build(model.trainable_variables)
 
 
 def _binary_cross_entropy(targets: Any, scores: Any) -> Any:
-    """Return the mean cross-entropy of the labels, each a yes or no (Keras tensors).
+    """Return the mean binary cross-entropy of a softmax's probabilities (Keras tensors).
 
     Keras's own function takes the logits of a softmax for those of a sigmoid, on TensorFlow.
     """
@@ -283,7 +290,7 @@ def _squared_distance(targets: Any, scores: Any) -> Any:
 
 
 def logits(model: keras.Model, X: Array) -> NDArray[np.float64]:
-    """Return what a model says of inputs, (n, n_labels), a batch at a time."""
+    """Return a model's logits of inputs, (n, n_labels), a batch at a time."""
     parts = [
         np.asarray(model.predict_on_batch(X[start : start + INFERENCE_BATCH].astype(np.float32)))
         for start in range(0, len(X), INFERENCE_BATCH)
@@ -349,17 +356,8 @@ def class_weights(y: Codes, *, n_labels: int, weights: Array | None = None) -> N
     return (counts.sum() / (present * np.where(counts, counts, 1))).astype(np.float32)
 
 
-def _n_batches(n_clips: int, batch_size: int) -> int:
-    return max(1, round(n_clips / batch_size))
-
-
 def _run_epoch(
-    model: keras.Model,
-    examples: Examples,
-    *,
-    training: Training,
-    epoch: int,
-    augment: Callable[..., tuple[Array, Array]] | None,
+    model: keras.Model, examples: Examples, training: Training, epoch: int, augment: Augment | None
 ) -> float:
     """Show every clip once; return the mean loss.
 
@@ -371,8 +369,8 @@ def _run_epoch(
     version = rng.integers(len(examples.versions), size=n)
     weights = class_weights(examples.y, n_labels=k, weights=examples.weights)
     model.reset_metrics()
-    total = 0.0
-    for clips in np.array_split(rng.permutation(n), _n_batches(n, training.batch_size)):
+    total, n_batches = 0.0, max(1, round(n / training.batch_size))
+    for clips in np.array_split(rng.permutation(n), n_batches):
         X = examples.drawn(clips, version[clips])
         T = np.eye(k, dtype=np.float32)[examples.y[clips]]
         if examples.weights is not None:  # one more column: where clips are mixed, these are too
@@ -385,63 +383,14 @@ def _run_epoch(
     return total / n
 
 
-def _scores(model: keras.Model, examples: Examples, *, name: str, loss: str) -> dict[str, float]:
+def _scores(model: keras.Model, examples: Examples, *, loss: str) -> dict[str, float]:
     """Return loss and accuracy on clips that are not trained on."""
     scores = logits(model, examples.plain())
+    answers, mean = scores.argmax(1), cross_entropy(scores, examples.y, weights=examples.weights)
     if loss == "ordinal":
         expected = softmax(scores) @ np.arange(scores.shape[1])
         answers, mean = np.rint(expected), float(np.mean((expected - examples.y) ** 2))
-    else:
-        answers = scores.argmax(1)
-        mean = cross_entropy(scores, examples.y, weights=examples.weights)
-    return {
-        f"{name}_loss": round(mean, 5),
-        f"{name}_accuracy": round(float(np.mean(answers == examples.y)), 5),
-    }
-
-
-def _keep(progress: Progress, model: keras.Model, *, training: Training) -> None:
-    """Keep an epoch's weights if it is the best so far, or one of the last, to be averaged."""
-    if training.patience:
-        losses = [each["validation_loss"] for each in progress.history]
-        if losses[-1] == min(losses):
-            progress.best, progress.kept = progress.epoch, _weights(model)
-    elif progress.epoch > training.epochs - _n_averaged(training):
-        own = _weights(model)
-        progress.kept = (
-            [a + b for a, b in zip(progress.kept, own, strict=True)] if progress.kept else own
-        )
-
-
-def _n_averaged(training: Training) -> int:
-    return round(training.averaged * training.epochs)
-
-
-def _finished(progress: Progress, training: Training) -> bool:
-    waited = progress.epoch - progress.best if training.patience else 0
-    return progress.epoch >= training.epochs or bool(
-        training.patience and waited >= training.patience
-    )
-
-
-def _take_kept(model: keras.Model, progress: Progress, training: Training) -> None:
-    """Put the best epoch's weights, or the average of the last, into the model."""
-    if not progress.kept:
-        return
-    divisor = 1 if training.patience else _n_averaged(training)
-    model.set_weights([each / divisor for each in progress.kept])
-
-
-def _weights(model: keras.Model) -> list[Array]:
-    return [np.asarray(each) for each in model.get_weights()]
-
-
-def _line(progress: Progress, training: Training) -> str:
-    last = progress.history[-1]
-    line = f"epoch {progress.epoch} of {training.epochs}: loss {last['loss']:.3f}"
-    if "validation_accuracy" in last:
-        line += f", validation accuracy {last['validation_accuracy']:.1%}"
-    return line
+    return {"loss": mean, "accuracy": float(np.mean(answers == examples.y))}
 
 
 def _state(model: keras.Model) -> list[Any]:
@@ -449,37 +398,27 @@ def _state(model: keras.Model) -> list[Any]:
     return [*model.variables, *model.optimizer.variables]
 
 
-def _save_checkpoint(model: keras.Model, progress: Progress, folder: Path | None) -> None:
-    if folder is None:
-        return
-    keras = quiet_keras()
-    numbers = {
-        f"state_{i}": keras.ops.convert_to_numpy(variable)
-        for i, variable in enumerate(_state(model))
-    }
-    numbers |= {f"kept_{i}": each for i, each in enumerate(progress.kept)}
-    told = {"epoch": progress.epoch, "history": progress.history, "best": progress.best}
+def _save_checkpoint(model: keras.Model, progress: Progress, folder: Path) -> None:
+    told = json.dumps({"history": progress.history, "best": progress.best})
+    state = [variable.numpy() for variable in _state(model)]
     with (
         files.keeping(folder),
         files.atomic_path(folder / CHECKPOINT) as temporary,
-        temporary.open("wb") as stream,
+        temporary.open("wb") as stream,  # given a name, np.savez would add a suffix to it
     ):
-        # Given a name, np.savez would add a suffix to it.
-        np.savez(stream, progress=np.array(json.dumps(told)), **numbers)
+        np.savez(stream, np.array(told), *state, *progress.kept)
 
 
 def _resume(model: keras.Model, folder: Path | None) -> Progress:
     """Return where an earlier training stopped; a damaged checkpoint counts as none."""
     if folder is None or not (folder / CHECKPOINT).is_file():
         return Progress()
+    state = _state(model)
     try:
         with np.load(folder / CHECKPOINT, allow_pickle=False) as stored:
-            told = json.loads(str(stored["progress"]))
-            state = [stored[f"state_{i}"] for i in range(len(_state(model)))]
-            n_kept = sum(name.startswith("kept_") for name in stored.files)
-            kept = [stored[f"kept_{i}"] for i in range(n_kept)]
-        for variable, value in zip(_state(model), state, strict=True):
+            told, *arrays = (stored[name] for name in stored.files)
+        for variable, value in zip(state, arrays[: len(state)], strict=True):
             variable.assign(value)
-        return replace(Progress(**told), kept=kept)
-    except (ValueError, KeyError, TypeError, OSError, EOFError, zipfile.BadZipFile):
+        return Progress(**json.loads(str(told)), kept=arrays[len(state) :])
+    except (ValueError, TypeError, OSError, EOFError, zipfile.BadZipFile):
         return Progress()

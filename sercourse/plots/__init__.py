@@ -1,90 +1,27 @@
-"""Pictures for the lessons: every function draws on a matplotlib Axes and returns it."""
+"""Pictures for the lessons: every function draws on matplotlib Axes and returns them."""
 
 from __future__ import annotations
 
-from sercourse.plots.corpora import (
-    by_emotion,
-    clip_map,
-    emotion_counts,
-    speaker_counts,
-    speaker_grid,
-)
-from sercourse.plots.leaderboard import pair_gains, ranking, recall_map, trade_off, two_questions
-from sercourse.plots.networks import ablation, gains, learning_curves, occlusion
-from sercourse.plots.over_time import emotions_over_time
-from sercourse.plots.results import (
-    accuracies,
-    confusion,
-    fold_map,
-    reliability,
-    score_grid,
-    speaker_accuracy,
-)
-from sercourse.plots.search import search_scores, size_curves, values_by_code
-from sercourse.plots.shares import emotion_shares
-from sercourse.plots.signals import (
-    PITCH_CLASSES,
-    chroma,
-    colour_bar,
-    filter_bank,
-    mfcc,
-    spectrogram,
-    time_axis,
-    waveform,
-)
-from sercourse.plots.spectrograms import cuts, log_mel, pictures, rolling_windows, sounds
-from sercourse.plots.style import (
-    EMOTION_COLOURS,
-    INK,
-    colours,
-    compact_png,
-    palette,
-    use_style,
-)
-
-__all__ = [
-    "EMOTION_COLOURS",
-    "INK",
-    "PITCH_CLASSES",
-    "ablation",
-    "accuracies",
-    "by_emotion",
-    "chroma",
-    "clip_map",
-    "colour_bar",
-    "colours",
-    "compact_png",
-    "confusion",
-    "cuts",
-    "emotion_counts",
-    "emotion_shares",
-    "emotions_over_time",
-    "filter_bank",
-    "fold_map",
-    "gains",
-    "learning_curves",
-    "log_mel",
-    "mfcc",
-    "occlusion",
-    "pair_gains",
-    "palette",
-    "pictures",
-    "ranking",
-    "recall_map",
-    "reliability",
-    "rolling_windows",
-    "score_grid",
-    "search_scores",
-    "size_curves",
-    "sounds",
-    "speaker_accuracy",
-    "speaker_counts",
-    "speaker_grid",
-    "spectrogram",
-    "time_axis",
-    "trade_off",
-    "two_questions",
-    "use_style",
-    "values_by_code",
-    "waveform",
-]
+from sercourse.plots.corpora import by_emotion as by_emotion
+from sercourse.plots.corpora import clip_counts as clip_counts
+from sercourse.plots.results import accuracies as accuracies
+from sercourse.plots.results import confusion as confusion
+from sercourse.plots.results import emotion_shares as emotion_shares
+from sercourse.plots.results import intervals as intervals
+from sercourse.plots.results import learning_curves as learning_curves
+from sercourse.plots.results import matrix as matrix
+from sercourse.plots.results import reliability as reliability
+from sercourse.plots.results import speaker_accuracy as speaker_accuracy
+from sercourse.plots.results import trade_off as trade_off
+from sercourse.plots.signals import feature_matrix as feature_matrix
+from sercourse.plots.signals import spans as spans
+from sercourse.plots.signals import spectrogram as spectrogram
+from sercourse.plots.signals import spectrograms as spectrograms
+from sercourse.plots.signals import under_waveform as under_waveform
+from sercourse.plots.signals import waveform as waveform
+from sercourse.plots.style import EMOTION_COLOURS as EMOTION_COLOURS
+from sercourse.plots.style import INK as INK
+from sercourse.plots.style import compact_png as compact_png
+from sercourse.plots.style import palette as palette
+from sercourse.plots.style import use_style as use_style
+from sercourse.plots.timeline import emotions_over_time as emotions_over_time

@@ -1,79 +1,85 @@
-"""Pictures of results: who is on which side of a split, how good a model is, and how it errs."""
+"""Pictures of results: how good models are, how surely, how they err, learn, and what they cost."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.colors import to_rgb
-from matplotlib.lines import Line2D
-from matplotlib.patches import Patch
+from matplotlib.colors import Colormap, to_rgb
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from sercourse.labels import in_order
 from sercourse.plots.style import (
+    ACCENT,
     GREY,
     INK,
     MAP,
     PALE,
-    SHADES,
+    SERIES,
     axes_or_new,
-    colours,
     palette,
     speaker_name,
 )
 
-if TYPE_CHECKING:
-    from sercourse.splits import Fold
-
 Array = NDArray[Any]
 
-CONFIDENCE = 1.96  # standard deviations to either side of a 95 % interval
-
+_TITLES = {
+    "accuracy": "accuracy [%]",
+    "gain": "gain in accuracy [percentage points]; open: the interval includes 0",
+}
 _DIVISORS: dict[str, tuple[int | None, str]] = {
     "count": (None, "clips"),
     "recall": (1, "% of the row"),
     "precision": (0, "% of the column"),
 }
+_NARROWEST = 7.0  # [%]; a narrower bar has no room for its number
 
 
-def fold_map(folds: Sequence[Fold], *, clips: pd.DataFrame, ax: Axes | None = None) -> Axes:
-    """Draw every clip in every fold: pale in training, black if set aside, else in its colour.
-
-    Clips stand side by side by speaker, and within a speaker by emotion. So a split by speaker
-    shows whole blocks in colour, and a split by recording a few stripes of everybody.
+def matrix(
+    table: pd.DataFrame,
+    *,
+    limits: tuple[float, float] | None = None,
+    cmap: Colormap | str = MAP,
+    numbers: bool = True,
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw a table as a heat map, with each number written in its cell; grey where there is none.
 
     Parameters
     ----------
-    folds : sequence of splits.Fold
-        A row for each.
-    clips : pandas.DataFrame
-        The clip table that the folds divide, with the columns `speaker` and `emotion`.
+    table : pandas.DataFrame
+        Numbers; index and columns name the rows and columns, their `name` the axes.
+    limits : (float, float), optional
+        Values at the ends of the colours; the lowest and the highest unless given.
+    cmap : Colormap or str
+    numbers : bool
+        Whether numbers are written.
     ax : Axes, optional
-        Where to draw; a new figure unless given.
+        Where to draw; a new figure unless given. ``ax.images[-1]`` is for a colour bar.
+
+    Examples
+    --------
+    >>> ax = matrix(pd.DataFrame({"happy": [50], "sad": [75]}, index=["svm"]))
+    >>> [text.get_text() for text in ax.texts]
+    ['50', '75']
     """
     ax = axes_or_new(ax)
-    names = in_order(clips["emotion"])
-    place = clips["emotion"].map({name: k for k, name in enumerate(names)}).astype(int)
-    order = np.lexsort([place.to_numpy(), clips["speaker"].to_numpy(dtype=str)])
-    shades = np.array([to_rgb(colour) for colour in colours(names)])[place.to_numpy()]
-    for row, fold in enumerate(folds):
-        tiles = np.tile(to_rgb(PALE), (len(clips), 1))
-        tiles[fold.test] = shades[fold.test]
-        tiles[fold.enrol] = to_rgb("black")
-        extent = (0, len(clips), row + 0.4, row - 0.4)
-        ax.imshow(tiles[order][np.newaxis], extent=extent, aspect="auto", interpolation="nearest")
-    _mark_speakers(ax, clips["speaker"].to_numpy(dtype=str)[order])
-    ax.set(xlim=(0, len(clips)), ylim=(len(folds) - 0.5, -0.5), xlabel="speaker")
-    ax.set_yticks(range(len(folds)), [fold.name for fold in folds])
+    values = table.to_numpy(dtype=float)
+    image = ax.imshow(values, aspect="auto", cmap=cmap, clim=limits)
+    for (row, column), value in np.ndenumerate(values):
+        if numbers and np.isfinite(value):
+            ink = _ink_on(image.to_rgba(value))
+            text = ax.text(column, row, f"{value:.0f}", color=ink, size=7)
+            text.set(ha="center", va="center_baseline")
+    ax.set_facecolor(PALE)
+    ax.set_xticks(range(table.shape[1]), [str(name) for name in table.columns], rotation=90)
+    ax.set_yticks(range(table.shape[0]), [str(name) for name in table.index])
+    ax.set(xlabel=table.columns.name or "", ylabel=table.index.name or "")
     ax.tick_params(length=0)
     ax.spines[:].set_visible(False)
-    keys = [Patch(color=PALE, label="training")]
-    keys += [Patch(color=colour, label=name) for name, colour in palette(names).items()]
-    ax.legend(handles=keys, ncols=5, loc="lower left", bbox_to_anchor=(0, 1), handlelength=1)
     return ax
 
 
@@ -94,11 +100,6 @@ def confusion(
     ax : Axes, optional
         Where to draw; a new figure unless given.
 
-    Raises
-    ------
-    ValueError
-        If `of` is none of these.
-
     Examples
     --------
     >>> counts = np.array([[3, 1], [0, 4]])
@@ -106,73 +107,128 @@ def confusion(
     >>> [text.get_text() for text in ax.texts]
     ['75', '25', '0', '100']
     """
-    if of not in _DIVISORS:
-        raise ValueError(f"a confusion matrix of {of!r}: use one of {', '.join(_DIVISORS)}")
-    ax = axes_or_new(ax)
     axis, unit = _DIVISORS[of]
     shown = np.asarray(counts, dtype=float)
     if axis is not None:
         # A class that never occurs has no recall, and one that is never named no precision.
         totals = shown.sum(axis=axis, keepdims=True)
         shown = 100 * np.divide(shown, totals, out=np.full_like(shown, np.nan), where=totals > 0)
-    ax.imshow(shown, cmap=MAP, vmin=0, vmax=float(np.nanmax(shown)) or 1.0)
-    for (row, column), value in np.ndenumerate(shown):
-        if np.isfinite(value):
-            colour = "white" if value > 0.5 * np.nanmax(shown) else INK
-            text = ax.text(column, row, f"{value:.0f}", color=colour, size=7)
-            text.set(ha="center", va="center_baseline")
-    ax.set_xticks(range(len(emotions)), emotions, rotation=90)
-    ax.set_yticks(range(len(emotions)), emotions)
-    ax.set(xlabel="answer", ylabel="truth", title=f"{of} [{unit}]")
-    ax.tick_params(length=0)
-    ax.spines[:].set_visible(False)
+    rows = pd.Index(emotions, name="truth")
+    table = pd.DataFrame(shown, index=rows, columns=pd.Index(emotions, name="answer"))
+    ax = matrix(table, limits=(0, float(np.nanmax(shown)) or 1.0), ax=ax)
+    ax.set(title=f"{of} [{unit}]", aspect="equal")
     return ax
 
 
-def accuracies(
-    series: Mapping[str, Mapping[str, Mapping[str, Any]]], *, ax: Axes | None = None
+def intervals(
+    series: Mapping[str, pd.DataFrame],
+    *,
+    of: str = "accuracy",
+    marks: Mapping[str, float] | None = None,
+    ax: Axes | None = None,
 ) -> Axes:
-    """Draw accuracies in rows, each with its interval, and chance as a small bar.
+    """Draw figures in rows as dots with their intervals, for one or more series.
 
     Parameters
     ----------
-    series : mapping from str to mapping from str to metrics
-        For each series, such as a recipe, the rows by name; metrics as `evaluate.summarize` gives
-        them: `accuracy`, `chance`, and `accuracy_interval` (a thin line) or `accuracy_sd` (drawn
-        to either side, thick).
+    series : mapping from str to pandas.DataFrame
+        For each series, such as a recipe, a row for each name in the index; shares in the column
+        `of` and, where known, `low` and `high`, the ends of the interval, and `chance`.
+    of : {"accuracy", "gain"}
+        The column that is drawn. The dot of a gain is open if its interval includes 0.
+    marks : mapping from str to float, optional
+        Shares to compare with, dashed and dotted lines across all rows.
     ax : Axes, optional
         Where to draw; a new figure unless given.
 
     Examples
     --------
-    >>> one = {"accuracy": 0.5, "chance": 0.2, "accuracy_interval": [0.4, 0.6]}
-    >>> ax = accuracies({"svm": {"new voices": one}})
-    >>> ax.get_xlabel(), [tick.get_text() for tick in ax.get_yticklabels()]
-    ('accuracy [%]', ['new voices'])
+    >>> table = pd.DataFrame({"gain": [0.04], "low": [-0.01], "high": [0.07]}, index=["noise"])
+    >>> ax = intervals({"new voices": table}, of="gain")
+    >>> [text.get_text() for text in ax.texts], [tick.get_text() for tick in ax.get_yticklabels()]
+    (['+4.0'], ['noise'])
     """
     ax = axes_or_new(ax)
-    names = list(dict.fromkeys(name for rows in series.values() for name in rows))
+    names = list(dict.fromkeys(str(name) for table in series.values() for name in table.index))
     step = 0.6 / max(1, len(series))
-    keys: list[Line2D] = []
-    for number, ((title, rows), shade) in enumerate(zip(series.items(), SHADES, strict=False)):
-        shift = (number - (len(series) - 1) / 2) * step
-        for name, metrics in rows.items():
-            _draw_accuracy(ax, metrics, y=names.index(name) + shift, colour=shade)
-        keys.append(Line2D([], [], color=shade, marker="o", markersize=5, label=title))
-    keys.append(Line2D([], [], color=GREY, marker="|", linestyle="", label="chance"))
+    looks = zip(series.items(), SERIES["color"], SERIES["marker"], strict=False)
+    for number, ((title, table), colour, marker) in enumerate(looks):
+        shown = 100 * table.reindex(columns=[of, "low", "high", "chance"]).astype(float)
+        value, low, high, chance = shown.to_numpy().T
+        y = np.array([names.index(str(name)) for name in table.index])
+        y = y + (number - (len(series) - 1) / 2) * step
+        ax.hlines(y, low, high, color=colour, lw=1.5)
+        ax.plot(value, y, marker, color=colour, ms=6, label=title)
+        unclear = (low <= 0) & (high >= 0) & (of == "gain")
+        ax.plot(value[unclear], y[unclear], marker, color=colour, mfc="white", ms=6)
+        ax.plot(chance, y, "|", color=GREY, ms=9)
+        form = "{:+.1f}" if of == "gain" else "{:.1f}"
+        for each, right, height in zip(value, np.fmax(value, high), y, strict=True):
+            text = ax.annotate(form.format(each), (right, height), (5, 0), size=8, va="center")
+            text.anncoords = "offset points"
+    if any("chance" in table for table in series.values()):
+        ax.plot([], [], "|", color=GREY, label="chance")
+    for style, (name, share) in zip(("--", ":"), (marks or {}).items(), strict=False):
+        ax.axvline(100 * share, color=INK, linestyle=style, lw=1, label=name, zorder=0)
+    ax.axvline(0, color=INK, lw=0.9, zorder=0)
+    ax.margins(x=0.1)
+    if of != "gain":
+        ax.set_xlim(left=0)
     ax.set_yticks(range(len(names)), names)
-    ax.set(xlabel="accuracy [%]", xlim=(0, 100), ylim=(len(names) - 0.5, -0.5))
+    ax.set(xlabel=_TITLES[of], ylim=(len(names) - 0.5, -0.5))
     ax.grid(axis="x")
     ax.spines["left"].set_visible(False)
     ax.tick_params(axis="y", length=0)
-    ax.legend(handles=keys, ncols=4, loc="lower left", bbox_to_anchor=(0, 1))
+    if len(ax.get_legend_handles_labels()[1]) > 1:
+        ax.legend(ncols=4, loc="lower left", bbox_to_anchor=(0, 1))
     return ax
 
 
-def speaker_accuracy(
-    correct: Array, *, speakers: Array, genders: Array | None = None, ax: Axes | None = None
+def accuracies(
+    series: Mapping[str, Mapping[str, Mapping[str, Any]]],
+    *,
+    marks: Mapping[str, float] | None = None,
+    ax: Axes | None = None,
 ) -> Axes:
-    """Draw the accuracy of each speaker, from the worst to the best, with 95 % intervals.
+    """Draw accuracies in rows with their intervals, from metrics; see `intervals`.
+
+    Parameters
+    ----------
+    series : mapping from str to mapping from str to metrics
+        For each series, such as a recipe, the rows by name; metrics as `evaluate.summarize` gives
+        them: `accuracy`, `chance`, and `accuracy_interval` or `accuracy_sd`. Of the latter, the
+        interval is one standard deviation to either side, and the row says so.
+    marks : mapping from str to float, optional
+        Shares to compare with.
+    ax : Axes, optional
+        Where to draw; a new figure unless given.
+
+    Examples
+    --------
+    >>> one = {"accuracy": 0.5, "chance": 0.2, "accuracy_sd": 0.02}
+    >>> ax = accuracies({"svm": {"known voices": one}})
+    >>> ax.get_xlabel(), [tick.get_text() for tick in ax.get_yticklabels()]
+    ('accuracy [%]', ['known voices (± 1 sd)'])
+    """
+    tables = {}
+    for title, rows in series.items():
+        told = {}
+        for name, metrics in rows.items():
+            row = {key: metrics[key] for key in ("accuracy", "chance")}
+            if metrics.get("accuracy_interval"):
+                row["low"], row["high"] = metrics["accuracy_interval"]
+            elif sd := metrics.get("accuracy_sd"):
+                row["low"], row["high"] = metrics["accuracy"] - sd, metrics["accuracy"] + sd
+                name = f"{name} (± 1 sd)"
+            told[name] = row
+        tables[title] = pd.DataFrame.from_dict(told, orient="index")
+    return intervals(tables, marks=marks, ax=ax)
+
+
+def speaker_accuracy(
+    correct: Array, *, speakers: Array, genders: Array, ax: Axes | None = None
+) -> Axes:
+    """Draw the accuracy of each speaker, from the best to the worst, with 95 % intervals.
 
     The interval is that of a share of so many clips (Wilson, 1927, doi:10.2307/2276774): how far
     the speaker's own figure could move by chance.
@@ -181,47 +237,35 @@ def speaker_accuracy(
     ----------
     correct : ndarray of bool, shape (n,)
         Whether each clip was recognised.
-    speakers : ndarray of str, shape (n,)
-    genders : ndarray of str, shape (n,), optional
-        Drawn as the form and shade of the dots.
+    speakers, genders : ndarray of str, shape (n,)
     ax : Axes, optional
         Where to draw; a new figure unless given.
 
     Examples
     --------
-    >>> right = np.array([True, False, True, True])
-    >>> ax = speaker_accuracy(right, speakers=np.array(["x-1", "x-1", "x-2", "x-2"]))
-    >>> [tick.get_text() for tick in ax.get_xticklabels()]
-    ['1', '2']
+    >>> right, who = np.array([True, False, True, True]), np.array(["x-1", "x-1", "x-2", "x-2"])
+    >>> ax = speaker_accuracy(right, speakers=who, genders=np.repeat("female", 4))
+    >>> [tick.get_text() for tick in ax.get_yticklabels()]
+    ['2 female', '1 female']
     """
-    ax = axes_or_new(ax)
-    kind = np.full(len(correct), "") if genders is None else np.asarray(genders, dtype=str)
-    of = pd.DataFrame({"right": correct, "speaker": np.asarray(speakers, dtype=str), "kind": kind})
-    table = of.groupby("speaker").agg({"right": ["mean", "size"], "kind": "first"})
-    table.columns = pd.Index(["share", "n", "kind"])
-    table = table.sort_values(["share", "n"])
-    x = np.arange(len(table))
-    low, high = _wilson(table["share"].to_numpy(), table["n"].to_numpy())
-    ax.vlines(x, 100 * low, 100 * high, color=GREY, lw=1)
-    looks = zip(sorted(table["kind"].unique()), (PALE, INK, GREY), "os^", strict=False)
-    for name, shade, marker in looks:
-        inside = (table["kind"] == name).to_numpy()
-        dots = ax.scatter(x[inside], 100 * table["share"][inside], s=28, marker=marker, zorder=3)
-        dots.set(facecolor=shade, edgecolor=INK, linewidth=0.8, label=name, clip_on=False)
-    overall = 100 * float(np.mean(correct))
-    ax.axhline(overall, color=INK, lw=0.8, linestyle="--", label="all clips")
-    ax.set_xticks(x, [speaker_name(str(name)) for name in table.index])
-    ax.set(xlabel="speaker", ylabel="accuracy [%]", ylim=(0, 100))
-    ax.legend(ncols=4, loc="lower left", bbox_to_anchor=(0, 1))
-    return ax
+    from scipy.stats import binomtest
+
+    names = [f"{speaker_name(s)} {g}" for s, g in zip(speakers, genders, strict=True)]
+    rows = {}
+    for name, own in pd.Series(np.asarray(correct, dtype=bool)).groupby(names):
+        interval = binomtest(int(own.sum()), len(own)).proportion_ci(method="wilson")
+        rows[name] = {"accuracy": own.mean(), "low": interval.low, "high": interval.high}
+    table = pd.DataFrame(rows).T.sort_values("accuracy", ascending=False)
+    return intervals({"one speaker": table}, marks={"all clips": float(np.mean(correct))}, ax=ax)
 
 
 def reliability(
     confidence: Array, *, correct: Array, n_bins: int = 15, ax: Axes | None = None
 ) -> Axes:
-    """Draw how frequently the model is right where it is so sure; on the diagonal it is honest.
+    """Draw how often the model is right where it is so sure (a reliability diagram).
 
-    The area of a dot is the number of clips; a line joins it to the diagonal.
+    The area of a dot is the number of clips; a line joins it to the diagonal, on which a
+    calibrated model lies.
 
     Parameters
     ----------
@@ -240,100 +284,126 @@ def reliability(
     doi:10.2307/2987588.
     """
     ax = axes_or_new(ax)
-    confidence, correct = np.asarray(confidence), np.asarray(correct)
-    bins = np.minimum((confidence * n_bins).astype(int), n_bins - 1)
-    sizes = np.bincount(bins, minlength=n_bins)
-    used = sizes > 0
-    sure = 100 * np.bincount(bins, weights=confidence, minlength=n_bins)[used] / sizes[used]
-    right = 100 * np.bincount(bins, weights=correct, minlength=n_bins)[used] / sizes[used]
+    clips = pd.DataFrame({"sure": np.asarray(confidence), "right": np.asarray(correct)})
+    bins = np.minimum((clips["sure"] * n_bins).astype(int), n_bins - 1)
+    sure, right = 100 * clips.astype(float).groupby(bins).mean().to_numpy().T
+    sizes = clips.groupby(bins).size().to_numpy()
     ax.plot([0, 100], [0, 100], color=GREY, lw=1)
-    ax.vlines(sure, np.minimum(sure, right), np.maximum(sure, right), color=GREY, lw=1)
-    ax.scatter(
-        sure, right, s=400 * sizes[used] / sizes.max(), color=INK, alpha=0.85, lw=0, clip_on=False
-    )
+    ax.vlines(sure, sure, right, color=GREY, lw=1)
+    ax.scatter(sure, right, s=400 * sizes / sizes.max(), color=INK, alpha=0.85, lw=0, clip_on=False)
     ax.set(xlabel="how sure it is [%]", ylabel="how often it is right [%]", aspect="equal")
     ax.set(xlim=(0, 100), ylim=(0, 100))
     return ax
 
 
-def score_grid(
-    scores: Array,
-    *,
-    rows: Mapping[str, Sequence[float]],
-    columns: Mapping[str, Sequence[float]],
-    limits: tuple[float, float] | None = None,
-    ax: Axes | None = None,
+def emotion_shares(
+    rows: Mapping[str, Mapping[str, float]], *, label: str = "share [%]", ax: Axes | None = None
 ) -> Axes:
-    """Draw the scores of a search over two settings, the best in a frame.
+    """Draw a bar of full length in each row, divided among the emotions.
 
     Parameters
     ----------
-    scores : ndarray, shape (n_rows, n_columns)
-        From 0 to 1.
-    rows, columns : mapping of one name to its values
-        The settings, such as ``{"C": [1, 3, 10]}``.
-    limits : tuple of float, optional
-        Scores at the ends of the colours, to compare pictures; the lowest and highest by default.
+    rows : mapping from str to mapping from emotion to share
+        Shares or counts from 0; each row is scaled to a sum of 100 %.
+    label : str
+        What the shares are, with their unit.
     ax : Axes, optional
         Where to draw; a new figure unless given.
 
     Examples
     --------
-    >>> ax = score_grid(np.array([[0.5, 0.62]]), rows={"C": [1]}, columns={"gamma": [0.1, 1]})
-    >>> ax.get_xlabel(), [text.get_text() for text in ax.texts]
-    ('gamma', ['50', '62'])
+    >>> ax = emotion_shares({"one": {"happy": 1, "sad": 3}, "two": {"sad": 0.5, "angry": 0.5}})
+    >>> [text.get_text() for text in ax.texts if text.get_text()]
+    ['25', '75', '50', '50']
     """
     ax = axes_or_new(ax)
-    percent = 100 * np.asarray(scores, dtype=float)
-    low, high = (percent.min(), percent.max()) if limits is None else 100 * np.array(limits)
-    ax.imshow(percent, cmap=MAP, vmin=low, vmax=high, aspect="auto")
-    for (row, column), value in np.ndenumerate(percent):
-        colour = "white" if value > low + 0.5 * (high - low) else INK
-        ax.text(column, row, f"{value:.0f}", color=colour, ha="center", va="center_baseline")
-    best_row, best_column = np.unravel_index(np.argmax(percent), percent.shape)
-    corners = np.array([[-0.5, 0.5, 0.5, -0.5, -0.5], [-0.5, -0.5, 0.5, 0.5, -0.5]]) * 0.96
-    ax.plot(best_column + corners[0], best_row + corners[1], color="#d0451b", lw=2)
-    (row_name, row_values), (column_name, column_values) = _only(rows), _only(columns)
-    ax.set_xticks(range(len(column_values)), [f"{value:g}" for value in column_values])
-    ax.set_yticks(range(len(row_values)), [f"{value:g}" for value in row_values])
-    ax.set(xlabel=column_name, ylabel=row_name)
-    ax.tick_params(length=0)
-    ax.spines[:].set_visible(False)
+    table = pd.DataFrame({name: dict(shares) for name, shares in rows.items()}).T.fillna(0)
+    percent = 100 * table.div(table.sum(axis=1), axis=0)
+    left = np.zeros(len(table))
+    for emotion, colour in palette(table.columns).items():
+        bars = ax.barh(percent.index, percent[emotion], left=left, color=colour, label=emotion)
+        written = [f"{each:.0f}" if each >= _NARROWEST else "" for each in percent[emotion]]
+        ax.bar_label(bars, written, label_type="center", color=_ink_on(to_rgb(colour)), size=8)
+        left += percent[emotion].to_numpy()
+    ax.set(xlabel=label, xlim=(0, 100), ylim=(len(table) - 0.5, -0.5))
+    ax.spines["left"].set_visible(False)
+    ax.tick_params(axis="y", length=0)
+    ax.legend(ncols=9, loc="lower left", bbox_to_anchor=(0, 1))
     return ax
 
 
-def _only(setting: Mapping[str, Sequence[float]]) -> tuple[str, Sequence[float]]:
-    ((name, values),) = setting.items()
-    return name, values
+def trade_off(table: pd.DataFrame, *, price: str, label: str, ax: Axes | None = None) -> Axes:
+    """Draw the accuracy of models over their price; those on the Pareto front are named.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        A row for each model, named by the index; the columns `accuracy` (shares) and `price`
+        (positive, on a log x-axis).
+    price : str
+        Name of the column.
+    label : str
+        What the price is, with its unit.
+    ax : Axes, optional
+        Where to draw; a new figure unless given.
+
+    Examples
+    --------
+    >>> rows = {"knn": (10, 0.3), "svm": (100, 0.6), "cnn": (1000, 0.5)}
+    >>> models = pd.DataFrame(rows, index=["ms", "accuracy"]).T
+    >>> [text.get_text() for text in trade_off(models, price="ms", label="time [ms]").texts]
+    ['knn', 'svm']
+    """
+    ax = axes_or_new(ax)
+    table = table[[price, "accuracy"]].astype(float)
+    ordered = table.sort_values([price, "accuracy"], ascending=[True, False])
+    best_before = ordered["accuracy"].cummax().shift(fill_value=-1)
+    front = ordered[ordered["accuracy"] > best_before]
+    ax.scatter(table[price], 100 * table["accuracy"], s=22, color=GREY, label="another is better")
+    x, y = front[price].to_numpy(), 100 * front["accuracy"].to_numpy()
+    ax.plot(x, y, "D-", color=ACCENT, drawstyle="steps-post", label="nothing cheaper is better")
+    for place, name in enumerate(front.index):  # to the upper left and the lower right in turn
+        offset, side = ((-5, 4), "right") if place % 2 == 0 else ((5, -10), "left")
+        text = ax.annotate(str(name), (x[place], y[place]), offset, size=8, ha=side)
+        text.anncoords = "offset points"
+    ax.set(xscale="log", xlabel=label, ylabel="accuracy [%]")
+    ax.margins(x=0.15, y=0.1)
+    ax.grid()
+    ax.legend(ncols=2, loc="lower left", bbox_to_anchor=(0, 1))
+    return ax
 
 
-def _mark_speakers(ax: Axes, ordered: NDArray[np.str_]) -> None:
-    """Draw a white line between the blocks of speakers, and their numbers below."""
-    names, starts = np.unique(ordered, return_index=True)
-    ends = np.append(starts[1:], len(ordered))
-    for start in starts[1:]:
-        ax.axvline(start, color="white", lw=1)
-    labels = [speaker_name(str(name)) for name in names]
-    ax.set_xticks((starts + ends) / 2, labels, fontsize=7 if len(names) > 12 else None)
+def learning_curves(
+    curves: Mapping[str, Sequence[float]], *, label: str = "loss", ax: Axes | None = None
+) -> Axes:
+    """Draw one value for each epoch of a training, for one or more groups of clips.
+
+    Parameters
+    ----------
+    curves : mapping from str to sequence of float
+        The name of each curve and its values; the first one belongs to epoch 1.
+    label : str
+        What the values are, with their unit.
+    ax : Axes, optional
+        Where to draw; a new figure unless given.
+
+    Examples
+    --------
+    >>> ax = learning_curves({"training": [2.0, 1.5]})
+    >>> ax.get_xlabel(), ax.lines[0].get_xdata().tolist()
+    ('epoch', [1, 2])
+    """
+    ax = axes_or_new(ax)
+    looks = zip(curves.items(), SERIES["color"], SERIES["marker"], strict=False)
+    for (name, values), colour, marker in looks:
+        epochs = np.arange(1, len(values) + 1)
+        ax.plot(epochs, values, color=colour, marker=marker, ms=3, label=name)
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.set(xlabel="epoch", ylabel=label)
+    ax.legend()
+    return ax
 
 
-def _draw_accuracy(ax: Axes, metrics: Mapping[str, Any], *, y: float, colour: str) -> None:
-    accuracy, spread = metrics["accuracy"], metrics.get("accuracy_sd")
-    if metrics.get("accuracy_interval"):
-        low, high = metrics["accuracy_interval"]
-        ax.hlines(y, 100 * low, 100 * high, color=colour, lw=1.4)
-    elif spread:
-        ax.hlines(y, 100 * (accuracy - spread), 100 * (accuracy + spread), color=colour, lw=4)
-    ax.plot(100 * accuracy, y, "o", color=colour, markersize=6, markeredgecolor="white")
-    ax.plot(100 * metrics["chance"], y, "|", color=GREY, markersize=9)
-    right = max(accuracy + (spread or 0), *(metrics.get("accuracy_interval") or [0]))
-    text = f"{100 * accuracy:.1f}"
-    ax.annotate(text, (100 * right, y), (4, 0), textcoords="offset points", va="center", size=8)
-
-
-def _wilson(share: Array, n: Array) -> tuple[Array, Array]:
-    """Return the 95 % interval of a share of n."""
-    square = CONFIDENCE**2
-    middle = (share + square / (2 * n)) / (1 + square / n)
-    half = CONFIDENCE * np.sqrt(share * (1 - share) / n + square / (4 * n**2)) / (1 + square / n)
-    return middle - half, middle + half
+def _ink_on(colour: Sequence[float] | Array) -> str:
+    """Return white for dark colours and black for light ones (luminance of ITU-R BT.709)."""
+    return "white" if np.dot(colour[:3], (0.2126, 0.7152, 0.0722)) < 0.55 else "black"

@@ -1,4 +1,4 @@
-"""One look for all pictures: a colour for each emotion, kept through the course, and the rest."""
+"""Style of all pictures: matplotlib settings, and the colour of each emotion."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from types import MappingProxyType
 from typing import Any
 
 import matplotlib.pyplot as plt
+from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
 
-from sercourse.labels import EMOTIONS, canonical, in_order
+from sercourse.labels import EMOTIONS, in_order
 
 # Light and dark alternate, so that readers who see no red or no green can tell neighbours apart.
 _COLOURS = (
@@ -50,8 +51,11 @@ INK = "#2e3742"
 """The colour of what stands for no emotion."""
 
 GREY = "#9aa1a9"  # what something is compared with
-PALE = "#e6e9ec"  # what stands back: the training side, a bar's ground
-SHADES = (GREY, INK, "#b0763a", "#5d8a94")  # of series that are no emotions
+PALE = "#e6e9ec"  # the training side; cells without a value
+ACCENT = "#b0763a"  # what is to be noticed, and is no emotion
+SERIES = {"color": (INK, ACCENT, GREY, "#2f8f9d"), "marker": ("o", "s", "^", "D")}
+"""Colours and markers of series that are no emotions, in their order; also those of pandas."""
+
 MAP = plt.get_cmap("YlGnBu", 12)  # few colours, so that a compact picture keeps them
 
 _SETTINGS: dict[Any, Any] = {
@@ -71,7 +75,12 @@ _SETTINGS: dict[Any, Any] = {
     "axes.axisbelow": True,
     "grid.color": "#e3e6e9",
     "legend.frameon": False,
+    "legend.fontsize": 8.0,
+    "legend.handlelength": 1.2,
+    "legend.handletextpad": 0.4,
+    "legend.columnspacing": 1.0,
     "lines.linewidth": 1.2,
+    "axes.prop_cycle": cycler(color=SERIES["color"]),
 }
 
 
@@ -136,19 +145,6 @@ def palette(emotions: Iterable[str]) -> dict[str, str]:
         taken = list(chosen.values())
         chosen[name] = min(ranked, key=taken.count)
     return chosen
-
-
-def colours(emotions: Iterable[str]) -> list[str]:
-    """Return the colour of each label, as `palette` gives them.
-
-    Examples
-    --------
-    >>> colours(["anger", "sad"])
-    ['#b81d2c', '#2b5aa3']
-    """
-    emotions = list(emotions)
-    found = palette(emotions)
-    return [found[canonical(emotion)] for emotion in emotions]
 
 
 def speaker_name(speaker: str) -> str:

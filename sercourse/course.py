@@ -1,0 +1,362 @@
+"""The lessons: find them, run them with papermill, list those whose outputs are stale."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import json
+import re
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import nbformat
+from ipykernel.kernelspec import get_kernel_dict
+from jupyter_client.kernelspec import KernelSpec
+from jupyter_client.manager import AsyncKernelManager
+from nbformat import NotebookNode
+
+from sercourse.files import atomic_path, user_path
+
+ROOT = Path(__file__).resolve().parents[1]
+"""Folder of the repository, where the package runs from a clone."""
+
+NOTEBOOKS = ROOT / "notebooks"
+"""Folder of the lessons."""
+
+WIDGET = "application/vnd.jupyter.widget-view+json"
+
+# **Needs:** x · **Produces:** y · **Time:** z, with any emphasis
+_NEEDS_LINE = re.compile(
+    r"^[*_]*Needs[*_:\s]+(?P<needs>.*?)[\s·|;,.*_]*"
+    r"Produces[*_:\s]+(?P<produces>.*?)[\s·|;,.*_]*"
+    r"Time[*_:\s]+(?P<time>.*?)[*_.\s]*$",
+    re.MULTILINE,
+)
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What the first cell of a lesson says."""
+
+    notebook: Path
+    title: str
+    promise: str
+    needs: str = ""
+    produces: str = ""
+    time: str = ""
+
+
+@dataclass(frozen=True)
+class Result:
+    """How the run of one notebook ended; `failure` is None, or names the cell and its error."""
+
+    notebook: Path
+    executed: Path
+    seconds: float
+    failure: str | None
+
+
+class _ThisPython(AsyncKernelManager):
+    """Starts kernels with the running interpreter.
+
+    An installed kernelspec may point to another environment, where the package is missing.
+    """
+
+    @property
+    def kernel_spec(self) -> KernelSpec:
+        # A backend set for scripts (Agg) would leave the lessons without figures.
+        inline = {"MPLBACKEND": "module://matplotlib_inline.backend_inline"}
+        # Kernels write to the terminal that they listen without encryption, and when interrupted.
+        return KernelSpec(**get_kernel_dict(extra_arguments=["--log-level=CRITICAL"]), env=inline)
+
+
+def lessons(folder: str | Path = NOTEBOOKS) -> list[Path]:
+    """Return the lessons of a folder, in order: every notebook named `NN_topic.ipynb`.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the folder holds none, as when the package was installed without the repository.
+    """
+    found = sorted(user_path(folder).glob("[0-9][0-9]_*.ipynb"))
+    if not found:
+        raise FileNotFoundError(
+            f"no lessons in {folder}: install the package from a clone of the repository "
+            "(pip install -e .), which holds the notebooks"
+        )
+    return found
+
+
+def find(names: Iterable[str], *, folder: str | Path = NOTEBOOKS) -> list[Path]:
+    """Return the notebooks with these numbers (`3`, `03`), stems or paths; all if there is no name.
+
+    Raises
+    ------
+    FileNotFoundError
+        If a path does not exist.
+    LookupError
+        If a number or stem is no lesson's.
+    """
+    found = [_find(name, folder=folder) for name in names]
+    return list(dict.fromkeys(found)) or lessons(folder)
+
+
+def _find(name: str, *, folder: str | Path) -> Path:
+    if name.endswith(".ipynb"):
+        if not user_path(name).is_file():
+            raise FileNotFoundError(f"no notebook {name}")
+        return user_path(name).resolve()
+    known = lessons(folder)
+    for path in known:
+        if name == path.stem or name.zfill(2) == path.stem[:2]:
+            return path
+    stems = ", ".join(path.stem for path in known)
+    raise LookupError(f"no lesson {name!r}: give a number, a path, or one of {stems}")
+
+
+def read(path: str | Path) -> NotebookNode:
+    """Read a notebook in the current format.
+
+    Raises
+    ------
+    ValueError
+        If the file is not a notebook.
+    """
+    try:
+        return nbformat.read(path, as_version=4)
+    except (nbformat.reader.NotJSONError, nbformat.ValidationError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is not a notebook: {str(error).splitlines()[0]}") from error
+
+
+def write(notebook: NotebookNode, path: Path) -> None:
+    """Write a notebook, atomically, without the empty lists of tags that papermill leaves."""
+    for cell in notebook.cells:
+        if cell.metadata.get("tags") == []:
+            del cell.metadata["tags"]
+    with atomic_path(path) as temporary:
+        nbformat.write(notebook, temporary)
+
+
+def describe(path: str | Path) -> Lesson:
+    """Read title, promise and requirements from the first cell of a lesson.
+
+    The cell has `# NN · Title`, one paragraph of promise, and a line
+    `**Needs:** ... · **Produces:** ... · **Time:** ...`; what is missing is an empty string.
+    """
+    headed = (
+        cell.source
+        for cell in read(path).cells
+        if cell.cell_type == "markdown" and cell.source.startswith("# ")
+    )
+    title, _, text = next(headed, f"# {Path(path).stem}").partition("\n")
+    paragraphs = [" ".join(each.split()) for each in re.split(r"\n\s*\n", text)]
+    badges = ("[!", "!", "<")
+    prose = [each for each in paragraphs if each and not each.startswith(badges)]
+    promise = next((each for each in prose if not _NEEDS_LINE.search(each)), "")
+    line = _NEEDS_LINE.search(text)
+    return Lesson(
+        Path(path), title.removeprefix("# ").strip(), promise, **line.groupdict() if line else {}
+    )
+
+
+def tags(cell: NotebookNode) -> Sequence[str]:
+    """Return the tags of a cell."""
+    return cell.metadata.get("tags", ())
+
+
+def code_cells(notebook: NotebookNode) -> list[NotebookNode]:
+    """Return the code cells that an author wrote: not the empty ones, not papermill's."""
+    return [
+        cell
+        for cell in notebook.cells
+        if cell.cell_type == "code"
+        and cell.source.strip()
+        and "injected-parameters" not in tags(cell)
+    ]
+
+
+def code_hash(notebook: NotebookNode) -> str:
+    """Return the SHA-256 of the code cells: outputs are stale when it is no longer theirs."""
+    sources = [cell.source for cell in code_cells(notebook)]
+    return hashlib.sha256(json.dumps(sources, ensure_ascii=False).encode()).hexdigest()
+
+
+def stale(notebooks: Iterable[Path]) -> dict[Path, str]:
+    """Return the lessons whose outputs are missing or were made by other code, each with why."""
+    found = {}
+    for path in notebooks:
+        notebook = read(path)
+        mark = notebook.metadata.get("sercourse")
+        if mark is None or not any(cell.outputs for cell in code_cells(notebook)):
+            found[path] = "has never been published"
+        elif mark["code_sha256"] != code_hash(notebook):
+            found[path] = "has outputs older than its code"
+    return found
+
+
+def parameter_names(notebook: NotebookNode) -> list[str]:
+    """Return the names that the cell tagged `parameters` assigns, in its order."""
+    tagged = [cell.source for cell in code_cells(notebook) if "parameters" in tags(cell)]
+    nodes = ast.walk(ast.parse("\n".join(tagged)))
+    return [n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)]
+
+
+def assign(
+    notebooks: Sequence[Path], *, parameters: Mapping[str, Any]
+) -> dict[Path, dict[str, Any]]:
+    """Return, for each notebook, those of the parameters that it takes.
+
+    A relative path in a parameter named `..._dir` is meant from where the command is run, while
+    a lesson runs in its own folder: such a path is made absolute.
+
+    Raises
+    ------
+    ValueError
+        If no notebook takes one of the parameters.
+    """
+    known = {path: parameter_names(read(path)) for path in notebooks}
+    every = dict.fromkeys(name for names in known.values() for name in names)
+    if unknown := [name for name in parameters if name not in every]:
+        raise ValueError(
+            f"unknown parameter {unknown[0]!r} for {', '.join(path.stem for path in notebooks)}: "
+            f"known are {', '.join(every) or 'none'}"
+        )
+    values = {
+        name: str(user_path(value).absolute())
+        if name.endswith("_dir") and isinstance(value, str)
+        else value
+        for name, value in parameters.items()
+    }
+    return {
+        path: {name: values[name] for name in names if name in values}
+        for path, names in known.items()
+    }
+
+
+def run(path: Path, *, out: str | Path, parameters: Mapping[str, Any] | None = None) -> Result:
+    """Run a notebook in a fresh kernel and in its own folder.
+
+    Parameters
+    ----------
+    path : Path
+    out : path
+        Folder for the executed notebook, which is saved after every cell, its HTML page, and
+        `index.html`.
+    parameters : mapping, optional
+        Replace values of the cell tagged `parameters`.
+
+    Returns
+    -------
+    Result
+        A failing cell is no exception: it is told there.
+
+    Raises
+    ------
+    ValueError
+        If the notebook does not take one of the parameters, or `out` is its own folder; then
+        nothing was run.
+    """
+    import papermill
+    from nbclient.exceptions import DeadKernelError
+
+    given = assign([path], parameters=parameters or {})[path]
+    folder = user_path(out).absolute()
+    if folder.resolve() == path.parent.resolve():
+        raise ValueError(f"{out} holds the notebooks themselves: choose another folder")
+    folder.mkdir(parents=True, exist_ok=True)
+    executed, failure, started = folder / path.name, None, time.perf_counter()
+    try:
+        papermill.execute_notebook(
+            read(path),
+            str(executed),
+            parameters=given,
+            kernel_name="python3",
+            language="python",
+            kernel_manager_class=_ThisPython,
+            progress_bar=False,
+            cwd=str(path.parent),
+        )
+    except papermill.PapermillExecutionError:
+        failure = _failing_cell(path, read(executed))
+    except DeadKernelError:
+        failure = f"{path.name}: the kernel died, most often for lack of memory"
+    seconds = time.perf_counter() - started
+    notebook = read(executed)
+    for cell in code_cells(notebook):
+        cell.outputs = merge_streams(cell.outputs)
+    notebook.metadata["papermill"]["exception"] = failure is not None  # unnoted of a dead kernel
+    write(notebook, executed)
+    _write_page(notebook, executed.with_suffix(".html"), pictures=path.parent)
+    _write_index(folder)
+    return Result(path, executed, seconds, failure)
+
+
+def _failing_cell(path: Path, executed: NotebookNode) -> str:
+    """Say which of the author's code cells failed, and how."""
+    for number, cell in enumerate(code_cells(executed), start=1):
+        for output in cell.outputs:
+            if output.output_type == "error":
+                code = cell.source.strip().splitlines()[0]
+                error = f"{output.ename}: {output.evalue}".strip().splitlines()[0]
+                return f"{path.name}, code cell {number} ({code}): {error}"
+    return f"{path.name}: stopped without a message from the failing cell"
+
+
+def merge_streams(outputs: Iterable[NotebookNode]) -> list[NotebookNode]:
+    r"""Join the pieces of each stream; of a line that was overwritten after ``\r``, keep the last.
+
+    nbclient's own joining takes a time that is quadratic in the length of a line.
+
+    Examples
+    --------
+    >>> pieces = [nbformat.v4.new_output("stream", text=text) for text in ("1 %\r", "2 %\r", "ok")]
+    >>> [output.text for output in merge_streams(pieces)]
+    ['ok']
+    """
+    merged: list[NotebookNode] = []
+    streams: dict[str, NotebookNode] = {}
+    for output in outputs:
+        if output.output_type != "stream":
+            merged.append(output)
+        elif output.name in streams:
+            streams[output.name].text += output.text
+        else:
+            streams[output.name] = output
+            merged.append(output)
+    for stream in streams.values():
+        lines = stream.text.split("\n")
+        stream.text = "\n".join(line.rstrip("\r").rpartition("\r")[2] for line in lines)
+    return merged
+
+
+def _write_page(notebook: NotebookNode, page: Path, *, pictures: Path) -> None:
+    """Write a notebook as HTML, with the pictures that it links to and without widgets."""
+    from nbconvert import HTMLExporter
+
+    notebook.metadata.pop("widgets", None)
+    for cell in notebook.cells:
+        if cell.cell_type == "code":  # a button would have nobody to answer it
+            cell.outputs = [each for each in cell.outputs if WIDGET not in each.get("data", {})]
+        else:  # while it embeds pictures, nbconvert would close a fold where it opens
+            cell.source = re.sub(r"<(/?)details>", r"<!--\1details-->", cell.source)
+    exporter = HTMLExporter(template_name="lab", embed_images=True)
+    resources = {"metadata": {"name": page.stem, "path": str(pictures)}}
+    body, _ = exporter.from_notebook_node(notebook, resources=resources)
+    with atomic_path(page) as temporary:
+        temporary.write_text(re.sub(r"<!--(/?)details-->", r"<\1details>", body), "utf-8")
+
+
+def _write_index(folder: Path) -> None:
+    """Write `index.html`: a list of every executed notebook of the folder."""
+    lines = ["# Speech emotion recognition: the lessons\n"]
+    for path in sorted(folder.glob("*.ipynb")):
+        if told := read(path).metadata.get("papermill"):
+            lesson = describe(path)
+            status = "**failed**" if told["exception"] else "ran to its end"
+            links = f"[{lesson.title}]({path.stem}.html) ([notebook]({path.name}))"
+            lines.append(f"- {links}: {status} in {told['duration'] or 0:.0f} s. {lesson.promise}")
+    listing = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell("\n".join(lines))])
+    _write_page(listing, folder / "index.html", pictures=folder)

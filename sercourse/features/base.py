@@ -1,0 +1,386 @@
+"""What a feature set is, and the features of one signal or of a table of clips."""
+
+from __future__ import annotations
+
+import itertools
+import sys
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sercourse import audio, files
+from sercourse.augment import Augmentation
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Array = NDArray[np.floating]
+
+
+@dataclass(frozen=True)
+class FeatureSet:
+    """A recipe from a signal to one row: a vector of named numbers, or an array.
+
+    Attributes
+    ----------
+    name : str
+        Name in `features.SETS`.
+    sr : int
+        Sampling rate [Hz] that the signal must have.
+    names : tuple of str
+        Names of the features, in the order of the row; of an array, names along its last axis.
+    function : callable
+        ``function(y, sr=sr)`` returns the row. A function of a module, so that worker processes can
+        find it; what it needs and inference does not, it imports itself.
+    version : int
+        Raised whenever the function's numbers change, so that no cached table outlives them.
+    pre_emphasis : float
+        Coefficient of the pre-emphasis, which comes last before `function`; 0 for none.
+    shape : tuple of int
+        Shape of a row that is an array, float32; () for a vector of ``len(names)``, float64.
+    augmentations : tuple of Augmentation
+        What is done to the signal first, one after the other.
+    longest : float
+        Words that last longer [s] are judged in parts: corpora have clips of one sentence, and
+        models know nothing longer.
+    encoder : str
+        SHA-256 of the speech encoder that the function runs, if it does.
+    """
+
+    name: str
+    sr: int
+    names: tuple[str, ...]
+    function: Callable[..., Array]
+    version: int = 1
+    pre_emphasis: float = 0.0
+    shape: tuple[int, ...] = ()
+    augmentations: tuple[Augmentation, ...] = ()
+    longest: float = 8.0
+    encoder: str = ""
+
+    @property
+    def row_shape(self) -> tuple[int, ...]:
+        """Shape of a row, whether vector or array."""
+        return self.shape or (len(self.names),)
+
+    @property
+    def dtype(self) -> np.dtype[np.floating]:
+        """Float64 for vectors; float32 for arrays, of which there are too many numbers for more."""
+        return np.dtype(np.float32 if self.shape else np.float64)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What the numbers depend on, as JSON can hold it: for bundles."""
+        settings = {
+            "name": self.name,
+            "sr": self.sr,
+            "version": self.version,
+            "pre_emphasis": self.pre_emphasis,
+            "speed": 1.0,  # bundles tell of it since before there were `augmentations`
+        }
+        # What later versions added is told only where it is used: older bundles do not know of it.
+        later = {
+            "shape": list(self.shape),
+            "augmentations": [each.settings for each in self.augmentations],
+            "encoder": self.encoder,
+        }
+        return settings | {name: value for name, value in later.items() if value}
+
+    @property
+    def key(self) -> list[Any]:
+        """`settings`, and what they leave out: for the keys of what is stored, see `files.digest`.
+
+        Other versions of the libraries that compute may give other numbers.
+        """
+        return [
+            self.settings,
+            self.names,
+            self.function,
+            files.versions("numpy", "scipy", "librosa", "soundfile", "soxr"),
+            files.versions("onnxruntime") if self.encoder else {},
+        ]
+
+
+@dataclass(frozen=True, eq=False)
+class Features:
+    """The features of a clip table.
+
+    Attributes
+    ----------
+    X : ndarray, shape (n_clips, n_features) or (n_clips, ...)
+        A row for each clip that could be used: vectors, float64, or arrays, float32.
+    names : tuple of str
+        Names along the last axis.
+    clip_id : ndarray of str, shape (n_clips,)
+        The clip of each row, in the order of the clip table.
+    rejects : pandas.DataFrame
+        `path` and `reason` of each clip that could not be used.
+    """
+
+    X: Array
+    names: tuple[str, ...]
+    clip_id: NDArray[np.str_]
+    rejects: pd.DataFrame
+
+
+def with_pre_emphasis(feature_set: FeatureSet, coefficient: float) -> FeatureSet:
+    """Return the same set, computed after a pre-emphasis ``y[n] - coefficient * y[n - 1]``.
+
+    Raises
+    ------
+    ValueError
+        If the coefficient is outside [0, 1].
+
+    Examples
+    --------
+    >>> from sercourse.features import named
+    >>> with_pre_emphasis(named("statistics"), 0.97).settings["pre_emphasis"]
+    0.97
+    """
+    if not 0 <= coefficient <= 1:
+        raise ValueError(f"the pre-emphasis is {coefficient}: give a number from 0 (off) to 1")
+    return replace(feature_set, pre_emphasis=float(coefficient))
+
+
+def augmented(feature_set: FeatureSet, *augmentations: Augmentation) -> FeatureSet:
+    """Return the same set, computed on the signal after augmentations, one after the other.
+
+    Examples
+    --------
+    >>> from sercourse.features import named
+    >>> slower = augmented(named("mel-segments"), Augmentation("stretch", 0.8, 0.9, draw=1))
+    >>> slower.settings["augmentations"]
+    [{'kind': 'stretch', 'amount': [0.8, 0.9], 'draw': 1}]
+    """
+    return replace(feature_set, augmentations=(*feature_set.augmentations, *augmentations))
+
+
+def extract(y: NDArray[Any], *, sr: int, feature_set: FeatureSet) -> Array:
+    """Return the features of one signal.
+
+    Parameters
+    ----------
+    y : ndarray, shape (n_samples,)
+        Mono signal in [-1, 1].
+    sr : int
+        Its sampling rate [Hz], which must be that of the feature set.
+    feature_set : FeatureSet
+        For example ``named("statistics")``.
+
+    Returns
+    -------
+    ndarray, shape ``feature_set.row_shape``
+        Its last axis is in the order of ``feature_set.names``.
+
+    Raises
+    ------
+    ValueError
+        If the rate is another, the signal is too short or not finite, a feature is not finite, or
+        the signal cannot be augmented as the set wants, such as noise for silence.
+
+    Examples
+    --------
+    >>> from sercourse.features import named
+    >>> noise = np.random.default_rng(0).uniform(-0.1, 0.1, 16_000)
+    >>> extract(noise, sr=16_000, feature_set=named("statistics")).shape
+    (200,)
+    """
+    if sr != feature_set.sr:
+        raise ValueError(
+            f"the signal is sampled at {sr} Hz and {feature_set.name!r} needs {feature_set.sr} Hz: "
+            "resample it, or read it with audio.read at that rate"
+        )
+    for each in feature_set.augmentations:
+        y = each.applied(y, sr=sr)
+    if feature_set.pre_emphasis:
+        y = np.asarray(y, dtype=np.float64)  # neighbours are alike: float32 would lose digits
+        y = audio.pre_emphasis(y, coefficient=feature_set.pre_emphasis)
+    row = feature_set.function(y, sr=sr)
+    finite = np.isfinite(row)
+    if not finite.all():
+        name = feature_set.names[int(np.argmin(finite)) % len(feature_set.names)]
+        raise ValueError(f"the feature {name} of this signal is not finite: check the recording")
+    return row
+
+
+def feature_table(
+    clips: pd.DataFrame,
+    *,
+    feature_set: FeatureSet,
+    n_jobs: int = 1,
+    progress: bool = True,
+    cache: str | Path | None = None,
+) -> Features:
+    """Return the features of every clip of a table; a clip that cannot be used is rejected.
+
+    Each row is kept in a cache as it is, by the clip's content, the set's settings and the versions
+    of the libraries that compute: clips may be renamed or moved and tables may be parts of each
+    other, but a changed clip is computed anew. What was computed until an interruption is kept.
+    Rejects are not remembered, as their reason may have gone by the next time. A cache that cannot
+    be written to is a warning, `files.NotKept`.
+
+    Parameters
+    ----------
+    clips : pandas.DataFrame
+        Clip table with the columns `clip_id` and `path`; without `content` (a hash of each clip),
+        which `corpora.scan` gives, nothing is cached: leave that column out where large rows are
+        computed once only. Of a file with `start` and `end` [s] only that part is a clip.
+    feature_set : FeatureSet
+        For example ``named("statistics")``.
+    n_jobs : int
+        Processes, as joblib counts them: -1 is one for each core.
+    progress : bool
+        Show a bar on stderr if it takes longer than a second.
+    cache : path, optional
+        Folder of the cache; ``files.cache_dir() / "features"`` unless given.
+
+    Returns
+    -------
+    Features
+        Rows in the order of the clip table.
+
+    Raises
+    ------
+    ValueError
+        If a column is missing.
+    """
+    if missing := {"clip_id", "path"} - set(clips.columns):
+        raise ValueError(
+            f"the clip table has no column {min(missing)!r}: make it with corpora.scan"
+        )
+    import pandas as pd
+
+    stored = _row_files(clips, feature_set=feature_set, cache=cache)
+    X = np.zeros((len(clips), *feature_set.row_shape), dtype=feature_set.dtype)
+    known = np.zeros(len(clips), dtype=bool)
+    for k, file in enumerate(stored):
+        known[k] = _read_row(file, X[k])
+    todo = np.flatnonzero(~known)
+    measured = _measure_all(clips.iloc[todo], feature_set, n_jobs=n_jobs, progress=progress)
+    rejects = []
+    for k, (row, reason) in zip(todo.tolist(), measured, strict=True):
+        if row is None:
+            rejects.append((str(clips["path"].iloc[k]), reason))
+            continue
+        X[k], known[k] = row, True
+        if stored:
+            _write_row(stored[k], X[k])
+    for to, k in enumerate(np.flatnonzero(known).tolist()):
+        X[to] = X[k]  # in place: ``X[known]`` would be a second table
+    clip_id = clips["clip_id"].to_numpy(dtype=str)[known]
+    reasons = pd.DataFrame(rejects, columns=["path", "reason"], dtype="string")
+    return Features(X[: len(clip_id)], feature_set.names, clip_id, reasons)
+
+
+def contents(clips: pd.DataFrame) -> list[str]:
+    """Return a hash of each clip's bytes; of its path where there is no such file.
+
+    That of a segment also depends on its `start` and `end`.
+    """
+    if "content" in clips.columns and clips["content"].notna().all():
+        return [str(each) for each in clips["content"]]
+    hashes: dict[str, str] = {}
+    keys = []
+    for path, start, end in _places(clips):
+        if path not in hashes:
+            file = files.user_path(path)
+            hashes[path] = files.clip_key(file) if file.is_file() else files.digest(path)
+        part = start > 0 or end > 0
+        keys.append(files.digest([hashes[path], start, end]) if part else hashes[path])
+    return keys
+
+
+def _row_files(
+    clips: pd.DataFrame, *, feature_set: FeatureSet, cache: str | Path | None
+) -> list[Path]:
+    """Return where each row is kept; an empty list if the clips' content is not known.
+
+    The folder is named by all that the numbers depend on.
+    """
+    if "content" not in clips.columns or clips["content"].isna().any():
+        return []
+    parent = files.cache_dir() / "features" if cache is None else files.user_path(cache)
+    # A colon cannot be in the name of a folder on every system.
+    folder = parent / f"{feature_set.name.replace(':', '-')}-{files.digest(feature_set.key)}"
+    return [folder / f"{files.digest(key)}.row" for key in contents(clips)]
+
+
+def _read_row(file: Path, row: Array) -> bool:
+    """Fill in a stored row; return whether it is there and whole."""
+    try:
+        data = file.read_bytes()
+    except OSError:
+        return False
+    whole = len(data) == row.nbytes + 4 and zlib.crc32(data[4:]) == int.from_bytes(data[:4])
+    if whole:
+        row[...] = np.frombuffer(data[4:], row.dtype).reshape(row.shape)
+    return whole
+
+
+def _write_row(file: Path, row: Array) -> None:
+    data = row.tobytes()
+    with files.keeping(file.parent), files.atomic_path(file) as temporary:
+        temporary.write_bytes(zlib.crc32(data).to_bytes(4) + data)
+
+
+def _places(clips: pd.DataFrame) -> Iterator[tuple[str, float, float]]:
+    """Yield file, start and end [s] of each clip; an end of 0 is that of the file."""
+    times = clips.reindex(columns=["start", "end"]).astype(float).fillna(0.0)
+    yield from zip(clips["path"].astype(str), times["start"], times["end"], strict=True)
+
+
+def _measure_all(
+    clips: pd.DataFrame, feature_set: FeatureSet, *, n_jobs: int, progress: bool
+) -> Iterator[tuple[Array | None, str]]:
+    """Yield the row of each clip in turn, so that no second table of them is ever held."""
+    if clips.empty:
+        return
+    from joblib import Parallel, delayed
+    from threadpoolctl import threadpool_limits
+    from tqdm import tqdm
+
+    first, *others = _places(clips)
+    parallel = Parallel(n_jobs=n_jobs, return_as="generator")
+    with threadpool_limits(1):  # clips run side by side; products within one are small
+        # The first clip is measured here. librosa has functions that are compiled and cached when
+        # they are first called, and processes that write that cache at the same time can crash.
+        rows = itertools.chain(
+            [_measure(first, feature_set)],
+            parallel(delayed(_measure)(place, feature_set) for place in others),
+        )
+        yield from tqdm(
+            rows,
+            total=len(clips),
+            desc=feature_set.name,
+            unit="clip",
+            delay=1,
+            # A log keeps every state of the bar: there, one in ten seconds will do.
+            mininterval=0.1 if sys.stderr.isatty() else 10,
+            disable=not progress,
+        )
+    _read.cache_clear()
+
+
+def _measure(place: tuple[str, float, float], feature_set: FeatureSet) -> tuple[Array | None, str]:
+    """Return the row of a clip, or None and the reason why there is none."""
+    path, start, end = place
+    sr = feature_set.sr
+    try:
+        y = _read(path, files.user_path(path).stat().st_mtime_ns, sr)
+        y = y[round(start * sr) : round(end * sr) if end else None]
+        if fatal_issues := audio.fatal_issues(y, sr=sr):
+            return None, "; ".join(fatal_issues)
+        return extract(y, sr=sr, feature_set=feature_set), ""
+    except audio.READ_ERRORS as error:
+        return None, audio.reason(error, path=path)
+
+
+@lru_cache(maxsize=1)  # segments of one recording follow each other
+def _read(path: str, changed: int, sr: int) -> Array:
+    return audio.read(path, sr=sr)

@@ -1,0 +1,213 @@
+"""Results that are read without training: stored folds, bundles, and results folders."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.ensemble import VotingClassifier
+from sklearn.svm import SVC
+
+from sercourse import bundles, classical, corpora, experiment, files
+from sercourse.recipes import Recipe, recipe, with_settings
+
+EMOTIONS = ["happy", "sad", "angry"]
+
+
+@dataclass
+class Guess:
+    """A learner, and a model, that guesses by a seed; nothing is computed."""
+
+    seed: int = 0
+    like: Any = None
+    packages: tuple[str, ...] = ()
+    selected: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        return self.like.settings if self.like else {"guess": self.seed}
+
+    @property
+    def key(self) -> list[Any]:
+        return self.like.key if self.like else [self.settings]
+
+    def fit(self, versions: Sequence[Any], y: Any, **settings: Any) -> Guess:
+        return self
+
+    def predict_proba(self, X: np.ndarray) -> np.ndarray:
+        return np.random.default_rng(self.seed).dirichlet(np.ones(3), size=len(X))
+
+    def contents(self) -> dict[str, bytes]:
+        raise NotImplementedError
+
+
+def guessing(name: str, seed: int) -> Recipe:
+    return Recipe(name, "a guess", feature_set="statistics", learner=Guess(seed))
+
+
+ONE, OTHER = guessing("one", 1), guessing("other", 2)
+BOTH = Recipe("both", "two guesses", members=(ONE, OTHER))
+
+
+@pytest.fixture
+def data() -> experiment.Dataset:
+    speakers = [f"ravdess-{k:02d}" for k in (1, 4, 8, 3, 2, 6)]  # one of each fold
+    rows = [(s, e, take) for s in speakers for e in EMOTIONS for take in range(4)]
+    clips = pd.DataFrame(rows, columns=["speaker", "emotion", "take"])
+    clips["clip_id"] = [f"{s}/{e}-{take}" for s, e, take in rows]
+    clips["corpus"], clips["split"] = "ravdess", pd.array([pd.NA] * len(rows), dtype="string")
+    clips["gender"] = np.where(clips["speaker"].str[-1].astype(int) % 2, "male", "female")
+    clips["group"], clips["content"] = clips["clip_id"], [f"{k:016x}" for k in range(len(rows))]
+    return experiment.dataset_without_features(clips)
+
+
+def run(
+    chosen: Recipe, data: experiment.Dataset, store: Path, **settings: Any
+) -> experiment.Evaluation:
+    settings = {"protocol": "speaker", **settings}
+    return experiment.evaluate_recipe(chosen, data, store=store, **settings)
+
+
+def read(
+    chosen: Recipe, data: experiment.Dataset, store: Path, *folders: Path, **settings: Any
+) -> experiment.Evaluation | None:
+    settings = {"protocol": "speaker", **settings}
+    return experiment.load_results(chosen, data, store=store, folders=folders, **settings)
+
+
+def saved(
+    folder: Path,
+    chosen: Recipe,
+    data: experiment.Dataset,
+    evaluation: experiment.Evaluation,
+    *,
+    bundle: bool = True,
+) -> Path:
+    """Write a bundle without a model, or a results folder."""
+    members = [each.settings for each in chosen.parts]
+    corpus = {"fingerprint": corpora.fingerprint(data.clips)}
+    metrics = {"recipe": chosen.name, "corpus": "ravdess", "protocols": [evaluation.metrics]}
+    table = evaluation.predictions.to_csv(index=False)
+    if bundle:
+        models = [{"recipe": each, "feature_names": [], "files": {}} for each in members]
+        info = {"name": chosen.name, "labels": list(data.labels), "members": models}
+        contents = {"metrics.json": json.dumps(metrics), "predictions.csv": table}
+        return bundles.save(folder, info=info | {"corpus": corpus}, contents=contents)
+    folder.mkdir()
+    told = metrics | {"members": members, "corpus": corpus}
+    (folder / "metrics.json").write_text(json.dumps(told))
+    (folder / "predictions.csv.gz").write_bytes(gzip.compress(table.encode()))
+    return folder
+
+
+def voting(last: float) -> Recipe:
+    """Return a vote of seven, whose text scikit-learn cuts before the seventh."""
+    members = [(f"m{k}", SVC(C=c)) for k, c in enumerate([1, 2, 3, 4, 5, 6, last])]
+    learner = classical.PipelineLearner(lambda: classical.pipeline(VotingClassifier(members)))
+    return replace(ONE, learner=Guess(seed=int(last), like=learner))
+
+
+def test_stored_folds_are_those_of_the_very_model_clips_and_libraries(
+    data: experiment.Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours, other, nowhere = voting(7), voting(8), tmp_path / "empty"
+    folder = saved(tmp_path / "bundle", ours, data, run(ours, data, tmp_path))
+    assert read(ours, data, tmp_path)
+    assert read(ours, data, nowhere, folder)
+    assert not read(other, data, tmp_path)
+    assert not read(other, data, nowhere, folder)
+    swapped = data.clips.copy()  # of the same emotion: corpus and labels are the same as a whole
+    swapped.loc[[0, 1], "content"] = data.clips.loc[[1, 0], "content"].to_numpy()
+    assert not read(ours, replace(data, clips=swapped), tmp_path)
+    speakers = data.clips["speaker"].replace({"ravdess-01": "ravdess-05"})
+    assert not read(ours, replace(data, clips=data.clips.assign(speaker=speakers)), tmp_path)
+    monkeypatch.setattr(files, "_version", lambda package: "of tomorrow")
+    assert not read(ours, data, tmp_path)
+    assert read(ours, data, nowhere, folder)
+
+
+def test_folds_that_cannot_be_stored_are_measured_all_the_same(
+    data: experiment.Dataset, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("mine")
+    with pytest.warns(files.NotKept, match="not kept there"):
+        measured = run(ONE, data, tmp_path / "file")
+    assert len(measured.metrics["folds"]) == 6
+
+
+def test_of_an_ensemble_the_folds_are_read_that_all_members_have(
+    data: experiment.Dataset, tmp_path: Path
+) -> None:
+    run(ONE, data, tmp_path)
+    assert read(BOTH, data, tmp_path) is None
+    run(OTHER, data, tmp_path, only=["fold 2", "fold 4"])
+    found = read(BOTH, data, tmp_path)
+    assert [fold["fold"] for fold in found.metrics["folds"]] == ["fold 2", "fold 4"]
+    assert (found.metrics["n_folds"], found.metrics["of_folds"]) == (2, 6)
+    run(OTHER, data, tmp_path)
+    whole, wanted = read(BOTH, data, tmp_path), run(BOTH, data, tmp_path)
+    pd.testing.assert_frame_equal(whole.predictions, wanted.predictions)
+    assert whole.metrics == wanted.metrics
+
+
+@pytest.mark.parametrize("chosen", [ONE, BOTH])
+@pytest.mark.parametrize("bundle", [True, False])
+def test_a_folder_tells_what_was_measured(
+    chosen: Recipe, bundle: bool, data: experiment.Dataset, tmp_path: Path
+) -> None:
+    measured = run(chosen, data, tmp_path, protocol="random", seeds=range(3))
+    folder = saved(tmp_path / "folder", chosen, data, measured, bundle=bundle)
+    where = (chosen, data, tmp_path / "empty", folder)
+    told = read(*where, protocol="random", seeds=range(3))
+    assert told.metrics == measured.metrics
+    assert told.source == ("shipped" if bundle else "results")
+    pd.testing.assert_frame_equal(told.predictions, measured.predictions)
+    assert read(*where, protocol="recording") is None
+    part = read(*where, protocol="random", seeds=[1, 2, 3])
+    assert [fold["fold"] for fold in part.metrics["folds"]] == ["seed 1", "seed 2"]
+    assert part.metrics["of_folds"] == 3
+
+
+def test_a_folder_of_other_settings_clips_or_bytes_tells_nothing(
+    data: experiment.Dataset, tmp_path: Path
+) -> None:
+    folder = saved(tmp_path / "bundle", ONE, data, run(ONE, data, tmp_path))
+    assert read(replace(OTHER, name=ONE.name), data, tmp_path / "empty", folder) is None
+    relabelled = data.clips.copy()
+    relabelled.loc[0, "emotion"] = "sad"
+    other = experiment.dataset_without_features(relabelled)
+    assert read(ONE, other, tmp_path / "empty", folder) is None
+    table = folder / "predictions.csv"
+    table.write_text(table.read_text("utf-8").replace("happy", "sad"), "utf-8")
+    with pytest.raises(ValueError, match=r"predictions\.csv has changed"):
+        read(ONE, data, tmp_path / "empty", folder)
+
+
+def test_of_several_sources_the_most_complete_is_taken(
+    data: experiment.Dataset, tmp_path: Path
+) -> None:
+    folder = saved(tmp_path / "bundle", ONE, data, run(ONE, data, tmp_path / "whole"))
+    assert read(ONE, data, tmp_path) is None
+    run(ONE, data, tmp_path, only=["fold 1"])
+    few, more = read(ONE, data, tmp_path), read(ONE, data, tmp_path, folder)
+    assert (few.source, few.metrics["n_folds"]) == ("stored", 1)
+    assert (more.source, len(more.metrics["folds"])) == ("shipped", 6)
+    run(ONE, data, tmp_path)
+    assert read(ONE, data, tmp_path, folder).source == "stored"
+
+
+def test_folds_of_networks_in_bfloat16_are_found(data: experiment.Dataset, tmp_path: Path) -> None:
+    network = recipe("means-mlp")
+    like = with_settings(network, precision="bfloat16").learner
+    other = replace(network, learner=Guess(like=like))
+    measured = run(other, data, tmp_path)
+    assert read(network, data, tmp_path).source == "stored, bfloat16"
+    folder = saved(tmp_path / "results", other, data, measured, bundle=False)
+    assert read(network, data, tmp_path / "empty", folder).source == "results"
