@@ -19,54 +19,19 @@ from sercourse import decoding, files
 from sercourse.decoding import SoundWarning
 
 SUFFIXES = frozenset(
-    [
-        ".wav",
-        ".wave",
-        ".flac",
-        ".ogg",
-        ".oga",
-        ".opus",
-        ".mp3",
-        ".mp2",
-        ".aif",
-        ".aiff",
-        ".aifc",
-        ".au",
-        ".snd",
-        ".caf",
-        ".w64",
-        ".rf64",
-        ".sph",
-    ]
+    (
+        *(".wav", ".wave", ".w64", ".rf64", ".aif", ".aiff", ".aifc", ".au", ".snd", ".caf"),
+        *(".sph", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".mp2"),
+    )
 )
 """Suffixes of the files that libsndfile reads, in lower case."""
 
 FFMPEG_SUFFIXES = frozenset(
-    [
-        ".m4a",
-        ".m4b",
-        ".mp4",
-        ".m4v",
-        ".mov",
-        ".aac",
-        ".webm",
-        ".mkv",
-        ".mka",
-        ".wma",
-        ".amr",
-        ".3gp",
-        ".3gpp",
-        ".3ga",
-        ".3g2",
-        ".qta",
-        ".weba",
-        ".spx",
-        ".ac3",
-        ".avi",
-        ".flv",
-        ".mpg",
-        ".mpeg",
-    ]
+    (
+        *(".m4a", ".m4b", ".mp4", ".m4v", ".mov", ".qta", ".3gp", ".3gpp", ".3ga", ".3g2"),
+        *(".webm", ".weba", ".mkv", ".mka", ".avi", ".flv", ".mpg", ".mpeg"),
+        *(".aac", ".wma", ".amr", ".spx", ".ac3"),
+    )
 )
 """Suffixes of the files that are read through ffmpeg, where it is installed."""
 
@@ -200,8 +165,9 @@ def blocks(
     _refuse_rate(sr)
     if not 1 <= seconds * sr < math.inf:
         raise ValueError(f"seconds is {seconds}: at least one sample ({1 / sr:.6f} s) is wanted")
-    length = round(seconds * sr)
-    return _equal_blocks(_pieces(files.user_path(path), sr=sr, channel=channel), length=length)
+    return _equal_blocks(
+        _pieces(files.user_path(path), sr=sr, channel=channel), length=round(seconds * sr)
+    )
 
 
 def info(path: str | Path) -> Info:
@@ -294,7 +260,11 @@ def trim(y: np.ndarray, *, sr: int, top_db: float = 30.0) -> np.ndarray:
     if y.size == 0:
         return y
     frame_length, hop_length = round(0.064 * sr), round(0.016 * sr)
-    power = _frame_power(y, frame_length=frame_length, hop_length=hop_length)
+    half = frame_length // 2
+    energy = np.concatenate([[0.0], np.cumsum(np.square(y, dtype=np.float64))])
+    starts = np.arange(1 + (y.size + 2 * half - frame_length) // hop_length) * hop_length - half
+    first, last = np.clip(starts, 0, y.size), np.clip(starts + frame_length, 0, y.size)
+    power = (energy[last] - energy[first]) / frame_length
     decibel = 10.0 * np.log10(np.maximum(power, 1e-10) / max(power.max(), 1e-10))
     loud = np.flatnonzero(decibel > -top_db)
     return y[loud[0] * hop_length : min(y.size, (loud[-1] + 1) * hop_length)]
@@ -509,33 +479,58 @@ def fatal(issues: Iterable[Issue]) -> list[Issue]:
     return [each for each in issues if each.kind != CLIPPED]
 
 
-def _frame_power(y: np.ndarray, *, frame_length: int, hop_length: int) -> np.ndarray:
-    """Return the mean square of centred frames, shape (1 + n_samples // hop_length,)."""
-    half = frame_length // 2
-    energy = np.concatenate([[0.0], np.cumsum(np.square(y, dtype=np.float64))])
-    starts = np.arange(1 + (y.size + 2 * half - frame_length) // hop_length) * hop_length - half
-    first, last = np.clip(starts, 0, y.size), np.clip(starts + frame_length, 0, y.size)
-    return (energy[last] - energy[first]) / frame_length
-
-
 def _pieces(path: Path, *, sr: int, channel: Channel) -> Iterator[np.ndarray]:
     """Yield a file's signal in pieces of any length."""
     with decoding.opened(path, sr=int(sr) if sr == int(sr) else None) as file:
         mix = _Mix(path, channel, n_channels=file.channels)
         length = max(1, min(round(BLOCK_SECONDS * file.rate), _MOST_VALUES // file.channels))
         resampler = soxr.ResampleStream(file.rate, sr, 1, dtype="float32", quality="HQ")
-        change = resampler.resample_chunk if file.rate != sr else _unchanged
-        n_samples = 0
+        empty = True
         while len(samples := file.read(length)):
-            n_samples += len(samples)
-            yield change(mix(samples))
-        if n_samples == 0:
+            empty, y = False, mix(samples)
+            yield y if file.rate == sr else resampler.resample_chunk(y)
+        if empty:
             raise ValueError(f"{path}: no samples")
-        yield change(np.zeros(0, dtype=np.float32), last=True)
+        yield resampler.resample_chunk(np.zeros(0, dtype=np.float32), last=True)
 
 
-def _unchanged(y: np.ndarray, last: bool = False) -> np.ndarray:
-    return y
+class _Mix:
+    """Makes one channel of several: that which is wanted, or their average.
+
+    Where channels are in opposite phase, as of a cable with a swapped pair, the average cancels the
+    voice. From there on the loudest channel is used alone.
+    """
+
+    def __init__(self, path: Path, channel: Channel, *, n_channels: int) -> None:
+        self._path, self._index = path, None if n_channels > 1 else 0
+        if channel is None:
+            return
+        number = {"left": "1", "right": "2"}.get(str(channel), str(channel))
+        if not number.isdecimal() or int(number) < 1:
+            raise ValueError(f"channel is {channel!r}: give left, right or a number from 1")
+        if int(number) > n_channels:
+            raise ValueError(f"{path}: channel {channel} is wanted and it has {n_channels}")
+        self._index = int(number) - 1
+
+    def __call__(self, samples: np.ndarray) -> np.ndarray:
+        if self._index is None:
+            y: np.ndarray = samples.mean(axis=1)
+            power = np.einsum("nc,nc->c", samples, samples)
+            faint = np.abs(samples).max() < 10 ** (SILENCE_DB / 20)
+            if y @ y < _CANCELLED * power.sum() / samples.shape[1] ** 2 and not faint:
+                self._index = int((power > 0.9 * power.max()).argmax())  # the first of equal ones
+                warnings.warn(
+                    f"{self._path}: its channels cancel each other when averaged: channel "
+                    f"{self._index + 1} alone is used; choose one yourself where that is wrong",
+                    SoundWarning,
+                    stacklevel=2,
+                )
+        if self._index is not None:
+            y = np.ascontiguousarray(samples[:, self._index])
+        if not np.isfinite(y).all():
+            kind = "NaN" if np.isnan(y).any() else "infinite"
+            raise ValueError(f"{self._path}: {kind} samples")
+        return y
 
 
 def _equal_blocks(pieces: Iterator[np.ndarray], *, length: int) -> Iterator[np.ndarray]:
@@ -548,61 +543,6 @@ def _equal_blocks(pieces: Iterator[np.ndarray], *, length: int) -> Iterator[np.n
             held = held[length:]
     if len(held):
         yield held
-
-
-class _Mix:
-    """Makes one channel of several: that which is wanted, or their average.
-
-    Where channels are in opposite phase, as of a cable with a swapped pair, the average cancels the
-    voice. From there on the loudest channel is used alone.
-    """
-
-    def __init__(self, path: Path, channel: Channel, *, n_channels: int) -> None:
-        self._path, self._n_channels = path, n_channels
-        self._index = None if channel is None else _index(channel, n_channels, path=path)
-
-    def __call__(self, samples: np.ndarray) -> np.ndarray:
-        y = self._one(samples)
-        if not np.isfinite(y).all():
-            kind = "NaN" if np.isnan(y).any() else "infinite"
-            raise ValueError(f"{self._path}: {kind} samples")
-        return y
-
-    def _one(self, samples: np.ndarray) -> np.ndarray:
-        if self._n_channels == 1:
-            return np.ascontiguousarray(samples[:, 0])
-        if self._index is None:
-            y: np.ndarray = samples.mean(axis=1)
-            power = np.einsum("nc,nc->c", samples, samples)
-            independent = power.sum() / self._n_channels**2
-            if not y @ y < _CANCELLED * independent or self._is_faint(samples):
-                return y
-            self._index = int((power > 0.9 * power.max()).argmax())  # the first of equal ones
-            warnings.warn(
-                f"{self._path}: its channels cancel each other when averaged: channel "
-                f"{self._index + 1} alone is used; choose one yourself where that is wrong",
-                SoundWarning,
-                stacklevel=2,
-            )
-        return np.ascontiguousarray(samples[:, self._index])
-
-    @staticmethod
-    def _is_faint(samples: np.ndarray) -> bool:
-        return bool(np.abs(samples).max() < 10 ** (SILENCE_DB / 20))
-
-
-def _index(channel: int | str, n_channels: int, *, path: Path) -> int:
-    """Return the place of a channel that is named."""
-    number = {"left": 1, "right": 2}.get(str(channel), channel)
-    try:
-        place = int(number)
-    except ValueError:
-        place = 0
-    if place < 1:
-        raise ValueError(f"channel is {channel!r}: give left, right or a number from 1")
-    if place > n_channels:
-        raise ValueError(f"{path}: channel {channel} is wanted and it has {n_channels}")
-    return place - 1
 
 
 def _refuse_rate(sr: int) -> None:

@@ -13,9 +13,10 @@ import subprocess
 import threading
 import warnings
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, BinaryIO, Protocol
+from typing import Any, BinaryIO
 
 import numpy as np
 import soundfile as sf
@@ -62,7 +63,8 @@ class SoundWarning(UserWarning):
     """Something about a sound file that its reader should know, though it was read."""
 
 
-class Sound(Protocol):
+@dataclass(frozen=True)
+class Sound:
     """An open sound file.
 
     Attributes
@@ -72,20 +74,15 @@ class Sound(Protocol):
     channels : int
     n_samples : int or None
         Length of each channel where that can be known before decoding.
+    read : callable
+        From a number of samples to the next ones, shape (at most n_samples, channels), float32;
+        none at the end. ValueError if the file is damaged, or at its end if that came too early.
     """
 
     rate: int
     channels: int
     n_samples: int | None
-
-    def read(self, n_samples: int) -> np.ndarray:
-        """Return the next samples, shape (at most n_samples, channels), float32; none at the end.
-
-        Raises
-        ------
-        ValueError
-            If the file is damaged, or at its end if that came too early.
-        """
+    read: Callable[[int], np.ndarray]
 
 
 @contextlib.contextmanager
@@ -158,59 +155,42 @@ class _Unseekable(sf.SoundFile):
         return False
 
 
-class _Libsndfile:
-    """A file that libsndfile decodes."""
-
-    def __init__(self, path: Path, file: sf.SoundFile, header: headers.Header) -> None:
-        self.rate: int = file.samplerate
-        self.channels: int = file.channels
-        frames = None if file.format == "FLAC" or file.frames >= 2**62 else file.frames
-        self._told: int | None = frames if header.n_samples is None else header.n_samples
-        self.n_samples = self._told if header.plausible else None
-        self._path, self._file = path, file
-        self._n_read = 0
-
-    def read(self, n_samples: int) -> np.ndarray:
-        try:
-            samples: np.ndarray = self._file.read(n_samples, dtype="float32", always_2d=True)
-        except sf.LibsndfileError:
-            raise ValueError(f"{self._path}: damaged sound file") from None
-        self._n_read += len(samples)
-        if len(samples) == 0 and self._told and self._n_read:
-            self._compare(self._told)
-        return samples
-
-    def _compare(self, told: int) -> None:
-        """Compare what the header tells with what was read. An MP3's length is but near it."""
-        if self._file.format == "MP3":
-            return
-        if self._n_read < (1 - headers.TOLERANCE) * told:
-            raise ValueError(f"{self._path}: {_truncated(1 - self._n_read / told)}")
-        if self._n_read > (1 + headers.TOLERANCE) * told:
-            _say_more(self._path, told / self._n_read)
-
-
 def _by_libsndfile(path: Path, stack: contextlib.ExitStack) -> Sound:
     _head(path)
-    file = stack.enter_context(path.open("rb"))
-    header = headers.inspect(file, size=path.stat().st_size)
+    binary = stack.enter_context(path.open("rb"))
+    header = headers.inspect(binary, size=path.stat().st_size)
     if header.fault:
         raise ValueError(f"{path}: {header.fault}")
     if header.told > 1 + headers.TOLERANCE:
         raise ValueError(f"{path}: {_truncated(1 - 1 / header.told)}")
-    file.seek(0)
-    sound = stack.enter_context(_Unseekable(_Patched(file, header.patches)))
-    if (
-        sound.format == "MP3"
-        and header.n_samples
-        and not header.patches
-        and sound.frames < 0.99 * header.n_samples
-    ):
+    binary.seek(0)
+    file = stack.enter_context(_Unseekable(_Patched(binary, header.patches)))
+    is_mp3 = file.format == "MP3"  # whose length is but near what its header tells
+    if is_mp3 and not header.patches and file.frames < 0.99 * (header.n_samples or 0):
         # Without a Xing header libsndfile guesses the length from the first frames, and ends there.
         raise sf.LibsndfileError(1)
     if header.told < 1:
         _say_more(path, header.told)
-    return _Libsndfile(path, sound, header)
+    told = header.n_samples
+    if told is None and file.format != "FLAC" and file.frames < 2**62:
+        told = file.frames
+    n_read = 0
+
+    def read(n_samples: int) -> np.ndarray:
+        nonlocal n_read
+        try:
+            samples: np.ndarray = file.read(n_samples, dtype="float32", always_2d=True)
+        except sf.LibsndfileError:
+            raise ValueError(f"{path}: damaged sound file") from None
+        n_read += len(samples)
+        if len(samples) == 0 and told and n_read and not is_mp3:
+            if n_read < (1 - headers.TOLERANCE) * told:
+                raise ValueError(f"{path}: {_truncated(1 - n_read / told)}")
+            if n_read > (1 + headers.TOLERANCE) * told:
+                _say_more(path, told / n_read)
+        return samples
+
+    return Sound(file.samplerate, file.channels, told if header.plausible else None, read)
 
 
 def _truncated(share: float) -> str:
@@ -228,78 +208,6 @@ def _warn(path: Path, what: str) -> None:
 # --- ffmpeg -----------------------------------------------------------------------------------
 
 
-class _Ffmpeg:
-    """What ffmpeg makes of a file, through a pipe; it ends when nobody reads from it any more."""
-
-    def __init__(self, path: Path, *, stream: dict[str, Any], rate: int) -> None:
-        self.rate, self.channels = rate, int(stream["channels"])
-        self.n_samples: int | None = None  # headers of such files often lack it
-        self._path, self._n_read = path, 0
-        self._seconds = float(stream.get("duration") or 0)  # 0 where it is not told
-        command = [*_command("ffmpeg"), "-nostdin", "-i", f"file:{path}", "-map", "0:a:0"]
-        command += ["-ac", str(self.channels), "-ar", str(rate), "-f", "f32le", "pipe:1"]
-        self._process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-        )
-        self._said: deque[bytes] = deque(maxlen=100)
-        self._listener = threading.Thread(target=self._listen, daemon=True)
-        self._listener.start()
-        self._late = False
-
-    def __enter__(self) -> _Ffmpeg:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._process.kill()
-        self._process.wait()
-        self._listener.join()
-        for pipe in (self._process.stdout, self._process.stderr):
-            if pipe is not None:
-                pipe.close()
-
-    def read(self, n_samples: int) -> np.ndarray:
-        pipe: IO[bytes] | None = self._process.stdout
-        assert pipe is not None
-        watchdog = threading.Timer(PATIENCE_SECONDS, self._give_up)
-        watchdog.start()
-        try:
-            content = pipe.read(n_samples * self.channels * 4)
-        finally:
-            watchdog.cancel()
-        n_values = len(content) // 4 // self.channels * self.channels
-        samples = np.frombuffer(content, "<f4", count=n_values)
-        self._n_read += len(samples) // self.channels
-        if len(samples) == 0:
-            self._compare()
-        return samples.reshape(-1, self.channels)
-
-    def _listen(self) -> None:
-        assert self._process.stderr is not None
-        self._said.extend(self._process.stderr)
-
-    def _give_up(self) -> None:
-        self._late = True
-        self._process.kill()
-
-    def _compare(self) -> None:
-        """Look at how ffmpeg ended."""
-        status = self._process.wait()
-        self._listener.join()
-        if self._late:
-            raise ValueError(f"{self._path}: ffmpeg brought no sound for {PATIENCE_SECONDS:g} s")
-        words = b"\n".join(self._said).decode(errors="replace")
-        n_seconds = self._n_read / self.rate
-        missing = 1 - n_seconds / self._seconds if self._seconds else 0.0
-        if missing > headers.TOLERANCE and self._seconds - n_seconds > 0.25:
-            raise ValueError(f"{self._path}: {_truncated(missing)}")
-        if any(each in words for each in _CUT):
-            raise ValueError(f"{self._path}: truncated sound file (ffmpeg: {_last(words)})")
-        if status:
-            raise ValueError(f"{self._path}: ffmpeg cannot read it: {_last(words)}")
-        if words and self._n_read:
-            _warn(self._path, f"read, though ffmpeg says: {_last(words)}")
-
-
 def _by_ffmpeg(path: Path, stack: contextlib.ExitStack, *, sr: int | None) -> Sound:
     head = _head(path)
     found = next((name for at, magic, name in _MAGIC if head.startswith(magic, at)), "")
@@ -315,15 +223,67 @@ def _by_ffmpeg(path: Path, stack: contextlib.ExitStack, *, sr: int | None) -> So
     name = str(told["format"]["format_name"])
     if not sounds or not int(sounds[0].get("channels") or 0):
         raise ValueError(f"{path}: {found or name}, and ffmpeg finds no sound in it")
-    stream = dict(sounds[0])
-    if not name.startswith(_TIMED):
-        stream["duration"] = 0
-    elif len(sounds) == len(told["streams"]):  # a film may well be longer than its sound
-        stream.setdefault("duration", told["format"].get("duration"))
-    rate = int(sounds[0]["sample_rate"])
+    duration = 0.0  # [s]; 0 where it is not told
+    if name.startswith(_TIMED):
+        duration = float(sounds[0].get("duration") or 0)
+        if "duration" not in sounds[0] and len(sounds) == len(told["streams"]):
+            duration = float(told["format"].get("duration") or 0)  # a film may be longer
+    rate, channels = int(sounds[0]["sample_rate"]), int(sounds[0]["channels"])
     if sr is not None and LOWEST_RATE <= rate <= HIGHEST_RATE:
         rate = sr
-    return stack.enter_context(_Ffmpeg(path, stream=stream, rate=rate))
+    command = [*_command("ffmpeg"), "-nostdin", "-i", f"file:{path}", "-map", "0:a:0"]
+    command += ["-ac", str(channels), "-ar", str(rate), "-f", "f32le", "pipe:1"]
+    nothing, pipe = subprocess.DEVNULL, subprocess.PIPE
+    process = stack.enter_context(
+        subprocess.Popen(command, stdin=nothing, stdout=pipe, stderr=pipe)
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    said: deque[bytes] = deque(maxlen=100)
+    listener = threading.Thread(target=said.extend, args=(process.stderr,), daemon=True)
+    listener.start()
+    stack.callback(listener.join)
+    stack.callback(process.kill)  # first: it may still be decoding
+    n_read, late, stdout = 0, threading.Event(), process.stdout
+
+    def give_up() -> None:
+        late.set()
+        process.kill()
+
+    def read(n_samples: int) -> np.ndarray:
+        nonlocal n_read
+        watchdog = threading.Timer(PATIENCE_SECONDS, give_up)
+        watchdog.start()
+        try:
+            content = stdout.read(n_samples * channels * 4)
+        finally:
+            watchdog.cancel()
+        n_values = len(content) // 4 // channels * channels
+        samples = np.frombuffer(content, "<f4", count=n_values).reshape(-1, channels)
+        n_read += len(samples)
+        if len(samples) == 0:
+            status = process.wait()
+            listener.join()
+            if late.is_set():
+                raise ValueError(f"{path}: ffmpeg brought no sound for {PATIENCE_SECONDS:g} s")
+            words = b"\n".join(said).decode(errors="replace")
+            _check_end(path, words, status, n_seconds=n_read / rate, told=duration)
+        return samples
+
+    return Sound(rate, channels, None, read)  # headers of such files often lack the length
+
+
+def _check_end(path: Path, words: str, status: int, *, n_seconds: float, told: float) -> None:
+    """Look at how ffmpeg ended."""
+    missing = 1 - n_seconds / told if told else 0.0
+    if missing > headers.TOLERANCE and told - n_seconds > 0.25:
+        raise ValueError(f"{path}: {_truncated(missing)}")
+    if any(each in words for each in _CUT):
+        raise ValueError(f"{path}: truncated sound file (ffmpeg: {_last(words)})")
+    if status:
+        raise ValueError(f"{path}: ffmpeg cannot read it: {_last(words)}")
+    if words and n_seconds:
+        _warn(path, f"read, though ffmpeg says: {_last(words)}")
 
 
 def _probed(path: Path, head: bytes, found: str) -> dict[str, Any]:
@@ -332,13 +292,7 @@ def _probed(path: Path, head: bytes, found: str) -> dict[str, Any]:
     command += ["format=format_name,duration:stream=codec_type,channels,sample_rate,duration"]
     command += ["-of", "json", f"file:{path}"]
     try:
-        done = subprocess.run(
-            command,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            check=False,
-            timeout=PATIENCE_SECONDS,
-        )
+        done = subprocess.run(command, input=b"", capture_output=True, timeout=PATIENCE_SECONDS)
     except subprocess.TimeoutExpired:
         raise ValueError(f"{path}: ffprobe was not done within {PATIENCE_SECONDS:g} s") from None
     if done.returncode == 0:

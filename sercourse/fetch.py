@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
-import errno
+import functools
 import json
-import shutil
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatch
-from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from sercourse import __version__, files
 
-if TYPE_CHECKING:
-    import requests
-
-_CHUNK = 1 << 16  # bytes between two steps of the progress bar
 _RECEIPT = ".sercourse-fetch.json"
 
 
@@ -150,7 +144,7 @@ def fetch(name: str, *, to: str | Path, registry: Mapping[str, Download] = REGIS
     LookupError
         If the name is not known, or the corpus cannot be downloaded by a program.
     ValueError
-        If the download is not what the registry says, or is no safe archive.
+        If the download is not what the registry says, or is no archive.
     OSError
         If the server or the disk refuses; what was downloaded is kept to go on from.
     """
@@ -159,9 +153,20 @@ def fetch(name: str, *, to: str | Path, registry: Mapping[str, Download] = REGIS
         raise LookupError(f"{name} cannot be downloaded by a program: {download.how} into {to}")
     if is_fetched(name, to=to):
         return to
-    _require_free(to)
+    if to.exists() and not (to.is_dir() and not any(to.iterdir())):
+        raise FileExistsError(
+            f"{to}: holds files that this command did not put there; give another folder"
+        )
     archive = _archive(download)
-    unpack(archive, to=to, members=download.members, receipt=download)
+    with files.atomic_folder(to, replaces=_RECEIPT) as temporary:
+        try:
+            with zipfile.ZipFile(archive) as file:  # which keeps every member inside the folder
+                wanted = [each for each in file.namelist() if fnmatch(each, download.members)]
+                file.extractall(temporary, wanted)
+        except zipfile.BadZipFile as error:
+            archive.unlink()  # or every further call would trip over it
+            raise ValueError(f"{archive}: is no sound zip archive ({error}): try again") from error
+        files.write_json(temporary / _RECEIPT, {"name": name, "url": download.url})
     return to
 
 
@@ -215,173 +220,71 @@ def instructions(
     return f"{first}\nLicence: {download.licence}\nCite: {download.cite}"
 
 
-def unpack(archive: Path, *, to: Path, members: str = "*", receipt: Download) -> None:
-    """Unpack a zip archive into a new folder, which appears only when it is complete.
-
-    Raises
-    ------
-    ValueError
-        If the archive is damaged, or a member would land outside the folder.
-    """
-    to.parent.mkdir(parents=True, exist_ok=True)
-    with _temporary_folder(to) as temporary:
-        try:
-            with zipfile.ZipFile(archive) as file:
-                chosen = [item for item in file.namelist() if fnmatch(item, members)]
-                _require_safe(chosen, archive)
-                file.extractall(temporary, chosen)
-        except zipfile.BadZipFile as error:
-            archive.unlink()  # or every further call would trip over it
-            raise ValueError(f"{archive}: is no sound zip archive ({error}): try again") from error
-        files.write_json(
-            temporary / _RECEIPT,
-            {"name": receipt.name, "url": receipt.url, "checksum": receipt.checksum},
-        )
-        if to.is_dir():
-            to.rmdir()  # empty, as was made sure of before the download
-        temporary.rename(to)
-
-
-class ResumingDownloader:
-    """A downloader for pooch that goes on from what an earlier attempt left.
-
-    Pooch downloads to a file that it removes on failure; this one keeps the bytes in `partial`,
-    asks the server for the rest, and hands over the file when it is whole. A server that does not
-    know ranges sends everything again.
-
-    Parameters
-    ----------
-    partial : Path
-        Where bytes wait between attempts.
-    size : int or None
-        Length of the whole [bytes], where it is known exactly.
-    """
-
-    def __init__(self, *, partial: Path, size: int | None = None) -> None:
-        self.partial = partial
-        self.size = size
-
-    def __call__(self, url: str, output_file: str | Path, pooch: Any) -> None:
-        """Download `url` to `output_file`: the signature that pooch asks for."""
-        self.partial.parent.mkdir(parents=True, exist_ok=True)
-        if self.size is None or self._present() != self.size:
-            self._download(url)
-        self.partial.replace(output_file)
-
-    def _present(self) -> int:
-        return self.partial.stat().st_size if self.partial.exists() else 0
-
-    def _download(self, url: str) -> None:
-        import requests
-
-        if self.size is not None and self._present() > self.size:
-            self.partial.unlink()
-        try:
-            with self._request(url) as response:
-                response.raise_for_status()
-                self._receive(response)
-        except requests.RequestException as error:
-            kept = f"{self._present():,} bytes are kept and the next attempt goes on from there"
-            raise ConnectionError(
-                f"{url}: {_cause(error)}; {kept if self._present() else 'try again later'}"
-            ) from error
-
-    def _request(self, url: str) -> requests.Response:
-        """Ask for what is missing, or for everything if the server does not like the question."""
-        import requests
-
-        # Zenodo refuses the name that requests gives itself.
-        headers = {"User-Agent": f"sercourse/{__version__}", "Accept-Encoding": "identity"}
-        start = self._present()
-        wanted = headers | {"Range": f"bytes={start}-"} if start else headers
-        response = requests.get(url, headers=wanted, stream=True, timeout=60)
-        if start and response.status_code == requests.codes.requested_range_not_satisfiable:
-            response.close()
-            self.partial.unlink()
-            response = requests.get(url, headers=headers, stream=True, timeout=60)
-        return response
-
-    def _receive(self, response: requests.Response) -> None:
-        from tqdm import tqdm
-
-        start = self._present() if response.status_code == 206 else 0
-        rest = response.headers.get("Content-Length")
-        total = start + int(rest) if rest else self.size
-        with (
-            self.partial.open("ab" if start else "wb") as file,
-            tqdm(
-                total=total,
-                initial=start,
-                unit="B",
-                unit_scale=True,
-                desc=self.partial.stem,
-            ) as progress,
-        ):
-            for chunk in response.iter_content(_CHUNK):
-                file.write(chunk)
-                progress.update(len(chunk))
-
-
 def _archive(download: Download) -> Path:
     """Return the verified archive in the cache, downloaded if it is not there yet."""
     import pooch
 
-    folder = files.cache_dir() / "downloads"
-    name = f"{download.name}.zip"
-    downloader = ResumingDownloader(
-        partial=folder / f"{name}.part", size=download.size if download.checksum else None
+    archive = files.cache_dir() / "downloads" / f"{download.name}.zip"
+    if download.checksum is None and archive.is_file():
+        return archive  # only ever put there whole; pooch would ask for its hash
+    resume = functools.partial(
+        _resume,
+        partial=archive.with_suffix(".zip.part"),
+        size=download.size if download.checksum else None,
     )
-    if download.checksum is None and (folder / name).is_file():
-        return folder / name  # only ever put there whole; pooch would ask for its hash
     try:
-        path = pooch.retrieve(
-            download.url, download.checksum, fname=name, path=folder, downloader=downloader
+        pooch.retrieve(
+            download.url,
+            download.checksum,
+            fname=archive.name,
+            path=archive.parent,
+            downloader=resume,
         )
     except ValueError as error:
         raise ValueError(
             f"{download.url}: what came does not have the checksum {download.checksum}, "
             "so it was deleted; try again, and report it if it happens twice"
         ) from error
-    return Path(path)
+    return archive
 
 
-def _require_free(to: Path) -> None:
-    """Refuse, before the long download, a place where nothing may be unpacked."""
-    if to.is_dir() and any(to.iterdir()):
-        raise FileExistsError(
-            f"{to}: holds files that this command did not put there; give another folder"
-        )
-    if to.exists() and not to.is_dir():
-        raise NotADirectoryError(f"{to}: is a file; give a folder")
+def _resume(url: str, output_file: str, pooch: Any, *, partial: Path, size: int | None) -> None:
+    """Download for pooch, going on from the bytes that an earlier attempt left in `partial`.
 
+    A server that does not know ranges sends everything again.
+    """
+    import requests
+    from tqdm import tqdm
 
-def _require_safe(members: list[str], archive: Path) -> None:
-    """Refuse an archive that would write outside its folder, or has nothing for us."""
-    for member in members:
-        path = PurePosixPath(member.replace("\\", "/"))
-        if path.is_absolute() or ".." in path.parts or PureWindowsPath(member).drive:
-            raise ValueError(f"{archive}: member {member!r} would land outside the folder")
-    if not members:
-        raise ValueError(f"{archive}: holds none of the files wanted")
-
-
-@contextlib.contextmanager
-def _temporary_folder(to: Path) -> Iterator[Path]:
-    """Yield a folder beside `to`, on the same disk, so that renaming it is one step."""
-    temporary = files.beside(to)
-    temporary.mkdir()
+    partial.parent.mkdir(parents=True, exist_ok=True)
+    start = partial.stat().st_size if partial.exists() else 0
+    if start and start == size:
+        partial.replace(output_file)
+        return
+    # Zenodo refuses the name that requests gives itself.
+    headers = {"User-Agent": f"sercourse/{__version__}", "Accept-Encoding": "identity"}
+    if 0 < start < (size or start + 1):
+        headers["Range"] = f"bytes={start}-"
     try:
-        yield temporary
-    except OSError as error:
-        if error.errno == errno.ENOSPC:
-            raise OSError(f"{to}: the disk is full; make room and try again") from error
-        raise
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-
-
-def _cause(error: requests.RequestException) -> str:
-    """Say in a few words what a long chain of network errors comes to."""
-    if error.response is not None:
-        return f"the server answers {error.response.status_code} {error.response.reason}"
-    return "the connection could not be made" if "Max retries" in str(error) else "it broke off"
+        with requests.get(url, headers=headers, stream=True, timeout=60) as response:
+            if response.status_code == requests.codes.requested_range_not_satisfiable:
+                partial.unlink()
+                _resume(url, output_file, pooch, partial=partial, size=size)
+                return
+            response.raise_for_status()
+            start = start if response.status_code == requests.codes.partial_content else 0
+            total = start + int(response.headers.get("Content-Length", 0)) or size
+            with (
+                partial.open("ab" if start else "wb") as file,
+                tqdm(total=total, initial=start, unit="B", unit_scale=True) as progress,
+            ):
+                for chunk in response.iter_content(1 << 16):
+                    progress.update(file.write(chunk))
+    except requests.RequestException as error:
+        why = "the connection could not be made, or broke off"
+        if error.response is not None:
+            why = f"the server answers {error.response.status_code} {error.response.reason}"
+        kept = partial.stat().st_size if partial.exists() else 0
+        advice = f"{kept:,} bytes are kept and the next attempt goes on from there"
+        raise ConnectionError(f"{url}: {why}; {advice if kept else 'try again later'}") from error
+    partial.replace(output_file)

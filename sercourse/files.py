@@ -131,29 +131,19 @@ def atomic_folder(folder: str | Path, *, replaces: str) -> Iterator[Path]:
     try:
         yield temporary
         with _naming(folder):
+            old = beside(folder)
             if folder.exists():
                 shutil.copymode(folder, temporary)
-            _take_place(temporary, of=folder)
+                folder.replace(old)
+            try:
+                temporary.replace(folder)
+            except OSError:
+                if old.exists():
+                    old.replace(folder)
+                raise
+            shutil.rmtree(old, ignore_errors=True)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-
-
-def _take_place(new: Path, *, of: Path) -> None:
-    """Give a folder the name of another, which is deleted only once the new one is there."""
-    if not of.exists():
-        new.replace(of)
-        return
-    aside = Path(tempfile.mkdtemp(prefix=f".{of.name}-old-", dir=of.parent))
-    old = aside / of.name  # a name of its own: not every system replaces an empty folder
-    try:
-        of.replace(old)
-        new.replace(of)
-    except OSError:
-        if old.exists():
-            old.replace(of)
-        aside.rmdir()
-        raise
-    shutil.rmtree(aside, ignore_errors=True)
 
 
 @contextlib.contextmanager
@@ -270,15 +260,13 @@ def versions(*packages: str) -> dict[str, str]:
     >>> versions("no-such-library")
     {'no-such-library': ''}
     """
-    return {package: _version(package) for package in packages}
-
-
-@functools.cache
-def _version(package: str) -> str:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return ""
+    installed: dict[str, str] = {}
+    for package in packages:
+        try:
+            installed[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            installed[package] = ""
+    return installed
 
 
 def digest(content: Any) -> str:
@@ -318,7 +306,9 @@ def _plain(value: Any) -> Any:
     if isinstance(value, set | frozenset):
         return sorted(map(digest, value))
     if hasattr(value, "dtype") and hasattr(value, "tobytes"):  # an array, or a number of NumPy
-        told = value.tolist() if value.dtype == object else _short_hash(value.tobytes())
+        told = value.tolist()
+        if value.dtype != object:
+            told = hashlib.blake2b(value.tobytes(), digest_size=16).hexdigest()
         return [str(value.dtype), list(value.shape), _plain(told)]
     if isinstance(value, functools.partial):
         return ["partial", _plain([value.func, value.args, value.keywords])]
@@ -347,10 +337,6 @@ def _named(value: types.FunctionType | type) -> Any:
     cells = [each.cell_contents for each in value.__closure__ or ()]
     used = [each for each in cells if each is not value]  # a function may call itself
     return [name, _plain([value.__code__, used, value.__defaults__, value.__kwdefaults__])]
-
-
-def _short_hash(content: bytes) -> str:
-    return hashlib.blake2b(content, digest_size=16).hexdigest()
 
 
 def cache_dir() -> Path:

@@ -62,15 +62,11 @@ def inspect(file: BinaryIO, *, size: int) -> Header:
     if magic[:3] == b"ID3" or (magic[:1] == b"\xff" and _mpeg_frame(magic)):
         return _mpeg(file, size=size)
     known: dict[bytes, Callable[..., Header]] = {
-        b"RIFF": _chunks,
-        b"RIFX": _chunks,
-        b"RF64": _chunks,
-        b"FORM": _chunks,
+        **dict.fromkeys((b"RIFF", b"RIFX", b"RF64", b"FORM"), _chunks),
+        **dict.fromkeys((b"caff", b"riff"), _wide),
         b".snd": _au,
         b"fLaC": _flac,
         b"OggS": _ogg,
-        b"caff": _wide,
-        b"riff": _wide,
     }
     return known[magic](file, size=size) if magic in known else Header()
 
@@ -196,7 +192,9 @@ def _ogg(file: BinaryIO, *, size: int) -> Header:
         if at > size:
             return Header(fault="truncated sound file, it ends within a page of Ogg")
         page = head[:22] + bytes(4) + head[26:] + table + body
-        if _ogg_checksum(page) != int.from_bytes(head[22:26], "little"):
+        # The checksum of Ogg is that of zlib with all bits the other way round.
+        mirrored = zlib.crc32(page.translate(_REVERSED_BITS), 0xFFFFFFFF) ^ 0xFFFFFFFF
+        if int(f"{mirrored:032b}"[::-1], 2) != int.from_bytes(head[22:26], "little"):
             return Header(fault="damaged sound file")
         n_packets += sum(length < 255 for length in table)
         if 0 < (position := int.from_bytes(head[6:14], "little", signed=True)) > 2**20 * n_packets:
@@ -204,15 +202,13 @@ def _ogg(file: BinaryIO, *, size: int) -> Header:
     return Header()
 
 
-def _ogg_checksum(page: bytes) -> int:
-    """Return the CRC of a page: that of zlib with the bits the other way round."""
-    mirrored = zlib.crc32(page.translate(_REVERSED_BITS), 0xFFFFFFFF) ^ 0xFFFFFFFF
-    return int(f"{mirrored:032b}"[::-1], 2)
-
-
 def _mpeg(file: BinaryIO, *, size: int) -> Header:
     """Count the frames of an MP3 and compare them with its Xing header."""
-    at, n_frames, told, place, samples = _after_id3(file), 0, 0, 0, 0
+    at, n_frames, told, place, samples = 0, 0, 0, 0, 0
+    file.seek(0)
+    while (head := file.read(10)).startswith(b"ID3") and len(head) == 10:
+        at += 10 + sum((byte & 127) << 7 * (3 - k) for k, byte in enumerate(head[6:]))
+        file.seek(at)
     while size - at >= 4:
         file.seek(at)
         head = file.read(4)
@@ -236,19 +232,6 @@ def _mpeg(file: BinaryIO, *, size: int) -> Header:
         patch = {place: held.to_bytes(4, "big")}
         return Header(patch, told=told / held, n_samples=held * samples)
     return Header(n_samples=None if told else held * samples)
-
-
-def _after_id3(file: BinaryIO) -> int:
-    at = 0
-    while True:
-        file.seek(at)
-        head = file.read(10)
-        if len(head) < 10 or head[:3] != b"ID3":
-            return at
-        n_bytes = 0
-        for byte in head[6:]:
-            n_bytes = n_bytes << 7 | byte & 127
-        at += 10 + n_bytes
 
 
 def _mpeg_frame(head: bytes) -> tuple[int, int] | None:

@@ -31,57 +31,33 @@ Other labels come after them, sorted.
 GENDERS: tuple[str, ...] = ("female", "male")
 """The voices that corpora tell apart, in the one order."""
 
-ALIASES: dict[str, str] = {
-    "anger": "angry",
-    "boredom": "bored",
-    "bore": "bored",
-    "calmness": "calm",
-    "disgusted": "disgust",
-    "fear": "fearful",
-    "afraid": "fearful",
-    "anxiety": "fearful",
-    "happiness": "happy",
-    "joy": "happy",
-    "sadness": "sad",
-    "surprise": "surprised",
-    "ps": "surprised",
-    "pleasant_surprise": "surprised",
-    "pleasant_surprised": "surprised",
-    # The short labels of IEMOCAP and others; excited and frustrated are labels of their own.
-    "neu": "neutral",
-    "hap": "happy",
-    "ang": "angry",
-    "fea": "fearful",
-    "dis": "disgust",
-    "sur": "surprised",
-    "bor": "bored",
-    "exc": "excited",
-    "excitement": "excited",
-    "fru": "frustrated",
-    "frustration": "frustrated",
+_SPELLINGS = {
+    "angry": ("anger", "ang"),
+    "bored": ("boredom", "bore", "bor"),
+    "calm": ("calmness",),
+    "disgust": ("disgusted", "dis"),
+    "fearful": ("fear", "afraid", "anxiety", "fea"),
+    "happy": ("happiness", "joy", "hap"),
+    "neutral": ("neu",),
+    "sad": ("sadness",),
+    "surprised": ("surprise", "ps", "pleasant_surprise", "pleasant_surprised", "sur"),
+    # Of IEMOCAP and others; these two are labels of their own.
+    "excited": ("exc", "excitement"),
+    "frustrated": ("fru", "frustration"),
 }
+ALIASES: dict[str, str] = {alias: name for name, told in _SPELLINGS.items() for alias in told}
+"""The label that another spelling stands for."""
 
 # RAVDESS numbers neutral and calm apart; mixing them up loses a class without an error.
-RAVDESS_EMOTIONS: dict[str, str] = {
-    "01": "neutral",
-    "02": "calm",
-    "03": "happy",
-    "04": "sad",
-    "05": "angry",
-    "06": "fearful",
-    "07": "disgust",
-    "08": "surprised",
+RAVDESS_EMOTIONS = {f"{number:02d}": name for number, name in enumerate(EMOTIONS[:8], start=1)}
+AESDD_EMOTIONS = {"a": "angry", "d": "disgust", "f": "fearful", "h": "happy", "s": "sad"}
+SAVEE_EMOTIONS = {
+    **{letter: name for letter, name in AESDD_EMOTIONS.items() if letter != "s"},
+    "n": "neutral",
+    "sa": "sad",
+    "su": "surprised",
 }
-
-AESDD_EMOTIONS: dict[str, str] = {
-    "a": "angry",
-    "d": "disgust",
-    "f": "fearful",
-    "h": "happy",
-    "s": "sad",
-}
-
-EMODB_EMOTIONS: dict[str, str] = {  # first letters of the German words
+EMODB_EMOTIONS = {  # first letters of the German words
     "W": "angry",
     "L": "bored",
     "E": "disgust",
@@ -90,24 +66,8 @@ EMODB_EMOTIONS: dict[str, str] = {  # first letters of the German words
     "T": "sad",
     "N": "neutral",
 }
-
-SAVEE_EMOTIONS: dict[str, str] = {
-    "a": "angry",
-    "d": "disgust",
-    "f": "fearful",
-    "h": "happy",
-    "n": "neutral",
-    "sa": "sad",
-    "su": "surprised",
-}
-
-CREMAD_EMOTIONS: dict[str, str] = {
-    "ANG": "angry",
-    "DIS": "disgust",
-    "FEA": "fearful",
-    "HAP": "happy",
-    "NEU": "neutral",
-    "SAD": "sad",
+CREMAD_EMOTIONS = {
+    name[:3].upper(): name for name in ("angry", "disgust", "fearful", "happy", "neutral", "sad")
 }
 
 ORDERED_EMOTIONS: tuple[dict[str, int], ...] = (

@@ -127,26 +127,26 @@ def make_folds(
     """
     y, groups = np.asarray(y), np.asarray(groups)
     corpora = np.broadcast_to(np.asarray(corpus, dtype=str), y.shape)
+    parts = np.asarray([""] * len(y) if split is None else split, dtype=object).astype(str)
     refuse_unknown(protocol)
     if len(np.unique(y)) < 2:
         raise ValueError(
             f"the clips show {len(np.unique(y))} emotion(s): at least two are needed to classify"
         )
     if protocol == "random":
-        return [random_fold(y, groups, seed=seed) for seed in seeds]
+        return [_random_fold(y, groups, seed=seed) for seed in seeds]
     if protocol == "recording":
-        return recording_folds(y, groups)
+        return _recording_folds(y, groups)
     if protocol == "given":
-        return [given_fold(split, groups)]
+        return [_given_fold(parts, groups)]
+    if protocol == "corpus":
+        return _corpus_folds(y, speakers, groups, corpora=corpora, parts=parts)
+    speakers = _known_speakers(speakers)
     if protocol.startswith("corpus"):
-        if protocol != "corpus":
-            known_speakers(speakers)
-        folds = corpus_folds(y, speakers, groups, corpora=corpora, split=split)
+        folds = _corpus_folds(y, speakers, groups, corpora=corpora, parts=parts)
     else:
-        folds = speaker_folds(speakers, groups, corpus=corpora)
-    if protocol.endswith("+enrol"):
-        return [set_aside(fold, speakers) for fold in folds]
-    return folds
+        folds = _speaker_folds(speakers, groups, corpora=corpora)
+    return [_set_aside(fold, speakers) for fold in folds] if "+enrol" in protocol else folds
 
 
 def refuse_unknown(protocol: str) -> None:
@@ -155,15 +155,8 @@ def refuse_unknown(protocol: str) -> None:
         raise ValueError(f"unknown protocol {protocol!r}: use one of {', '.join(PROTOCOLS)}")
 
 
-def random_fold(y: NDArray[Any], groups: NDArray[Any], *, seed: int) -> Fold:
-    """Draw 20 % of the groups as the test side, stratified by emotion.
-
-    Raises
-    ------
-    ValueError
-        If an emotion has fewer than two groups of clips, or there are more emotions than a fifth
-        of the groups could show.
-    """
+def _random_fold(y: NDArray[Any], groups: NDArray[Any], *, seed: int) -> Fold:
+    """Draw 20 % of the groups as the test side, stratified by emotion."""
     from sklearn.model_selection import train_test_split
 
     names, first = np.unique(groups, return_index=True)
@@ -181,14 +174,8 @@ def random_fold(y: NDArray[Any], groups: NDArray[Any], *, seed: int) -> Fold:
     return Fold(f"seed {seed}", np.flatnonzero(~is_test), np.flatnonzero(is_test), seed=seed)
 
 
-def recording_folds(y: NDArray[Any], groups: NDArray[Any], *, n_folds: int = 5) -> list[Fold]:
-    """Deal the recordings into folds, stratified by emotion, groups together.
-
-    Raises
-    ------
-    ValueError
-        If an emotion has fewer groups of clips than there are folds.
-    """
+def _recording_folds(y: NDArray[Any], groups: NDArray[Any], *, n_folds: int = 5) -> list[Fold]:
+    """Deal the recordings into folds, stratified by emotion, groups together."""
     from sklearn.model_selection import StratifiedGroupKFold
 
     _refuse_rare_emotions(y[np.unique(groups, return_index=True)[1]], least=n_folds)
@@ -197,54 +184,47 @@ def recording_folds(y: NDArray[Any], groups: NDArray[Any], *, n_folds: int = 5) 
     return [Fold(f"fold {k}", train, test) for k, (train, test) in enumerate(parts, start=1)]
 
 
-def given_fold(split: Sequence[Any] | NDArray[Any] | None, groups: NDArray[Any]) -> Fold:
-    """Use the train and test parts that the clip table names.
+def _refuse_rare_emotions(y: NDArray[Any], *, least: int) -> None:
+    emotions, counts = np.unique(y, return_counts=True)
+    if counts.min() < least:
+        rare = str(emotions[counts.argmin()])
+        raise ValueError(
+            f"emotion {rare!r} has {counts.min()} recording(s): this split needs at least {least} "
+            "of each; leave the emotion out or add recordings"
+        )
 
-    Raises
-    ------
-    ValueError
-        If either part is empty, or a group is in both.
-    """
-    parts = _parts(split, len(groups))
+
+def _given_fold(parts: NDArray[np.str_], groups: NDArray[Any]) -> Fold:
+    """Use the train and test parts that the clip table names."""
     train, test = np.flatnonzero(parts == "train"), np.flatnonzero(parts == "test")
     if not len(train) or not len(test):
         raise ValueError(
             f"the clip table names {len(train)} training and {len(test)} test clips: protocol "
             "'given' needs both, from folders train/ and test/ or a CSV column 'split'"
         )
-    if shared := set(groups[train]) & set(groups[test]):
-        raise _on_both_sides(shared)
+    _refuse_shared_recordings(groups, train=train, test=test)
     return Fold("given", train, test)
 
 
-def _parts(split: Sequence[Any] | NDArray[Any] | None, n: int) -> NDArray[np.str_]:
-    return np.asarray([""] * n if split is None else split, dtype=object).astype(str)
+def _refuse_shared_recordings(groups: NDArray[Any], *, train: Indices, test: Indices) -> None:
+    if shared := set(groups[train]) & set(groups[test]):
+        raise ValueError(
+            f"recording {str(min(shared))!r}, or another take of it, is in training and in test: "
+            "leave it out of one of them"
+        )
 
 
-def _on_both_sides(shared: set[Any]) -> ValueError:
-    return ValueError(
-        f"recording {str(min(shared))!r}, or another take of it, is in training and in test: "
-        "leave it out of one of them"
-    )
-
-
-def corpus_folds(
+def _corpus_folds(
     y: NDArray[Any],
     speakers: Sequence[Any] | NDArray[Any],
     groups: NDArray[Any],
     *,
     corpora: NDArray[Any],
-    split: Sequence[Any] | NDArray[Any] | None = None,
+    parts: NDArray[np.str_],
 ) -> list[Fold]:
     """Leave out one corpus after the other, or test those of which all is to be tested.
 
     Only clips of labels that the training side shows are tested.
-
-    Raises
-    ------
-    ValueError
-        If there is one corpus only, one shares fewer than two labels with those that are learnt
-        from, or a speaker or a group is on both sides.
     """
     import pandas as pd
 
@@ -254,8 +234,8 @@ def corpus_folds(
             f"all clips are of one corpus ({names[0]}): a split by corpus needs at least two; "
             "give them as NAME=DIR NAME=DIR"
         )
-    voices, tested = pd.array(list(speakers), dtype="string"), _parts(split, len(y)) == "test"
-    only_tested = [name for name in names if tested[corpora == name].all()]
+    voices = pd.Series(list(speakers), dtype="string")
+    only_tested = [name for name in names if (parts[corpora == name] == "test").all()]
     folds = []
     for name in only_tested or names:
         train = np.flatnonzero(~np.isin(corpora, only_tested or [name]))
@@ -268,53 +248,21 @@ def corpus_folds(
                 "a test needs two shared labels at least; leave it out"
             )
         test = own[np.isin(y[own], shared)]
-        if both := set(groups[train]) & set(groups[test]):
-            raise _on_both_sides(both)
-        heard = set(voices[train].dropna()) & set(voices[test].dropna())
-        if heard:
+        _refuse_shared_recordings(groups, train=train, test=test)
+        members = set(voices[test].dropna())
+        if heard := members & set(voices[train].dropna()):
             raise ValueError(
                 f"speaker {min(heard)} is in corpus {str(name)!r} and in another that is learnt "
                 "from: leave one of them out"
             )
-        members = tuple(sorted(set(voices[test].dropna())))
-        folds.append(Fold(str(name), train, test, test_speakers=members, shared=shared))
+        folds.append(
+            Fold(str(name), train, test, test_speakers=tuple(sorted(members)), shared=shared)
+        )
     return folds
 
 
-def speaker_folds(
-    speakers: Sequence[Any] | NDArray[Any],
-    groups: NDArray[Any],
-    *,
-    corpus: str | NDArray[Any],
-) -> list[Fold]:
-    """Divide by speaker, so that no test voice is heard in training.
-
-    Raises
-    ------
-    ValueError
-        If a speaker is unknown, there is only one, or a group spans two speakers.
-    """
-    speakers = known_speakers(speakers)
-    corpora = np.broadcast_to(np.asarray(corpus), speakers.shape)
-    folds = []
-    for number, members in enumerate(_test_speakers(speakers, corpora), start=1):
-        is_test = np.isin(speakers, members)
-        if shared := set(groups[is_test]) & set(groups[~is_test]):
-            group = str(min(shared))
-            raise ValueError(f"group {group!r} spans two speakers: give each its own group")
-        train, test = np.flatnonzero(~is_test), np.flatnonzero(is_test)
-        folds.append(Fold(f"fold {number}", train, test, test_speakers=tuple(members)))
-    return folds
-
-
-def known_speakers(speakers: Sequence[Any] | NDArray[Any]) -> NDArray[np.str_]:
-    """Return the speakers as strings.
-
-    Raises
-    ------
-    ValueError
-        If any is missing or all are the same.
-    """
+def _known_speakers(speakers: Sequence[Any] | NDArray[Any]) -> NDArray[np.str_]:
+    """Return the speakers as strings; ValueError if any is missing or all are the same."""
     import pandas as pd
 
     values = pd.Series(list(speakers), dtype="string")
@@ -329,6 +277,91 @@ def known_speakers(speakers: Sequence[Any] | NDArray[Any]) -> NDArray[np.str_]:
             "two; use protocol 'random' or 'recording'"
         )
     return values.to_numpy(dtype=str)
+
+
+def _speaker_folds(
+    speakers: NDArray[np.str_], groups: NDArray[Any], *, corpora: NDArray[Any]
+) -> list[Fold]:
+    """Divide by speaker, so that no test voice is heard in training."""
+    dealt: list[list[str]] = []
+    names = np.unique(corpora)
+    for name in names:
+        already = list(itertools.chain(*dealt))
+        own = speakers[(corpora == name) & ~np.isin(speakers, already)]
+        dealt += _of_one_corpus(np.unique(own).tolist(), corpus=name)
+    n_folds = len(dealt) if len(names) == 1 else min(SPEAKER_FOLDS, len(dealt))
+    folds = []
+    for start in range(n_folds):  # of several corpora, their own folds are dealt out
+        members = tuple(itertools.chain(*dealt[start::n_folds]))
+        is_test = np.isin(speakers, members)
+        if shared := set(groups[is_test]) & set(groups[~is_test]):
+            group = str(min(shared))
+            raise ValueError(f"group {group!r} spans two speakers: give each its own group")
+        train, test = np.flatnonzero(~is_test), np.flatnonzero(is_test)
+        folds.append(Fold(f"fold {start + 1}", train, test, test_speakers=members))
+    return folds
+
+
+def _of_one_corpus(present: list[str], *, corpus: str) -> list[list[str]]:
+    if corpus == "ravdess":
+        published = [[f"ravdess-{actor:02d}" for actor in fold] for fold in RAVDESS_FOLDS]
+        folds = [[name for name in fold if name in present] for fold in published]
+        folds = [fold for fold in folds if fold]
+        if len(folds) > 1 and sum(map(len, folds)) == len(present):
+            return folds
+    if len(present) <= MOST_SINGLE_SPEAKER_FOLDS:
+        return [[speaker] for speaker in present]
+    return [present[start::SPEAKER_FOLDS] for start in range(SPEAKER_FOLDS)]
+
+
+def _set_aside(fold: Fold, speakers: NDArray[np.str_], *, seed: int = 0) -> Fold:
+    """Move `ENROLMENT_CLIPS` random clips of each test speaker from the test side to `enrol`.
+
+    The draw looks at no label: a new user's half a minute of speech has none either.
+    """
+    rng, chosen = np.random.default_rng(seed), []
+    for speaker in fold.test_speakers:
+        clips = fold.test[speakers[fold.test] == speaker]
+        if len(clips) <= ENROLMENT_CLIPS:
+            raise ValueError(
+                f"speaker {speaker} has {len(clips)} clips: enrolment sets {ENROLMENT_CLIPS} aside "
+                "and must leave some to score"
+            )
+        chosen.append(rng.choice(clips, ENROLMENT_CLIPS, replace=False))
+    enrol = np.sort(np.concatenate(chosen))
+    return replace(fold, test=np.setdiff1d(fold.test, enrol), enrol=enrol)
+
+
+def draws(fold: Fold, speakers: Sequence[Any] | NDArray[Any]) -> list[Fold]:
+    """Return a fold with several draws of the clips that are set aside; itself if none are.
+
+    The first draw is that of the fold.
+    """
+    if not len(fold.enrol):
+        return [fold]
+    whole = replace(fold, test=np.union1d(fold.test, fold.enrol), enrol=NO_CLIPS)
+    names = _known_speakers(speakers)
+    return [_set_aside(whole, names, seed=seed) for seed in range(ENROLMENT_DRAWS)]
+
+
+def undersample(y: Sequence[str] | NDArray[Any], *, seed: int = 0) -> Indices:
+    """Choose as many clips of every emotion as the rarest has, at random; positions, rising.
+
+    Examples
+    --------
+    >>> y = np.array(["sad", "sad", "sad", "happy"])
+    >>> y[undersample(y)].tolist()
+    ['sad', 'happy']
+    """
+    y, rng = np.asarray(y), np.random.default_rng(seed)
+    if not len(y):
+        raise ValueError("there is no clip to balance: choose emotions that occur")
+    emotions, counts = np.unique(y, return_counts=True)
+    chosen = [
+        rng.choice(np.flatnonzero(y == emotion), counts.min(), replace=False)
+        for emotion in emotions
+    ]
+    return np.sort(np.concatenate(chosen))
 
 
 def inner_splits(
@@ -384,109 +417,3 @@ def fewest_groups(y: NDArray[Any], groups: NDArray[Any]) -> int:
             "needs two at least; add recordings or leave the emotion out"
         )
     return occurrences[rarest]
-
-
-def undersample(y: Sequence[str] | NDArray[Any], *, seed: int = 0) -> Indices:
-    """Choose as many clips of every emotion as the rarest has, at random.
-
-    Parameters
-    ----------
-    y : sequence of str or int, length n
-        Emotion of each clip.
-    seed : int
-
-    Returns
-    -------
-    ndarray of int
-        Positions of the chosen clips, rising.
-
-    Raises
-    ------
-    ValueError
-        If there is no clip to choose from.
-
-    Examples
-    --------
-    >>> y = np.array(["sad", "sad", "sad", "happy"])
-    >>> y[undersample(y)].tolist()
-    ['sad', 'happy']
-    """
-    y, rng = np.asarray(y), np.random.default_rng(seed)
-    if not len(y):
-        raise ValueError("there is no clip to balance: choose emotions that occur")
-    emotions, counts = np.unique(y, return_counts=True)
-    chosen = [
-        rng.choice(np.flatnonzero(y == emotion), counts.min(), replace=False)
-        for emotion in emotions
-    ]
-    return np.sort(np.concatenate(chosen))
-
-
-def set_aside(fold: Fold, speakers: Sequence[Any] | NDArray[Any], *, seed: int = 0) -> Fold:
-    """Move `ENROLMENT_CLIPS` random clips of each test speaker from the test side to `enrol`.
-
-    The draw looks at no label: a new user's half a minute of speech has none either.
-
-    Raises
-    ------
-    ValueError
-        If a test speaker has no clip left to be scored.
-    """
-    speakers, rng = known_speakers(speakers), np.random.default_rng(seed)
-    chosen = []
-    for speaker in fold.test_speakers:
-        clips = fold.test[speakers[fold.test] == speaker]
-        if len(clips) <= ENROLMENT_CLIPS:
-            raise ValueError(
-                f"speaker {speaker} has {len(clips)} clips: enrolment sets {ENROLMENT_CLIPS} aside "
-                "and must leave some to score"
-            )
-        chosen.append(rng.choice(clips, ENROLMENT_CLIPS, replace=False))
-    enrol = np.sort(np.concatenate(chosen))
-    test = np.setdiff1d(fold.test, enrol)
-    return replace(fold, test=test, enrol=enrol)
-
-
-def draws(fold: Fold, speakers: Sequence[Any] | NDArray[Any]) -> list[Fold]:
-    """Return a fold with several draws of the clips that are set aside; itself if none are.
-
-    The first draw is that of the fold.
-    """
-    if not len(fold.enrol):
-        return [fold]
-    whole = replace(fold, test=np.union1d(fold.test, fold.enrol), enrol=NO_CLIPS)
-    return [set_aside(whole, speakers, seed=seed) for seed in range(ENROLMENT_DRAWS)]
-
-
-def _test_speakers(speakers: NDArray[np.str_], corpora: NDArray[Any]) -> list[list[str]]:
-    """Return the test speakers of each fold; of several corpora, their own folds are dealt out."""
-    dealt: list[list[str]] = []
-    names = np.unique(corpora)
-    for name in names:
-        already = [speaker for members in dealt for speaker in members]
-        own = speakers[(corpora == name) & ~np.isin(speakers, already)]
-        dealt += _of_one_corpus(np.unique(own).tolist(), corpus=name)
-    n_folds = len(dealt) if len(names) == 1 else min(SPEAKER_FOLDS, len(dealt))
-    return [list(itertools.chain(*dealt[start::n_folds])) for start in range(n_folds)]
-
-
-def _of_one_corpus(present: list[str], *, corpus: str) -> list[list[str]]:
-    if corpus == "ravdess":
-        published = [[f"ravdess-{actor:02d}" for actor in fold] for fold in RAVDESS_FOLDS]
-        folds = [[name for name in fold if name in present] for fold in published]
-        folds = [fold for fold in folds if fold]
-        if len(folds) > 1 and sum(map(len, folds)) == len(present):
-            return folds
-    if len(present) <= MOST_SINGLE_SPEAKER_FOLDS:
-        return [[speaker] for speaker in present]
-    return [present[start::SPEAKER_FOLDS] for start in range(SPEAKER_FOLDS)]
-
-
-def _refuse_rare_emotions(y: NDArray[Any], *, least: int) -> None:
-    emotions, counts = np.unique(y, return_counts=True)
-    if counts.min() < least:
-        rare = str(emotions[counts.argmin()])
-        raise ValueError(
-            f"emotion {rare!r} has {counts.min()} recording(s): this split needs at least {least} "
-            "of each; leave the emotion out or add recordings"
-        )

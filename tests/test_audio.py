@@ -60,12 +60,6 @@ def test_any_depth_gives_the_same_wave(tmp_path: Path, subtype: str) -> None:
     np.testing.assert_allclose(audio.read(path, sr=16_000), y, atol=tolerance)
 
 
-def test_channels_are_averaged(tmp_path: Path) -> None:
-    y = np.column_stack([np.full(100, 0.75), np.full(100, -0.25)])
-    path = write(tmp_path / "a.wav", y, 8_000, subtype="FLOAT")
-    np.testing.assert_array_equal(audio.read(path, sr=8_000), np.float32(0.25))
-
-
 def test_float_files_beyond_full_scale_are_left_alone(tmp_path: Path) -> None:
     path = write(tmp_path / "a.wav", np.full(100, 1.5), 8_000, subtype="FLOAT")
     assert audio.read(path, sr=8_000).max() == 1.5
@@ -88,30 +82,11 @@ def test_ffmpeg_formats(tmp_path: Path, suffix: str) -> None:
     assert audio.info(path).channels == 2
 
 
-@pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="ffmpeg is not installed")
-def test_m4a_renamed_to_wav_is_read(tmp_path: Path) -> None:
-    path = by_ffmpeg(tmp_path / "a.m4a").rename(tmp_path / "a.wav")
-    assert audio.read(path, sr=16_000).size == pytest.approx(16_000, rel=0.1)
-
-
 def by_ffmpeg(path: Path) -> Path:
     source = write(path.with_name("source.wav"), tone(1.0, 48_000, channels=2), 48_000)
     command = ["ffmpeg", "-v", "error", "-i", str(source), str(path)]
     subprocess.run(command, check=True)
     return path
-
-
-def test_without_ffmpeg_one_sentence_says_what_to_do(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = tmp_path / "a.m4a"
-    path.write_bytes(b"\0\0\0\x20ftypM4A " + bytes(100))
-    monkeypatch.setattr(shutil, "which", lambda name: None)
-    with pytest.raises(
-        ValueError,
-        match=r"a\.m4a: MPEG-4 \(m4a, mp4, mov\) is read through ffmpeg, which is not installed",
-    ):
-        audio.read(path, sr=16_000)
 
 
 # --- bad input ------------------------------------------------------------------------------
@@ -158,32 +133,12 @@ def test_bad_files_say_why(tmp_path: Path, why: str) -> None:
     assert audio.reason(caught.value, path=path) == why
 
 
-@pytest.mark.parametrize(
-    "why", ["empty file", "truncated header", "not a sound file", "no samples"]
-)
-def test_info_refuses_what_its_header_shows(tmp_path: Path, why: str) -> None:
-    with pytest.raises(ValueError, match=why):
-        audio.info(bad_files(tmp_path)[why])
-
-
-def test_text_with_a_headerless_suffix_is_not_sound(tmp_path: Path) -> None:
-    path = tmp_path / "a.au"
-    path.write_text("libsndfile would take this for raw samples\n" * 9)
-    with pytest.raises(ValueError, match="not a sound file"):
-        audio.info(path)
-
-
 def test_missing_file(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"none\.wav: no such file"):
         audio.read(tmp_path / "none.wav", sr=16_000)
 
 
-def test_rate_asked_for_must_be_positive(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="sr is 0"):
-        audio.read(tmp_path / "a.wav", sr=0)
-
-
-@pytest.mark.parametrize("sr", [float("nan"), float("inf"), "16000"])
+@pytest.mark.parametrize("sr", [0, float("nan"), float("inf"), "16000"])
 def test_a_rate_is_a_number(tmp_path: Path, sr: object) -> None:
     path = write(tmp_path / "a.wav", np.zeros(1_000), 8_000)
     with pytest.raises(ValueError, match="a rate of 1000 to 768000 Hz is wanted"):
@@ -208,21 +163,6 @@ def test_a_format_without_seeking_is_read(tmp_path: Path) -> None:
     y = 0.3 * np.sin(np.arange(16_000) / 10)
     sf.write(tmp_path / "a.wav", y, 8_000, subtype="GSM610")
     assert len(audio.read(tmp_path / "a.wav", sr=8_000)) == pytest.approx(16_000, abs=320)
-
-
-@pytest.mark.parametrize("suffix", [".wav", ".aiff", ".au"])
-def test_a_file_that_ends_early_is_refused(tmp_path: Path, suffix: str) -> None:
-    path = write(tmp_path / f"a{suffix}", 0.1 * np.sin(np.arange(16_000)), 8_000)
-    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    with pytest.raises(ValueError, match="truncated sound file, 50% of it is missing"):
-        audio.read(path, sr=8_000)
-
-
-def test_a_file_that_was_written_to_a_pipe_is_read(tmp_path: Path) -> None:
-    content = write(tmp_path / "a.wav", 0.1 * np.sin(np.arange(8_000)), 8_000).read_bytes()
-    start = content.index(b"data") + 4
-    (tmp_path / "b.wav").write_bytes(content[:start] + b"\xff" * 4 + content[start + 4 :])
-    assert len(audio.read(tmp_path / "b.wav", sr=8_000)) == 8_000
 
 
 def test_a_constant_is_silence() -> None:
@@ -254,12 +194,6 @@ def test_pre_emphasis_equals_its_definition_and_librosa() -> None:
     np.testing.assert_allclose(
         emphasised, librosa.effects.preemphasis(y, coef=0.97, zi=np.zeros(1))
     )
-
-
-def test_pre_emphasis_keeps_the_dtype_and_its_input() -> None:
-    y = np.ones(4, np.float32)
-    assert audio.pre_emphasis(y).dtype == np.float32
-    np.testing.assert_array_equal(y, 1)
 
 
 @pytest.mark.parametrize("seed", range(10))
@@ -307,19 +241,10 @@ def test_segments_cover_the_clip_evenly_and_end_with_it(size: int, length: int) 
     assert steps.size < 2 or np.ptp(steps) <= 1
 
 
-def test_segments_must_hold_a_sample() -> None:
-    with pytest.raises(ValueError, match="at least one sample"):
-        audio.segments(np.zeros(10), sr=10, seconds=0.01)
-
-
 def test_aesdd_gives_the_known_number_of_segments(aesdd_root: Path) -> None:
     clips = sorted(aesdd_root.rglob("*.flac"))
     rows = [audio.segments(audio.read(clip, sr=44_100), sr=44_100, seconds=3.0) for clip in clips]
     assert sum(len(row) for row in rows) == 1106
-
-
-def test_sound_speech_has_no_problems() -> None:
-    assert audio.quality_issues(tone(1.0, 16_000)[:, 0], sr=16_000) == []
 
 
 def test_problems_are_said() -> None:
@@ -362,13 +287,6 @@ def test_joined_blocks_are_the_file(tmp_path: Path, native: int, channels: int) 
     assert [len(block) for block in blocks[:-1]] == [8_000] * (len(blocks) - 1)
     assert 0 < len(blocks[-1]) <= 8_000
     np.testing.assert_array_equal(np.concatenate(blocks), audio.read(path, sr=16_000))
-
-
-@pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="ffmpeg is not installed")
-def test_blocks_of_what_ffmpeg_reads(tmp_path: Path) -> None:
-    path = by_ffmpeg(tmp_path / "a.m4a")
-    joined = np.concatenate(list(audio.blocks(path, sr=16_000, seconds=0.1)))
-    np.testing.assert_array_equal(joined, audio.read(path, sr=16_000))
 
 
 def test_blocks_give_the_reasons_of_read(tmp_path: Path) -> None:

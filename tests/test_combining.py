@@ -94,18 +94,6 @@ def test_training_on_one_corpus_and_testing_on_another(
     assert set(experiment.inner_groups(data, "given", data.everything.train)) == set(data.speakers)
 
 
-def test_a_given_split_with_shared_voices_keeps_recordings_together(
-    sample_ravdess: Path,
-) -> None:
-    clips = corpora.scan(sample_ravdess, corpus="ravdess").clips
-    clips["split"] = pd.array(["train", "test"] * (len(clips) // 2), dtype="string")
-    recipe = recipes.from_zoo("svc", {}, feature_set="statistics")
-    data = experiment.prepare(recipe, clips, progress=False)
-    assert set(experiment.inner_groups(data, "given", data.everything.train)) == set(
-        data.clips["group"]
-    )
-
-
 KNN = recipes.from_zoo("knn", {}, feature_set="statistics")
 LOGISTIC = recipes.recipe("logistic")
 PAIR = recipes.Recipe("pair", "two models", members=(LOGISTIC, recipes.recipe("svm-classic")))

@@ -218,12 +218,6 @@ def test_one_bad_file_costs_no_other(
         assert printed.out.startswith(str(good))
 
 
-@pytest.mark.parametrize("name", ["a.raw", "a.pcm"])
-def test_samples_without_a_header_get_one_sentence(tmp_path: Path, name: str) -> None:
-    (tmp_path / name).write_bytes((voice() * 9_000).astype("<i2").tobytes())
-    assert "samples without a header" in str(outcome(tmp_path / name))
-
-
 # --- ffmpeg ---------------------------------------------------------------------------------
 
 
@@ -284,13 +278,6 @@ def test_a_playlist_opens_nothing(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "secret.wav").write_bytes(wav(voice()))
     (tmp_path / "a.m4a").write_bytes(content)
     assert "not a sound file" in str(outcome(tmp_path / "a.m4a"))
-
-
-@needs_ffmpeg
-def test_the_words_of_ffmpeg_reach_the_user(tmp_path: Path) -> None:
-    path = encoded(tmp_path, "a.m4a", "-vn")
-    path.write_bytes(path.read_bytes()[:9_000])
-    assert "ffmpeg cannot read: moov atom not found" in str(outcome(path))
 
 
 @needs_ffmpeg

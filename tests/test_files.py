@@ -126,16 +126,6 @@ def test_what_cannot_be_told_is_never_found_again() -> None:
         assert files.digest(each) != files.digest(each)
 
 
-def test_digest_sees_every_change_but_not_the_order_of_keys() -> None:
-    assert files.digest({"a": 1, "b": [1, 2]}) == files.digest({"b": [1, 2], "a": 1})
-    assert files.digest({"a": 1, "b": [1, 2]}) != files.digest({"a": 1, "b": [2, 1]})
-
-
-def test_the_cache_can_be_moved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SERCOURSE_CACHE", str(tmp_path))
-    assert files.cache_dir() == tmp_path
-
-
 def test_home_without_the_project_says_what_to_do(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

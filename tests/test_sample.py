@@ -69,16 +69,6 @@ def test_aesdd_has_its_counts(aesdd: corpora.Scan) -> None:
     assert clips["emotion"].nunique() == 5
 
 
-def test_aesdd_keeps_its_irregular_names(aesdd: corpora.Scan) -> None:
-    speakers = aesdd.clips.set_index("clip_id")["speaker"]
-    assert speakers["fear/f11 (01)"] == speakers["disgust/d03 (01)"] == "aesdd-1"
-    groups = aesdd.clips.set_index("clip_id")["group"]
-    assert groups["sadness/s01 (5)a"] == groups["sadness/s01 (5)b"]
-    assert groups["disgust/d03 (5)"] == groups["disgust/d03 (5)b"]
-    assert groups["anger/a02 (5)"] == groups["anger/a02 (5)b"]
-    assert aesdd.clips["group"].nunique() == 150
-
-
 def test_aesdd_has_two_broken_files(aesdd: corpora.Scan) -> None:
     reasons = {Path(path).name: why for path, why in aesdd.rejects[["path", "reason"]].to_numpy()}
     assert reasons.keys() == {"a20 (5).wav", "s05 (3).wav"}
@@ -126,11 +116,6 @@ def test_same_samples_are_the_same_bytes(tool: ModuleType, tmp_path: Path) -> No
     decoded, sr = soundfile.read(tmp_path / "a.ogg")
     assert (len(decoded), sr) == (32_000, 16_000)
     assert np.corrcoef(decoded, y)[0, 1] > 0.99
-
-
-def test_speaker_has_one_style_in_all_clips(tool: ModuleType) -> None:
-    assert tool.speaker_style(0, 1, 1) == tool.speaker_style.__wrapped__(0, 1, 1)
-    assert tool.speaker_style(0, 1, 1) != tool.speaker_style(0, 1, 2)
 
 
 @pytest.mark.skipif(shutil.which("espeak-ng") is None, reason="espeak-ng is not installed")

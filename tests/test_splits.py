@@ -27,10 +27,6 @@ def test_ravdess_gets_the_published_folds() -> None:
     assert actors == list(splits.RAVDESS_FOLDS)
 
 
-def test_published_folds_cover_each_actor_once() -> None:
-    assert sorted(actor for fold in splits.RAVDESS_FOLDS for actor in fold) == list(range(1, 25))
-
-
 @pytest.mark.parametrize("protocol", ["recording", "speaker", "speaker+norm"])
 def test_every_clip_is_tested_once(protocol: str) -> None:
     folds = splits.make_folds(protocol, corpus="ravdess", **table(ACTORS))
@@ -63,15 +59,6 @@ def test_enrolment_is_drawn_several_times_the_first_as_ever() -> None:
     assert splits.draws(plain, data["speakers"]) == [plain]
 
 
-def test_enrolment_sets_eight_clips_of_each_test_speaker_aside() -> None:
-    data = table(ACTORS)
-    for fold in splits.make_folds("speaker+enrol", corpus="ravdess", **data):
-        assert not set(fold.enrol) & set(fold.test)
-        speakers, counts = np.unique(data["speakers"][fold.enrol], return_counts=True)
-        assert set(speakers) == set(fold.test_speakers)
-        assert set(counts) == {8}
-
-
 def test_random_tests_a_fifth_of_each_emotion() -> None:
     data = table(ACTORS)
     fold = splits.make_folds("random", corpus="ravdess", seeds=[3], **data)[0]
@@ -79,14 +66,6 @@ def test_random_tests_a_fifth_of_each_emotion() -> None:
     assert fold.seed == 3
     assert abs(counts - 0.2 * 192).max() <= 1
     assert sorted(np.concatenate([fold.train, fold.test])) == list(range(384))
-
-
-def test_random_seeds_differ_and_repeat() -> None:
-    data = table(ACTORS)
-    first, other = splits.make_folds("random", corpus="x", seeds=[0, 1], **data)
-    again = splits.make_folds("random", corpus="x", seeds=[0], **data)[0]
-    assert np.array_equal(first.test, again.test)
-    assert not np.array_equal(first.test, other.test)
 
 
 @settings(max_examples=25)

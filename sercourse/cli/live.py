@@ -129,7 +129,7 @@ def _sound_files(take: Take) -> list[Take]:
     """Return the file, or the sound files of the folder, sorted; ValueError if it holds none."""
     if not take.path.is_dir():
         return [take]
-    from sercourse.corpora.entries import list_files  # loads pandas
+    from sercourse.corpora import list_files  # loads pandas
 
     found = list_files(take.path)
     for error in found.errors:

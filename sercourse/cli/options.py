@@ -218,7 +218,7 @@ def refuse_outputs(args: argparse.Namespace) -> None:
 
 def _refuse_valuable(target: Path, *, inputs: Sequence[Path]) -> None:
     from sercourse import audio
-    from sercourse.corpora.entries import list_files
+    from sercourse.corpora import list_files
 
     clips = [clip for each in inputs if each.is_dir() for clip in list_files(each).sounds]
     is_sound = target.suffix.lower() in audio.SUFFIXES | audio.FFMPEG_SUFFIXES

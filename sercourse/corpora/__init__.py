@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from sercourse.corpora.combining import combine
-from sercourse.corpora.expected import EXPECTED, missing
 from sercourse.corpora.naming import RAVDESS_STATEMENTS
-from sercourse.corpora.places import folder
-from sercourse.corpora.scanning import NAMES, Scan, fingerprint, scan
+from sercourse.corpora.scan import (
+    EXPECTED,
+    NAMES,
+    Scan,
+    combine,
+    fingerprint,
+    folder,
+    list_files,
+    missing,
+    scan,
+)
 
 __all__ = [
     "EXPECTED",
@@ -16,6 +23,7 @@ __all__ = [
     "combine",
     "fingerprint",
     "folder",
+    "list_files",
     "missing",
     "scan",
 ]

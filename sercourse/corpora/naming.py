@@ -1,52 +1,21 @@
-"""What the file names of each corpus say: one rule for each, from name to label.
+"""What the file names of each corpus say: one table of rules, from name to columns.
 
-A rule takes the path relative to the corpus and returns a `Label`, or raises ValueError with the
-reason, in the few words that the table of rejects shows.
+A rule takes the path relative to the corpus and gives the columns of the clip table, or raises
+ValueError with the reason, in the few words that the table of rejects shows.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import PurePosixPath
+from typing import Any
 
 from sercourse import labels
 
-
-@dataclass(frozen=True)
-class Label:
-    """What a name, or a line of a CSV, says about a clip; None is unknown.
-
-    Attributes
-    ----------
-    emotion : str
-        A label; of corpora with codes a member of `labels.EMOTIONS`.
-    recording : str
-        What was recorded: clips that share it share a group.
-    speaker : str or None
-        Identifier inside the corpus.
-    gender : str or None
-        "female" or "male", or what a user's CSV says.
-    intensity : str or None
-        "normal" or "strong"; of CREMA-D "low", "medium" or "high".
-    statement, take : str or None
-        Codes as the corpus writes them.
-    split : str or None
-        "train" or "test".
-    agreement : float or None
-        Share of the raters who chose this label, where several did.
-    """
-
-    emotion: str
-    recording: str
-    speaker: str | None = None
-    gender: str | None = None
-    intensity: str | None = None
-    statement: str | None = None
-    take: str | None = None
-    split: str | None = None
-    agreement: float | None = None
+Row = dict[str, Any]
+"""Columns of one clip; `recording` is what its takes share, None or no entry is unknown."""
 
 
 @dataclass(frozen=True)
@@ -58,230 +27,209 @@ class Rule:
     title : str
         The corpus as its authors write it.
     shape : str
-        A name, letter for letter or by example.
+        An example of a name.
+    pattern : str
+        Regular expression of a stem; its groups are columns.
+    emotions : mapping of str to str
+        From code to emotion; empty where names hold words.
+    genders : mapping of str to str
+        Of the speakers.
+    closed : bool
+        Whether there are no other speakers.
+    refused : mapping of str to mapping of str to str
+        For a group of `pattern`, values that are left out, and why.
+    levels : mapping of str to (str or None)
+        From code to intensity.
+    recording : str
+        Format of what clips that belong together share.
+    case : callable
+        What is done to a stem before it is matched.
     speakers : str
-        Prefix of its speakers: both channels of RAVDESS share their actors.
-    parse : callable
-        From relative path to `Label`.
+        Prefix of the speakers, if not the corpus: both channels of RAVDESS share their actors.
     one_of_each : bool
         Whether copies of a recording in other formats are left out.
     """
 
     title: str
     shape: str
-    speakers: str
-    parse: Callable[[PurePosixPath], Label]
+    pattern: str = ""
+    emotions: Mapping[str, str] = field(default_factory=dict)
+    genders: Mapping[str, str] = field(default_factory=dict)
+    closed: bool = False
+    refused: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    levels: Mapping[str, str | None] = field(default_factory=dict)
+    recording: str = "{stem}"
+    case: Callable[[str], str] = str
+    speakers: str = ""
     one_of_each: bool = False
 
-    def __call__(self, path: PurePosixPath) -> Label:
-        """Return the label of a path relative to the corpus; ValueError says why there is none."""
-        return self.parse(path)
+    def __call__(self, path: PurePosixPath) -> Row:
+        """Return the columns that a path relative to the corpus tells.
+
+        Examples
+        --------
+        >>> row = RULES["aesdd"](PurePosixPath("sadness/s01 (5)b.wav"))
+        >>> row["emotion"], row["speaker"], row["statement"], row["take"], row["recording"]
+        ('sad', '5', '01', 'b', 's01-5')
+        """
+        stem = self.case(path.stem)
+        found = re.fullmatch(self.pattern, stem)
+        if found is None:
+            raise ValueError(f"name does not follow the {self.title} rule")
+        told = found.groupdict()
+        for name, reasons in self.refused.items():
+            if why := reasons.get(told[name]):
+                raise ValueError(why)
+        speaker = (told["speaker"] or path.parent.name).upper()
+        speaker = {"OA": "OAF", "YA": "YAF"}.get(speaker, speaker)  # TESS has one OA_bite_neutral
+        if self.closed and speaker not in self.genders:
+            raise ValueError(f"actor {speaker} is not one of {_range(self.genders)}")
+        intensity = told.get("intensity")
+        return {
+            "emotion": self._emotion(told["emotion"]),
+            "recording": self.recording.format(**{**told, "stem": stem, "speaker": speaker}),
+            "speaker": speaker,
+            "gender": self.genders.get(speaker),
+            "intensity": intensity and _meaning(intensity, self.levels, "intensity"),
+            "statement": told.get("statement"),
+            "take": told.get("take") or None,
+        }
+
+    def _emotion(self, code: str) -> str | None:
+        if self.emotions:
+            return _meaning(code, self.emotions, "emotion")
+        if (emotion := labels.canonical(code)) not in labels.EMOTIONS:
+            raise ValueError(f"unknown emotion {code!r}: use one of {', '.join(labels.EMOTIONS)}")
+        return emotion
+
+
+def _range(names: Iterable[str]) -> str:
+    return f"{min(names)}-{max(names)}"
+
+
+def _meaning(code: str, meanings: Mapping[str, Any], what: str) -> str | None:
+    if code not in meanings:
+        raise ValueError(f"{what} code {code} is not one of {_range(meanings)}")
+    return meanings[code]
 
 
 RAVDESS_STATEMENTS = {"01": "Kids are talking by the door", "02": "Dogs are sitting by the door"}
 """What the actors of RAVDESS say, by the code in column `statement`."""
 
-_RAVDESS = re.compile(r"(\d\d)-(\d\d)-(\d\d)-(\d\d)-(\d\d)-(\d\d)-(\d\d)")
-_AESDD = re.compile(r"([adfhs])(\d\d) ?\((\d{1,2})\) ?([a-z]?)", re.IGNORECASE)
-_EMODB = re.compile(r"(\d\d)([a-z]\d\d)([WLEAFTN])([a-z]?)")
-_TESS = re.compile(r"(OAF?|YAF?)_([a-z]+)_(.+)", re.IGNORECASE)
-_SAVEE = re.compile(r"(?:(DC|JE|JK|KL)[_-])?(sa|su|[adfhn])(\d\d)", re.IGNORECASE)
-_CREMAD = re.compile(r"(\d{4})_([A-Z]{3})_(ANG|DIS|FEA|HAP|NEU|SAD)_(LO|MD|HI|XX?)", re.IGNORECASE)
-_CREMAD_LEVELS = {"LO": "low", "MD": "medium", "HI": "high"}
-# As recordings are named here: by time, or by their place in a longer one.
-_STAMPED = re.compile(r"(?:.*\d{8}_\d{6}|.*_\d{4,}\.\d\ds)(?:-\d+)?_(\D+)")
-_SPLIT_FOLDER = re.compile(r"(train|test)(ing)?([-_ ].*)?", re.IGNORECASE)
-
-_EMODB_MEN = frozenset({"03", "10", "11", "12", "15"})
-_EMODB_WOMEN = frozenset({"08", "09", "13", "14", "16"})
 # Of CREMA-D's 91 actors, by its VideoDemographics.csv; the others are men.
 _CREMAD_WOMEN = (
     "1002 1003 1004 1006 1007 1008 1009 1010 1012 1013 1018 1020 1021 1024 1025 "
     "1028 1029 1030 1037 1043 1046 1047 1049 1052 1053 1054 1055 1056 1058 1060 "
     "1061 1063 1072 1073 1074 1075 1076 1078 1079 1082 1084 1089 1091"
 )
-_SAVEE_MEN = ("DC", "JE", "JK", "KL")
+_RAVDESS: dict[str, Any] = {
+    "pattern": r"(?P<modality>\d\d)-(?P<of_all_media>(?P<channel>0[12])-(?P<emotion>\d\d)"
+    r"-(?P<intensity>\d\d)-(?P<statement>\d\d)-(?P<take>\d\d)-(?P<speaker>\d\d))",
+    "emotions": labels.RAVDESS_EMOTIONS,
+    "genders": {f"{k:02d}": "male" if k % 2 else "female" for k in range(1, 25)},
+    "closed": True,
+    "levels": {"01": "normal", "02": "strong"},
+    "recording": "{of_all_media}",  # the film's sound track is the same recording
+    "speakers": "ravdess",
+}
+_NO_SOUND = {"02": "modality 02 is a video without sound"}
+
+RULES: dict[str, Rule] = {
+    # Livingstone and Russo 2018, doi 10.1371/journal.pone.0196391
+    "ravdess": Rule(
+        "RAVDESS",
+        "03-01-06-02-01-02-12",
+        refused={"modality": _NO_SOUND, "channel": {"02": "song: it belongs to ravdess-song"}},
+        **_RAVDESS,
+    ),
+    "ravdess-song": Rule(
+        "RAVDESS song",
+        "03-02-06-02-01-02-12",
+        refused={"modality": _NO_SOUND, "channel": {"01": "speech: it belongs to ravdess"}},
+        **_RAVDESS,
+    ),
+    # With the irregular "f11 (01)" and "s01 (5)b": a letter marks a further take.
+    "aesdd": Rule(
+        "AESDD",
+        "a01 (1)",
+        r"(?P<emotion>[adfhs])(?P<statement>\d\d) ?\(0?(?P<speaker>\d{1,2})\) ?(?P<take>[a-z]?)",
+        labels.AESDD_EMOTIONS,
+        recording="{emotion}{statement}-{speaker}",
+        case=str.lower,
+    ),
+    # Burkhardt et al. 2005, doi 10.21437/Interspeech.2005-446
+    "emodb": Rule(
+        "EMO-DB",
+        "03a01Fa",
+        r"(?P<speaker>\d\d)(?P<statement>[a-z]\d\d)(?P<emotion>[WLEAFTN])(?P<take>[a-z]?)",
+        labels.EMODB_EMOTIONS,
+        dict.fromkeys(("03", "10", "11", "12", "15"), "male")
+        | dict.fromkeys(("08", "09", "13", "14", "16"), "female"),
+    ),
+    # doi 10.5683/SP2/E8H2MF; its folders are spelt in many ways
+    "tess": Rule(
+        "TESS",
+        "OAF_back_angry",
+        r"(?P<speaker>[oy]af?)_(?P<statement>[a-z]+)_(?P<emotion>.+)",
+        genders={"OAF": "female", "YAF": "female"},
+        case=str.lower,
+    ),
+    "savee": Rule(  # or DC/a01
+        "SAVEE",
+        "DC_a01",
+        r"(?:(?P<speaker>dc|je|jk|kl)[_-])?(?P<emotion>sa|su|[adfhn])(?P<statement>\d\d)",
+        labels.SAVEE_EMOTIONS,
+        dict.fromkeys(("DC", "JE", "JK", "KL"), "male"),
+        closed=True,
+        recording="{speaker}_{emotion}{statement}",
+        case=str.lower,
+    ),
+    # Cao et al. 2014, doi 10.1109/TAFFC.2014.2336244; the release has one "1040_ITH_SAD_X"
+    "crema-d": Rule(
+        "CREMA-D",
+        "1001_DFA_ANG_XX",
+        r"(?P<speaker>\d{4})_(?P<statement>[A-Z]{3})_(?P<emotion>ANG|DIS|FEA|HAP|NEU|SAD)"
+        r"_(?P<intensity>LO|MD|HI|XX?)",
+        labels.CREMAD_EMOTIONS,
+        {str(k): "female" if str(k) in _CREMAD_WOMEN else "male" for k in range(1001, 1092)},
+        closed=True,
+        levels={"LO": "low", "MD": "medium", "HI": "high", "X": None, "XX": None},
+        case=str.upper,
+        one_of_each=True,
+    ),
+    "custom": Rule("custom", "20190616_125714_happy"),  # read by `custom_label`
+}
+"""The corpora that can be scanned, by name."""
+
+# As recordings are named here: by time, or by their place in a longer one.
+_STAMPED = re.compile(r"(?:.*\d{8}_\d{6}|.*_\d{4,}\.\d\ds)(?:-\d+)?_(\D+)")
+_SPLIT_FOLDER = re.compile(r"(train|test)(ing)?([-_ ].*)?", re.IGNORECASE)
 
 
-def ravdess_label(path: PurePosixPath, *, channel: str) -> Label:
-    """Read ``MM-VC-EE-II-SS-RR-AA`` (Livingstone and Russo 2018, doi 10.1371/journal.pone.0196391).
-
-    Parameters
-    ----------
-    path : PurePosixPath
-        Relative path; its stem carries the label.
-    channel : {"01", "02"}
-        Speech or song; a clip of the other is refused.
-
-    Examples
-    --------
-    >>> label = ravdess_label(PurePosixPath("03-01-06-02-01-02-12.wav"), channel="01")
-    >>> label.emotion, label.speaker, label.gender, label.intensity, label.take
-    ('fearful', '12', 'female', 'strong', '02')
-    """
-    found = _match(_RAVDESS, path.stem, "RAVDESS")
-    modality, spoken, emotion, intensity, statement, repetition, actor = found
-    if modality == "02":
-        raise ValueError("modality 02 is a video without sound")
-    if spoken != channel:
-        names = {"01": "speech: it belongs to ravdess", "02": "song: it belongs to ravdess-song"}
-        raise ValueError(names.get(spoken, f"vocal channel {spoken} is neither 01 nor 02"))
-    if not 1 <= int(actor) <= 24:
-        raise ValueError(f"actor {actor} is not one of 01-24")
-    return Label(
-        emotion=_code(emotion, labels.RAVDESS_EMOTIONS, "emotion"),
-        recording=path.stem[3:],  # the film's sound track is the same recording
-        speaker=actor,
-        gender="male" if int(actor) % 2 else "female",
-        intensity=_code(intensity, {"01": "normal", "02": "strong"}, "intensity"),
-        statement=statement,
-        take=repetition,
-    )
-
-
-def aesdd_label(path: PurePosixPath) -> Label:
-    """Read ``xAA (B)``, with the irregular ``f11 (01)`` and ``s01 (5)b``.
-
-    A letter marks a further take of the same utterance: all takes are one recording.
-
-    Examples
-    --------
-    >>> label = aesdd_label(PurePosixPath("sadness/s01 (5)b.wav"))
-    >>> label.emotion, label.speaker, label.statement, label.take, label.recording
-    ('sad', '5', '01', 'b', 's01-5')
-    """
-    letter, utterance, speaker, take = _match(_AESDD, path.stem, "AESDD")
-    return Label(
-        emotion=labels.AESDD_EMOTIONS[letter.lower()],
-        recording=f"{letter.lower()}{utterance}-{int(speaker)}",
-        speaker=str(int(speaker)),
-        statement=utterance,
-        take=take.lower() or None,
-    )
-
-
-def emodb_label(path: PurePosixPath) -> Label:
-    """Read ``SSTTTEv`` (Burkhardt et al. 2005, doi 10.21437/Interspeech.2005-446).
-
-    Examples
-    --------
-    >>> label = emodb_label(PurePosixPath("wav/03a01Fa.wav"))
-    >>> label.emotion, label.speaker, label.gender, label.statement, label.take
-    ('happy', '03', 'male', 'a01', 'a')
-    """
-    speaker, text, emotion, version = _match(_EMODB, path.stem, "EMO-DB")
-    return Label(
-        emotion=labels.EMODB_EMOTIONS[emotion],
-        recording=path.stem,
-        speaker=speaker,
-        gender=_gender(speaker, women=_EMODB_WOMEN, men=_EMODB_MEN),
-        statement=text,
-        take=version or None,
-    )
-
-
-def tess_label(path: PurePosixPath) -> Label:
-    """Read ``OAF_word_emotion`` (doi 10.5683/SP2/E8H2MF); the folder's spelling does not matter.
-
-    Examples
-    --------
-    >>> label = tess_label(PurePosixPath("YAF_pleasant_surprised/YAF_back_ps.wav"))
-    >>> label.emotion, label.speaker, label.gender, label.statement
-    ('surprised', 'YAF', 'female', 'back')
-    """
-    speaker, word, emotion = _match(_TESS, path.stem, "TESS")
-    if labels.canonical(emotion) not in labels.EMOTIONS:
-        raise ValueError(f"unknown emotion {emotion!r}: use one of {', '.join(labels.EMOTIONS)}")
-    speaker = speaker[0].upper() + "AF"  # the release itself has one OA_bite_neutral
-    return Label(
-        emotion=labels.canonical(emotion),
-        recording=path.stem.lower(),
-        speaker=speaker,
-        gender="female",
-        statement=word.lower(),
-    )
-
-
-def savee_label(path: PurePosixPath) -> Label:
-    """Read ``DC_a01`` or ``DC/a01``.
-
-    Examples
-    --------
-    >>> label = savee_label(PurePosixPath("AudioData/JK/su03.wav"))
-    >>> label.emotion, label.speaker, label.gender, label.statement
-    ('surprised', 'JK', 'male', '03')
-    """
-    speaker, letters, sentence = _match(_SAVEE, path.stem, "SAVEE")
-    speaker = (speaker or path.parent.name).upper()
-    if speaker not in _SAVEE_MEN:
-        raise ValueError("name does not follow the SAVEE rule: no speaker in name or folder")
-    return Label(
-        emotion=labels.SAVEE_EMOTIONS[letters.lower()],
-        recording=f"{speaker}_{letters.lower()}{sentence}",
-        speaker=speaker,
-        gender="male",
-        statement=sentence,
-    )
-
-
-def cremad_label(path: PurePosixPath) -> Label:
-    """Read ``1001_DFA_ANG_XX`` (Cao et al. 2014, doi 10.1109/TAFFC.2014.2336244).
-
-    Level XX is none in particular; the release has one ``1040_ITH_SAD_X``.
-
-    Examples
-    --------
-    >>> label = cremad_label(PurePosixPath("AudioWAV/1001_IEO_ANG_HI.wav"))
-    >>> label.emotion, label.speaker, label.gender, label.intensity, label.statement
-    ('angry', '1001', 'male', 'high', 'IEO')
-    """
-    speaker, sentence, emotion, level = _match(_CREMAD, path.stem.upper(), "CREMA-D")
-    if not 1001 <= int(speaker) <= 1091:
-        raise ValueError(f"actor {speaker} is not one of 1001-1091")
-    return Label(
-        emotion=labels.CREMAD_EMOTIONS[emotion],
-        recording=path.stem.upper(),
-        speaker=speaker,
-        gender="female" if speaker in _CREMAD_WOMEN else "male",
-        intensity=_CREMAD_LEVELS.get(level),
-        statement=sentence,
-    )
-
-
-def custom_label(path: PurePosixPath, *, translate: labels.Translation | None = None) -> Label:
+def custom_label(path: PurePosixPath, *, translate: labels.Translation) -> Row:
     """Read ``..._emotion`` or ``emotion/...``, and the split from a folder named train or test.
 
-    Parameters
-    ----------
-    path : PurePosixPath
-        Relative path.
-    translate : Translation, optional
-        Which texts are labels, and what they mean.
-
     Examples
     --------
-    >>> label = custom_label(PurePosixPath("train/20190616_125714_pleasant_surprise.wav"))
-    >>> label.emotion, label.split, label.speaker
-    ('surprised', 'train', None)
-    >>> custom_label(PurePosixPath("Angry/001.wav")).emotion
-    'angry'
+    >>> path = PurePosixPath("train/20190616_125714_pleasant_surprise.wav")
+    >>> row = custom_label(path, translate=labels.Translation({}))
+    >>> row["emotion"], row["split"]
+    ('surprised', 'train')
     """
-    translate = translate or labels.Translation({})
-    named = _emotion_in(path.stem, translate.knows)
-    folder = _emotion_of_folder(path, translate.knows)
+    named, folder = _named(path, translate.knows), _folder_named(path, translate.knows)
     if named and folder and translate(named) != translate(folder):
         raise ValueError(
             f"its name says {named} and its folder {folder}: list it in a CSV, or rename it"
         )
     emotion = named or folder or _stamped(path)
     if emotion is None:
-        last = _words(path.stem)[-1]
-        raise ValueError(f"name does not end in a known emotion: {last!r}")
-    return Label(
-        emotion=translate(emotion),
-        recording=path.with_suffix("").as_posix(),
-        split=_split_of(path.parent),
-    )
+        raise ValueError(f"name does not end in a known emotion: {_words(path.stem)[-1]!r}")
+    splits = filter(None, map(_SPLIT_FOLDER.fullmatch, path.parent.parts))
+    return {
+        "emotion": translate(emotion),
+        "recording": path.with_suffix("").as_posix(),
+        "split": next((found[1].lower() for found in splits), None),
+    }
 
 
 def folder_labels(
@@ -294,88 +242,36 @@ def folder_labels(
     """
     found, own = set(), set()
     for path in paths:
-        if _emotion_in(path.stem, knows) or _stamped(path):
+        if _named(path, knows) or _stamped(path):
             return frozenset()
-        if folder := _emotion_of_folder(path, knows):
+        if folder := _folder_named(path, knows):
             found.add(folder)
             continue
-        named = [each for each in path.parent.parts if not re.search(r"\d", each)]
-        if named := [each for each in named if not _SPLIT_FOLDER.fullmatch(each)]:
-            own.add(labels.spelling(named[-1]))
+        parts = [each for each in path.parent.parts if not re.search(r"\d", each)]
+        if parts := [each for each in parts if not _SPLIT_FOLDER.fullmatch(each)]:
+            own.add(labels.spelling(parts[-1]))
     return frozenset(own if len(found | own) > 1 else ())
-
-
-RULES: dict[str, Rule] = {
-    "ravdess": Rule(
-        "RAVDESS",
-        "03-01-06-02-01-02-12",
-        "ravdess",
-        lambda path: ravdess_label(path, channel="01"),
-    ),
-    "ravdess-song": Rule(
-        "RAVDESS song",
-        "03-02-06-02-01-02-12",
-        "ravdess",
-        lambda path: ravdess_label(path, channel="02"),
-    ),
-    "aesdd": Rule("AESDD", "a01 (1)", "aesdd", aesdd_label),
-    "emodb": Rule("EMO-DB", "03a01Fa", "emodb", emodb_label),
-    "tess": Rule("TESS", "OAF_back_angry", "tess", tess_label),
-    "savee": Rule("SAVEE", "DC_a01", "savee", savee_label),
-    "crema-d": Rule("CREMA-D", "1001_DFA_ANG_XX", "crema-d", cremad_label, one_of_each=True),
-    "custom": Rule("custom", "20190616_125714_happy", "custom", custom_label),
-}
-"""The corpora that can be scanned, by name."""
-
-
-def _match(pattern: re.Pattern[str], stem: str, title: str) -> tuple[str, ...]:
-    found = pattern.fullmatch(stem)
-    if found is None:
-        raise ValueError(f"name does not follow the {title} rule")
-    return found.groups()
-
-
-def _code(code: str, meanings: dict[str, str], what: str) -> str:
-    if code not in meanings:
-        raise ValueError(f"{what} code {code} is not one of {min(meanings)}-{max(meanings)}")
-    return meanings[code]
-
-
-def _gender(speaker: str, *, women: frozenset[str], men: frozenset[str]) -> str | None:
-    if speaker in women:
-        return "female"
-    return "male" if speaker in men else None
 
 
 def _words(text: str) -> list[str]:
     return re.split(r"[_\s-]+", text)
 
 
-def _emotion_in(stem: str, knows: Callable[[str], bool]) -> str | None:
+def _named(path: PurePosixPath, knows: Callable[[str], bool]) -> str | None:
     """Return the label that a name ends in; "pleasant_surprise" is two words."""
-    words = _words(stem)
-    endings = ("_".join(words[first:]) for first in range(len(words)))
-    return next(filter(knows, endings), None)
+    words = _words(path.stem)
+    return next(filter(knows, ("_".join(words[first:]) for first in range(len(words)))), None)
 
 
-def _emotion_of_folder(path: PurePosixPath, knows: Callable[[str], bool]) -> str | None:
+def _folder_named(path: PurePosixPath, knows: Callable[[str], bool]) -> str | None:
     """Return the innermost folder that is called like a label, numbers aside: "03_angry"."""
-    for part in reversed(path.parent.parts):
-        name = "_".join(word for word in _words(part) if not re.search(r"\d", word))
-        if knows(name):
-            return name
-    return None
+    parts = [
+        [word for word in _words(part) if not re.search(r"\d", word)] for part in path.parent.parts
+    ]
+    return next(filter(knows, ("_".join(words) for words in reversed(parts))), None)
 
 
 def _stamped(path: PurePosixPath) -> str | None:
     """Return the label behind a stamp of time, as `sercourse listen --save` writes it."""
     found = _STAMPED.fullmatch(path.stem)
     return found[1] if found and found[1] != "unknown" else None
-
-
-def _split_of(folder: PurePosixPath) -> str | None:
-    for part in folder.parts:
-        found = _SPLIT_FOLDER.fullmatch(part)
-        if found:
-            return found[1].lower()
-    return None

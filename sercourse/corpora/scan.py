@@ -1,0 +1,734 @@
+"""The scan of a corpus: from a folder, or a CSV, to a table of clips and one of rejects."""
+
+from __future__ import annotations
+
+import csv as csv_module
+import functools
+import io
+import os
+import re
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from unicodedata import normalize
+
+import pandas as pd
+
+from sercourse import audio, files, labels
+from sercourse.corpora.naming import RULES, Row, custom_label, folder_labels
+
+NAMES: tuple[str, ...] = tuple(RULES)
+"""Names of the corpora that `scan` knows."""
+
+_OTHER_SPELLINGS = {"emo-db": "emodb", "berlin": "emodb", "cremad": "crema-d", "crema": "crema-d"}
+_TOLD = ("speaker", "gender", "split", "intensity", "statement", "take")
+_OPTIONAL = ("start", "end", "agreement")  # only where a clip has one: [s], and a share
+_DTYPES = {
+    **dict.fromkeys(("clip_id", "path", "corpus", "emotion", "speaker", "gender"), "string"),
+    **dict.fromkeys(("intensity", "statement", "take"), "string"),
+    "duration": "float64",
+    "sample_rate": "int64",
+    "channels": "int64",
+    **dict.fromkeys(("group", "split", "content"), "string"),
+    **dict.fromkeys(_OPTIONAL, "float64"),
+}
+
+_COLUMNS = {  # of several that mean the same, the first is read
+    "path": ("path", "file", "filename", "file_name", "filepath", "file_path", "wav", "audio"),
+    "emotion": ("emotion", "label", "class", "category"),
+    "speaker": ("speaker", "speaker_id", "spk", "actor", "subject"),
+    "gender": ("gender", "sex"),
+    "split": ("split", "subset", "set", "partition"),
+    "start": ("start", "start_time", "start_s", "begin"),
+    "end": ("end", "end_time", "end_s", "stop"),
+    **{name: (name,) for name in ("intensity", "statement", "take")},
+    "rater": ("rater", "annotator", "evaluator"),
+}
+_GENDERS = {"f": "female", "w": "female", "woman": "female", "m": "male", "man": "male"}
+_SAME_TIME = 0.1  # [s] that a segment may end after its file: annotators round
+
+EXPECTED: dict[str, dict[str, int]] = {
+    "ravdess": {"neutral": 96} | dict.fromkeys(labels.EMOTIONS[1:8], 192),
+    # Actor 18 does not sing, and nobody sings disgust or surprise.
+    "ravdess-song": {"neutral": 92} | dict.fromkeys(labels.EMOTIONS[1:6], 184),
+    "aesdd": {"happy": 119, "sad": 121, "angry": 120, "fearful": 120, "disgust": 122},
+    "emodb": {
+        "neutral": 79,
+        "happy": 71,
+        "sad": 62,
+        "angry": 127,
+        "fearful": 69,
+        "disgust": 46,
+        "bored": 81,
+    },
+    "tess": dict.fromkeys(labels.SAVEE_EMOTIONS.values(), 400),
+    "crema-d": dict.fromkeys(labels.CREMAD_EMOTIONS.values(), 1271) | {"neutral": 1087},
+    "savee": dict.fromkeys(labels.SAVEE_EMOTIONS.values(), 60) | {"neutral": 120},
+}
+"""Readable clips of each emotion, by corpus."""
+
+Reject = tuple[Path, str]  # a file that is left out, and why
+Found = tuple[list[Row], list[Reject], list[str]]  # clips, rejects, notes
+
+
+@dataclass(frozen=True)
+class Scan:
+    """A corpus as it was found.
+
+    Attributes
+    ----------
+    clips : pd.DataFrame
+        One row for each clip, sorted by `clip_id`; text that is not known is ``<NA>``.
+    rejects : pd.DataFrame
+        `path` and `reason` of every sound file that was left out.
+    notes : tuple of str
+        What else there is to say: what was passed over, labels that are not canonical, columns
+        that are not understood, how far raters agree.
+    """
+
+    clips: pd.DataFrame
+    rejects: pd.DataFrame
+    notes: tuple[str, ...] = ()
+
+    @property
+    def identical(self) -> pd.DataFrame:
+        """Clips whose bytes another clip has too, under another name; a set shares `content`."""
+        several = self.clips.duplicated("content", keep=False)
+        columns = ["content", "clip_id", "emotion", "speaker", "group", "split"]
+        found = self.clips.loc[several, columns].sort_values(["content", "clip_id"])
+        return found.reset_index(drop=True)
+
+
+def scan(
+    root: str | Path,
+    *,
+    corpus: str | None,
+    csv: str | Path | None = None,
+    audio_root: str | Path | None = None,
+    translate: Mapping[str, str] | None = None,
+    raters: str | None = None,
+) -> Scan:
+    """List the clips of a corpus with what names and headers say, and what was left out.
+
+    Names carry the labels, whatever the folders are called; any suffix that `audio.read` takes
+    will do. A file with the bytes and the stem of another is rejected as its duplicate; one with
+    the bytes of another under a different stem is kept in the same group.
+
+    In a custom corpus the name ends in an emotion, or a folder is called by one. Folders may also
+    be called by labels of one's own, where no name ends in an emotion; `notes` tells of them.
+
+    Parameters
+    ----------
+    root : str or Path
+        Folder of the corpus.
+    corpus : str or None
+        One of `NAMES`; None stands for "custom" where a CSV is given.
+    csv : str or Path, optional
+        For "custom": a table with columns path (relative to root or to the CSV), emotion and,
+        where known, speaker, gender, split, intensity, statement, take. Columns start and end [s]
+        make segments, which are clips of one `group`. Only what it lists is a clip.
+    audio_root : str or Path, optional
+        Where the files of the CSV are, if not in `root`.
+    translate : mapping of str to str, optional
+        What labels mean, such as ``{"exc": "happy"}``; those that mean an empty text are left out.
+        A label of one's own that file names end in is given as ``{"polite": "polite"}``.
+    raters : {None, "majority"}
+        What is done where rows of the CSV give a clip different labels: it is rejected, or gets
+        the label that most of them give; the column `agreement` says how many do.
+
+    Returns
+    -------
+    Scan
+
+    Raises
+    ------
+    FileNotFoundError, NotADirectoryError
+        If `root` or `csv` is not there.
+    ValueError
+        If the corpus is not known, or no file below `root` follows its rule.
+
+    Examples
+    --------
+    >>> import tempfile, numpy as np, soundfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     soundfile.write(Path(folder) / "mine_happy.wav", np.zeros(8_000), 8_000)
+    ...     Path(folder, "other_sad.wav").touch()
+    ...     found = scan(folder, corpus="custom")
+    >>> found.clips[["clip_id", "emotion", "speaker", "duration"]]
+          clip_id emotion speaker  duration
+    0  mine_happy   happy    <NA>       1.0
+    >>> found.rejects.reason.tolist()
+    ['empty file']
+    """
+    root, name = _folder(root), _corpus_name(corpus, csv=csv)
+    translation = labels.Translation(translate or {})
+    if csv is None:
+        if audio_root is not None or raters is not None:
+            raise ValueError("an audio root and raters are about the rows of a CSV: give one")
+        rows, rejects, notes = _by_name(root, corpus=name, translate=translation)
+    else:
+        base = root if audio_root is None else _folder(audio_root)
+        rows, rejects, notes = _by_csv(
+            files.user_path(csv), root=root, base=base, translate=translation, raters=raters
+        )
+    clips = _without_duplicates(_measured(rows, rejects), rejects)
+    clips.sort(key=lambda row: row["clip_id"])
+    for row in clips:
+        row["corpus"], row["group"] = name, f"{name}:{row['recording']}"
+        if row.get("speaker"):
+            row["speaker"] = f"{RULES[name].speakers or name}-{row['speaker']}"
+    table = pd.DataFrame(clips, columns=list(_DTYPES))
+    table["group"] = join_groups(table["group"], [row["file"] for row in clips])
+    table = table.astype(_DTYPES)
+    notes.append(labels.own(table["emotion"]))
+    if unused := translation.unused:
+        notes.append(f"labels to translate that no clip has: {', '.join(unused)}")
+    told = [(str(path), why) for path, why in sorted(rejects, key=lambda reject: reject[0])]
+    return Scan(
+        clips=table.drop(columns=[each for each in _OPTIONAL if table[each].isna().all()]),
+        rejects=pd.DataFrame(told, columns=["path", "reason"]).astype("string"),
+        notes=tuple(filter(None, notes)),
+    )
+
+
+def fingerprint(clips: pd.DataFrame) -> str:
+    """Return a short hash of what the clips contain and how they are labelled.
+
+    Order, folders and file names do not matter.
+
+    Examples
+    --------
+    >>> one = pd.DataFrame({"content": ["a", "b"], "emotion": ["sad", "happy"]})
+    >>> fingerprint(one) == fingerprint(one[::-1])
+    True
+    """
+    return files.digest(sorted(clips[["content", "emotion"]].astype(str).to_numpy().tolist()))
+
+
+def folder(corpus: str, data_dir: str | Path | None = None) -> Path:
+    """Return the folder of a corpus below `data_dir`, or among the synthetic sample corpora.
+
+    Raises
+    ------
+    FileNotFoundError
+        If it is not there; the sentence says what to do.
+
+    Examples
+    --------
+    >>> folder("aesdd").parts[-3:]
+    ('data', 'sample', 'aesdd')
+    """
+    if data_dir is None:
+        place = files.home() / "data" / "sample" / corpus
+        known = " and ".join(sorted(each.name for each in place.parent.iterdir() if each.is_dir()))
+        advice = f"the sample has {known}: for {corpus}, say with data_dir which folder holds it"
+    else:
+        place = files.user_path(data_dir) / corpus
+        advice = (
+            f"data_dir is {str(data_dir)!r}: give the folder that holds {corpus}/, "
+            f"or None for the sample corpora ('sercourse fetch {corpus}' gets the real one)"
+        )
+    if not place.is_dir():
+        raise FileNotFoundError(f"{place}: no such folder; {advice}")
+    return place
+
+
+def missing(clips: pd.DataFrame, *, corpus: str) -> list[str]:
+    """Compare the emotions of a scan with the counts of the complete corpus.
+
+    Examples
+    --------
+    >>> missing(pd.DataFrame({"emotion": ["sad"] * 60 + ["happy"] * 60}), corpus="savee")[:2]
+    ['neutral: 0 clips found, 120 expected', 'angry: 0 clips found, 60 expected']
+    """
+    wanted, found = EXPECTED[corpus], clips["emotion"].value_counts()
+    return [
+        f"{emotion}: {found.get(emotion, 0)} clips found, {wanted.get(emotion, 0)} expected"
+        for emotion in labels.in_order([*wanted, *found.index])
+        if found.get(emotion, 0) != wanted.get(emotion, 0)
+    ]
+
+
+def combine(tables: Sequence[pd.DataFrame], *, test: Sequence[pd.DataFrame] = ()) -> pd.DataFrame:
+    """Concatenate the clip tables of several corpora.
+
+    Names of clips get the name of their corpus in front, so that they stay unique. Clips with the
+    same content share a group, whichever corpora they came from.
+
+    Parameters
+    ----------
+    tables : sequence of pandas.DataFrame
+        Clip tables, as `scan` gives them.
+    test : sequence of pandas.DataFrame, optional
+        Further tables, only to test on: then the column `split` says ``train`` and ``test``, and
+        protocol ``given`` trains on the former and tests on the latter.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Sorted by `clip_id`.
+
+    Raises
+    ------
+    ValueError
+        If there is no table, two have a clip of the same name, one has no emotion that another one
+        has, or a clip that is to be tested is among the training clips too.
+
+    Examples
+    --------
+    >>> import tempfile, numpy as np, soundfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     soundfile.write(Path(folder) / "my_happy.wav", np.zeros(8_000), 8_000)
+    ...     mine = scan(folder, corpus="custom").clips
+    >>> combine([mine])[["clip_id", "emotion"]].values.tolist()
+    [['custom/my_happy', 'happy']]
+    """
+    if not tables:
+        raise ValueError("there is no clip table to combine: give at least one")
+    sides = [*tables, *test]
+    if test:
+        parts = ["train"] * len(tables) + ["test"] * len(test)
+        sides = [each.assign(split=part) for each, part in zip(sides, parts, strict=True)]
+    clips = pd.concat(sides, ignore_index=True)
+    clips["clip_id"] = clips["corpus"] + "/" + clips["clip_id"]
+    if (twice := clips["clip_id"].duplicated()).any():
+        raise ValueError(
+            f"two tables have a clip {clips['clip_id'][twice].iloc[0]!r}: give each folder once, "
+            "and scan own clips from the folder above all of them"
+        )
+    shown = clips.groupby("corpus")["emotion"].agg(set)
+    for corpus, own in shown.items():
+        others = set().union(*shown.drop(corpus))
+        if others and not own & others:
+            raise ValueError(
+                f"corpus {corpus!r} shows {', '.join(labels.in_order(own))} and the others "
+                f"{', '.join(labels.in_order(others))}: without a shared emotion a model learns to "
+                "tell corpora apart; leave it out, or translate its labels"
+            )
+    contents = clips["content"].astype("string")
+    if "start" in clips:  # segments of one file belong together
+        segments = clips["start"].notna()
+        keys = {path: files.clip_key(path) for path in clips.loc[segments, "path"].unique()}
+        contents[segments] = clips.loc[segments, "path"].map(keys)
+    clips["group"] = pd.array(join_groups(clips["group"], contents), dtype="string")
+    n_sides = clips.groupby("group")["split"].nunique()
+    if test and (shared := n_sides[n_sides > 1].index).size:
+        names = " and ".join(clips["clip_id"][clips["group"] == shared[0]].iloc[:2])
+        raise ValueError(
+            f"the same recording is in training and in test ({names}): leave it out of one side"
+        )
+    return clips.astype({"split": "string"}).sort_values("clip_id", ignore_index=True)
+
+
+def join_groups(recordings: Iterable[str], contents: Iterable[str]) -> list[str]:
+    """Join clips that share a recording or their content, however long the chain.
+
+    Examples
+    --------
+    >>> join_groups(["a", "b", "b", "c"], ["1", "1", "2", "3"])
+    ['a', 'a', 'a', 'c']
+    """
+    recordings = list(recordings)
+    leader: dict[str, str] = {}
+
+    def leader_of(key: str) -> str:
+        while leader.setdefault(key, key) != key:
+            key = leader[key]
+        return key
+
+    for recording, content in zip(recordings, contents, strict=True):
+        # "~" sorts after letters and digits, so that a group is always named by a recording.
+        first, last = sorted((leader_of(recording), leader_of(f"~{content}")))
+        leader[last] = first
+    return [leader_of(recording) for recording in recordings]
+
+
+def _folder(root: str | Path) -> Path:
+    root = files.user_path(root)
+    if not root.exists():
+        raise FileNotFoundError(f"{root}: no such folder; give the folder of a corpus")
+    if not root.is_dir():
+        raise NotADirectoryError(f"{root}: is a file; give the folder of a corpus")
+    return root
+
+
+def _corpus_name(corpus: str | None, *, csv: str | Path | None) -> str:
+    spelt = (corpus or ("custom" if csv else "")).strip().lower().replace("_", "-")
+    name = _OTHER_SPELLINGS.get(spelt, spelt)
+    if name not in RULES:
+        what = f"unknown corpus {corpus!r}" if corpus else "the corpus is not named"
+        raise ValueError(f"{what}: use one of {', '.join(NAMES)}")
+    if csv and name != "custom":
+        raise ValueError(f"a CSV labels a custom corpus, but {name} is labelled by its file names")
+    return name
+
+
+# --- headers and content ----------------------------------------------------------------------
+
+
+def _measured(rows: Iterable[Row], rejects: list[Reject]) -> list[Row]:
+    """Add headers and content; threads help where the disk or the hashing is the slow part."""
+    paths = list(dict.fromkeys(row["path"] for row in rows))
+    with ThreadPoolExecutor() as pool:
+        measured = dict(zip(paths, pool.map(_measure, paths), strict=True))
+    rejects += [(path, told["fault"]) for path, told in measured.items() if "fault" in told]
+    clips = []
+    for row in rows:
+        if "fault" not in (told := measured[row["path"]]):
+            try:
+                clips.append(_cut({**row, **told}))
+            except ValueError as error:
+                rejects.append((row["path"], str(error)))
+    return clips
+
+
+def _measure(path: Path) -> Row:
+    try:
+        header, content = audio.info(path), files.clip_key(path)
+    except audio.READ_ERRORS as error:
+        try:
+            with path.open("rb") as file:
+                pointer = path.is_file() and file.read(23) == b"version https://git-lfs"
+        except OSError:
+            pointer = False
+        why = "a pointer of git-lfs in place of the sound: run git lfs pull"
+        return {"fault": why if pointer else audio.reason(error, path=path)}
+    return {**vars(header), "content": content, "file": content}
+
+
+def _cut(row: Row) -> Row:
+    """Return a clip with both times [s] of the segment that it is, if it is one."""
+    start, end, duration = row.get("start"), row.get("end"), row["duration"]
+    if start is None and end is None:
+        return row
+    start, end = start or 0.0, duration if end is None else end
+    if not 0 <= start < min(end, duration) or end > duration + _SAME_TIME:
+        raise ValueError(f"the segment from {start:g} to {end:g} s is none of its {duration:g} s")
+    end = min(end, duration)
+    return {
+        **row,
+        "clip_id": f"{row['clip_id']}@{start:08.3f}-{end:08.3f}",
+        "start": start,
+        "end": end,
+        "duration": end - start,
+        "content": files.digest([row["file"], start, end]),
+    }
+
+
+def _without_duplicates(clips: Iterable[Row], rejects: list[Reject]) -> list[Row]:
+    """Keep one of each set of copies: the one in the shallowest folder."""
+    kept: dict[tuple[str, str], Row] = {}
+    named: dict[str, Row] = {}
+    unique = []
+    for row in sorted(clips, key=lambda row: (row["clip_id"].count("/"), row["path"])):
+        first = kept.setdefault((row["path"].stem.lower(), row["content"]), row)
+        namesake = named.setdefault(row["clip_id"], row)
+        if first is not row:
+            rejects.append((row["path"], _duplicate(first)))
+        elif namesake is not row:
+            other = f"{namesake['clip_id']}{namesake['path'].suffix}"
+            rejects.append((row["path"], f"same name as {other}, which is kept"))
+        else:
+            unique.append(row)
+    return unique
+
+
+def _duplicate(of: Row) -> str:
+    return f"duplicate of {of['clip_id']}{of['path'].suffix}"
+
+
+# --- clips by the names of files --------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The files below a folder.
+
+    Attributes
+    ----------
+    sounds : list of Path
+        Those with the suffix of a sound file or the first bytes of one, sorted.
+    others : Counter
+        How many there are of others, by suffix; hidden ones do not count.
+    errors : list of OSError
+        Of folders that cannot be entered.
+    """
+
+    sounds: list[Path]
+    others: Counter[str]
+    errors: list[OSError]
+
+    @property
+    def note(self) -> str:
+        """Say what was passed over; empty if that is nothing."""
+        if not self.others:
+            return ""
+        counts = ", ".join(f"{suffix} x {n}" for suffix, n in sorted(self.others.items()))
+        return f"passed over: {self.others.total()} file(s) that are no sound ({counts})"
+
+
+def list_files(root: Path) -> Listing:
+    """List the files below a folder, and tell those of sound from others.
+
+    Linked folders are followed, except back to where they came from. What macOS leaves in archives
+    (``._*``, ``__MACOSX``) is no sound, whatever its suffix.
+    """
+    found, suffixes = Listing([], Counter(), []), audio.SUFFIXES | audio.FFMPEG_SUFFIXES
+    for name, folders, names in os.walk(root, onerror=found.errors.append, followlinks=True):
+        here = Path(name)
+        above = (here.resolve(), *here.resolve().parents)
+        links = {each for each in folders if (here / each).is_symlink()}
+        folders[:] = [
+            each for each in folders if each not in links or (here / each).resolve() not in above
+        ]
+        of_macos = "__MACOSX" in here.relative_to(root).parts
+        for path in (here / each for each in names):
+            if of_macos or path.name.startswith("._"):
+                found.others["of macOS"] += 1
+            elif path.suffix.lower() in suffixes or _begins_as_sound(path):
+                found.sounds.append(path)
+            elif not path.name.startswith("."):
+                found.others[path.suffix.lower() or "without suffix"] += 1
+    found.sounds.sort()
+    return found
+
+
+_BEGINNINGS = (
+    *(b"fLaC", b"OggS", b"ID3", b".snd", b"caff", b"#!AMR", b"FLV", b"NIST_1A", b"riff"),
+    b"\x1a\x45\xdf\xa3",  # Matroska, WebM
+    b"\x30\x26\xb2\x75\x8e\x66\xcf\x11",  # ASF: WMA
+    # Frames of MPEG layers III and II, and of AAC.
+    *(bytes((0xFF, each)) for each in b"\xfa\xfb\xf2\xf3\xe2\xe3\xfc\xfd\xf4\xf5\xf0\xf1\xf8\xf9"),
+)
+
+
+def _begins_as_sound(path: Path) -> bool:
+    try:
+        if not path.is_file():  # reading from a pipe would wait
+            return False
+        with path.open("rb") as file:
+            head = file.read(16)
+    except OSError:
+        return False
+    if head[4:8] == b"ftyp":
+        return head[8:12] not in (b"heic", b"heix", b"mif1", b"msf1", b"avif", b"crx ")  # pictures
+    if head[:4] in (b"RIFF", b"RIFX", b"RF64", b"FORM"):
+        return head[8:12] in (b"WAVE", b"AVI ", b"AIFF", b"AIFC")
+    return head.startswith(_BEGINNINGS)
+
+
+def _clip_id(path: Path, *, root: Path) -> str:
+    relative = PurePosixPath(Path(os.path.relpath(path, root)).as_posix())
+    return normalize("NFC", relative.with_suffix("").as_posix())
+
+
+def _by_name(root: Path, *, corpus: str, translate: labels.Translation) -> Found:
+    """Label every sound file below `root` by its name."""
+    listing, rule = list_files(root), RULES[corpus]
+    paths = {path: PurePosixPath(path.relative_to(root).as_posix()) for path in listing.sounds}
+    rows: list[Row] = []
+    rejects: list[Reject] = []
+    for locked in listing.errors:
+        path = Path(locked.filename)
+        why = audio.reason(locked, path=path)
+        rejects.append((path, f"a folder that cannot be entered: {why}"))
+    if corpus == "custom":
+        translate.add(folder_labels(paths.values(), knows=translate.knows))
+    copies: dict[str, Path] = {}
+    # Of copies in several formats the first is kept: that without loss.
+    for path in sorted(paths, key=lambda each: (each.suffix.lower() != ".wav", each)):
+        try:
+            if corpus == "custom":
+                row = custom_label(paths[path], translate=translate)
+            else:
+                row = rule(paths[path])
+                row["emotion"] = translate(row["emotion"])
+            first = copies.setdefault(row["recording"], path)
+            if rule.one_of_each and first is not path:
+                raise ValueError(f"copy of {paths[first]}")
+            rows.append({**row, "path": path, "clip_id": _clip_id(path, root=root)})
+        except ValueError as error:
+            rejects.append((path, str(error)))
+    if rows:
+        return rows, rejects, [listing.note]
+    wanted = f"files named like '{rule.shape}.wav' are wanted"
+    if corpus == "custom":
+        wanted += " (or a folder for each emotion, a CSV, or --map for labels of your own)"
+    if not rejects:
+        noted = f" ({listing.note})" if listing.note else ""
+        raise ValueError(f"{root}: holds no sound file{noted}; {wanted}, here or in folders below")
+    path, why = min(rejects)
+    raise ValueError(
+        f"{root}: none of its {len(rejects)} sound files follows the {rule.title} rule, "
+        f"{wanted} but the first is {path.name!r} ({why}): "
+        "give the folder of that corpus, or the name of this one"
+    )
+
+
+# --- clips by the rows of a CSV ---------------------------------------------------------------
+
+
+def _by_csv(
+    csv: Path, *, root: Path, base: Path, translate: labels.Translation, raters: str | None
+) -> Found:
+    """Label the files, or segments of files, that a CSV lists.
+
+    A path is relative to `base`, to `root`, to the CSV or to where Python runs; without folders it
+    may also be anywhere below the first of these, if there is only one such file.
+    """
+    if raters not in (None, "majority"):
+        raise ValueError(f"raters is {raters!r}: give majority, or leave it out")
+    lines, unknown = _lines(csv)
+    notes = [f"{csv}: columns that are not understood: {', '.join(unknown)}"] if unknown else []
+    rows: list[Row] = []
+    rejects: list[Reject] = []
+    find = _finder((base, root, csv.parent, Path()))
+    same: dict[tuple[Path, float | None, float | None], list[Row]] = defaultdict(list)
+    for line in lines:
+        path = base / line["path"]
+        try:
+            path = find(line["path"])
+            row = _labelled(line, translate=translate)
+        except (ValueError, OSError) as error:  # also of a name that no system allows
+            rejects.append((path, audio.reason(error, path=path)))
+        else:
+            row["path"], row["clip_id"] = path, _clip_id(path, root=base)
+            row["recording"] = row["clip_id"]
+            same[path, row["start"], row["end"]].append(row)
+    for alike in same.values():
+        try:
+            row = _decided(alike, raters=raters)
+        except ValueError as error:
+            rejects.append((alike[0]["path"], str(error)))
+        else:
+            rows.append(row)
+            if raters is None:
+                rejects += [(each["path"], _duplicate(row)) for each in alike[1:]]
+    if not rows and not rejects:
+        raise ValueError(f"{csv}: lists no clip")
+    if shares := [row["agreement"] for row in rows if row["agreement"] is not None]:
+        notes.append(
+            f"several raters: {len(shares)} clips were decided by majority, {shares.count(1.0)} of "
+            f"them by all raters; on average {sum(shares) / len(shares):.0%} of a clip's raters "
+            "agree"
+        )
+    return rows, rejects, notes
+
+
+def _lines(csv: Path) -> tuple[list[dict[str, str]], list[str]]:
+    """Return the lines of a table by what their cells mean, and the columns that mean nothing."""
+    if not csv.is_file():
+        raise FileNotFoundError(f"{csv}: no such CSV file")
+    data = csv.read_bytes()
+    try:
+        wide = data.startswith((b"\xff\xfe", b"\xfe\xff"))  # "Unicode text" of Excel
+        text = data.decode("utf-16" if wide else "utf-8-sig")
+    except UnicodeDecodeError:
+        raise ValueError(f"{csv}: is not UTF-8 text; save it as CSV in UTF-8") from None
+    lines = io.StringIO(text, newline=None)
+    if told := re.match(r'"?sep=(.)"?[\r\n]', text):  # the first line, for Excel
+        lines.readline()
+    header = lines.readline()
+    delimiter = told[1] if told else max(",;\t|", key=header.count)
+    (cells,) = csv_module.reader([header or "\n"], delimiter=delimiter)
+    names = [normalize("NFC", name.strip()) for name in cells]
+    spelt = [labels.spelling(name) for name in names]
+    places = {
+        meaning: spelt.index(next(each for each in aliases if each in spelt))
+        for meaning, aliases in _COLUMNS.items()
+        if set(aliases) & set(spelt)
+    }
+    if absent := [each for each in ("path", "emotion") if each not in places]:
+        raise ValueError(
+            f"{csv}: has no column {absent[0]!r}, only {names}; path and emotion are "
+            f"needed, {', '.join(list(_COLUMNS)[2:])} are welcome"
+        )
+    try:
+        table = list(csv_module.reader(lines, delimiter=delimiter))
+    except csv_module.Error as error:
+        raise ValueError(f"{csv}: is no CSV ({error})") from None
+    rows = [
+        {name: line[k].strip() if k < len(line) else "" for name, k in places.items()}
+        for line in table
+    ]
+    unknown = [name for k, name in enumerate(names) if name and k not in places.values()]
+    return [row for row in rows if row["path"]], unknown
+
+
+def _finder(folders: Sequence[Path]) -> Callable[[str], Path]:
+    """Return what finds a file in folders, or anywhere below the first of them."""
+
+    @functools.cache
+    def below() -> dict[str, list[Path]]:
+        """Files by name, with and without suffix, and by path."""
+        by_name, by_path = defaultdict(list), {}
+        for path in list_files(folders[0]).sounds:
+            by_path[normalize("NFC", path.relative_to(folders[0]).as_posix())] = [path]
+            for name in {path.name, path.stem}:
+                by_name[normalize("NFC", name)].append(path)
+        return by_name | by_path
+
+    def find(text: str) -> Path:
+        text = text.replace("\\", "/")
+        for form in (text, normalize("NFC", text), normalize("NFD", text)):
+            for each in folders:
+                if (each / form).is_file():
+                    return each / form
+        found = below().get(normalize("NFC", text), [])
+        if not found:
+            raise ValueError("no such file")
+        if len(found) > 1:
+            raise ValueError(
+                f"{len(found)} files below {folders[0]} are called so: name their folder too"
+            )
+        return found[0]
+
+    return find
+
+
+def _labelled(line: Mapping[str, str], *, translate: labels.Translation) -> Row:
+    row: Row = {name: normalize("NFC", cell) or None for name, cell in line.items()}
+    row["emotion"] = translate(row["emotion"] or "")
+    gender, split = (str(row.get(name) or "").lower() for name in ("gender", "split"))
+    if split not in ("", "train", "test"):
+        raise ValueError(f"split {split!r} is neither train nor test")
+    row |= {"gender": _GENDERS.get(gender, gender) or None, "split": split or None}
+    row |= {name: _seconds(row.get(name), name) for name in ("start", "end")}
+    return row
+
+
+def _seconds(text: str | None, name: str) -> float | None:
+    """Return a time [s] from a number of seconds, or from a time as pandas and audformat write."""
+    if text is None or text.lower() in ("nat", "nan"):
+        return None
+    try:
+        seconds = float(text.replace(",", "."))
+    except ValueError:
+        try:
+            seconds = pd.Timedelta(text).total_seconds()
+        except ValueError:
+            seconds = -1.0
+    if not 0 <= seconds < float("inf"):
+        raise ValueError(f"{name} {text!r} is no time in seconds, such as 1.5 or 0 days 00:00:01.5")
+    return seconds
+
+
+def _decided(rows: Sequence[Row], *, raters: str | None) -> Row:
+    """Return what several rows say of the same clip; ValueError if they contradict each other."""
+    agreed: Row = {}
+    for name in _TOLD:
+        told = sorted({str(row[name]) for row in rows if row.get(name)})
+        if len(told) > 1:
+            raise ValueError(f"{len(rows)} rows contradict: {name} {' or '.join(told)}")
+        agreed[name] = told[0] if told else None
+    counts = Counter(row["emotion"] for row in rows).most_common()
+    said = ", ".join(f"{emotion} x {count}" for emotion, count in counts)
+    if len(counts) > 1 and raters is None:
+        raise ValueError(f"{len(rows)} rows contradict: {said}; --raters majority decides")
+    if len(counts) > 1 and counts[0][1] == counts[1][1]:
+        raise ValueError(f"no majority among {len(rows)} raters: {said}")
+    emotion, count = counts[0]
+    agreement = count / len(rows) if raters and len(rows) > 1 else None
+    return {**rows[0], **agreed, "emotion": emotion, "agreement": agreement}
