@@ -74,7 +74,7 @@ class _ThisPython(AsyncKernelManager):
 
 
 def lessons(folder: str | Path = NOTEBOOKS) -> list[Path]:
-    """Return the lessons of a folder, in order: every notebook named `NN_topic.ipynb` or `NNb_topic.ipynb`.
+    """Return the lessons of a folder in order: notebooks named `NN_topic` or `NNb_topic`.
 
     Raises
     ------
