@@ -200,7 +200,7 @@ def test_what_changes_the_numbers_is_computed_anew_and_parts_are_not(
     assert count(good.iloc[[2, 0]], plain) == 0
     assert count(good.drop(columns="content"), plain) == 3
     assert count(good.drop(columns="content"), plain) == 3
-    monkeypatch.setattr(files, "_version", lambda package: f"{package} of tomorrow")
+    monkeypatch.setattr(files.metadata, "version", lambda package: f"{package} of tomorrow")
     assert count(good, plain) == 3
 
 

@@ -128,7 +128,7 @@ def test_stored_folds_are_those_of_the_very_model_clips_and_libraries(
     assert not read(ours, replace(data, clips=swapped), tmp_path)
     speakers = data.clips["speaker"].replace({"ravdess-01": "ravdess-05"})
     assert not read(ours, replace(data, clips=data.clips.assign(speaker=speakers)), tmp_path)
-    monkeypatch.setattr(files, "_version", lambda package: "of tomorrow")
+    monkeypatch.setattr(files.metadata, "version", lambda package: "of tomorrow")
     assert not read(ours, data, tmp_path)
     assert read(ours, data, nowhere, folder)
 

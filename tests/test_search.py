@@ -288,7 +288,7 @@ def test_a_search_knows_its_numbers_estimators_and_libraries(
         zoo = {**classical.CLASSIFIERS, "decision-tree": deeper}
         patched.setattr(classical, "CLASSIFIERS", zoo)
         assert plan().folder != folder
-    monkeypatch.setattr(files, "_version", lambda package: "of tomorrow")
+    monkeypatch.setattr(files.metadata, "version", lambda package: "of tomorrow")
     assert plan().folder != folder
     with pytest.raises(ValueError, match=r"holds another search, of versions .*tomorrow"):
         experiment.run_search(plan(), estimators=["decision-tree"], folder=tmp_path)
