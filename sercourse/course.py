@@ -74,14 +74,14 @@ class _ThisPython(AsyncKernelManager):
 
 
 def lessons(folder: str | Path = NOTEBOOKS) -> list[Path]:
-    """Return the lessons of a folder, in order: every notebook named `NN_topic.ipynb`.
+    """Return the lessons of a folder in order: notebooks named `NN_topic` or `NNb_topic`.
 
     Raises
     ------
     FileNotFoundError
         If the folder holds none, as when the package was installed without the repository.
     """
-    found = sorted(user_path(folder).glob("[0-9][0-9]_*.ipynb"))
+    found = sorted(user_path(folder).glob("[0-9][0-9]*_*.ipynb"))
     if not found:
         raise FileNotFoundError(
             f"no lessons in {folder}: install the package from a clone of the repository "
@@ -111,7 +111,8 @@ def _find(name: str, *, folder: str | Path) -> Path:
         return user_path(name).resolve()
     known = lessons(folder)
     for path in known:
-        if name == path.stem or name.zfill(2) == path.stem[:2]:
+        number = path.stem.partition("_")[0]
+        if name == path.stem or number in (name, f"0{name}"):
             return path
     stems = ", ".join(path.stem for path in known)
     raise LookupError(f"no lesson {name!r}: give a number, a path, or one of {stems}")
