@@ -10,7 +10,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import nbformat
 import pytest
 import readme
 
@@ -104,16 +103,23 @@ def test_conditions_table_shows_what_is_lost(tmp_path: Path) -> None:
     ]
 
 
-def test_leaderboard_shows_what_the_lesson_measured(tmp_path: Path) -> None:
-    row = {"accuracy": 0.725, "low": 0.7, "high": 0.75, "ece": 0.04, "folds": "6 of 6"}
-    half = {**row, "folds": "3 of 6"}
-    told = {"boards": {"ravdess": {"svm": {**row, "numbers": 1234, "ms": 8.5}, "half": half}}}
-    printed = nbformat.v4.new_output("stream", name="stdout", text=json.dumps(told))
-    cell = nbformat.v4.new_code_cell("", outputs=[printed], metadata={"tags": ["metrics"]})
-    lesson = tmp_path / "11_leaderboard.ipynb"
-    nbformat.write(nbformat.v4.new_notebook(cells=[cell]), lesson)
-    assert readme.leaderboard_table(lesson, "ravdess").splitlines()[2:] == [
-        "| `svm` | 72.5 (70.0 to 75.0) |  | 0.040 | 1,234 | 8.5 |",
+def test_leaderboard_shows_results_that_are_kept(tmp_path: Path) -> None:
+    def entry(protocol: str, accuracy: float, **more: object) -> dict[str, object]:
+        return {"protocol": protocol, "accuracy": accuracy, "ece": 0.04, **more}
+
+    cost = {"parameters": 1234, "features_ms": 8.0, "model_ms": 0.5}
+    kept = {
+        "svm": [entry("random", 0.8), entry("speaker", 0.725, accuracy_interval=[0.7, 0.75])],
+        "best": [entry("speaker", 0.8, accuracy_interval=[0.75, 0.85])],
+        "known": [entry("random", 0.9)],
+    }
+    for name, protocols in kept.items():
+        (tmp_path / f"ravdess-{name}").mkdir()
+        told = {"recipe": name, "cost": cost, "protocols": protocols}
+        (tmp_path / f"ravdess-{name}" / "metrics.json").write_text(json.dumps(told))
+    assert readme.leaderboard_table(tmp_path, "ravdess").splitlines()[2:] == [
+        "| `best` | 80.0 (75.0 to 85.0) |  | 0.040 | 1,234 | 8.5 |",
+        "| `svm` | 72.5 (70.0 to 75.0) | 80.0 | 0.040 | 1,234 | 8.5 |",
     ]
 
 

@@ -2,7 +2,7 @@
 
 `python tools/readme.py` rewrites them in place; `--check` only says whether they are current.
 The results come from `models/*/metrics.json`, the lessons from the notebooks' first cells, and the
-leaderboard from what lesson 11 measured when it was published.
+leaderboard from `data/results/*/metrics.json`.
 """
 
 from __future__ import annotations
@@ -14,8 +14,6 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
-
-import nbformat
 
 from sercourse import course
 from sercourse.files import atomic_path
@@ -41,7 +39,7 @@ LEADERBOARD_HEAD = (
     "Numbers",
     "ms a clip",
 )
-LESSONS_HEAD = ("Lesson", "What you get", "Time (sample; full corpus)")
+LESSONS_HEAD = ("Lesson", "What you get", "Time")
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -154,39 +152,40 @@ def percent(share: float) -> str:
     return f"{100 * share:.1f}"
 
 
-def leaderboard_table(lesson: Path, corpus: str) -> str:
-    """Return every recipe that was measured on a corpus, as the leaderboard's lesson printed it."""
-    for cell in nbformat.read(lesson, as_version=4).cells if lesson.exists() else ():
-        if "metrics" in cell.metadata.get("tags", ()) and cell.outputs:
-            board = json.loads(cell.outputs[0].text)["boards"][corpus]
-            asked = {name: row for name, row in board.items() if is_complete(row["folds"])}
-            return table(LEADERBOARD_HEAD, [leaderboard_row(*each) for each in asked.items()])
-    return "The leaderboard is not published yet."
+def leaderboard_table(results: Path, corpus: str) -> str:
+    """Return every recipe whose answers on a corpus are kept, the most accurate first."""
+    found = [
+        json.loads(each.read_text("utf-8")) for each in results.glob(f"{corpus}-*/metrics.json")
+    ]
+    rows = []
+    for told in found:
+        entries = {each["protocol"]: each for each in told["protocols"]}
+        if "speaker" in entries:
+            known = entries.get("random" if corpus == "ravdess" else "recording")
+            rows.append((told, entries["speaker"], known))
+    rows.sort(key=lambda row: (-row[1]["accuracy"], row[0]["recipe"]))
+    return table(LEADERBOARD_HEAD, [leaderboard_row(*row) for row in rows])
 
 
-def is_complete(folds: str) -> bool:
-    """Return whether a row's folds, such as `5 of 6`, are all there."""
-    done, _, wanted = folds.partition(" of ")
-    return done == wanted
-
-
-def leaderboard_row(recipe: str, row: dict[str, Any]) -> list[str]:
+def leaderboard_row(
+    told: dict[str, Any], new: dict[str, Any], known: dict[str, Any] | None
+) -> list[str]:
     """Return the row of one recipe; what was not measured stays empty."""
-    known, numbers, ms = (row.get(name) for name in ("known voices", "numbers", "ms"))
+    cost = told["cost"]
     return [
-        f"`{recipe}`",
-        f"{percent(row['accuracy'])} ({percent(row['low'])} to {percent(row['high'])})",
-        "" if known is None else percent(known),
-        f"{row['ece']:.3f}",
-        "" if numbers is None else f"{numbers:,.0f}",
-        "" if ms is None else f"{ms:.1f}",
+        f"`{told['recipe']}`",
+        f"{percent(new['accuracy'])} {spread(new)}",
+        "" if known is None else percent(known["accuracy"]),
+        f"{new['ece']:.3f}",
+        f"{cost['parameters']:,.0f}",
+        f"{cost['features_ms'] + cost['model_ms']:.1f}",
     ]
 
 
 def lessons_table(notebooks: Path) -> str:
     """Return the table of lessons."""
     rows = []
-    for path in sorted(notebooks.glob("[0-9][0-9]_*.ipynb")):
+    for path in sorted(notebooks.glob("[0-9][0-9]*_*.ipynb")):
         lesson = course.describe(path)
         rows.append([f"[{lesson.title}](notebooks/{path.name})", lesson.promise, lesson.time])
     return table(LESSONS_HEAD, rows) if rows else "No lesson is here yet."
@@ -213,7 +212,7 @@ def updated(text: str, *, root: Path) -> str:
     ):
         text = replace_block(text, name=name, content=made(root / "models"))
     for corpus in ("ravdess", "aesdd"):
-        board = leaderboard_table(root / "notebooks" / "11_leaderboard.ipynb", corpus)
+        board = leaderboard_table(root / "data" / "results", corpus)
         text = replace_block(text, name=f"leaderboard-{corpus}", content=board)
     return text
 

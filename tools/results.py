@@ -1,0 +1,149 @@
+"""Keep what recipes answered on a corpus, so that lessons show it without the corpus.
+
+`python tools/results.py CORPORA` looks through the recipes: what `sercourse evaluate` has stored,
+or a bundle holds, of all folds of the board's protocols goes into `data/results/CORPUS-RECIPE`, as
+`metrics.json` and `predictions.csv.gz`. CORPORA is the folder that holds `ravdess/` and `aesdd/`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import json
+import math
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import onnx
+import pandas as pd
+from threadpoolctl import threadpool_limits
+
+from sercourse import audio, bundles, corpora, experiment, features, files, recipes
+from sercourse.features import whisper
+from sercourse.recipes import Recipe
+
+RESULTS = files.home() / "data" / "results"
+PROTOCOLS = {"ravdess": ("speaker", "random"), "aesdd": ("speaker", "recording")}
+SEEDS = range(3)  # of protocol random: the same three splits for every recipe
+
+
+def keep(recipe: Recipe, clips: pd.DataFrame, *, corpus: str) -> str:
+    """Write what is known of a recipe; return a line that says it, or nothing."""
+    data = experiment.dataset_without_features(clips)
+    found = [
+        experiment.load_results(recipe, data, protocol=protocol, seeds=SEEDS)
+        for protocol in PROTOCOLS[corpus]
+    ]
+    whole = [each for each in found if each is not None and "n_folds" not in each.metrics]
+    if not whole or all(each.source == "results" for each in whole):
+        return ""
+    folder = RESULTS / f"{corpus}-{recipe.name}"
+    known = bundles.read_json(folder / "metrics.json") if folder.is_dir() else {}
+    metrics = {
+        "recipe": recipe.name,
+        "corpus": {"name": corpus, "fingerprint": corpora.fingerprint(clips)},
+        "members": [part.settings for part in recipe.parts],
+        "versions": files.versions("numpy", "scipy", "scikit-learn", "onnxruntime", "librosa"),
+        "cost": known.get("cost") or cost(recipe, clips, corpus=corpus),
+        "protocols": [each.metrics for each in whole],
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    files.write_json(folder / "metrics.json", metrics)
+    table = pd.concat([each.predictions for each in whole], ignore_index=True)
+    text = table.to_csv(index=False, float_format="%.5f")
+    with files.atomic_path(folder / "predictions.csv.gz") as temporary:
+        temporary.write_bytes(gzip.compress(text.encode(), mtime=0))
+    told = (f"{each.metrics['protocol']} {each.metrics['accuracy']:.1%}" for each in whole)
+    return f"{folder.name}: {', '.join(told)}"
+
+
+def cost(recipe: Recipe, clips: pd.DataFrame, *, corpus: str) -> dict[str, float]:
+    """Return how many numbers a model keeps, and the processor time for a clip [ms].
+
+    Networks are weighed untrained, as they are as large and as fast as trained ones; other models
+    are those of a bundle, or are fitted on the training side of the first fold.
+    """
+    total = {"parameters": 0, "features_ms": 0.0, "model_ms": 0.0}
+    order = clips["duration"].to_numpy(dtype=float).argsort(kind="stable")
+    ordinary = str(clips["path"].iloc[order[len(order) // 2]])
+    for part in recipe.parts:
+        content, n_numbers = exported(part, clips, corpus=corpus)
+        y, wanted = audio.read(ordinary, sr=part.features.sr), part.features
+        if wanted.encoder:
+            n_numbers += count_numbers(whisper.shipped_encoder().read_bytes())
+        session = bundles.session(content)
+        with threadpool_limits(1):
+            X = features.extract(y, sr=wanted.sr, feature_set=wanted)[np.newaxis]
+            total["parameters"] += n_numbers
+            total["features_ms"] += milliseconds(
+                lambda y=y, wanted=wanted: features.extract(y, sr=wanted.sr, feature_set=wanted)
+            )
+            total["model_ms"] += milliseconds(lambda session=session, X=X: bundles.run(session, X))
+    return total
+
+
+def exported(recipe: Recipe, clips: pd.DataFrame, *, corpus: str) -> tuple[bytes, int]:
+    """Return the ONNX model of a recipe, and how many numbers it keeps."""
+    learner: Any = recipe.learner
+    if hasattr(learner, "untrained"):
+        n_labels = clips["emotion"].nunique()
+        untrained = learner.untrained(recipe.features.row_shape, n_labels=n_labels)
+        return untrained.contents()[".onnx"], untrained.n_weights
+    shipped = files.home() / "models" / f"{corpus}-{recipe.name}" / "model.onnx"
+    if shipped.is_file():
+        content = shipped.read_bytes()
+    else:
+        data = experiment.prepare(recipe, clips, progress=False)
+        fold = experiment.make_folds(data, protocol="speaker")[0]
+        versions = [each[fold.train] for each in (data.X, *data.copies)]
+        fitted = learner.fit_once(versions, data.y[fold.train], n_labels=len(data.labels))
+        content = fitted.contents()[".onnx"]
+    return content, count_numbers(content)
+
+
+def count_numbers(content: bytes) -> int:
+    """Return how many numbers an ONNX model keeps: tensors, and lists such as those of trees."""
+    graph = onnx.load_from_string(content).graph
+    lists = [attribute for node in graph.node for attribute in node.attribute]
+    return sum(math.prod(each.dims) for each in graph.initializer) + sum(
+        len(each.floats) + len(each.ints) + math.prod(each.t.dims) * each.HasField("t")
+        for each in lists
+    )
+
+
+def milliseconds(function: Callable[[], Any], *, runs: int = 7) -> float:
+    """Return the processor time of the fastest of some runs [ms]."""
+    taken = []
+    for _ in range(runs):
+        started = time.process_time()
+        function()
+        taken.append(time.process_time() - started)
+    return round(1000 * min(taken), 4)
+
+
+def main() -> int:
+    """Keep the results of all recipes, or of those that are named."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("corpora", type=files.user_path, metavar="CORPORA")
+    parser.add_argument("recipes", nargs="*", metavar="RECIPE", help="default: all")
+    parser.add_argument("--costs", action="store_true", help="only measure the costs again")
+    args = parser.parse_args()
+    for corpus in PROTOCOLS:
+        clips = corpora.scan(args.corpora / corpus, corpus=corpus).clips
+        for name in args.recipes or recipes.RECIPES:
+            if args.costs:
+                path = RESULTS / f"{corpus}-{name}" / "metrics.json"
+                if path.is_file():
+                    recipe = recipes.recipe(name)
+                    told = json.loads(path.read_text("utf-8"))
+                    files.write_json(path, told | {"cost": cost(recipe, clips, corpus=corpus)})
+                    print(path.parent.name, flush=True)
+            elif line := keep(recipes.recipe(name), clips, corpus=corpus):
+                print(line, flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
