@@ -1,4 +1,4 @@
-"""Lesson 07 as a reader takes it: JupyterLab in Chromium, a voice at the microphone, the answer."""
+"""Lessons 07 and 07b as a reader takes them: JupyterLab in Chromium, a voice, the answer."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from sercourse import audio, bundles
 
 pytestmark = [pytest.mark.browser, *REAL_TIME]
 
-LESSON = "07_live_mic.ipynb"
+LESSON, STREAM = "07_live_mic.ipynb", "07b_endpointing.ipynb"
 SR = 16_000
 MODEL = "ravdess-svm"
 
@@ -35,19 +35,21 @@ new MutationObserver(look).observe(node, {childList: true, subtree: true, attrib
 """
 
 
-@pytest.fixture(scope="module")
-def lesson(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a copy of the lesson without outputs: what is run in it must not be committed."""
-    original = root / "notebooks" / LESSON
+def copied(original: Path, *, to: Path) -> Path:
+    """Copy a lesson without outputs into a folder: what is run in it must not be committed."""
     if not original.exists():
-        pytest.skip(f"there is no {original.relative_to(root)}")
+        pytest.skip(f"there is no {original}")
     notebook = nbformat.read(original, as_version=4)
     for cell in notebook.cells:
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None
-    copy = tmp_path_factory.mktemp("lesson") / LESSON
-    nbformat.write(notebook, copy)
-    return copy
+    nbformat.write(notebook, to / original.name)
+    return to / original.name
+
+
+@pytest.fixture(scope="module")
+def lesson(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return copied(root / "notebooks" / LESSON, to=tmp_path_factory.mktemp("lesson"))
 
 
 @pytest.fixture(scope="module")
@@ -124,11 +126,20 @@ def test_what_the_reader_says_is_judged_in_the_next_cells(
     assert float(percent) / 100 == pytest.approx(expected[label], abs=0.15)
 
 
-def test_the_chart_grows_while_it_listens(recorded: Notebook, lesson: Path, root: Path) -> None:
-    chart = place(lesson, "= follow(")
-    run(recorded, lesson, place(lesson, "recorder = Recorder(") + 1, chart)
-    recorded.show(chart)
-    recorded.window.execute_script(WATCH, chart)
-    run(recorded, lesson, chart, chart + 1)
-    recorded.screenshot(root / "build" / "browser" / "lesson-07-over-time.png")
-    assert recorded.window.execute_script("return window.pictures.size") > 3
+def test_the_chart_grows_while_it_listens(
+    root: Path, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    programs()  # skips before anything is started
+    stream = copied(root / "notebooks" / STREAM, to=tmp_path)
+    chart = place(stream, "= follow(")
+    with (
+        jupyter_lab(tmp_path, scratch=tmp_path_factory.mktemp("jupyter")) as lab,
+        chromium(size="1000,1200") as window,
+    ):
+        page = Notebook(window, lab.address(stream.name))
+        run(page, stream, 0, chart)
+        page.show(chart)
+        window.execute_script(WATCH, chart)
+        run(page, stream, chart, chart + 1)
+        page.screenshot(root / "build" / "browser" / "lesson-07-over-time.png")
+        assert window.execute_script("return window.pictures.size") > 3
