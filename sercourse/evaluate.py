@@ -352,43 +352,6 @@ def holm(p_values: Sequence[float] | NDArray[np.floating]) -> NDArray[np.float64
     return np.minimum(adjusted, 1.0)
 
 
-def compact_letter_groups(different: NDArray[np.bool_]) -> list[tuple[int, ...]]:
-    """Return the largest groups in which no two models are told apart.
-
-    A model may be in several: that the first cannot be told from the second, nor the second from
-    the third, does not make the first and the third alike.
-
-    Parameters
-    ----------
-    different : ndarray of bool, shape (n, n)
-        Whether two models are told apart; symmetric.
-
-    Returns
-    -------
-    list of tuple of int
-        Positions, ascending; groups in the order of their first members.
-
-    References
-    ----------
-    Piepho, "An algorithm for a letter-based representation of all-pairwise comparisons", 2004,
-    doi:10.1198/1061860043515.
-
-    Examples
-    --------
-    >>> apart = np.zeros((3, 3), dtype=bool)
-    >>> apart[0, 2] = apart[2, 0] = True
-    >>> compact_letter_groups(apart)
-    [(0, 1), (1, 2)]
-    """
-    groups = {frozenset(range(len(different)))}
-    for one, other in np.argwhere(np.triu(different, k=1)).tolist():
-        torn = {group for group in groups if {one, other} <= group}
-        parts = {group - {each} for group in torn for each in (one, other)}
-        groups = (groups - torn) | parts
-        groups = {group for group in groups if not any(group < larger for larger in groups)}
-    return sorted(tuple(sorted(group)) for group in groups if group)
-
-
 def scores(
     truth: Labels, probabilities: NDArray[np.floating], *, labels: Sequence[str]
 ) -> dict[str, float]:

@@ -190,19 +190,3 @@ def test_holm_by_hand() -> None:
     np.testing.assert_allclose(found, [0.045, 0.004, 0.5, 0.045])
     assert evaluate.holm([]).size == 0
     assert evaluate.holm([0.6, 0.7]).max() == 1.0
-
-
-def test_groups_are_the_largest_that_hold_together() -> None:
-    rng = np.random.default_rng(5)
-    for n in range(1, 8):
-        different = np.triu(rng.random((n, n)) < 0.5, k=1)
-        different |= different.T
-        alike = [
-            set(some)
-            for size in range(1, n + 1)
-            for some in itertools.combinations(range(n), size)
-            if not different[np.ix_(some, some)].any()
-        ]
-        wanted = [some for some in alike if not any(some < other for other in alike)]
-        found = evaluate.compact_letter_groups(different)
-        assert sorted(map(sorted, wanted)) == sorted(map(list, found))

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import Colormap, to_rgb
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 from numpy.typing import NDArray
 
 from sercourse.plots.style import (
@@ -367,6 +367,9 @@ def trade_off(table: pd.DataFrame, *, price: str, label: str, ax: Axes | None = 
         text = ax.annotate(str(name), (x[place], y[place]), offset, size=8, ha=side)
         text.anncoords = "offset points"
     ax.set(xscale="log", xlabel=label, ylabel="accuracy [%]")
+    ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    ax.xaxis.set_major_formatter("{x:g}")
+    ax.xaxis.set_minor_formatter(NullFormatter())
     ax.margins(x=0.15, y=0.1)
     ax.grid()
     ax.legend(ncols=2, loc="lower left", bbox_to_anchor=(0, 1))
