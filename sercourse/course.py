@@ -18,6 +18,7 @@ from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
 from nbformat import NotebookNode
 
+from sercourse import exercises
 from sercourse.files import atomic_path, user_path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -290,9 +291,22 @@ def run(path: Path, *, out: str | Path, parameters: Mapping[str, Any] | None = N
         cell.outputs = merge_streams(cell.outputs)
     notebook.metadata["papermill"]["exception"] = failure is not None  # unnoted of a dead kernel
     write(notebook, executed)
-    _write_page(notebook, executed.with_suffix(".html"), pictures=path.parent)
+    page = with_solutions(notebook, lesson=path.stem)
+    _write_page(page, executed.with_suffix(".html"), pictures=path.parent)
     _write_index(folder)
     return Result(path, executed, seconds, failure)
+
+
+def with_solutions(notebook: NotebookNode, *, lesson: str) -> NotebookNode:
+    """Return a notebook with a folded solution below each exercise; the learner's has none."""
+    cells = []
+    for cell in notebook.cells:
+        cells.append(cell)
+        solved = exercises.solve(cell.source, lesson) if "exercise" in tags(cell) else cell.source
+        if solved != cell.source:
+            text = f"<details><summary>Solution</summary>\n\n```python\n{solved}\n```\n\n</details>"
+            cells.append(nbformat.v4.new_markdown_cell(text))
+    return NotebookNode({**notebook, "cells": cells})
 
 
 def _failing_cell(path: Path, executed: NotebookNode) -> str:

@@ -15,7 +15,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from conftest import Command
-from sercourse import course
+from sercourse import course, exercises
 from sercourse.course import assign, code_hash, describe, parameter_names, read
 
 FIRST = """# 01 · A *small* lesson
@@ -149,12 +149,36 @@ def test_a_failing_cell_is_told_and_the_others_run(
     # The cell that papermill adds does not count: this is the author's third code cell.
     assert "01_bad.ipynb, code cell 3 (1 / 0): ZeroDivisionError: division by zero" in told
     assert "02_dead.ipynb: the kernel died, most often for lack of memory" in told
-    assert re.search(r"^03_good  \d+\.\d s  ok$", told, re.MULTILINE)
+    assert re.search(r"^\d/3  03_good  \d+\.\d s  ok$", told, re.MULTILINE)
     assert printed(out / "01_bad.ipynb").strip() == "before"
     assert "fine" in printed(out / "03_good.ipynb")
     index = (out / "index.html").read_text("utf-8")
     assert index.count("<strong>failed</strong>") == 2
     assert index.count("01 · A <em>small</em> lesson") == 3  # not papermill's red note
+
+
+def test_solutions_are_folded_below_exercises_of_pages_only(monkeypatch) -> None:
+    monkeypatch.setattr(exercises, "solutions", lambda lesson: {"total": "total = sum(numbers)"})
+    cells = [
+        new_code_cell("total = ...  # their sum", metadata={"tags": ["exercise"]}),
+        new_code_cell("total = ...  # no exercise"),
+    ]
+    notebook = new_notebook(cells=cells)
+    gap, solution, other = course.with_solutions(notebook, lesson="x").cells
+    assert (gap, other) == tuple(cells)
+    assert solution.source.startswith("<details><summary>Solution</summary>")
+    assert "total = sum(numbers)" in solution.source
+    assert notebook.cells == cells
+
+
+@pytest.mark.parametrize("sound", [False, True])
+def test_sound_stays_only_where_it_may(sound: bool) -> None:
+    player = '<audio controls><source src="data:audio/wav;base64,AAAA"></audio>'
+    data = {"text/html": player, "text/plain": publish.AUDIO_REPR}
+    cell = new_code_cell("Audio(y)", outputs=[new_output("execute_result", data=data)])
+    notebook = new_notebook(cells=[cell])
+    publish.clean(notebook, name="x", placeholders={}, sound=sound)
+    assert ("data:audio" in str(notebook.cells[0].outputs)) is sound
 
 
 def test_streams_are_joined_and_overwritten_lines_dropped() -> None:

@@ -63,7 +63,8 @@ def publish(path: Path, *, corpora: Path, out: str | Path) -> course.Result:
         return result
     notebook = course.read(path)
     transfer_outputs(notebook, executed=course.read(result.executed))
-    clean(notebook, name=path.name, placeholders=placeholders(corpora))
+    # Without a corpus a lesson plays the synthetic sample, which is the project's own.
+    clean(notebook, name=path.name, placeholders=placeholders(corpora), sound=not takes)
     code = "\n".join(cell.source for cell in course.code_cells(notebook))
     names = sorted(each.name for each in corpora.iterdir() if each.is_dir())
     notebook.metadata["sercourse"] = {
@@ -94,8 +95,10 @@ def transfer_outputs(notebook: NotebookNode, *, executed: NotebookNode) -> None:
                 output.execution_count = count
 
 
-def clean(notebook: NotebookNode, *, name: str, placeholders: Placeholders) -> None:
-    """Remove standard error, recorded sound, widgets, times of execution and machine paths.
+def clean(
+    notebook: NotebookNode, *, name: str, placeholders: Placeholders, sound: bool = False
+) -> None:
+    """Remove standard error, sound unless it may stay, widgets, times of execution, machine paths.
 
     Raises
     ------
@@ -115,7 +118,7 @@ def clean(notebook: NotebookNode, *, name: str, placeholders: Placeholders) -> N
             for output in cell.outputs
             if output.get("name") != "stderr" and course.WIDGET not in output.get("data", {})
         ]
-        cell.outputs = [cleaned(output, placeholders=placeholders) for output in kept]
+        cell.outputs = [cleaned(each, placeholders=placeholders, sound=sound) for each in kept]
         texts: list[str] = []
         map_texts([without_pictures(output) for output in cell.outputs], function=texts.append)
         for text in texts:
@@ -126,11 +129,14 @@ def clean(notebook: NotebookNode, *, name: str, placeholders: Placeholders) -> N
                 )
 
 
-def cleaned(output: NotebookNode, *, placeholders: Placeholders) -> NotebookNode:
-    """Return an output without recorded sound, and with placeholders in place of folders."""
+def cleaned(
+    output: NotebookNode, *, placeholders: Placeholders, sound: bool = False
+) -> NotebookNode:
+    """Return an output with placeholders in place of folders, and without sound unless it stays."""
 
     def rewrite(text: str) -> str:
-        text = AUDIO_TAG.sub(LISTEN, text).replace(AUDIO_REPR, LISTEN)
+        if not sound:
+            text = AUDIO_TAG.sub(LISTEN, text).replace(AUDIO_REPR, LISTEN)
         for folder, placeholder in placeholders.items():
             text = re.sub(rf"(?:file://)?{re.escape(folder)}(?![\w-])", placeholder, text)
         return text
@@ -139,7 +145,7 @@ def cleaned(output: NotebookNode, *, placeholders: Placeholders) -> NotebookNode
     if output.output_type == "stream":
         output.text = rewrite(output.text)
         return output
-    data = {kind: value for kind, value in output.data.items() if not kind.startswith("audio/")}
+    data = {k: value for k, value in output.data.items() if sound or not k.startswith("audio/")}
     if LISTEN in rewrite(data.get("text/html", "")) and data.get("text/plain") == AUDIO_REPR:
         del data["text/html"]  # a player and nothing else
     data |= map_texts(without_pictures(data), function=rewrite)
