@@ -149,3 +149,17 @@ def test_features_of_a_corpus(corpus: Path, tmp_path: Path, command: Command) ->
     assert "a03 (1).wav: NaN samples" in err
     with np.load(out, allow_pickle=False) as arrays:
         assert len(arrays["X"]) == len(arrays["clip_id"]) == 3
+
+
+@pytest.mark.parametrize(
+    ("module", "extra"), [("pandas", "train"), ("papermill", "lessons"), ("keras", "networks")]
+)
+def test_a_library_that_is_not_installed_is_named_with_its_extra(
+    module: str, extra: str, refuse: Refuse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing(args: object) -> int:
+        raise ModuleNotFoundError(f"No module named {module!r}", name=module)
+
+    monkeypatch.setattr("sercourse.cli.data._scan", missing)
+    said = refuse("scan", "data/sample/ravdess")
+    assert f"needs {module}, which is not installed: pip install 'sercourse[{extra}]'" in said

@@ -32,6 +32,14 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
+EXTRAS = {
+    "lessons": ("IPython", "matplotlib", "nbconvert", "nbformat", "papermill", "seaborn"),
+    "networks": ("keras", "tensorflow", "tf2onnx"),
+    "live": ("sounddevice",),
+}
+"""Extras of the installation that bring a module; all others are in ``train``."""
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status: 0 done, 1 partly done, 2 refused."""
     with contextlib.suppress(AttributeError):  # a bar is a question mark where it has no letter
@@ -77,4 +85,7 @@ def _show_warning(
 def _sentence(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror and error.filename is not None:
         return f"{error.filename}: {error.strerror}"
+    if isinstance(error, ModuleNotFoundError) and str(error).startswith("No module named"):
+        extra = next((name for name, of in EXTRAS.items() if error.name in of), "train")
+        return f"this needs {error.name}, which is not installed: pip install 'sercourse[{extra}]'"
     return str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
