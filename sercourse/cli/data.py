@@ -28,7 +28,7 @@ def _scan(args: argparse.Namespace) -> int:
     """List what a corpus holds, and what is wrong with it.
 
     That is clips, speakers, emotions, formats, identical clips, and every file that is left out,
-    with the reason. --csv and --json write the table of clips.
+    with the reason. --out and --json write the table of clips.
     """
     import json
 

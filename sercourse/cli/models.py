@@ -261,8 +261,8 @@ def _search(args: argparse.Namespace) -> int:
     """Try every estimator of the zoo with several settings.
 
     They are scikit-learn's classifiers or regressors. The settings are chosen on validation clips,
-    and the best of each estimator is tested once. What ends is kept in tables, in the cache where
-    lesson 08 looks for them: after an interruption the same command goes on from there.
+    and the best of each estimator is tested once. What ends is kept in tables: after an
+    interruption the same command goes on from there.
     """
     from sercourse import experiment, recipes
 
