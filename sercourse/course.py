@@ -69,9 +69,12 @@ class _ThisPython(AsyncKernelManager):
     @property
     def kernel_spec(self) -> KernelSpec:
         # A backend set for scripts (Agg) would leave the lessons without figures.
-        inline = {"MPLBACKEND": "module://matplotlib_inline.backend_inline"}
+        env = {"MPLBACKEND": "module://matplotlib_inline.backend_inline"}
+        # Kernels run side by side: threads of linear algebra would wait for each other's.
+        env |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+        env |= {"TF_CPP_MIN_LOG_LEVEL": "3"}  # TensorFlow's notes are no part of a lesson
         # Kernels write to the terminal that they listen without encryption, and when interrupted.
-        return KernelSpec(**get_kernel_dict(extra_arguments=["--log-level=CRITICAL"]), env=inline)
+        return KernelSpec(**get_kernel_dict(extra_arguments=["--log-level=CRITICAL"]), env=env)
 
 
 def lessons(folder: str | Path = NOTEBOOKS) -> list[Path]:
