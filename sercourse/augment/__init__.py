@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sercourse import audio
 from sercourse.augment import conditions, waveform
@@ -59,8 +58,7 @@ __all__ = [
     "vtlp",
 ]
 
-Signal = NDArray[Any]
-Kind = Callable[[Signal, int, float, np.random.Generator], Signal]
+Kind = Callable[[np.ndarray, int, float, np.random.Generator], np.ndarray]
 
 DRR_DB = (0.0, 10.0)
 """Range of the direct-to-reverberant ratio of a "room": across the room to arm's length [dB]."""
@@ -76,11 +74,11 @@ TEST_KINDS: Mapping[str, Kind] = {
 """Kinds that are applied to test clips only: no recipe of the course trains with them."""
 
 
-def _room(y: Signal, sr: int, rt60: float, rng: np.random.Generator) -> Signal:
+def _room(y: np.ndarray, sr: int, rt60: float, rng: np.random.Generator) -> np.ndarray:
     return waveform.reverberate(y, sr=sr, rt60=rt60, drr=float(rng.uniform(*DRR_DB)), rng=rng)
 
 
-def _call(y: Signal, sr: int, lowest: float, rng: np.random.Generator) -> Signal:
+def _call(y: np.ndarray, sr: int, lowest: float, rng: np.random.Generator) -> np.ndarray:
     narrow = waveform.limit_band(y, sr=sr, highest=float(rng.uniform(3000, 4000)))
     return waveform.cut_lows(narrow, sr=sr, lowest=lowest)
 
@@ -153,7 +151,7 @@ class Augmentation:
         amount = [float(self.low), float(self.high)]
         return {"kind": self.kind, "amount": amount, "draw": self.draw}
 
-    def applied(self, y: Signal, *, sr: int) -> Signal:
+    def applied(self, y: np.ndarray, *, sr: int) -> np.ndarray:
         """Return the transformed signal, float32.
 
         Raises

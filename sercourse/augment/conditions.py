@@ -10,17 +10,13 @@ from __future__ import annotations
 import io
 import math
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 import soundfile
 import soxr
-from numpy.typing import NDArray
 
 from sercourse import audio, files
 from sercourse.augment.waveform import mix
-
-Signal = NDArray[Any]
 
 TALKERS = 8
 """Voices that talk at the same time in babble."""
@@ -41,7 +37,7 @@ MU = 255
 LAME_DELAY = 1105  # samples that encoder and decoder add, where there is no tag to tell of them
 
 
-def uniform_noise(y: Signal, *, sr: int, snr: float, rng: np.random.Generator) -> Signal:
+def uniform_noise(y: np.ndarray, *, sr: int, snr: float, rng: np.random.Generator) -> np.ndarray:
     """Add white noise of a uniform distribution.
 
     Parameters
@@ -66,7 +62,7 @@ def uniform_noise(y: Signal, *, sr: int, snr: float, rng: np.random.Generator) -
     return mix(y, noise, speech=audio.trim(y, sr=sr), snr=snr)
 
 
-def babble(y: Signal, *, sr: int, snr: float, rng: np.random.Generator) -> Signal:
+def babble(y: np.ndarray, *, sr: int, snr: float, rng: np.random.Generator) -> np.ndarray:
     """Add eight voices that talk at the same time: other ones of the sample corpus for each clip.
 
     They are synthetic and speak English; no speaker of a real corpus is among them.
@@ -93,7 +89,7 @@ def babble(y: Signal, *, sr: int, snr: float, rng: np.random.Generator) -> Signa
     return mix(y, np.asarray(at_once), speech=audio.trim(y, sr=sr), snr=snr)
 
 
-def mirror_room(y: Signal, *, sr: int, rt60: float, rng: np.random.Generator) -> Signal:
+def mirror_room(y: np.ndarray, *, sr: int, rt60: float, rng: np.random.Generator) -> np.ndarray:
     """Speak in a room of 5 x 4 x 3 m, a metre from the microphone.
 
     Each echo comes from a mirror image of the mouth in walls that all absorb the same share and
@@ -140,7 +136,7 @@ def mirror_room(y: Signal, *, sr: int, rt60: float, rng: np.random.Generator) ->
     return fftconvolve(y, response)[: y.size].astype(y.dtype)
 
 
-def telephone(y: Signal, *, sr: int, highest: float) -> Signal:
+def telephone(y: np.ndarray, *, sr: int, highest: float) -> np.ndarray:
     """Speak through a telephone: from 300 Hz up, 8 bits by the mu-law, 8000 samples a second.
 
     Parameters
@@ -170,7 +166,7 @@ def telephone(y: Signal, *, sr: int, highest: float) -> Signal:
     return audio.pad(soxr.resample(heard, TELEPHONE_RATE, sr), length=y.size).astype(y.dtype)
 
 
-def overdrive(y: Signal, *, db: float) -> Signal:
+def overdrive(y: np.ndarray, *, db: float) -> np.ndarray:
     """Speak so loudly that the microphone's range ends below the peak of the clip.
 
     Parameters
@@ -187,7 +183,7 @@ def overdrive(y: Signal, *, db: float) -> Signal:
     return np.clip(audio.normalize_peak(y, peak=float(10 ** (db / 20))), -1, 1)
 
 
-def mp3(y: Signal, *, sr: int, kbits: float) -> Signal:
+def mp3(y: np.ndarray, *, sr: int, kbits: float) -> np.ndarray:
     """Encode a clip as MP3, and decode it.
 
     Parameters
@@ -213,7 +209,7 @@ def mp3(y: Signal, *, sr: int, kbits: float) -> Signal:
 
 
 @lru_cache(maxsize=2)  # one rate after the other
-def _voices(sr: int) -> list[Signal]:
+def _voices(sr: int) -> list[np.ndarray]:
     """Return speech of each speaker of the sample corpus, at one level and without long pauses."""
     found = []
     for folder in sorted((files.home() / "data" / "sample" / "ravdess").glob("Actor_*")):
@@ -226,7 +222,7 @@ def _voices(sr: int) -> list[Signal]:
 
 def _images(
     mouth: float, microphone: float, size: float, *, furthest: float
-) -> tuple[Signal, NDArray[np.intp]]:
+) -> tuple[np.ndarray, np.ndarray]:
     """Return where the mirror images lie along one axis [m], and behind how many walls."""
     room = np.arange(-math.ceil(furthest / size / 2), math.ceil(furthest / size / 2) + 1)
     places = np.concatenate([2 * room * size + mouth, 2 * room * size - mouth]) - microphone

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import soxr
 from numpy.lib.stride_tricks import sliding_window_view
-from numpy.typing import NDArray
 
 from sercourse import audio
 
@@ -32,8 +30,8 @@ COARSE_RATE = 8_000
 
 
 def add_noise(
-    y: NDArray[Any], *, snr: float, rng: np.random.Generator, colour: str = "white"
-) -> NDArray[Any]:
+    y: np.ndarray, *, snr: float, rng: np.random.Generator, colour: str = "white"
+) -> np.ndarray:
     """Add noise at exactly the signal-to-noise ratio asked for.
 
     Parameters
@@ -69,7 +67,7 @@ def add_noise(
     return mix(y, _noise(y.size, colour=colour, rng=rng, dtype=y.dtype), speech=y, snr=snr)
 
 
-def mix(y: NDArray[Any], noise: NDArray[Any], *, speech: NDArray[Any], snr: float) -> NDArray[Any]:
+def mix(y: np.ndarray, noise: np.ndarray, *, speech: np.ndarray, snr: float) -> np.ndarray:
     """Add noise at a signal-to-noise ratio [dB] to the mean power of the speech in a clip.
 
     Raises
@@ -83,7 +81,7 @@ def mix(y: NDArray[Any], noise: NDArray[Any], *, speech: NDArray[Any], snr: floa
     return (y + noise * math.sqrt(power / _power(noise) / 10 ** (snr / 10))).astype(y.dtype)
 
 
-def snr_db(clean: NDArray[Any], noisy: NDArray[Any]) -> float:
+def snr_db(clean: np.ndarray, noisy: np.ndarray) -> float:
     """Return the mean power of a clip above that of what was added to it [dB].
 
     Parameters
@@ -99,7 +97,7 @@ def snr_db(clean: NDArray[Any], noisy: NDArray[Any]) -> float:
     return 10 * math.log10(_power(clean) / _power(noise))
 
 
-def gain(y: NDArray[Any], *, db: float) -> NDArray[Any]:
+def gain(y: np.ndarray, *, db: float) -> np.ndarray:
     """Make a clip louder or softer.
 
     Parameters
@@ -121,7 +119,7 @@ def gain(y: NDArray[Any], *, db: float) -> NDArray[Any]:
     return y * float(10 ** (db / 20))
 
 
-def shift_time(y: NDArray[Any], *, sr: int, seconds: float) -> NDArray[Any]:
+def shift_time(y: np.ndarray, *, sr: int, seconds: float) -> np.ndarray:
     """Let a clip begin later or earlier; silence fills the gap, and what leaves the clip is lost.
 
     Parameters
@@ -157,7 +155,7 @@ def shift_time(y: NDArray[Any], *, sr: int, seconds: float) -> NDArray[Any]:
     return shifted
 
 
-def time_stretch(y: NDArray[Any], *, sr: int, rate: float) -> NDArray[Any]:
+def time_stretch(y: np.ndarray, *, sr: int, rate: float) -> np.ndarray:
     """Speak faster or slower at the same pitch: overlapping frames, joined where they are alike.
 
     Frames are taken closer together or further apart than they are laid down. Each is moved by a
@@ -200,7 +198,7 @@ def time_stretch(y: NDArray[Any], *, sr: int, rate: float) -> NDArray[Any]:
     return (frames[:-1, hop:] + frames[1:, :hop]).ravel()[:n_samples]
 
 
-def pitch_shift(y: NDArray[Any], *, sr: int, semitones: float) -> NDArray[Any]:
+def pitch_shift(y: np.ndarray, *, sr: int, semitones: float) -> np.ndarray:
     """Speak higher or lower in the same time: stretched, then played faster or slower.
 
     The formants move with the pitch, as those of a smaller or larger speaker do. Shifted down, the
@@ -236,8 +234,8 @@ def pitch_shift(y: NDArray[Any], *, sr: int, semitones: float) -> NDArray[Any]:
 
 
 def reverberate(
-    y: NDArray[Any], *, sr: int, rt60: float, rng: np.random.Generator, drr: float = 6.0
-) -> NDArray[Any]:
+    y: np.ndarray, *, sr: int, rt60: float, rng: np.random.Generator, drr: float = 6.0
+) -> np.ndarray:
     """Speak in a room: the clip, and echoes of it that die away as noise does in a hall.
 
     Parameters
@@ -279,7 +277,7 @@ def reverberate(
     return reverberant[: y.size]
 
 
-def limit_band(y: NDArray[Any], *, sr: int, highest: float) -> NDArray[Any]:
+def limit_band(y: np.ndarray, *, sr: int, highest: float) -> np.ndarray:
     """Keep what lies below a frequency, as a telephone or a cheap microphone does.
 
     Parameters
@@ -310,7 +308,7 @@ def limit_band(y: NDArray[Any], *, sr: int, highest: float) -> NDArray[Any]:
     return audio.pad(soxr.resample(narrow, 2 * highest, sr), length=y.size).astype(y.dtype)
 
 
-def cut_lows(y: NDArray[Any], *, sr: int, lowest: float) -> NDArray[Any]:
+def cut_lows(y: np.ndarray, *, sr: int, lowest: float) -> np.ndarray:
     """Keep what lies above a frequency, as a telephone does: a high-pass of linear phase.
 
     Parameters
@@ -338,8 +336,8 @@ def cut_lows(y: NDArray[Any], *, sr: int, lowest: float) -> NDArray[Any]:
 
 
 def add_chatter(
-    y: NDArray[Any], *, sr: int, snr: float, rng: np.random.Generator, n_voices: int = 6
-) -> NDArray[Any]:
+    y: np.ndarray, *, sr: int, snr: float, rng: np.random.Generator, n_voices: int = 6
+) -> np.ndarray:
     """Add the talk of a crowd: the clip's own voice, reversed, from other moments, as others.
 
     No other recording is needed, and no word is left.
@@ -377,9 +375,7 @@ def add_chatter(
     return mix(y, crowd, speech=y, snr=snr)
 
 
-def _joining_starts(
-    padded: NDArray[Any], wanted: NDArray[np.intp], *, hop: int, sr: int
-) -> NDArray[np.intp]:
+def _joining_starts(padded: np.ndarray, wanted: np.ndarray, *, hop: int, sr: int) -> np.ndarray:
     """Return where to cut each frame: near where it is wanted, and going on from the one before.
 
     One frame after the other, because each depends on where the one before was cut.
@@ -400,15 +396,13 @@ def _joining_starts(
     return starts
 
 
-def _most_similar(y: NDArray[Any], target: NDArray[Any], *, near: int, reach: int) -> int:
+def _most_similar(y: np.ndarray, target: np.ndarray, *, near: int, reach: int) -> int:
     """Return where, within `reach` of `near`, the signal is most like the target."""
     region = y[near - reach : near + reach + target.size]
     return near - reach + int(np.correlate(region, target, mode="valid").argmax())
 
 
-def _noise(
-    n_samples: int, *, colour: str, rng: np.random.Generator, dtype: np.dtype[Any]
-) -> NDArray[Any]:
+def _noise(n_samples: int, *, colour: str, rng: np.random.Generator, dtype: np.dtype) -> np.ndarray:
     """Return Gaussian noise of a colour, of any power."""
     if colour == "white":
         return rng.standard_normal(n_samples, dtype=dtype.type)
@@ -421,7 +415,7 @@ def _noise(
     return np.fft.irfft(spectrum, n_fft)[:n_samples]
 
 
-def _power(y: NDArray[Any]) -> float:
+def _power(y: np.ndarray) -> float:
     """Return the mean square."""
     return float(np.mean(np.square(y, dtype=np.float64)))
 
