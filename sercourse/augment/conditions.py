@@ -81,12 +81,10 @@ def babble(y: np.ndarray, *, sr: int, snr: float, rng: np.random.Generator) -> n
     """
     voices = _voices(sr)
     talking = [voices[k] for k in rng.permutation(len(voices))[:TALKERS]]
-    starts = [rng.integers(voice.size) for voice in talking]
-    at_once = sum(
-        np.take(voice, start + np.arange(y.size), mode="wrap")
-        for voice, start in zip(talking, starts, strict=True)
-    )
-    return mix(y, np.asarray(at_once), speech=audio.trim(y, sr=sr), snr=snr)
+    at_once = np.zeros(y.size, dtype=np.float32)
+    for voice in talking:
+        at_once += np.take(voice, rng.integers(voice.size) + np.arange(y.size), mode="wrap")
+    return mix(y, at_once, speech=audio.trim(y, sr=sr), snr=snr)
 
 
 def mirror_room(y: np.ndarray, *, sr: int, rt60: float, rng: np.random.Generator) -> np.ndarray:
@@ -123,12 +121,15 @@ def mirror_room(y: np.ndarray, *, sr: int, rt60: float, rng: np.random.Generator
     microphone = mouth + MICROPHONE_METRES * np.array([math.cos(angle), math.sin(angle), 0])
     surface = 2 * (size.prod() / size).sum()
     loss = LIVELINESS * 0.161 * size.prod() / (surface * rt60)  # of energy, in each wall [neper]
-    axes = zip(mouth, microphone, size, strict=True)
-    images = [_images(*axis, furthest=SPEED_OF_SOUND * rt60) for axis in axes]
-    u, v, w = np.ix_(*(places**2 for places, _ in images))
-    distance = np.sqrt(u + v + w).ravel()
-    i, j, k = np.ix_(*(walls for _, walls in images))
-    turns = (i + j + k).ravel()
+    # Along each axis: where the images lie [m], and behind how many walls.
+    places, walls = [], []
+    for at, heard, metres in zip(mouth, microphone, size, strict=True):
+        n_rooms = math.ceil(SPEED_OF_SOUND * rt60 / metres / 2)
+        room = np.arange(-n_rooms, n_rooms + 1)
+        places.append(np.concatenate([2 * room * metres + at, 2 * room * metres - at]) - heard)
+        walls.append(np.concatenate([2 * np.abs(room), np.abs(room - 1) + np.abs(room)]))
+    (u, v, w), (i, j, k) = np.ix_(*(each**2 for each in places)), np.ix_(*walls)
+    distance, turns = np.sqrt(u + v + w).ravel(), (i + j + k).ravel()
     strength = (1 - 2 * (turns % 2)) * np.exp(-loss / 2 * turns) * MICROPHONE_METRES / distance
     delay = np.rint((distance - MICROPHONE_METRES) / SPEED_OF_SOUND * sr).astype(int)
     near = delay < rt60 * sr
@@ -218,12 +219,3 @@ def _voices(sr: int) -> list[np.ndarray]:
         voice = np.concatenate([audio.trim(audio.read(path, sr=sr), sr=sr) for path in some])
         found.append(voice / np.sqrt(np.mean(np.square(voice))))
     return found
-
-
-def _images(
-    mouth: float, microphone: float, size: float, *, furthest: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return where the mirror images lie along one axis [m], and behind how many walls."""
-    room = np.arange(-math.ceil(furthest / size / 2), math.ceil(furthest / size / 2) + 1)
-    places = np.concatenate([2 * room * size + mouth, 2 * room * size - mouth]) - microphone
-    return places, np.concatenate([2 * np.abs(room), np.abs(room - 1) + np.abs(room)])
