@@ -15,9 +15,8 @@ import time
 import warnings
 from collections import deque
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 import soundfile as sf
@@ -36,6 +35,8 @@ _DEMUXERS = (
     "aac,ac3,aiff,amr,amrnb,amrwb,ape,asf,au,avi,caf,dsf,dts,eac3,flac,flv,gsm,loas,m4v,"
     "matroska,mov,mp3,mpc,mpc8,mpeg,mpegts,mxf,nut,ogg,rm,tak,tta,voc,w64,wav,wv"
 )
+# A command with these options reads one local file, and nothing that the file names.
+_SAFELY = ("-v", "error", "-protocol_whitelist", "file", "-format_whitelist", _DEMUXERS)
 # Formats whose header states a length, where ffprobe does not guess it from the file's size.
 _TIMED = ("asf", "flv", "mov", "matroska")
 # What ffmpeg says of files that were cut off.
@@ -57,8 +58,7 @@ class SoundWarning(UserWarning):
     """Something about a sound file that its reader should know, though it was read."""
 
 
-@dataclass(frozen=True)
-class Sound:
+class Sound(NamedTuple):
     """An open sound file.
 
     Attributes
@@ -89,7 +89,16 @@ def opened(path: Path, *, sr: int | None = None) -> Iterator[Sound]:
     ValueError
         If it cannot be read: the message is ``PATH: reason``.
     """
-    head = _head(path)
+    if not path.exists():
+        raise FileNotFoundError(f"{path}: no such file")
+    if not path.is_file():  # reading a pipe would wait, and take what it holds
+        raise ValueError(f"{path}: a folder, a pipe or a device, not a sound file")
+    with path.open("rb") as file:
+        head = file.read(16)
+    if not head:
+        raise ValueError(f"{path}: empty file")
+    if head.startswith(_PLAYLISTS):
+        raise ValueError(f"{path}: a playlist or another text, not a sound file")
     with contextlib.ExitStack() as stack:
         try:
             sound = _by_libsndfile(path, stack)
@@ -104,21 +113,6 @@ def opened(path: Path, *, sr: int | None = None) -> Iterator[Sound]:
 def warn(path: Path, what: str) -> None:
     """Tell the reader of a sound file what it should know."""
     warnings.warn(f"{path}: {what}", SoundWarning, stacklevel=2)
-
-
-def _head(path: Path) -> bytes:
-    """Return the first bytes of a file that must exist and hold something."""
-    if not path.exists():
-        raise FileNotFoundError(f"{path}: no such file")
-    if not path.is_file():  # reading a pipe would wait, and take what it holds
-        raise ValueError(f"{path}: a folder, a pipe or a device, not a sound file")
-    with path.open("rb") as file:
-        head = file.read(16)
-    if not head:
-        raise ValueError(f"{path}: empty file")
-    if head.startswith(_PLAYLISTS):
-        raise ValueError(f"{path}: a playlist or another text, not a sound file")
-    return head
 
 
 def _piece_length(rate: int, channels: int) -> int:
@@ -217,7 +211,8 @@ def _decoded(
     path: Path, *, rate: int, channels: int, seconds: float
 ) -> Generator[np.ndarray, None, None]:
     """Yield what ffmpeg decodes, and look at how it ended."""
-    command = [*_command("ffmpeg"), "-nostdin", "-i", f"file:{path}", "-map", "0:a:0"]
+    program = shutil.which("ffmpeg") or "ffmpeg"
+    command = [program, *_SAFELY, "-nostdin", "-i", f"file:{path}", "-map", "0:a:0"]
     command += ["-ac", str(channels), "-ar", str(rate), "-f", "f32le", "pipe:1"]
     nothing, pipe = subprocess.DEVNULL, subprocess.PIPE
     n_read, late, length = 0, False, 4 * channels * _piece_length(rate, channels)
@@ -262,14 +257,13 @@ def _decoded(
 def _probed(path: Path, head: bytes) -> dict[str, Any]:
     """Return what ffprobe knows of the streams and the format of a file."""
     is_known, why = _FFMPEG_MAGIC.match(head), _fault(path, head)
-    if shutil.which("ffmpeg") and shutil.which("ffprobe"):
+    if shutil.which("ffmpeg") and (ffprobe := shutil.which("ffprobe")):
         entries = "format=format_name,duration:stream=codec_type,channels,sample_rate,duration"
-        command = [*_command("ffprobe"), "-show_entries", entries, "-of", "json", f"file:{path}"]
+        command = [ffprobe, *_SAFELY, "-show_entries", entries, "-of", "json", f"file:{path}"]
         try:
             done = subprocess.run(command, input=b"", capture_output=True, timeout=PATIENCE_SECONDS)
         except subprocess.TimeoutExpired:
-            why = f"{path}: ffprobe was not done within {PATIENCE_SECONDS:g} s"
-            raise ValueError(why) from None
+            raise ValueError(f"{path}: ffprobe took over {PATIENCE_SECONDS:g} s") from None
         if done.returncode == 0:
             return dict(json.loads(done.stdout))
         if is_known and not head.startswith(_SNDFILE_MAGIC):
@@ -277,12 +271,6 @@ def _probed(path: Path, head: bytes) -> dict[str, Any]:
     elif is_known and path.suffix.lower() not in _HEADERLESS:
         why = "it is read through ffmpeg, which is not installed: install it, or convert it to .wav"
     raise ValueError(f"{path}: {why}")
-
-
-def _command(name: str) -> list[str]:
-    """Return the start of a command that reads one local file, and nothing that the file names."""
-    program = shutil.which(name) or name
-    return [program, "-v", "error", "-protocol_whitelist", "file", "-format_whitelist", _DEMUXERS]
 
 
 def _last(words: str) -> str:

@@ -5,7 +5,7 @@ comes from the generator that is passed in, so the same seed gives the same soun
 shift, stretch or amplify one clip is the caller's to draw, for instance
 ``semitones=rng.uniform(-4, 4)``.
 
-`waveform` works on one clip before its features, `spectrogram` on a batch of spectrograms in dB.
+`waveform` works on one clip before its features, `spectra` on a batch of spectrograms in dB.
 `Augmentation` names one of these, or one of the `conditions` that are for the test side only.
 """
 
@@ -20,14 +20,7 @@ import numpy as np
 
 from sercourse import audio
 from sercourse.augment import conditions, waveform
-from sercourse.augment.spectrogram import (
-    freq_mask,
-    mix_noise,
-    mixup,
-    spectral_tilt,
-    time_mask,
-    vtlp,
-)
+from sercourse.augment.spectra import freq_mask, mix_noise, mixup, spectral_tilt, time_mask, vtlp
 from sercourse.augment.waveform import (
     add_noise,
     gain,

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+Place = tuple[str, float, float]  # file, start and end [s] of a clip
+
+
 @dataclass(frozen=True)
 class FeatureSet:
     """A recipe from a signal to one row: a vector of named numbers, or an array.
@@ -327,7 +330,7 @@ def _read_row(file: Path, row: np.ndarray) -> bool:
     return whole
 
 
-def _places(clips: pd.DataFrame) -> Iterator[tuple[str, float, float]]:
+def _places(clips: pd.DataFrame) -> Iterator[Place]:
     """Yield file, start and end [s] of each clip; an end of 0 is that of the file."""
     times = clips.reindex(columns=["start", "end"]).astype(float).fillna(0.0)
     yield from zip(clips["path"].astype(str), times["start"], times["end"], strict=True)
@@ -357,9 +360,7 @@ def _measure_all(
     _read.cache_clear()
 
 
-def _measure(
-    place: tuple[str, float, float], feature_set: FeatureSet
-) -> tuple[np.ndarray | None, str]:
+def _measure(place: Place, feature_set: FeatureSet) -> tuple[np.ndarray | None, str]:
     """Return the row of a clip, or None and the reason why there is none."""
     path, start, end = place
     sr = feature_set.sr

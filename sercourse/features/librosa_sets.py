@@ -27,13 +27,8 @@ PARTS: dict[str, tuple[str, ...]] = {
 }
 """The parts of `means`, in order, and the names of their features."""
 
-EXCERPT_MEANS_NAMES: tuple[str, ...] = (
-    "zero_crossings",
-    *(name.lower() for name in PARTS["chroma"]),
-    *PARTS["mfcc"][:20],
-    "rms",
-    *PARTS["mel"],
-)
+_CHROMA = tuple(map(str.lower, PARTS["chroma"]))
+EXCERPT_MEANS_NAMES = ("zero_crossings", *_CHROMA, *PARTS["mfcc"][:20], "rms", *PARTS["mel"])
 """Names of the 162 features of `excerpt_means`, in order."""
 
 N_MELS = 128

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from functools import partial
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -41,8 +40,6 @@ def _librosa_set(wanted: Collection[str]) -> FeatureSet:
 
 def _whisper_set(path: Path) -> FeatureSet:
     """Return the statistics of another speech encoder's layers, made by the same tool."""
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: there is no speech encoder")
     if (sha256 := files.content_hash(path)) == whisper.SHA256:
         return SETS["whisper"]
     n_layers, _, width = whisper.session(str(path), sha256).get_outputs()[0].shape[1:]
@@ -75,9 +72,8 @@ _TABLE: tuple[tuple[Any, ...], ...] = (
     ("means-162", 22_050, _MEANS, librosa_sets.excerpt_means, (), _SHORT),
     ("whisper", 16_000, _WHISPER, whisper.layer_statistics, (), _USUAL, whisper.SHA256),
 )
-SETS: Mapping[str, FeatureSet] = MappingProxyType(
-    {row[0]: FeatureSet(*row) for row in _TABLE} | {"librosa": _librosa_set(PARTS)}
-)
+
+SETS = {row[0]: FeatureSet(*row) for row in _TABLE} | {"librosa": _librosa_set(PARTS)}
 """The feature sets by name."""
 
 

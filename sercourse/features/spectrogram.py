@@ -11,8 +11,8 @@ clip has come first, and the others are absent, at the lowest level in every fra
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 
@@ -34,8 +34,7 @@ def hann(length: int) -> np.ndarray:
     return np.hanning(length + 1)[:-1]
 
 
-@dataclass(frozen=True, eq=False)
-class MelSettings:
+class MelSettings(NamedTuple):
     """How a mel spectrogram is made; lengths in samples.
 
     Attributes

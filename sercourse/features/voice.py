@@ -9,8 +9,8 @@ tracks, which say how sound and movement go together.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from itertools import pairwise, product
+from typing import NamedTuple
 
 import numpy as np
 
@@ -52,8 +52,7 @@ CONTOUR_TRACKS = (*MFCC_NAMES, *SHAPE_NAMES)
 PERCENTILE_TRACKS = tuple(name for name in TRACK_NAMES if not name.startswith("delta2_"))
 
 
-@dataclass(frozen=True, eq=False)
-class LowLevelDescriptors:
+class LowLevelDescriptors(NamedTuple):
     """What a voice does, frame by frame, every 10 ms.
 
     Attributes

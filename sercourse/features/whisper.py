@@ -119,8 +119,6 @@ def session(encoder: str, sha256: str) -> onnxruntime.InferenceSession:
     """
     import onnxruntime
 
-    if not Path(encoder).is_file():
-        raise FileNotFoundError(f"{encoder}: there is no speech encoder: get the project again")
     data = Path(encoder).read_bytes()
     if (found := hashlib.sha256(data).hexdigest()) != sha256:
         seen = f"its SHA-256 begins with {found[:12]}, and {sha256[:12]} is wanted"
@@ -134,8 +132,6 @@ def session(encoder: str, sha256: str) -> onnxruntime.InferenceSession:
     except Exception as error:  # onnxruntime's own kinds have nothing else in common
         raise ValueError(f"{encoder} is no ONNX model that can be run: make it again") from error
     if [(each.name, len(each.shape)) for each in model.get_outputs()] != [("statistics", 4)]:
-        raise ValueError(
-            f"{encoder} gives other outputs than 'statistics' (batch, layers, 2, width): make it "
-            "with tools/make_speech_encoder.py"
-        )
+        wanted = "'statistics' (batch, layers, 2, width): see tools/make_speech_encoder.py"
+        raise ValueError(f"{encoder} gives other outputs than {wanted}")
     return model
