@@ -63,7 +63,7 @@ def test_filters_are_those_of_librosa(bank: dict[str, Any]) -> None:
 def test_centred_power_is_that_of_librosa(window: str, frame_length: int, n_samples: int) -> None:
     y = voice(1)[2000 : 2000 + n_samples].astype(float)
     taper = scipy.signal.get_window(window, frame_length)
-    ours = power_spectrogram(y, taper, 128, n_fft=512, centred=True)
+    ours = power_spectrogram(y, window=taper, hop_length=128, n_fft=512, centred=True)
     theirs = librosa.stft(y, n_fft=512, win_length=frame_length, window=window, hop_length=128)
     assert len(ours) == 1 + n_samples // 128
     np.testing.assert_allclose(ours, np.abs(theirs.T) ** 2, rtol=1e-6, atol=1e-12)
@@ -71,12 +71,12 @@ def test_centred_power_is_that_of_librosa(window: str, frame_length: int, n_samp
 
 def test_power_that_is_not_centred_starts_with_the_signal() -> None:
     y, taper = voice(1)[:1000].astype(float), scipy.signal.get_window("hann", 400)
-    S = power_spectrogram(y, taper, 160, n_fft=512)
+    S = power_spectrogram(y, window=taper, hop_length=160, n_fft=512)
     assert S.shape == (4, 257)
     plain = np.abs(np.fft.fft(y[320:720] * taper, 512)[:257]) ** 2
     np.testing.assert_allclose(S[2], plain, rtol=1e-9, atol=1e-15)
     with pytest.raises(ValueError, match="399 samples, fewer than one frame of 400"):
-        power_spectrogram(y[:399], taper, 160, n_fft=512)
+        power_spectrogram(y[:399], window=taper, hop_length=160, n_fft=512)
 
 
 @pytest.mark.parametrize("top_db", [None, 80.0, 30.0])

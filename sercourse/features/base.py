@@ -9,7 +9,7 @@ import sys
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -308,15 +308,16 @@ def contents(clips: pd.DataFrame) -> list[str]:
     """
     if "content" in clips.columns and clips["content"].notna().all():
         return [str(each) for each in clips["content"]]
-    hashes: dict[str, str] = {}
-    keys = []
-    for path, start, end in _places(clips):
-        if path not in hashes:
-            file = files.user_path(path)
-            hashes[path] = files.clip_key(file) if file.is_file() else files.digest(path)
-        part = start > 0 or end > 0
-        keys.append(files.digest([hashes[path], start, end]) if part else hashes[path])
-    return keys
+
+    @cache
+    def key(path: str) -> str:
+        file = files.user_path(path)
+        return files.clip_key(file) if file.is_file() else files.digest(path)
+
+    return [
+        files.digest([key(path), start, end]) if start > 0 or end > 0 else key(path)
+        for path, start, end in _places(clips)
+    ]
 
 
 def _read_row(file: Path, row: np.ndarray) -> bool:

@@ -137,12 +137,10 @@ def log_euclidean_stats(descriptors: np.ndarray) -> np.ndarray:
     >>> log_euclidean_stats(np.random.default_rng(0).normal(size=(50, 3))).shape
     (10,)
     """
-    mean = MEAN_SCALE * descriptors.mean(axis=0)
-    covariance = np.cov(descriptors, rowvar=False)
-    covariance[np.diag_indices_from(covariance)] += 1  # short clips do not span all directions
-    embedded = np.block(
-        [[covariance + np.outer(mean, mean), mean[:, np.newaxis]], [mean[np.newaxis], np.ones(1)]]
-    )
+    moments = np.append(MEAN_SCALE * descriptors.mean(axis=0), 1.0)
+    embedded = np.outer(moments, moments)
+    # The identity, as short clips do not span all directions.
+    embedded[:-1, :-1] += np.cov(descriptors, rowvar=False) + np.eye(descriptors.shape[1])
     variances, directions = np.linalg.eigh(embedded)
     logarithm = (directions * np.log(np.maximum(variances, 1e-8))) @ directions.T
     rows, columns = np.triu_indices(len(logarithm))

@@ -64,7 +64,9 @@ class MelSettings(NamedTuple):
     def power(self, y: np.ndarray, *, sr: int) -> np.ndarray:
         """Return the power in mel bands, (n_frames, n_mels)."""
         hop_length, n_fft = self.hop_length, self.n_fft
-        power = power_spectrogram(y, self.window, hop_length, n_fft=n_fft, centred=self.centred)
+        power = power_spectrogram(
+            y, window=self.window, hop_length=hop_length, n_fft=n_fft, centred=self.centred
+        )
         return power @ self.filters(sr=sr).T
 
 
@@ -92,7 +94,7 @@ TOP_DB = 80.0  # of `classic_spectrogram` and `mel_segments`
 
 
 def power_spectrogram(
-    y: np.ndarray, window: np.ndarray, hop_length: int, *, n_fft: int, centred: bool = False
+    y: np.ndarray, *, window: np.ndarray, hop_length: int, n_fft: int, centred: bool = False
 ) -> np.ndarray:
     """Return the power of each frame's spectrum, ``|FFT(window * frame)|**2``.
 
@@ -123,7 +125,7 @@ def power_spectrogram(
     Examples
     --------
     >>> tone = np.sin(2 * np.pi * 1000 * np.arange(1600) / 16_000)
-    >>> S = power_spectrogram(tone, hann(256), 128, n_fft=512, centred=True)
+    >>> S = power_spectrogram(tone, window=hann(256), hop_length=128, n_fft=512, centred=True)
     >>> S.shape, int(S[6].argmax()) * 16_000 / 512
     ((13, 257), 1000.0)
     """

@@ -134,7 +134,7 @@ def tracks(y: np.ndarray, *, sr: int) -> LowLevelDescriptors:
     """
     y = short_term.speech(y, sr=sr)
     length, hop = short_term.frame_and_hop(sr=sr)
-    power = power_spectrogram(y, np.hamming(length), hop, n_fft=N_FFT)
+    power = power_spectrogram(y, window=np.hamming(length), hop_length=hop, n_fft=N_FFT)
     frequency = np.arange(power.shape[1]) * sr / N_FFT  # [Hz]
     edges = short_term.mel_edges(LOWEST_MEL_HZ, sr / 2, n_mels=N_MELS)
     log_mel = 10 * np.log10(power @ short_term.triangles(edges, frequency).T + 1e-7)
