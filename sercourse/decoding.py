@@ -153,7 +153,8 @@ class _Unseekable(sf.SoundFile):
 
 def _by_libsndfile(path: Path, stack: contextlib.ExitStack) -> Sound:
     binary = stack.enter_context(path.open("rb"))
-    header = headers.inspect(binary, size=path.stat().st_size)
+    size = path.stat().st_size
+    header = headers.inspect(binary, size=size)
     binary.seek(0)
     file = stack.enter_context(_Unseekable(_Patched(binary, header.patches)))
     told, is_mp3 = header.n_samples, file.format == "MP3"
@@ -179,7 +180,9 @@ def _by_libsndfile(path: Path, stack: contextlib.ExitStack) -> Sound:
             if n_read > (1 + headers.TOLERANCE) * told:
                 _say_more(path, told / n_read)
 
-    return Sound(file.samplerate, file.channels, told if header.plausible else None, pieces())
+    # Nothing but silence is packed more tightly than to a tenth of 16 bits.
+    believed = told if file.format != "FLAC" or (told or 0) * file.channels < 5 * size else None
+    return Sound(file.samplerate, file.channels, believed, pieces())
 
 
 def _say_more(path: Path, told: float) -> None:

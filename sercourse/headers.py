@@ -41,14 +41,11 @@ class Header:
         The share of the sound in the file that its header tells of.
     n_samples : int or None
         Length of each channel, where counting is better than what libsndfile makes of it.
-    plausible : bool
-        Whether this length can be believed before anything is decoded.
     """
 
     patches: dict[int, bytes] = field(default_factory=dict)
     told: float = 1.0
     n_samples: int | None = None
-    plausible: bool = True
 
 
 def inspect(file: BufferedReader, *, size: int) -> Header:
@@ -170,11 +167,8 @@ def _flac(file: BufferedReader, head: bytes, size: int) -> Header:
     if len(head) < 26 or head[4] & 127:
         return Header()
     packed = int.from_bytes(head[18:], "big")
-    told, depth = packed & (2**36 - 1), (packed >> 36 & 31) + 1
-    n_bytes = told * ((packed >> 41 & 7) + 1) * depth / 8
-    plausible = n_bytes < 10 * size  # nothing but silence is packed more tightly
     unknown = (packed >> 36 << 36).to_bytes(8, "big")
-    return Header({18: unknown}, n_samples=told or None, plausible=plausible)
+    return Header({18: unknown}, n_samples=packed & (2**36 - 1) or None)
 
 
 def _ogg(file: BufferedReader, head: bytes, size: int) -> Header:
