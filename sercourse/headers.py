@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 import struct
 import zlib
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from io import BufferedReader
 
@@ -60,14 +59,8 @@ def inspect(file: BufferedReader, *, size: int) -> Header:
     head = file.read(26)
     if head.startswith(b"ID3") or _mpeg_frame(head[:4]):
         return _mpeg(file, size)
-    readers: dict[bytes, Callable[[BufferedReader, bytes, int], Header]] = {
-        **dict.fromkeys((b"RIFF", b"RIFX", b"RF64", b"FORM"), _chunks),
-        b"caff": _wide,
-        b"riff": _wide,
-        b".snd": _au,
-        b"fLaC": _flac,
-        b"OggS": _ogg,
-    }
+    readers = dict.fromkeys((b"RIFF", b"RIFX", b"RF64", b"FORM"), _chunks)
+    readers |= {b"caff": _wide, b"riff": _wide, b".snd": _au, b"fLaC": _flac, b"OggS": _ogg}
     reader = readers.get(head[:4])
     return reader(file, head, size) if reader else Header()
 

@@ -228,11 +228,8 @@ def _modulation(clip: LowLevelDescriptors) -> np.ndarray:
     centred = (regions - regions.mean(axis=0))[:MODULATION_FRAMES]
     spectrum = np.abs(np.fft.rfft(centred, MODULATION_FRAMES, axis=0)) ** 2 / len(regions)
     rate = np.arange(len(spectrum)) / (MODULATION_FRAMES * HOP_SECONDS)
-    power = [
-        spectrum[(rate >= low) & (rate < high)].mean(axis=0)
-        for low, high in pairwise(MODULATION_EDGES_HZ)
-    ]
-    return np.log(np.ravel(power) + 1e-2)
+    bands = [(rate >= low) & (rate < high) for low, high in pairwise(MODULATION_EDGES_HZ)]
+    return np.log(np.ravel([spectrum[band].mean(axis=0) for band in bands]) + 1e-2)
 
 
 def _contour(clip: LowLevelDescriptors) -> np.ndarray:
