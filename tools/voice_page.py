@@ -15,6 +15,7 @@ import argparse
 import base64
 import inspect
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -248,7 +249,7 @@ def card(bundle: bundles.Bundle) -> dict[str, list[str]]:
     corpus = bundle.info["corpus"]
     learnt = (
         f"It learnt from {corpus['n_clips']:,} acted clips by {corpus['n_speakers']} speakers "
-        f"({corpus['name'].replace('+', ' and ').upper()})."
+        f"({' and '.join(corpus['name'].upper().split('+'))})."
     )
     told = {
         "speaker": "Of new voices in the rooms that it learnt from",
@@ -256,15 +257,15 @@ def card(bundle: bundles.Bundle) -> dict[str, list[str]]:
     }
     results = [
         f"{begins}, it names {_percent(figures[protocol])} of the clips rightly; by chance it would "
-        f"be {figures[protocol]['chance']:.0%}."
+        f"be {100 * figures[protocol]['chance']:.0f} %."
         for protocol, begins in told.items()
         if protocol in figures
     ]
     voices = sections.get("Female or male", "").strip().split("\n\n")[-1]
     return {
-        "use": _paragraphs(sections["Use"])[-1:],
+        "use": _paragraphs(re.sub(": `.*?`", "", sections["Use"])),  # without the command
         "results": [learnt, *results],
-        "limits": _paragraphs(sections["Limits"]),
+        "limits": _paragraphs(sections["Limits"].replace(" above,", ",")),
         "voices": _paragraphs(voices),
     }
 

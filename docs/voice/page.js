@@ -32,18 +32,24 @@ export function whyNoModel(wasm = globalThis.WebAssembly) {
   return "";
 }
 
-/** Join neighbouring windows that say the same: "0–4 s happy, 4–6 s (silence)". */
-export function runs(moments, step) {
+/** Divide the time among windows that overlap: from halfway to the one before to halfway to the next. */
+export function columns(moments, duration) {
+  const middles = moments.map(({ start, end }) => (start + end) / 2);
+  return middles.map((middle, k) => [
+    k ? (middles[k - 1] + middle) / 2 : 0,
+    k + 1 < middles.length ? (middle + middles[k + 1]) / 2 : duration,
+  ]);
+}
+
+/** Join neighbouring columns of which the same is said: ["0–4 s happy", "4–6 s (silence)"]. */
+export function runs(said, places) {
   const joined = [];
-  for (const { start, end, said } of moments) {
-    const last = joined.at(-1);
-    if (last?.said === said && start <= last.end) last.end = end;
-    else joined.push({ start, end, said });
-  }
-  return joined.map((each, k) => {
-    const end = k + 1 < joined.length ? Math.max(each.start + step, joined[k + 1].start) : each.end;
-    return `${seconds(each.start)}–${seconds(end)} s ${each.said}`;
+  said.forEach((words, k) => {
+    const [start, end] = places[k];
+    if (joined.at(-1)?.words === words) joined.at(-1).end = end;
+    else joined.push({ start, end, words });
   });
+  return joined.map(({ start, end, words }) => `${seconds(start)}–${seconds(end)} s ${words}`);
 }
 
 function seconds(time) {
@@ -97,6 +103,7 @@ class Page {
         tooLong: "are judged here: cut it, or use sercourse predict, which takes any length.",
         stopped: "recorded here",
         sent: "The model listens ...",
+        verb: "Open",
         toMono: (channels, rate) => this.#toMono(channels, rate),
         take: (sound) => this.#judge(sound),
         fail: () => this.#clear(),
@@ -191,9 +198,9 @@ class Page {
       this.#showNothing("This cannot be judged", [...warnings, ...answer.error.split("; ")]);
       return tell("error", "It cannot be judged.");
     }
-    this.#show(answer, [...warnings, ...answer.warnings, ...this.#faint(y)]);
+    const headline = this.#show(answer, [...warnings, ...answer.warnings, ...this.#faint(y)]);
     this.#root.dataset.answer = JSON.stringify(answer); // for tests and the curious
-    tell("ready", `Judged in ${took} s.`);
+    tell("ready", `${headline}. Judged in ${took} s.`);
     await this.#judgeOverTime(model, y, mine);
   }
 
@@ -228,13 +235,15 @@ class Page {
       });
     });
     const voices = Object.entries(genderProbabilities ?? {}).map(([name, share]) => `${name} ${percent(share)}`);
+    const headline = known ? `It sounds ${emotion}` : "I do not know";
     this.#fill({
-      headline: known ? `It sounds ${emotion}` : "I do not know",
+      headline,
       state: known ? "known" : "unknown",
       warnings,
       bars: speech ? bars : [],
       voice: speech && gender ? `The voice: ${gender} (${voices.join(", ")}).` : "",
     });
+    return headline;
   }
 
   #fill({ headline, state, warnings, bars, voice }) {
@@ -269,32 +278,34 @@ class Page {
     try {
       const moments = await model.overTime(y, { every, window: windows.seconds }, progress);
       note.textContent = `Windows of ${windows.seconds} s, one every ${every} s, as sercourse predict --every ${every} judges them. Each column stands at the middle of its window; a gap is a pause, or not sure.`;
-      this.#draw(moments, { duration, every });
+      this.#draw(moments, duration);
       this.#root.dataset.overTime = JSON.stringify(moments);
     } catch (error) {
       if (mine()) note.textContent = `The windows could not be judged: ${error.message}.`;
     }
   }
 
-  #draw(moments, { duration, every }) {
+  #draw(moments, duration) {
     const { labels, colours } = this.#settings;
     const said = moments.map(({ start, end, note, probabilities }) => {
       const [name, share] = probabilities ? likeliest(probabilities) : ["", 0];
-      return { start, end, said: name || `(${note})`, share: name ? percent(share) : "", note };
+      return { start, end, words: name || `(${note})`, share: name ? percent(share) : "" };
     });
-    const words = runs(said, every).join(", ");
+    const places = columns(moments, duration);
+    const words = runs(said.map((each) => each.words), places).join(", ");
     const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
     svg.setAttribute("viewBox", `0 0 ${duration} 1`);
     svg.setAttribute("preserveAspectRatio", "none");
     svg.setAttribute("role", "img");
     svg.setAttribute("aria-label", `Emotion over time: ${words}`);
-    for (const { start, end, probabilities } of moments) {
+    for (const [i, { probabilities }] of moments.entries()) {
+      const [left, right] = places[i];
       let top = 1;
       for (const [k, name] of labels.entries()) {
         const share = probabilities?.[name] ?? 0;
         top -= share;
         const bar = document.createElementNS("http://www.w3.org/2000/svg", "rect");
-        const place = { x: (start + end) / 2 - 0.45 * every, y: top, width: 0.9 * every, height: share, fill: colours[k] };
+        const place = { x: left, y: top, width: 0.97 * (right - left), height: share, fill: colours[k] };
         for (const [key, value] of Object.entries(place)) bar.setAttribute(key, value);
         if (share > 0) svg.append(bar);
       }
@@ -308,7 +319,7 @@ class Page {
     this.#find(".over-time tbody").replaceChildren(
       ...said.map((row) =>
         make("tr", {
-          children: [`${seconds(row.start)}–${seconds(row.end)} s`, row.said, row.share].map((text) => make("td", { text })),
+          children: [`${seconds(row.start)}–${seconds(row.end)} s`, row.words, row.share].map((text) => make("td", { text })),
         }),
       ),
     );

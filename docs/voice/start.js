@@ -19,7 +19,8 @@
   function fromMemory({ modules, files }) {
     const read = async (name) => {
       if (!files[name]) throw new Error(`${name} is not there`);
-      return Uint8Array.from(atob(files[name]), (letter) => letter.charCodeAt(0));
+      const data = await fetch(`data:application/octet-stream;base64,${files[name]}`);
+      return new Uint8Array(await data.arrayBuffer());
     };
     const addresses = {};
     const load = async (name) => {

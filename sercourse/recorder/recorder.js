@@ -158,25 +158,26 @@ export function level(block) {
  *
  * @param {{name: string, message: string}} error   what the browser threw
  * @param {{secure: boolean, vscode: boolean, allowed: boolean, host: string}} page
+ * @param {string} verb   what can be done with a sound file instead
  */
-export function whyNoMicrophone(error, page) {
+export function whyNoMicrophone(error, page, verb = "upload") {
   if (page.vscode)
-    return "VS Code gives its notebooks no microphone: open this one in JupyterLab (make lab), or upload a sound file.";
+    return `VS Code gives its notebooks no microphone: open this one in JupyterLab (make lab), or ${verb} a sound file.`;
   if (!page.secure)
-    return `Browsers give a microphone only to pages at https or localhost, and this one is http://${page.host}: open it through https or an ssh tunnel, or upload a sound file.`;
+    return `Browsers give a microphone only to pages at https or localhost, and this one is http://${page.host}: open it through https or an ssh tunnel, or ${verb} a sound file.`;
   if (error.name === "NotSupportedError")
-    return "This browser offers pages no microphone: try another, or upload a sound file.";
+    return `This browser offers pages no microphone: try another, or ${verb} a sound file.`;
   if (!page.allowed)
-    return "This page is shown inside another that passes on no microphone: open it in a tab of its own, or upload a sound file.";
+    return `This page is shown inside another that passes on no microphone: open it in a tab of its own, or ${verb} a sound file.`;
   const reasons = {
     NotAllowedError: /dismiss/i.test(error.message)
-      ? "The question about the microphone was closed without an answer: press Record again and allow it, or upload a sound file."
-      : "The microphone is not allowed: allow it in the browser's address bar (and in the system's privacy settings), then press Record again, or upload a sound file.",
-    NotFoundError: "No microphone was found: plug one in and press Record again, or upload a sound file.",
+      ? `The question about the microphone was closed without an answer: press Record again and allow it, or ${verb} a sound file.`
+      : `The microphone is not allowed: allow it in the browser's address bar (and in the system's privacy settings), then press Record again, or ${verb} a sound file.`,
+    NotFoundError: `No microphone was found: plug one in and press Record again, or ${verb} a sound file.`,
     NotReadableError:
-      "The microphone does not answer: close other programs that use it and press Record again, or upload a sound file.",
+      `The microphone does not answer: close other programs that use it and press Record again, or ${verb} a sound file.`,
   };
-  return reasons[error.name] ?? `The microphone cannot be used (${error.name}: ${error.message}): upload a sound file.`;
+  return reasons[error.name] ?? `The microphone cannot be used (${error.name}: ${error.message}): ${verb} a sound file.`;
 }
 
 /** Say how far a recording is, and when it will stop by itself. */
@@ -298,7 +299,7 @@ async function decode(bytes) {
 const LOOKS = `
   <div class="controls">
     <button type="button" class="record"></button>
-    <button type="button" class="upload">Upload a file</button>
+    <button type="button" class="upload"></button>
     <input type="file" accept="audio/*,.wav,.flac,.mp3,.ogg,.opus,.m4a,.webm" hidden>
     <span class="time" role="timer" aria-live="off"></span>
   </div>
@@ -318,6 +319,7 @@ const LOOKS = `
  * @property {string}  tooLong      end of "a.wav lasts 90 s and at most 20 s ..."
  * @property {string}  stopped      end of "Stopped after 20 s, the longest that can be ..."
  * @property {string}  sent         what the reader is told until there is an answer
+ * @property {string}  verb         what is done with a file: "Upload" or "Open"
  * @property {function(Float32Array[], number): Float32Array} toMono  channels and their rate -> 16 kHz
  * @property {function({y: Float32Array, wav: Uint8Array, note: string})} take  gets a sound
  * @property {function(string)} fail  hears why there is none
@@ -348,6 +350,7 @@ export class RecorderView {
     this.#root.setAttribute("aria-label", "Voice recorder");
     this.#root.dataset.lmSuppressShortcuts = "true"; // else JupyterLab takes Enter and Space
     this.#root.innerHTML = LOOKS;
+    this.#find(".upload").textContent = `${host.verb} a file`;
     el.append(this.#root);
     this.#find(".record").addEventListener("click", () => this.#toggle());
     this.#find(".upload").addEventListener("click", () => this.#choose());
@@ -424,7 +427,7 @@ export class RecorderView {
       this.#microphone = microphone;
       this.#tell("recording", `Recording from ${microphone.name}: speak.`);
     } catch (error) {
-      this.#fail(whyNoMicrophone(error, thisPage()));
+      this.#fail(whyNoMicrophone(error, thisPage(), this.#host.verb.toLowerCase()));
     }
   }
 
@@ -505,6 +508,7 @@ class PythonHost {
   tooLong = "can be sent: cut it, or read it in Python with sercourse.audio.read.";
   stopped = "sent";
   sent = "On its way to Python, which takes it when no cell is running.";
+  verb = "Upload";
 
   constructor(model) {
     this.#model = model;
