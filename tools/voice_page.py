@@ -6,7 +6,7 @@ what the page has to know about it (`voice.json`), and onnxruntime-web, which np
 `docs/voice/package-lock.json` says: npm compares each package with the checksum in there. Where
 that is not possible, a sentence says why, and the page tells it to its readers.
 
-An `index.html` that is in OUT already, such as the site's own, stays.
+An `index.html` that the site has put into OUT stays.
 """
 
 from __future__ import annotations
@@ -41,6 +41,7 @@ MODULES = ("recorder.js", "sound.js", "model.js", "page.js")
 RUNTIME = ("ort.wasm.bundle.min.mjs", "ort-wasm-simd-threaded.wasm")
 """Of onnxruntime-web: the module, and the program for processors with vector instructions."""
 
+ALONE = "voice-alone"  # in a page that this tool wrote, and no other
 NPM_SECONDS = 300
 LONGEST_RECORDING, LONGEST_FILE, LARGEST_FILE = 60, 300, 64_000_000  # [s], [s], [bytes]
 EVERY_SECONDS, EVERY_SECONDS_LONG = 1.0, 3.0  # steps of windows, up to a minute and beyond
@@ -89,7 +90,9 @@ def assemble(out: Path, *, npm: str | None) -> str:
         dist = install(npm) / "dist"
         places |= {name: dist / name for name in RUNTIME}
         places |= model_files(bundle)
-        content["bytes"] = sum(places[name].stat().st_size for name in (*RUNTIME, *content["files"]))
+        content["bytes"] = sum(
+            places[name].stat().st_size for name in (*RUNTIME, *content["files"])
+        )
     except (OSError, subprocess.SubprocessError) as error:
         content["missing"] = str(error)
     out.mkdir(parents=True, exist_ok=True)
@@ -98,10 +101,11 @@ def assemble(out: Path, *, npm: str | None) -> str:
             shutil.copyfile(place, temporary)
     write_json(out / "voice.json", content)
     _write(out / "offline.js", offline(out, names=places))
-    if not (out / "index.html").exists():
+    index = out / "index.html"
+    if not index.exists() or ALONE in index.read_text("utf-8"):
         page = (SOURCES / "page.html").read_text("utf-8")
         fragment = (SOURCES / "fragment.html").read_text("utf-8")
-        _write(out / "index.html", page.replace("<!-- fragment -->", fragment))
+        _write(index, page.replace("<!-- fragment -->", fragment))
     return content.get("missing", "")
 
 
