@@ -44,12 +44,13 @@ const sound = await import(`${folder}/sound.js`);
 const s = JSON.parse(settings);
 const y = new Float32Array(Uint8Array.from(readFileSync(0)).buffer);
 const sum = (part) => part.reduce((a, b) => a + Math.abs(b), 0);
+const slid = [...sound.windows(y, { every: 0.7, window: 1, s })];
 console.log(JSON.stringify({
   issues: sound.qualityIssues(y, s).map(({ text }) => text),
   fatal: sound.fatalIssues(y, s).map(({ text }) => text),
   trim: sound.trim(y, { sr: s.sr, topDb: s.trimDb }),
   segments: sound.segments(y, { sr: s.sr, seconds: 1.5 }).map((part) => [part.length, sum(part)]),
-  windows: [...sound.windows(y, { every: 0.7, window: 1, s })].map((w) => [w.start, w.end, sum(w.y)]),
+  windows: slid.map((each) => [each.start, each.end, sum(each.y)]),
   measured: sound.measure(y, s),
   loudest: sound.peak(sound.normalizePeak(y, 0.5)),
 }));
@@ -171,10 +172,8 @@ def test_npm_that_fails_is_quoted_and_the_rest_is_built(
 
 def test_a_page_of_the_site_stays_and_one_of_the_tool_is_renewed(bare: Path) -> None:
     own = (bare / "index.html").read_text()
-    for before, after in (
-        (own.replace("Say a sentence", "Old"), own),
-        ("the site's", "the site's"),
-    ):
+    pages = {own.replace("Say a sentence", "Sing"): own, "the site's": "the site's"}
+    for before, after in pages.items():
         (bare / "index.html").write_text(before)
         with pytest.MonkeyPatch.context() as patched:
             patched.setattr(voice_page, "PACKAGES", bare.parent / "npm")

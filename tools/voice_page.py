@@ -90,9 +90,8 @@ def assemble(out: Path, *, npm: str | None) -> str:
         dist = install(npm) / "dist"
         places |= {name: dist / name for name in RUNTIME}
         places |= model_files(bundle)
-        content["bytes"] = sum(
-            places[name].stat().st_size for name in (*RUNTIME, *content["files"])
-        )
+        loaded = (*RUNTIME, *content["models"].values())
+        content["bytes"] = sum(places[name].stat().st_size for name in loaded)
     except (OSError, subprocess.SubprocessError) as error:
         content["missing"] = str(error)
     out.mkdir(parents=True, exist_ok=True)
@@ -129,7 +128,7 @@ def install(npm: str | None) -> Path:
     PACKAGES.mkdir(parents=True, exist_ok=True)
     for name in ("package.json", "package-lock.json", ".npmrc"):
         shutil.copyfile(SOURCES / name, PACKAGES / name)
-    command = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
+    command = [npm, "ci", "--ignore-scripts", "--no-audit", "--fetch-retries=1"]
     try:
         subprocess.run(
             command, cwd=PACKAGES, check=True, capture_output=True, text=True, timeout=NPM_SECONDS
@@ -202,7 +201,6 @@ def settings(bundle: bundles.Bundle) -> dict[str, Any]:
             "labels": list(told["labels"]),
             "threshold": float(told.get("threshold", 0.0)),
         }
-    content["files"] = list(content["models"].values())
     return content
 
 
@@ -260,8 +258,8 @@ def card(bundle: bundles.Bundle) -> dict[str, list[str]]:
         "corpus": "Of a whole corpus that it had never heard",
     }
     results = [
-        f"{begins}, it names {_percent(figures[protocol])} of the clips rightly; by chance it would "
-        f"be {100 * figures[protocol]['chance']:.0f} %."
+        f"{begins}, it names {_percent(figures[protocol])} of the clips rightly; by chance "
+        f"it would be {100 * figures[protocol]['chance']:.0f} %."
         for protocol, begins in told.items()
         if protocol in figures
     ]
