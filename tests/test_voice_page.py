@@ -149,7 +149,7 @@ def test_the_page_knows_the_model_from_its_bundle(bare: Path) -> None:
     assert "not for judging what a person feels" in known["card"]["use"][0]
     accuracy = {each["protocol"]: each["accuracy"] for each in bundle.metrics["protocols"]}
     for protocol, sentence in zip(("speaker", "corpus"), known["card"]["results"][1:], strict=True):
-        assert f"it names {100 * accuracy[protocol]:.0f} %" in sentence
+        assert f"it names {100 * accuracy[protocol]:.0f}{voice_page.PERCENT}" in sentence
 
 
 def test_another_kind_of_model_is_refused() -> None:

@@ -38,10 +38,11 @@ PACKAGES = ROOT / "build" / "npm" / "voice"
 MODULES = ("recorder.js", "sound.js", "model.js", "page.js")
 """In an order in which each imports only from those before it."""
 
-RUNTIME = ("ort.wasm.bundle.min.mjs", "ort-wasm-simd-threaded.wasm")
-"""Of onnxruntime-web: the module, and the program for processors with vector instructions."""
+RUNTIME = {"ort.js": "ort.wasm.bundle.min.mjs", "ort.wasm": "ort-wasm-simd-threaded.wasm"}
+"""Module and program of onnxruntime-web, under names of which every server knows the type."""
 
 ALONE = "voice-alone"  # in a page that this tool wrote, and no other
+PERCENT = "\N{NO-BREAK SPACE}%"
 NPM_SECONDS = 300
 LONGEST_RECORDING, LONGEST_FILE, LARGEST_FILE = 60, 300, 64_000_000  # [s], [s], [bytes]
 EVERY_SECONDS, EVERY_SECONDS_LONG = 1.0, 3.0  # steps of windows, up to a minute and beyond
@@ -87,8 +88,9 @@ def assemble(out: Path, *, npm: str | None) -> str:
     places = {name: SOURCES / name for name in ("start.js", "voice.css", *MODULES[1:])}
     places |= {name: RECORDER / name for name in (MODULES[0], "recorder.css")}
     try:
-        dist = install(npm) / "dist"
-        places |= {name: dist / name for name in RUNTIME}
+        runtime = install(npm)
+        places |= {name: runtime / "dist" / file for name, file in RUNTIME.items()}
+        content["made"] = made(runtime)
         places |= model_files(bundle)
         loaded = (*RUNTIME, *content["models"].values())
         content["bytes"] = sum(places[name].stat().st_size for name in loaded)
@@ -142,6 +144,15 @@ def install(npm: str | None) -> Path:
     return folder
 
 
+def made(runtime: Path) -> str:
+    """Return what the page runs on, with licences."""
+    told = json.loads((runtime / "package.json").read_text("utf-8"))
+    return (
+        f"It runs on {told['name']} {told['version']} ({told['license']} licence) and hears by the "
+        "encoder of Whisper tiny.en by OpenAI (MIT licence)."
+    )
+
+
 def settings(bundle: bundles.Bundle) -> dict[str, Any]:
     """Return all that the page has to know about the model, its limits, and how sound is judged."""
     if len(bundle.members) != 1 or bundle.members[0].feature_set != features.named("whisper"):
@@ -152,6 +163,7 @@ def settings(bundle: bundles.Bundle) -> dict[str, Any]:
     member = bundle.members[0]
     content: dict[str, Any] = {
         "name": bundle.name,
+        "made": "",
         "labels": list(bundle.labels),
         "colours": [style.EMOTION_COLOURS[name] for name in bundle.labels],
         "unknown": bundles.UNKNOWN,
@@ -259,7 +271,7 @@ def card(bundle: bundles.Bundle) -> dict[str, list[str]]:
     }
     results = [
         f"{begins}, it names {_percent(figures[protocol])} of the clips rightly; by chance "
-        f"it would be {100 * figures[protocol]['chance']:.0f} %."
+        f"it would be {100 * figures[protocol]['chance']:.0f}{PERCENT}."
         for protocol, begins in told.items()
         if protocol in figures
     ]
@@ -274,8 +286,10 @@ def card(bundle: bundles.Bundle) -> dict[str, list[str]]:
 
 def _percent(figure: dict[str, Any]) -> str:
     low, high = figure.get("accuracy_interval") or (None, None)
-    interval = "" if low is None else f" (95 % interval {100 * low:.0f} to {100 * high:.0f} %)"
-    return f"{100 * figure['accuracy']:.0f} %{interval}"
+    share = f"{100 * figure['accuracy']:.0f}{PERCENT}"
+    if low is None:
+        return share
+    return f"{share} (95{PERCENT} interval {100 * low:.0f} to {100 * high:.0f}{PERCENT})"
 
 
 def _paragraphs(text: str) -> list[str]:

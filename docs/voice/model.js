@@ -21,12 +21,12 @@ export class Model {
    * Load the model, and let it hear a second of noise: the first answer would wait for the compiler.
    *
    * @param {object} ort   the module onnxruntime-web
-   * @param {function(string): Promise<Uint8Array>} read  gives a file of the page
+   * @param {object<string, Uint8Array>} files  by the names in `settings.models`
    */
-  static async load(ort, settings, read) {
+  static async load(ort, settings, files) {
     const sessions = {};
-    for (const [name, file] of Object.entries(settings.models))
-      sessions[name] = await ort.InferenceSession.create(await read(file), {
+    for (const [name, file] of Object.entries(files))
+      sessions[name] = await ort.InferenceSession.create(file, {
         executionProviders: ["wasm"],
         graphOptimizationLevel: "disabled", // loads twice as fast, and answers no slower
         enableMemPattern: false, // each clip has another length

@@ -57,7 +57,7 @@ function seconds(time) {
 }
 
 function percent(share) {
-  return `${(100 * share).toFixed(1)} %`;
+  return `${(100 * share).toFixed(1)}\u00a0%`;
 }
 
 /** Return the most probable label and its share. */
@@ -134,15 +134,19 @@ class Page {
     };
     const began = performance.now();
     try {
-      const { missing, bytes, name } = this.#settings;
+      const { missing, bytes, name, models } = this.#settings;
       const reason = missing ? `${missing}. ${INSTEAD}` : whyNoModel();
       if (reason) throw new Error(reason);
       say("loading", `Loading the model (${(bytes / 1e6).toFixed(0)} MB from this page's own folder) ...`);
-      const ort = await this.#files.load("ort.wasm.bundle.min.mjs");
-      const program = await this.#files.read("ort-wasm-simd-threaded.wasm");
+      const names = ["ort.wasm", ...Object.values(models)];
+      const [ort, program, ...read] = await Promise.all([
+        this.#files.load("ort.js"),
+        ...names.map((file) => this.#files.read(file)),
+      ]);
       ort.env.wasm.wasmBinary = program.buffer;
       ort.env.wasm.numThreads = 1; // more need headers that a simple server does not send
-      const model = await Model.load(ort, this.#settings, (file) => this.#files.read(file));
+      const files = Object.fromEntries(Object.keys(models).map((kind, k) => [kind, read[k]]));
+      const model = await Model.load(ort, this.#settings, files);
       const took = ((performance.now() - began) / 1000).toFixed(1);
       say("ready", `The model ${name} is ready (${took} s). It runs in this browser: no sound leaves it.`);
       return model;
@@ -328,6 +332,7 @@ class Page {
 
   /** Say what the model knows and what it does not, in the words of its card. */
   #describe() {
+    this.#find(".made").textContent = this.#settings.made;
     for (const [part, paragraphs] of Object.entries(this.#settings.card))
       this.#find(`.card-${part}`).replaceChildren(...paragraphs.map((text) => make("p", { text })));
   }
