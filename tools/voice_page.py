@@ -165,7 +165,7 @@ def settings(bundle: bundles.Bundle) -> dict[str, Any]:
         "name": bundle.name,
         "made": "",
         "labels": list(bundle.labels),
-        "colours": [style.EMOTION_COLOURS[name] for name in bundle.labels],
+        "colours": [style.palette(bundle.labels)[name] for name in bundle.labels],
         "unknown": bundles.UNKNOWN,
         "sureFrom": float(bundle.info.get("sure_from", 0.0)),
         "temperature": float(bundle.info.get("temperature", {}).get("model", 1.0)),

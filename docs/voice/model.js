@@ -89,7 +89,7 @@ export class Model {
         else moment.p = emotions;
       }
       moments.push(moment);
-      await new Promise((resolve) => setTimeout(resolve)); // the page must answer to its reader
+      await pause();
       progress(each.end / (y.length / this.#s.sr));
     }
     const loudest = Math.max(...moments.filter(({ p }) => p).map(({ level }) => level));
@@ -131,7 +131,10 @@ export class Model {
   /** Judge parts, and average over those that are loud and like speech. */
   async #average(parts) {
     const scores = [];
-    for (const { y, level } of parts) scores.push({ level, ...(await this.#score(y)) });
+    for (const { y, level } of parts) {
+      if (scores.length) await pause();
+      scores.push({ level, ...(await this.#score(y)) });
+    }
     if (!scores.length) return { p: [], speech: false };
     const loudest = Math.max(...scores.map(({ level }) => level));
     const loud = scores.filter(({ level }) => level >= loudest - this.settings.parts.quietDb);
@@ -190,6 +193,11 @@ function tempered(p, temperature, smallest) {
   const scaled = logarithms.map((each) => Math.exp(each - highest));
   const sum = scaled.reduce((a, b) => a + b);
   return scaled.map((each) => each / sum);
+}
+
+/** Let the page answer to its reader. */
+function pause() {
+  return new Promise((resolve) => setTimeout(resolve));
 }
 
 function indexOfMax(values) {
