@@ -52,7 +52,7 @@ def main() -> None:
     """Assemble the page in the folder that is named."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("out", type=Path, metavar="OUT", help="such as build/site/voice")
-    parser.add_argument("--no-npm", action="store_true", help="build the page that has no model")
+    parser.add_argument("--no-npm", action="store_true", help="fetch nothing")
     args = parser.parse_args()
     try:
         missing = assemble(args.out, npm=None if args.no_npm else shutil.which("npm"))
