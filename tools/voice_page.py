@@ -126,7 +126,9 @@ def install(npm: str | None) -> Path:
         return folder
     lacks = "the page Try your voice has no model to run"
     if npm is None:
-        raise OSError(f"{lacks}: npm is not installed here; install Node and build the page again")
+        raise OSError(
+            f"{lacks}: npm is not here, or not to be used; install Node and build the page again"
+        )
     PACKAGES.mkdir(parents=True, exist_ok=True)
     for name in ("package.json", "package-lock.json", ".npmrc"):
         shutil.copyfile(SOURCES / name, PACKAGES / name)
