@@ -39,7 +39,7 @@ CLIPPED_SHARE = 0.001
 BLOCK_SECONDS = 10.0
 """Default length of a block [s]."""
 
-_CANCELLED = 0.2  # of the power that independent channels keep when they are averaged
+CANCELLED = 0.2  # of the power that independent channels keep when they are averaged
 
 READ_ERRORS = (OSError, ValueError, MemoryError)
 """What can go wrong with one file while the others of a batch are fine."""
@@ -474,7 +474,7 @@ def _cancel(samples: np.ndarray) -> bool:
     y = samples.mean(axis=1)
     power = np.einsum("nc,nc->", samples, samples) / samples.shape[1] ** 2
     loud = np.abs(samples).max() >= 10 ** (SILENCE_DB / 20)
-    return bool(y @ y < _CANCELLED * power and loud)
+    return bool(y @ y < CANCELLED * power and loud)
 
 
 def _equal_blocks(pieces: Iterator[np.ndarray], *, length: int) -> Iterator[np.ndarray]:
