@@ -97,8 +97,7 @@ def exported(recipe: Recipe, clips: pd.DataFrame, *, corpus: str) -> tuple[bytes
     else:
         data = experiment.prepare(recipe, clips, progress=False)
         fold = experiment.make_folds(data, protocol="speaker")[0]
-        versions = [each[fold.train] for each in (data.X, *data.copies)]
-        fitted = learner.fit_once(versions, data.y[fold.train], n_labels=len(data.labels))
+        fitted, _ = experiment.fit_fold(recipe, data, fold, protocol="speaker")
         content = fitted.contents()[".onnx"]
     return content, count_numbers(content)
 
