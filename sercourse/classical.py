@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import functools
 import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -24,7 +25,6 @@ from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.decomposition import PCA
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.feature_selection import SelectFpr, VarianceThreshold, f_classif
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
@@ -37,11 +37,8 @@ from sercourse import files, splits
 
 Array = NDArray[np.floating]
 
-NO_FEATURE = ("0 feature(s)", "No feature in X meets the variance threshold")
-"""What scikit-learn says where a step has selected no feature."""
-
-MESSAGE_LENGTH = 100  # of what the converter to ONNX says, which may print whole trees
-SMALLEST_PROBABILITY = 1e-12  # what scikit-learn adds before it takes a logarithm
+# What scikit-learn says where a step has selected no feature.
+NO_FEATURE = r"0 feature\(s\)|No feature in X meets the variance threshold"
 
 
 class CappedPCA(TransformerMixin, BaseEstimator):
@@ -242,69 +239,6 @@ def weighted(model: Pipeline) -> Pipeline:
     return model.set_params(**dict.fromkeys(names, "balanced"))
 
 
-@dataclass(frozen=True)
-class Estimator:
-    """One of the toolkit's estimators.
-
-    Attributes
-    ----------
-    model : sklearn estimator
-        Unfitted.
-    grid : mapping
-        Settings of its pipeline that validation chooses among.
-    """
-
-    model: BaseEstimator
-    grid: Mapping[str, tuple[Any, ...]]
-
-    def make(self) -> Pipeline:
-        """Return an unfitted pipeline whose last step is called ``model``."""
-        return pipeline(self.model)
-
-
-def _tuned(model: BaseEstimator, **grid: tuple[Any, ...]) -> Estimator:
-    return Estimator(model, {f"model__{name}": values for name, values in grid.items()})
-
-
-_LEAVES: Any = {"min_samples_leaf": (3, 6)}  # smaller: a forest of more than 5 MB of all of RAVDESS
-_BOOSTING: Any = {"learning_rate": (0.1, 0.2), "max_depth": (2, 4)}
-_NEIGHBOURS: Any = {"n_neighbors": (3, 5, 9, 15), "p": (1, 2)}
-_LAYERS: Any = {"hidden_layer_sizes": ((64,), (128,), (128, 64)), "alpha": (0.01, 1.0)}
-_SAMPLED: Any = {"subsample": 0.7, "max_features": "sqrt", "random_state": 0}
-_PERCEPTRON: Any = {"max_iter": 60, "random_state": 0}
-_BAG: Any = {"n_estimators": 30, "random_state": 0}
-# A tree that looks at a few features for each question is ten times faster and varies more.
-_SMALL_TREE = tree.DecisionTreeClassifier(max_depth=3, max_features="sqrt")
-_STUMPS = ensemble.AdaBoostClassifier(_SMALL_TREE, n_estimators=100, random_state=0)
-_BOOSTED = ensemble.GradientBoostingClassifier(n_estimators=60, **_SAMPLED)
-_TREE = tree.DecisionTreeClassifier(random_state=0)
-_FOREST = ensemble.RandomForestRegressor(max_features="sqrt", random_state=0)
-_BAGGED = ensemble.BaggingClassifier(tree.DecisionTreeClassifier(min_samples_leaf=2), **_BAG)
-_BAGGED_VALUES = ensemble.BaggingRegressor(tree.DecisionTreeRegressor(min_samples_leaf=2), **_BAG)
-
-CLASSIFIERS: Mapping[str, Estimator] = {
-    "svc": _tuned(SVC(), C=(1, 3, 10, 30), gamma=("scale", 0.002)),
-    "adaboost": _tuned(_STUMPS, estimator__max_depth=(2, 5), learning_rate=(0.3, 1.0)),
-    "random-forest": _tuned(ensemble.RandomForestClassifier(random_state=0), **_LEAVES),
-    "gradient-boosting": _tuned(_BOOSTED, **_BOOSTING),
-    "decision-tree": _tuned(_TREE, max_depth=(4, 7, None), min_samples_leaf=(3, 10)),
-    "knn": _tuned(neighbors.KNeighborsClassifier(), **_NEIGHBOURS),
-    "mlp": _tuned(neural_network.MLPClassifier(**_PERCEPTRON), **_LAYERS),
-    "bagging": _tuned(_BAGGED, max_features=(0.2, 0.5)),
-}
-"""Estimators that name an emotion."""
-
-REGRESSORS: Mapping[str, Estimator] = {
-    "svr": _tuned(SVR(), C=(0.3, 1, 3), epsilon=(0.1, 0.5)),
-    "random-forest": _tuned(_FOREST, **_LEAVES),
-    "gradient-boosting": _tuned(ensemble.GradientBoostingRegressor(**_SAMPLED), **_BOOSTING),
-    "knn": _tuned(neighbors.KNeighborsRegressor(), **_NEIGHBOURS),
-    "mlp": _tuned(neural_network.MLPRegressor(**_PERCEPTRON), **_LAYERS),
-    "bagging": _tuned(_BAGGED_VALUES, max_features=(0.2, 0.5)),
-}
-"""Estimators of the place of an emotion in an order."""
-
-
 @dataclass(frozen=True, eq=False)
 class FittedPipeline:
     """A calibrated pipeline that answers for every label, also one that it never saw.
@@ -331,18 +265,7 @@ class FittedPipeline:
         return probabilities
 
     def contents(self) -> dict[str, bytes]:
-        """Return the model as ONNX.
-
-        Raises
-        ------
-        ValueError
-            If a label did not occur in training: the exported model would not know its place.
-        """
-        if len(self.model.classes_) != self.n_labels:
-            raise ValueError(
-                f"{self.n_labels} emotions are wanted and {len(self.model.classes_)} occurred in "
-                "training: leave out those that have no clip"
-            )
+        """Return the model as the files of a bundle, by suffix."""
         return {".onnx": to_onnx(self.model, shape=self.shape)}
 
 
@@ -437,38 +360,75 @@ class PipelineLearner:
         labels, codes = np.unique(np.tile(y, n), return_inverse=True)
         inner = splits.inner_splits(codes, np.tile(groups, n))
         told = None if weights is None else np.tile(weights, n)
+
+        def fit(model: Pipeline, grid: Mapping[str, Sequence[Any]]) -> CalibratedClassifierCV:
+            last = {} if told is None else {f"{model.steps[-1][0]}__sample_weight": told}
+            if grid:
+                search = GridSearchCV(model, dict(grid), cv=inner, refit=False)
+                model.set_params(**search.fit(X, codes, **last).best_params_)
+            found = CalibratedClassifierCV(model, method="temperature", cv=inner, ensemble=False)
+            return found.fit(X, codes, sample_weight=told, **last)
+
         with _quiet():
             try:
-                model = _calibrated(self.pipeline(), X, codes, inner, grid=self.grid, weights=told)
+                model = fit(self.pipeline(), self.grid)
             except ValueError as error:
-                if not any(said in str(error) for said in NO_FEATURE):
+                if not re.search(NO_FEATURE, str(error)):
                     why = str(error).strip().partition("\n")[0].rstrip(".")
                     raise ValueError(
                         f"{len(X)} clips are too few or too alike to train this model: add clips, "
                         f"or leave out emotions ({why})"
                     ) from error
                 report("the model selects no feature: it answers with the share of each emotion")
-                shares = pipeline(LogisticRegression(C=1e-9))  # unlike a dummy it can be exported
-                model = _calibrated(shares, X, codes, inner, grid={}, weights=told)
+                # Unlike a dummy it can be exported.
+                model = fit(pipeline(LogisticRegression(C=1e-9)), {})
         model.classes_ = labels
         return FittedPipeline(model, versions[0].shape[1:], n_labels)
 
 
-def _calibrated(
-    model: Pipeline,
-    X: Array,
-    codes: NDArray[np.intp],
-    inner: Sequence[splits.Split],
-    *,
-    grid: Mapping[str, Sequence[Any]],
-    weights: NDArray[np.floating] | None,
-) -> CalibratedClassifierCV:
-    told = {} if weights is None else {f"{model.steps[-1][0]}__sample_weight": weights}
-    if grid:
-        search = GridSearchCV(model, dict(grid), cv=inner, refit=False)
-        model.set_params(**search.fit(X, codes, **told).best_params_)
-    calibrated = CalibratedClassifierCV(model, method="temperature", cv=inner, ensemble=False)
-    return calibrated.fit(X, codes, sample_weight=weights, **told)
+def _tuned(model: BaseEstimator, **grid: tuple[Any, ...]) -> PipelineLearner:
+    """Return the learner of a pipeline whose last step, `model`, has a grid of settings."""
+    settings = {f"model__{name}": values for name, values in grid.items()}
+    return PipelineLearner(functools.partial(pipeline, model), grid=settings)
+
+
+_LEAVES: Any = {"min_samples_leaf": (3, 6)}  # smaller: a forest of more than 5 MB of all of RAVDESS
+_BOOSTING: Any = {"learning_rate": (0.1, 0.2), "max_depth": (2, 4)}
+_NEIGHBOURS: Any = {"n_neighbors": (3, 5, 9, 15), "p": (1, 2)}
+_LAYERS: Any = {"hidden_layer_sizes": ((64,), (128,), (128, 64)), "alpha": (0.01, 1.0)}
+_SAMPLED: Any = {"subsample": 0.7, "max_features": "sqrt", "random_state": 0}
+_PERCEPTRON: Any = {"max_iter": 60, "random_state": 0}
+_BAG: Any = {"n_estimators": 30, "random_state": 0}
+# A tree that looks at a few features for each question is ten times faster and varies more.
+_SMALL_TREE = tree.DecisionTreeClassifier(max_depth=3, max_features="sqrt")
+_STUMPS = ensemble.AdaBoostClassifier(_SMALL_TREE, n_estimators=100, random_state=0)
+_BOOSTED = ensemble.GradientBoostingClassifier(n_estimators=60, **_SAMPLED)
+_TREE = tree.DecisionTreeClassifier(random_state=0)
+_FOREST = ensemble.RandomForestRegressor(max_features="sqrt", random_state=0)
+_BAGGED = ensemble.BaggingClassifier(tree.DecisionTreeClassifier(min_samples_leaf=2), **_BAG)
+_BAGGED_VALUES = ensemble.BaggingRegressor(tree.DecisionTreeRegressor(min_samples_leaf=2), **_BAG)
+
+CLASSIFIERS: Mapping[str, PipelineLearner] = {
+    "svc": _tuned(SVC(), C=(1, 3, 10, 30), gamma=("scale", 0.002)),
+    "adaboost": _tuned(_STUMPS, estimator__max_depth=(2, 5), learning_rate=(0.3, 1.0)),
+    "random-forest": _tuned(ensemble.RandomForestClassifier(random_state=0), **_LEAVES),
+    "gradient-boosting": _tuned(_BOOSTED, **_BOOSTING),
+    "decision-tree": _tuned(_TREE, max_depth=(4, 7, None), min_samples_leaf=(3, 10)),
+    "knn": _tuned(neighbors.KNeighborsClassifier(), **_NEIGHBOURS),
+    "mlp": _tuned(neural_network.MLPClassifier(**_PERCEPTRON), **_LAYERS),
+    "bagging": _tuned(_BAGGED, max_features=(0.2, 0.5)),
+}
+"""Learners that name an emotion."""
+
+REGRESSORS: Mapping[str, PipelineLearner] = {
+    "svr": _tuned(SVR(), C=(0.3, 1, 3), epsilon=(0.1, 0.5)),
+    "random-forest": _tuned(_FOREST, **_LEAVES),
+    "gradient-boosting": _tuned(ensemble.GradientBoostingRegressor(**_SAMPLED), **_BOOSTING),
+    "knn": _tuned(neighbors.KNeighborsRegressor(), **_NEIGHBOURS),
+    "mlp": _tuned(neural_network.MLPRegressor(**_PERCEPTRON), **_LAYERS),
+    "bagging": _tuned(_BAGGED_VALUES, max_features=(0.2, 0.5)),
+}
+"""Learners of the place of an emotion in an order."""
 
 
 @contextlib.contextmanager
@@ -479,12 +439,9 @@ def _quiet() -> Iterator[None]:
         warnings.catch_warnings(),
         np.errstate(divide="ignore", invalid="ignore"),  # the F-test of a perfect feature
     ):
-        # How often a perceptron sees the clips is a setting, of which scikit-learn warns as if it
-        # were a limit.
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        warnings.filterwarnings("ignore", message="No features were selected")  # we say it
-        # Weights go to its last step: that the pipeline has no argument for them is known.
-        warnings.filterwarnings("ignore", message="Since Pipeline does not appear to accept")
+        # Such as that a perceptron sees the clips no more often than its settings say, that no
+        # feature was selected, which we say, and that a pipeline takes no weights, its step does.
+        warnings.simplefilter("ignore", UserWarning)
         yield
 
 
@@ -526,7 +483,7 @@ def to_onnx(model: CalibratedClassifierCV, *, shape: Sequence[int]) -> bytes:
             )
         except (RuntimeError, NotImplementedError, ValueError) as error:
             steps = " -> ".join(type(step).__name__ for _, step in pipeline.steps)
-            said = str(error).splitlines()[0][:MESSAGE_LENGTH]
+            said = str(error).splitlines()[0][:100]  # it may print whole trees
             raise ValueError(
                 f"skl2onnx cannot export the model {steps} ({said}): choose another one to save it"
             ) from error
@@ -537,7 +494,8 @@ def to_onnx(model: CalibratedClassifierCV, *, shape: Sequence[int]) -> bytes:
     numbers = {"inverse_temperature": float(fitted.calibrators[0].beta_)}
     graph.node.insert(0, helper.make_node("Flatten", ["X"], ["rows"], axis=1))
     if not has_scores:
-        numbers["smallest"], logits = SMALLEST_PROBABILITY, "logarithms"
+        # As scikit-learn does before it takes a logarithm.
+        numbers["smallest"], logits = 1e-12, "logarithms"
         graph.node.append(helper.make_node("Add", ["scores", "smallest"], ["positive"]))
         graph.node.append(helper.make_node("Log", ["positive"], ["logarithms"]))
     for name, value in numbers.items():
