@@ -419,7 +419,7 @@ _CONV2D = Recipe(
     "mfcc-conv2d-categorical",
     "Gehlot's network on 39 x 216 cepstra, trained with categorical cross-entropy",
     "mfcc-image",
-    NetworkLearner(networks.mfcc_conv2d, networks.MFCC_CONV2D_TRAINING, standardized=True),
+    NetworkLearner(networks.mfcc_conv2d, networks.VECTOR_TRAINING, standardized=True),
     **_NETWORK,
 )
 _MFCC_SVM = replace(
