@@ -131,7 +131,7 @@ class Member:
                 typical = normalize.SpeakerStats(stored["mean"], stored["std"])
             if typical.mean.shape != shape or typical.std.shape != shape:
                 raise ValueError(f"its shape is {typical.mean.shape} and {shape} is wanted")
-        except (ValueError, LookupError, zipfile.BadZipFile) as error:
+        except (ValueError, LookupError, EOFError, zipfile.BadZipFile) as error:
             raise ValueError(f"{path} holds no typical voice ({error}): get it again") from None
         return typical
 

@@ -122,6 +122,7 @@ class Protocol(Entry):
     folds: list[Fold]
     accuracy_interval: tuple[Figure, Figure] | None = None
     accuracy_sd: Share | None = None
+    segment_accuracy: Share | None = None
 
 
 class Metrics(Struct):

@@ -60,7 +60,7 @@ def load(model: str | Path = DEFAULT_MODEL) -> Bundle:
     info = read_json(folder / INDEX)
     if info.get("schema") != SCHEMA:
         raise ValueError(
-            f"{folder / INDEX} follows schema {info.get('schema')!r} and this version of sercourse "
+            f"{folder / INDEX} follows schema {info.get('schema')!r:.20} and this version of sercourse "
             f"reads schema {SCHEMA}: get a model and a version of the same time"
         )
     read_json(folder / INDEX, Index)
