@@ -60,8 +60,8 @@ def load(model: str | Path = DEFAULT_MODEL) -> Bundle:
     info = read_json(folder / INDEX)
     if info.get("schema") != SCHEMA:
         raise ValueError(
-            f"{folder / INDEX} follows schema {info.get('schema')!r:.20} and this version of sercourse "
-            f"reads schema {SCHEMA}: get a model and a version of the same time"
+            f"{folder / INDEX} follows schema {info.get('schema')!r:.20} and this version "
+            f"of sercourse reads schema {SCHEMA}: get a model and a version of the same time"
         )
     read_json(folder / INDEX, Index)
     _verify(folder, info)
