@@ -164,10 +164,9 @@ class EmotionRecognizer(ClassifierMixin, BaseEstimator):
             answers.append(model.predict_proba(found.X))
         p = answers[0]
         if len(answers) > 1:
-            temperature = experiment.temperatures(self.evaluations_, self.recipe_).get("model", 1.0)
-            p = evaluate.geometric_mean(
-                np.stack(answers), weights=self.recipe_.weights, temperature=temperature
-            )
+            t = experiment.temperatures(self.evaluations_, self.recipe_).get("model", 1.0)
+            told = {"weights": self.recipe_.weights, "temperature": t}
+            p = evaluate.geometric_mean(np.stack(answers), **told)
         return pd.DataFrame(p, columns=list(self.classes_), index=clips["clip_id"])
 
     def score(self, X: Clips, y: Iterable[str] | None = None, sample_weight: Any = None) -> float:
@@ -176,10 +175,8 @@ class EmotionRecognizer(ClassifierMixin, BaseEstimator):
         clips = _labelled(X, y)
         known = clips["emotion"].isin(list(self.classes_)).to_numpy()
         if not known.any():
-            raise ValueError(
-                f"none of the {len(clips)} clips is {' or '.join(self.classes_)}: give clips of "
-                "emotions that the recogniser knows"
-            )
+            wanted = " or ".join(self.classes_)
+            raise ValueError(f"none of the {len(clips)} clips is {wanted}: give some that are")
         correct = self.predict(clips[known]) == clips["emotion"][known].to_numpy(dtype=str)
         return float(np.average(correct, weights=sample_weight))
 

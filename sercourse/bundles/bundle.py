@@ -376,7 +376,9 @@ class Bundle:
     def predict_stream(
         self, blocks: Iterable[Array], *, sr: int, every: float, window: float = WINDOW_SECONDS
     ) -> Iterator[timeline.Moment]:
-        """Judge windows that slide over a signal while it comes in.
+        """Judge windows that slide over a signal while it comes in, one at a time.
+
+        In a batch, which rounds in another order, probabilities differ by some 1e-6.
 
         Parameters
         ----------
