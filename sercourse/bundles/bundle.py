@@ -16,7 +16,7 @@ from threadpoolctl import ThreadpoolController
 
 from sercourse import audio, evaluate, features, labels, normalize
 from sercourse.bundles import timeline
-from sercourse.bundles.schema import Metrics, read_json
+from sercourse.bundles.schema import METRICS, read_json
 from sercourse.bundles.timeline import WINDOW_SECONDS
 from sercourse.features import short_term
 from sercourse.runtime import session
@@ -187,7 +187,7 @@ class Bundle:
     @cached_property
     def metrics(self) -> dict[str, Any]:
         """Content of `metrics.json`."""
-        return read_json(self.folder / "metrics.json", Metrics)
+        return read_json(self.folder / "metrics.json", METRICS)
 
     def only(self, emotions: Iterable[str]) -> Bundle:
         """Return a bundle that answers with some emotions only, as `restrict_labels` does.

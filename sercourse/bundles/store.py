@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from sercourse import files
+from sercourse.bundles import schema
 from sercourse.bundles.bundle import Bundle, Member
-from sercourse.bundles.schema import Index, read_json
+from sercourse.bundles.schema import read_json
 
 SCHEMA = 2
 INDEX = "bundle.json"
@@ -63,7 +64,7 @@ def load(model: str | Path = DEFAULT_MODEL) -> Bundle:
             f"{folder / INDEX} follows schema {info.get('schema')!r:.20} and this version "
             f"of sercourse reads schema {SCHEMA}: get a model and a version of the same time"
         )
-    read_json(folder / INDEX, Index)
+    read_json(folder / INDEX, schema.INDEX)
     _verify(folder, info)
     members = [Member(folder, each) for each in info["members"]]
     gender = Member(folder, info["gender"]) if "gender" in info else None
@@ -150,6 +151,7 @@ def _verify(folder: Path, info: Mapping[str, Any]) -> None:
         "weights": len(info.get("weights") or members) != len(members),
         "sample_rate": len({each["sample_rate"] for each in models}) > 1,
         "voice": any(("voice" in each) != ("enrolled" in each) for each in named),
+        "model": not all("model" in each for each in named),
         "files": not {name for each in named for name in each.values()} <= set(hashes),
     }
     for field, wrong in contradictions.items():

@@ -226,8 +226,8 @@ def train(
         if folder is not None:
             _save_checkpoint(model, progress, folder)
         if progress.epoch % max(1, training.epochs // REPORTS) == 0:
-            told = ", ".join(f"{name.replace('_', ' ')} {x:.3f}" for name, x in entry.items())
-            report(f"epoch {progress.epoch} of {training.epochs}: {told}")
+            said = ", ".join(f"{name.replace('_', ' ')} {x:.3f}" for name, x in entry.items())
+            report(f"epoch {progress.epoch} of {training.epochs}: {said}")
     if progress.kept:
         model.set_weights([each / (1 if patience else n_averaged) for each in progress.kept])
     return progress
