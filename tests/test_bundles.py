@@ -285,6 +285,20 @@ def test_a_model_with_data_in_other_files_is_refused(
         bundles.session(model)
 
 
+def test_models_that_change_places_are_refused(tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(bundles.find("ravdess-svm+cnn-lstm"), tmp_path / "model"))
+    info = json.loads((folder / "bundle.json").read_text("utf-8"))
+    info["members"][1]["files"]["model"] = "svm.onnx"
+    (folder / "bundle.json").write_text(json.dumps(info), "utf-8")
+    with pytest.raises(ValueError, match=r"svm\.onnx is no model from features of shape \(288, 64"):
+        bundles.load(folder).answer(TONE, sr=16_000)
+    info["members"][1]["files"]["model"] = "cnn-lstm.onnx"
+    info["gender"]["files"]["model"] = "svm.onnx"
+    (folder / "bundle.json").write_text(json.dumps(info), "utf-8")
+    with pytest.raises(ValueError, match=r"bundle\.json: gender has 2 labels and a model .* 8"):
+        bundles.load(folder).answer(TONE, sr=16_000)
+
+
 @pytest.mark.parametrize("content", [b"PK no archive", b"", {"mean": [1.0]}])
 def test_a_typical_voice_that_is_none_is_named(copied: Path, content: bytes | dict) -> None:
     path = copied / "voice.npz"

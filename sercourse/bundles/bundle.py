@@ -137,12 +137,16 @@ class Member:
 
     def predict_proba(self, X: Array) -> NDArray[np.float64]:
         """Return probabilities (n, n_labels) for features of clips (n, ...)."""
-        return run(self._session, X if self.voice is None else normalize.normalize(X, self.voice))
+        X = X if self.voice is None else normalize.normalize(X, self.voice)
+        return run(self._session, X, name=self._path)
 
     @cached_property
     def _session(self) -> Any:
-        path = self.folder / self.info["files"]["enrolled" if self.voice else "model"]
-        return session(path.read_bytes(), name=path)
+        return session(self._path.read_bytes(), name=self._path)
+
+    @property
+    def _path(self) -> Path:
+        return self.folder / str(self.info["files"]["enrolled" if self.voice else "model"])
 
 
 @dataclass(frozen=True, eq=False)
@@ -263,11 +267,8 @@ class Bundle:
             raise ValueError(f"{len(self.members)} members and {len(X)} arrays: give one for each")
         answers = [each.predict_proba(x) for each, x in zip(self.members, X, strict=True)]
         known, p = tuple(self.info["labels"]), answers[0]
-        if wrong := [each for each in answers if each.shape[1] != len(known)]:
-            raise ValueError(
-                f"{self.folder / 'bundle.json'}: it has {len(known)} labels and a model that gives "
-                f"{wrong[0].shape[1]}: get the model again"
-            )
+        for each in answers:
+            self._refuse_labels(each, known)
         temperature = self.info.get("temperature", {})
         if len(answers) > 1 or temperature:
             kind = "enrolled" if any(each.voice is not None for each in self.members) else "model"
@@ -481,6 +482,7 @@ class Bundle:
         p = self.predict_proba(*own)
         if self.gender_member is not None:
             genders = self.gender_member.predict_proba(X[self.gender_member.feature_set])
+            self._refuse_labels(genders, self.gender_member.info["labels"], of="gender has ")
             p = np.hstack([p, genders])
         return p[0], all(m.knows(x).all() for m, x in zip(self.members, own, strict=True))
 
@@ -526,6 +528,13 @@ class Bundle:
     def _longest(self) -> float:
         """Length of words that every member can take at once [s]."""
         return min(each.feature_set.longest for each in self.members)
+
+    def _refuse_labels(self, p: Array, known: Sequence[str], *, of: str = "it has ") -> None:
+        if p.shape[1] != len(known):
+            raise ValueError(
+                f"{self.folder / 'bundle.json'}: {of}{len(known)} labels and a model that gives "
+                f"{p.shape[1]}: get the model again"
+            )
 
     def _refuse_rate(self, sr: int) -> None:
         if sr != self.sample_rate:
@@ -608,7 +617,17 @@ def renormalized(p: NDArray[np.float64]) -> NDArray[np.float64]:
     return p / p.sum(axis=1, keepdims=True)
 
 
-def run(model: Any, X: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Return the probabilities (n, k) that an ONNX model gives rows of features (n, n_features)."""
-    (probabilities,) = model.run(["probabilities"], {"X": X.astype(np.float32)})
+def run(model: Any, X: NDArray[np.floating], *, name: object = "this") -> NDArray[np.float64]:
+    """Return the probabilities (n, k) that an ONNX model gives rows of features (n, n_features).
+
+    Raises
+    ------
+    ValueError
+        If it takes other features, or gives something else; `name` is what the sentence calls it.
+    """
+    try:
+        (probabilities,) = model.run(["probabilities"], {"X": X.astype(np.float32)})
+    except Exception as error:  # onnxruntime's own kinds have nothing else in common
+        told = f"features of shape {X.shape[1:]} to probabilities"
+        raise ValueError(f"{name} is no model from {told}: get it again") from error
     return np.asarray(probabilities, dtype=np.float64)
