@@ -55,18 +55,21 @@ def _fetch(args: argparse.Namespace) -> int:
 
     to = args.to or Path("data") / args.name
     download = fetch.entry(args.name)
+    terms = f"Licence: {download.licence}\nCite: {download.cite}"
     if to.exists() and not to.is_dir():
         raise FileExistsError(f"{to} is a file: give the name of a folder")
     if not to.is_dir() or not any(to.iterdir()):
         if download.url is None:
-            print(fetch.instructions(args.name, to=to))
+            print(
+                f"{args.name} cannot be downloaded by a program.\n{download.how} into {to}\n{terms}"
+            )
             return 1
         fetch.fetch(args.name, to=to)
     found = corpora.scan(to, corpus=args.name)
     differences = corpora.missing(found.clips, corpus=args.name)
     print(f"{to}: {len(found.clips)} clips, {len(found.rejects)} files left out")
     print(*(differences or ["complete"]), sep="\n")
-    print(f"Licence: {download.licence}\nCite: {download.cite}")
+    print(terms)
     return int(bool(differences))
 
 
