@@ -37,7 +37,7 @@ def _scan(args: argparse.Namespace) -> int:
     scans = options.scan(args)
     for found in scans:
         if options.prints_text(args):
-            print(_summary(found))
+            options.show(_summary(found))
         options.refuse_empty(found, args)
     clips = pd.concat([found.clips for found in scans])
     rows = json.loads(clips.to_json(orient="records"))
@@ -60,16 +60,16 @@ def _fetch(args: argparse.Namespace) -> int:
         raise FileExistsError(f"{to} is a file: give the name of a folder")
     if not to.is_dir() or not any(to.iterdir()):
         if download.url is None:
-            print(
+            options.show(
                 f"{args.name} cannot be downloaded by a program.\n{download.how} into {to}\n{terms}"
             )
             return 1
         fetch.fetch(args.name, to=to)
     found = corpora.scan(to, corpus=args.name)
     differences = corpora.missing(found.clips, corpus=args.name)
-    print(f"{to}: {len(found.clips)} clips, {len(found.rejects)} files left out")
-    print(*(differences or ["complete"]), sep="\n")
-    print(terms)
+    options.show(f"{to}: {len(found.clips)} clips, {len(found.rejects)} files left out")
+    options.show("\n".join(differences or ["complete"]))
+    options.show(terms)
     return int(bool(differences))
 
 
@@ -89,7 +89,7 @@ def _features(args: argparse.Namespace) -> int:
     for reject in table.rejects.itertuples():
         options.say(f"left out: {reject.path}: {reject.reason}")
     sizes = " x ".join(str(size) for size in table.X.shape[1:])
-    print(f"{out}: {len(table.X)} clips x {sizes} features")
+    options.show(f"{out}: {len(table.X)} clips x {sizes} features")
     return int(len(table.rejects) > 0)
 
 

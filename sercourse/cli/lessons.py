@@ -58,8 +58,8 @@ def _run(args: argparse.Namespace) -> int:
             result = job.result()
             failed |= result.failure is not None
             told = f"{number}/{len(jobs)}  {result.notebook.stem}  {result.seconds:.1f} s"
-            print(f"{told}  {result.failure or 'ok'}", flush=True)
-    print(f"pages: {args.out}/index.html")
+            options.show(f"{told}  {result.failure or 'ok'}")
+    options.show(f"pages: {args.out}/index.html")
     return int(failed)
 
 
@@ -84,5 +84,5 @@ def _stale(args: argparse.Namespace) -> int:
 
     found = course.stale(course.find(args.notebooks))
     for path, reason in found.items():
-        print(f"{path.name} {reason}")
+        options.show(f"{path.name} {reason}")
     return int(bool(found))

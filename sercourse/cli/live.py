@@ -184,7 +184,7 @@ def _predict(args: argparse.Namespace) -> int:
         for warning in warnings:
             _warn(f"{take}: {warning}")
         if options.prints_text(args):
-            print(f"{take}  {text}")
+            options.show(f"{take}  {text}")
         records.append({"path": str(take.path)} | record)
 
     try:
@@ -380,7 +380,7 @@ def _judge_utterance(utterance: Utterance, *, bundle: Bundle) -> str | None:
         return None
     for warning in found.warnings:
         _warn(f"{when}: {warning}")
-    print(f"{when}  {found.emotion}{_judgement(found)}", flush=True)
+    options.show(f"{when}  {found.emotion}{_judgement(found)}")
     return found.emotion
 
 
@@ -391,7 +391,7 @@ def _hear_windows(args: argparse.Namespace, *, source: Source, bundle: Bundle) -
     for moment in bundle.predict_stream(source.blocks(), sr=source.sr, every=args.every):
         judged, p = moment.note in timeline.JUDGED, moment.probabilities
         said = f"{bundle.labels[p.argmax()]} {p.max():.0%}" if judged else f"({moment.note})"
-        print(f"{_span(moment.start, moment.end)}  {said}", flush=True)
+        options.show(f"{_span(moment.start, moment.end)}  {said}")
         yield judged
 
 
@@ -437,7 +437,7 @@ def _record(args: argparse.Namespace) -> int:
     if not len(y):
         raise ValueError("nothing was recorded: it was ended too early")
     _write_sound(path, y, sr=sr)
-    print(f"saved {path}: {len(y) / sr:.1f} s, loudest sample at {100 * abs(y).max():.0f} %")
+    options.show(f"saved {path}: {len(y) / sr:.1f} s, loudest sample at {100 * abs(y).max():.0f} %")
     for issue in audio.quality_issues(y, sr=sr):
         _warn(f"{path}: {issue}")
     return int(problem is not None)
@@ -456,7 +456,7 @@ def _list_devices() -> int:
     for each in live.devices():
         default = "  (default)" if each.default else ""
         about = f"{each.name}, {each.channels} channels, {each.sample_rate} Hz"
-        print(f"{each.index:3d}  {about}{default}")
+        options.show(f"{each.index:3d}  {about}{default}")
     return 0
 
 

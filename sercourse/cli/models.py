@@ -138,7 +138,7 @@ def _evaluate(args: argparse.Namespace) -> int:
         options.say(f"saved {experiment.add_conditions(args.into, recipe, data, evaluation)}")
     metrics = evaluation.metrics
     if options.prints_text(args):
-        print(_report(metrics))
+        options.show(_report(metrics))
     options.write(args, content=metrics, table=lambda: _parts(metrics).reset_index(names="part"))
     return 0
 
@@ -174,8 +174,8 @@ def _train(args: argparse.Namespace) -> int:
     if args.conditions:
         evaluations.append(_measured(args, recipe, data, protocol=None))
         experiment.add_conditions(folder, recipe, data, evaluations[-1])
-    print(*(_report(each.metrics) for each in evaluations), sep="\n")
-    print(f"saved {folder}: sercourse predict FILE --model {folder}")
+    options.show("\n".join(_report(each.metrics) for each in evaluations))
+    options.show(f"saved {folder}: sercourse predict FILE --model {folder}")
     return 0
 
 
@@ -252,8 +252,8 @@ def _train_gender(args: argparse.Namespace) -> int:
     experiment.train_gender(folder, recipe, data, elsewhere=elsewhere, report=options.say)
     for name, part in bundles.load(folder).metrics["gender"]["conditions"].items():
         sure = f", of which {part['accuracy_sure']:.1%} right" if part["coverage"] else ""
-        print(f"{name}: {part['accuracy']:.1%} right; sure of {part['coverage']:.1%}{sure}")
-    print(f"saved {folder}: sercourse predict FILE --model {folder}")
+        options.show(f"{name}: {part['accuracy']:.1%} right; sure of {part['coverage']:.1%}{sure}")
+    options.show(f"saved {folder}: sercourse predict FILE --model {folder}")
     return 0
 
 
@@ -286,10 +286,10 @@ def _search(args: argparse.Namespace) -> int:
     )
     if args.sizes:
         found = experiment.against_size(plan, found, folder=folder, report=options.say)
-    print("{task} on {corpus}, {protocol}, {fold}, chance {chance:.3f}".format(**found.told))
+    options.show("{task} on {corpus}, {protocol}, {fold}, chance {chance:.3f}".format(**found.told))
     shown = found.finalists.drop(columns=["settings"])
-    print(shown.to_string(index=False, float_format="%.3f"))
-    print(f"best on validation clips: {found.best}; tables in {folder or 'no folder'}")
+    options.show(shown.to_string(index=False, float_format="%.3f"))
+    options.show(f"best on validation clips: {found.best}; tables in {folder or 'no folder'}")
     return 0
 
 
@@ -307,12 +307,12 @@ def _models(args: argparse.Namespace) -> int:
             failed = True
             options.say(f"sercourse: {error}")
             continue
-        print(f"{bundle.name}: {title}\n  knows {', '.join(knows)}")
-        print("  from {name}, {n_clips} clips by {n_speakers} speakers".format(**corpus))
+        options.show(f"{bundle.name}: {title}\n  knows {', '.join(knows)}")
+        options.show("  from {name}, {n_clips} clips by {n_speakers} speakers".format(**corpus))
         parts = {f"{each['protocol']}, {len(each['emotions'])} emotions": each for each in entries}
-        print(_figures(parts).to_string(float_format="%.1f", na_rep=""), flush=True)
+        options.show(_figures(parts).to_string(float_format="%.1f", na_rep=""))
     if not folders:
-        print("no trained model is here yet: make one with sercourse train")
+        options.show("no trained model is here yet: make one with sercourse train")
     return int(failed)
 
 

@@ -629,7 +629,7 @@ def _finder(folders: Sequence[Path]) -> Callable[[str], Path]:
 
     def find(text: str) -> Path:
         text = text.replace("\\", "/")
-        for form in (text, normalize("NFC", text), normalize("NFD", text)):
+        for form in {text: 0, normalize("NFC", text): 0, normalize("NFD", text): 0}:
             for each in folders:
                 if (each / form).is_file():
                     return each / form
