@@ -104,13 +104,8 @@ def _summary(found: Scan) -> str:
     if len(clips):
         spread = f"{duration.min():.2f} to {duration.max():.2f}, mean {duration.mean():.2f}"
         lines.append(("durations [s]", spread))
-    for _, alike in found.identical.groupby("content"):
-        lines.append(("identical", " = ".join(alike["clip_id"])))
+    alike = found.identical.groupby("content")["clip_id"]
+    lines += [("identical", " = ".join(names)) for _, names in alike]
     lines.append(("left out", str(len(found.rejects))))
-    return "\n".join(
-        [
-            *(f"{name:<15}{value}" for name, value in lines),
-            *(f"  {reject.path}: {reject.reason}" for reject in found.rejects.itertuples()),
-            *found.notes,
-        ]
-    )
+    rejects = (f"  {reject.path}: {reject.reason}" for reject in found.rejects.itertuples())
+    return "\n".join([*(f"{name:<15}{value}" for name, value in lines), *rejects, *found.notes])

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from sercourse.recipes import Recipe
 
 CONDITIONS = "measure on clips as recorded, in noise, babble, rooms, by telephone, overdriven, MP3"
-FIGURES = {
+FIGURES = {  # in the order in which they are shown
     "accuracy": "accuracy",
     "low": "low",
     "high": "high",
@@ -53,9 +53,13 @@ def add_parsers(commands: argparse._SubParsersAction) -> None:
     option("--target", default="emotion", help="or gender, emotion+gender; default: %(default)s")
     option("--folds", type=options.names, metavar="A,B", help='only these: "fold 1,fold 2"')
     option("--leave-out", type=options.names, metavar="A,B", help="speakers whose clips are unused")
-    option("--training-seed", type=options.whole(0, 2**32 - 1), help="of a network; default: 0")
-    precisions = ("float32", "bfloat16")
-    option("--precision", choices=precisions, help="of a network's training; default: float32")
+    option(
+        "--training-seed",
+        dest="seed",
+        type=options.whole(0, 2**32 - 1),
+        help="of a network; default: 0",
+    )
+    option("--precision", choices=["float32", "bfloat16"], help="of training; default: float32")
 
     option = options.command(commands, "train", _train, *learning)
     option("--out", required=True, type=options.path, metavar="DIR", help="folder of the bundle")
@@ -112,13 +116,9 @@ def _evaluate(args: argparse.Namespace) -> int:
     Protocols are random, recording, speaker, speaker+norm, speaker+enrol, corpus, corpus+norm,
     corpus+enrol and given; --conditions has that of speaker.
     """
-    from sercourse import bundles, experiment, recipes
+    from sercourse import bundles, experiment
 
     recipe = _recipe(args)
-    if args.training_seed is not None:
-        recipe = recipes.with_settings(recipe, seed=args.training_seed)
-    if args.precision is not None:
-        recipe = recipes.with_settings(recipe, precision=args.precision)
     if args.into and not args.conditions:
         raise ValueError("--into writes what --conditions measures: give both")
     if args.into:
@@ -180,11 +180,14 @@ def _train(args: argparse.Namespace) -> int:
 
 
 def _recipe(args: argparse.Namespace) -> Recipe:
-    """Return the recipe that was asked for, with the speech encoder that was."""
+    """Return the recipe that was asked for, with the speech encoder and settings that were."""
     from sercourse import recipes
 
     recipe = recipes.recipe(args.recipe)
-    return recipes.with_encoder(recipe, args.encoder) if args.encoder else recipe
+    recipe = recipes.with_encoder(recipe, args.encoder) if args.encoder else recipe
+    given = {name: getattr(args, name, None) for name in ("seed", "precision")}
+    given = {name: value for name, value in given.items() if value is not None}
+    return recipes.with_settings(recipe, **given) if given else recipe
 
 
 def _prepared(args: argparse.Namespace, recipe: Any, clips: pd.DataFrame, **more: Any) -> Any:
@@ -273,9 +276,8 @@ def _search(args: argparse.Namespace) -> int:
     fold = args.fold or next(iter(folds))
     if fold not in folds:
         raise ValueError(f"there is no fold {fold!r}: the protocol has {', '.join(folds)}")
-    plan = experiment.SearchConfig(
-        data, folds[fold], protocol, args.features, args.task, args.balance
-    )
+    settings = (protocol, args.features, args.task, args.balance)
+    plan = experiment.SearchConfig(data, folds[fold], *settings)
     folder = args.out
     if folder is None:
         with files.keeping(plan.folder.parent):
@@ -297,17 +299,17 @@ def _models(args: argparse.Namespace) -> int:
     """List the trained models and how good they are."""
     from sercourse import bundles
 
-    folders, failed = bundles.available(), False
-    for folder in folders:
+    failed = False
+    for folder in (folders := bundles.available()):
         try:
             bundle = bundles.load(folder)
-            title, knows, corpus = bundle.info["title"], bundle.labels, bundle.info["corpus"]
-            entries = bundle.metrics["protocols"]
+            corpus, entries = bundle.info["corpus"], bundle.metrics["protocols"]
+            options.show(f"{bundle.name}: {bundle.info['title']}")
         except (OSError, ValueError, LookupError) as error:
             failed = True
             options.say(f"sercourse: {error}")
             continue
-        options.show(f"{bundle.name}: {title}\n  knows {', '.join(knows)}")
+        options.show(f"  knows {', '.join(bundle.labels)}")
         options.show("  from {name}, {n_clips} clips by {n_speakers} speakers".format(**corpus))
         parts = {f"{each['protocol']}, {len(each['emotions'])} emotions": each for each in entries}
         options.show(_figures(parts).to_string(float_format="%.1f", na_rep=""))

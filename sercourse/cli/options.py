@@ -183,12 +183,11 @@ def scan(args: argparse.Namespace) -> list[Scan]:
 
 def _meanings(args: argparse.Namespace) -> dict[str, str]:
     """Return what labels mean: of --labels, and of --map, which goes first."""
-    found = {}
-    if args.labels:
-        try:
-            found = labels.parse_translation(args.labels.read_text("utf-8-sig"))
-        except ValueError as error:
-            raise ValueError(f"--labels {args.labels}: {error}") from None
+    try:
+        told = args.labels.read_text("utf-8-sig") if args.labels else ""
+        found = labels.parse_translation(told)
+    except ValueError as error:
+        raise ValueError(f"--labels {args.labels}: {error}") from None
     return found | labels.parse_translation((args.map or "").replace(",", "\n"))
 
 

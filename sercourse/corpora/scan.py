@@ -273,11 +273,9 @@ def combine(tables: Sequence[pd.DataFrame], *, test: Sequence[pd.DataFrame] = ()
     """
     if not tables:
         raise ValueError("there is no clip table to combine: give at least one")
-    sides = [*tables, *test]
     if test:
-        parts = ["train"] * len(tables) + ["test"] * len(test)
-        sides = [each.assign(split=part) for each, part in zip(sides, parts, strict=True)]
-    clips = pd.concat(sides, ignore_index=True)
+        tables = [each.assign(split="train") for each in tables]
+    clips = pd.concat([*tables, *(each.assign(split="test") for each in test)], ignore_index=True)
     clips["clip_id"] = clips["corpus"] + "/" + clips["clip_id"]
     if (twice := clips["clip_id"].duplicated()).any():
         raise ValueError(
@@ -350,12 +348,11 @@ def _measured(rows: Iterable[Row], rejects: list[Reject]) -> list[Row]:
         measured = dict(zip(paths, pool.map(_measure, paths), strict=True))
     rejects += [(path, told) for path, told in measured.items() if isinstance(told, str)]
     clips = []
-    for row in rows:
-        if not isinstance(told := measured[row["path"]], str):
-            try:
-                clips.append(_cut({**row, **told}))
-            except ValueError as error:
-                rejects.append((row["path"], str(error)))
+    for row in (row for row in rows if not isinstance(measured[row["path"]], str)):
+        try:
+            clips.append(_cut({**row, **measured[row["path"]]}))
+        except ValueError as error:
+            rejects.append((row["path"], str(error)))
     return clips
 
 
@@ -622,24 +619,23 @@ def _finder(folders: Sequence[Path]) -> Callable[[str], Path]:
         """Files by name, with and without suffix, and by path."""
         found = defaultdict(list)
         for path in list_files(folders[0]).sounds:
-            relative = path.relative_to(folders[0])
-            for name in {path.name, path.stem, relative.as_posix()}:
+            for name in {path.name, path.stem, path.relative_to(folders[0]).as_posix()}:
                 found[normalize("NFC", name)].append(path)
         return found
 
     def find(text: str) -> Path:
         text = text.replace("\\", "/")
-        for form in {text: 0, normalize("NFC", text): 0, normalize("NFD", text): 0}:
-            for each in folders:
-                if (each / form).is_file():
-                    return each / form
+        forms = dict.fromkeys((text, normalize("NFC", text), normalize("NFD", text)))
+        direct = (each / form for form in forms for each in folders if (each / form).is_file())
+        if path := next(direct, None):
+            return path
         found = below().get(normalize("NFC", text), [])
-        if not found:
-            raise ValueError("no such file")
         if len(found) > 1:
             raise ValueError(
                 f"{len(found)} files below {folders[0]} are called so: name their folder too"
             )
+        if not found:
+            raise ValueError("no such file")
         return found[0]
 
     return find
