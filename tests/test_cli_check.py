@@ -11,7 +11,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import fake_sounddevice
+import numpy as np
 import pytest
+import soundfile
 
 from conftest import Command
 from sercourse import bundles
@@ -120,3 +122,10 @@ def test_names_cannot_command_a_terminal(tmp_path: Path, command: Command) -> No
     assert "höflich_sad.wav: empty file" in out
     _, _, err = command("predict", tmp_path)
     assert "a\\x1b[31m_sad.wav: empty file" in err
+
+
+def test_names_are_whole_in_what_programs_read(tmp_path: Path, command: Command) -> None:
+    name = b"b\xff\xc2\xa0\x1b_sad.wav"
+    soundfile.write(bytes(tmp_path) + b"/" + name, np.ones(9), 8_000, format="WAV")
+    done = command("scan", tmp_path, "--corpus", "custom", "--json")
+    assert json.loads(done.out)[0]["path"] == os.fsdecode(bytes(tmp_path) + b"/" + name)

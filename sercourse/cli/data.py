@@ -30,8 +30,6 @@ def _scan(args: argparse.Namespace) -> int:
     That is clips, speakers, emotions, formats, identical clips, and every file that is left out,
     with the reason. --out and --json write the table of clips.
     """
-    import json
-
     import pandas as pd
 
     scans = options.scan(args)
@@ -40,7 +38,7 @@ def _scan(args: argparse.Namespace) -> int:
             options.show(_summary(found))
         options.refuse_empty(found, args)
     clips = pd.concat([found.clips for found in scans])
-    rows = json.loads(clips.to_json(orient="records"))
+    rows = clips.astype(object).where(clips.notna(), None).to_dict("records")
     options.write(args, content=rows, table=lambda: clips)
     return 0
 

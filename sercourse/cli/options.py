@@ -264,7 +264,8 @@ def write(
 ) -> None:
     """Write a result to where --json and --out say; a table that is not asked for is not made."""
     if args.json:
-        _write(args.json, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+        text = json.dumps(content, indent=1, ensure_ascii=args.json == STDOUT)
+        _write(args.json, f"{text}\n")
     if table and args.out_file:
         _write(args.out_file, table().to_csv(index=False, lineterminator="\n", float_format="%.6g"))
 
