@@ -79,13 +79,18 @@ def test_check_says_what_to_do_about_what_is_missing(
     assert rows["cache"][0] == "~/cache, 2 MB"
 
 
-def test_check_without_an_installation(told: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_check_without_an_installation(
+    told: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def absent(name: str) -> None:
         raise check.metadata.PackageNotFoundError
 
     monkeypatch.setattr(check.metadata, "requires", absent)
     monkeypatch.setitem(sys.modules, "sounddevice", None)
+    monkeypatch.setenv("SERCOURSE_HOME", str(tmp_path))
+    monkeypatch.delenv("SERCOURSE_DATA", raising=False)
     status, rows = told()
+    assert "clone the project" in rows["project"][1]
     assert (status, rows["libraries"][0]) == (1, "sercourse is not installed")
     assert "install it with" in rows["PortAudio"][1]
 

@@ -12,10 +12,10 @@ from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 
-from sercourse import __version__, bundles, fetch, files
+from sercourse import __version__, files
 from sercourse.cli import options
 
-Found = tuple[str, str, str]  # what, what there is of it, and what to do about it
+Found = tuple[str, ...]  # what, what there is of it, and what to do about it
 
 
 def add_parsers(commands: argparse._SubParsersAction) -> None:
@@ -28,13 +28,12 @@ def _check(args: argparse.Namespace) -> int:
 
     It is what a report of a problem needs. Exit status 1 if a library or a model is broken.
     """
-    home, rows = str(Path.home()), (*_installed(), *_sound(), *_found())
-    keys = ("what", "found", "advice")  # of the home, nobody needs to know the name
-    told = [dict(zip(keys, (a, b.replace(home, "~"), c), strict=True)) for a, b, c in rows]
-    for each in told if options.prints_text(args) else ():
-        advice = f"\n{'':15} -> {each['advice']}" if each["advice"] else ""
-        options.show(f"{each['what']:15} {each['found']}{advice}")
-    options.write(args, content=told)
+    home, rows = str(Path.home()), [*_installed(), *_found()]
+    rows = [tuple(text.replace(home, "~") for text in row) for row in rows]  # it names a person
+    for what, found, advice in rows if options.prints_text(args) else ():
+        options.show(f"{what:15} {found}" + (f"\n{'':15} -> {advice}" if advice else ""))
+    keys = ("what", "found", "advice")
+    options.write(args, content=[dict(zip(keys, row, strict=True)) for row in rows])
     return int(any(advice for what, _, advice in rows if what in ("libraries", "broken model")))
 
 
@@ -61,8 +60,10 @@ def _installed() -> Iterator[Found]:
         yield what, f"{state}: {versions}", advice
 
 
-def _sound() -> Iterator[Found]:
-    """Yield what can be recorded from, and what decodes films and m4a."""
+def _found() -> Iterator[Found]:
+    """Yield what sound can come through, corpora, models and the cache."""
+    from sercourse import bundles, fetch
+
     try:
         from sercourse import live
 
@@ -71,18 +72,20 @@ def _sound() -> Iterator[Found]:
         yield "PortAudio", f"found, {inputs} input devices", advice
     except (ImportError, OSError) as error:
         yield "PortAudio", "no input device can be used", str(error)
-    found = shutil.which("ffmpeg") and shutil.which("ffprobe")
-    advice = "" if found else "install ffmpeg; only m4a, webm, aac and films need it"
-    yield "ffmpeg", "found" if found else "not found", advice
-
-
-def _found() -> Iterator[Found]:
-    """Yield corpora, models and the cache."""
-    for data in filter(None, (str(files.home() / "data"), os.environ.get("SERCOURSE_DATA"))):
-        names = [name for name in fetch.REGISTRY if (files.user_path(data) / name).is_dir()]
+    ffmpeg = bool(shutil.which("ffmpeg") and shutil.which("ffprobe"))
+    advice = "install ffmpeg; only m4a, webm, aac and films need it"
+    yield "ffmpeg", ("not found", "found")[ffmpeg], "" if ffmpeg else advice
+    models: list[Path] = []
+    places = [os.environ.get("SERCOURSE_DATA", "")]
+    try:
+        models, places = bundles.available(), [str(files.home() / "data"), *places]
+    except FileNotFoundError as error:
+        yield "project", "not found", str(error)
+    for place in filter(None, places):
+        names = [name for name in fetch.REGISTRY if (files.user_path(place) / name).is_dir()]
         advice = "" if names else "sercourse fetch ravdess, or set SERCOURSE_DATA to their folder"
-        yield "corpora", f"{', '.join(names) or 'none'} in {data}", advice
-    for folder in bundles.available():
+        yield "corpora", f"{', '.join(names) or 'none'} in {place}", advice
+    for folder in models:
         try:
             bundles.load(folder)
             yield "model", folder.name, ""

@@ -49,7 +49,6 @@ def add_parsers(commands: argparse._SubParsersAction) -> None:
     device = options.parent("--device", help="number or part of the name of a microphone")
 
     option = options.command(commands, "predict", _predict, model, options.outputs())
-    option("--csv", dest="out_file", type=options.path, help=argparse.SUPPRESS)  # its earlier name
     option("files", nargs="+", metavar="FILE", type=options.path, help="files or folders")
     option("--channel", type=_channel, help="left, right, a number, or each; default: the average")
     option("--every", type=float, metavar="SECONDS", help="judge a window that moves on by so much")
@@ -203,12 +202,11 @@ def _judge_clip(bundle: Bundle, take: Take, args: argparse.Namespace) -> Judged:
     found = bundle.predict_file(take.path, channel=take.channel)
     text = f"{found.duration:.1f} s  {_answer(found)}"
     record = asdict(found)
+    for name in ("channel", "gender", "gender_probabilities"):
+        if not record[name]:  # is not asked for, or the model does not know
+            del record[name]
     del record["warnings"]
-    if found.channel is None:
-        del record["channel"]
-    if found.gender is None:  # the model does not know
-        del record["gender"], record["gender_probabilities"]
-    elif found.speech:
+    if found.gender and found.speech:
         shares = ", ".join(f"{name} {p:.0%}" for name, p in found.gender_probabilities.items())
         text += f"\n  voice: {found.gender} ({shares})"
     return text, record, found.warnings
