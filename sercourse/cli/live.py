@@ -65,12 +65,8 @@ def add_parsers(commands: argparse._SubParsersAction) -> None:
     option = options.command(commands, "record", _record, device)
     option("out_file", metavar="OUT.wav", type=options.path, help="file to write; it must be new")
     option("--seconds", type=float, default=4.0, help="length; default: %(default)g")
-    option(
-        "--sr",
-        type=options.whole(4_000, 192_000),
-        default=16_000,
-        help="sampling rate [Hz]; default: %(default)s",
-    )
+    rate, text = options.whole(4_000, 192_000), "sampling rate [Hz]; default: %(default)s"
+    option("--sr", type=rate, default=16_000, help=text)
 
 
 @options.reader

@@ -36,14 +36,8 @@ def add_parsers(commands: argparse._SubParsersAction) -> None:
     option = recipe.add_argument
     option("--encoder", type=options.path, help="file of tools/make_speech_encoder.py to hear by")
     option("--seeds", type=options.whole(1), help="repeats of random; default: 10, networks 3")
-    option(
-        "--test",
-        metavar="NAME=DIR",
-        action="append",
-        type=options.place,
-        help="corpus that nothing learns from, for protocols corpus, corpus+norm, corpus+enrol "
-        "and given; may be repeated",
-    )
+    text = "for protocols corpus, corpus+norm, corpus+enrol, given: tested only; may be repeated"
+    option("--test", metavar="NAME=DIR", action="append", type=options.place, help=text)
     learning = (recipe, emotions, options.corpus(), options.jobs())
 
     option = options.command(commands, "evaluate", _evaluate, *learning, options.outputs())
@@ -53,36 +47,23 @@ def add_parsers(commands: argparse._SubParsersAction) -> None:
     option("--target", default="emotion", help="or gender, emotion+gender; default: %(default)s")
     option("--folds", type=options.names, metavar="A,B", help='only these: "fold 1,fold 2"')
     option("--leave-out", type=options.names, metavar="A,B", help="speakers whose clips are unused")
-    option(
-        "--training-seed",
-        dest="seed",
-        type=options.whole(0, 2**32 - 1),
-        help="of a network; default: 0",
-    )
+    seed, text = options.whole(0, 2**32 - 1), "of a network; default: 0"
+    option("--training-seed", dest="seed", type=seed, help=text)
     option("--precision", choices=["float32", "bfloat16"], help="of training; default: float32")
 
     option = options.command(commands, "train", _train, *learning)
     option("--out", required=True, type=options.path, metavar="DIR", help="folder of the bundle")
     option("--conditions", action="store_true", help=CONDITIONS)
-    option(
-        "--measure",
-        type=_measurement,
-        action="append",
-        metavar="PROTOCOL[:EMOTIONS]",
-        help="such as speaker or random:happy,sad; may be repeated; default: speaker, or random "
-        "where speakers are unknown",
-    )
+    text = "such as speaker or random:happy,sad; may be repeated; default: speaker, or random"
+    form = "PROTOCOL[:EMOTIONS]"
+    option("--measure", type=_measurement, action="append", metavar=form, help=text)
 
     model = options.parent("model", metavar="MODEL", help="a bundle, by name or folder")
     clips = (options.corpus(), options.jobs())
     option = options.command(commands, "train-gender", _train_gender, model, *clips)
     option("--recipe", help="default: a linear model on what the bundle's own models hear")
-    option(
-        "--elsewhere",
-        nargs=2,
-        metavar=("CORPUS", "ROOT"),
-        help="also measure the trained model on another corpus, such as: aesdd data/aesdd",
-    )
+    text = "also measure the trained model on another corpus, such as: aesdd data/aesdd"
+    option("--elsewhere", nargs=2, metavar=("CORPUS", "ROOT"), help=text)
 
     option = options.command(commands, "search", _search, emotions, *clips)
     option("--features", default="librosa", metavar="SET", help="or librosa:mfcc+chroma, voice ...")
@@ -160,17 +141,12 @@ def _train(args: argparse.Namespace) -> int:
     evaluations = []
     for protocol, subset in args.measure or [(data.usual_protocol, None)]:
         part = whole if _leaves_out(protocol) else data
-        part = part if subset is None else part.of_emotions(subset)
+        part = part.of_emotions(subset) if subset else part
         options.say(f"{protocol}, {len(part.emotions)} emotions")
         evaluations.append(_measured(args, recipe, part, protocol=protocol))
-    folder = experiment.train(
-        recipe,
-        data,
-        folder=args.out,
-        evaluations=evaluations,
-        licence=_licence(args.roots, data.corpus.split("+")),
-        report=options.say,
-    )
+    licence = _licence(args.roots, data.corpus.split("+"))
+    told: Any = {"evaluations": evaluations, "licence": licence, "report": options.say}
+    folder = experiment.train(recipe, data, folder=args.out, **told)
     if args.conditions:
         evaluations.append(_measured(args, recipe, data, protocol=None))
         experiment.add_conditions(folder, recipe, data, evaluations[-1])
@@ -193,10 +169,8 @@ def _recipe(args: argparse.Namespace) -> Recipe:
 def _prepared(args: argparse.Namespace, recipe: Any, clips: pd.DataFrame, **more: Any) -> Any:
     from sercourse import experiment
 
-    emotions = getattr(args, "emotions", None)
-    return experiment.prepare(
-        recipe, clips, emotions=emotions, n_jobs=args.jobs, report=options.say, **more
-    )
+    more |= {"emotions": getattr(args, "emotions", None), "n_jobs": args.jobs}
+    return experiment.prepare(recipe, clips, report=options.say, **more)
 
 
 def _measured(
@@ -283,11 +257,10 @@ def _search(args: argparse.Namespace) -> int:
         with files.keeping(plan.folder.parent):
             files.refuse_unwritable(plan.folder, replaces="search.json")
             folder = plan.folder
-    found = experiment.run_search(
-        plan, estimators=args.estimators, folder=folder, n_jobs=args.jobs, report=options.say
-    )
+    kept: Any = {"folder": folder, "report": options.say}
+    found = experiment.run_search(plan, estimators=args.estimators, n_jobs=args.jobs, **kept)
     if args.sizes:
-        found = experiment.against_size(plan, found, folder=folder, report=options.say)
+        found = experiment.against_size(plan, found, **kept)
     options.show("{task} on {corpus}, {protocol}, {fold}, chance {chance:.3f}".format(**found.told))
     shown = found.finalists.drop(columns=["settings"])
     options.show(shown.to_string(index=False, float_format="%.3f"))
@@ -330,8 +303,7 @@ def _report(metrics: Mapping[str, Any]) -> str:
         lines.append(f"low, high: 95 % interval over speakers, {metrics['interval']}")
     if "mean_loss" in metrics:
         lines.append(f"mean loss {100 * metrics['mean_loss']:.1f} points")
-    shared = [fold for fold in metrics.get("folds", ()) if "shared" in fold]
-    for fold in shared:
+    for fold in (fold for fold in metrics.get("folds", ()) if "shared" in fold):
         asked, learnt = ", ".join(fold["shared"]), ", ".join(fold["trained_on"])
         lines.append(f"{fold['fold']}: learnt from {learnt}; shared emotions only: {asked}")
     return "\n".join(lines)
