@@ -101,9 +101,7 @@ def fetch(name: str, *, to: str | Path, registry: Mapping[str, Download] = REGIS
     if receipt.is_file() and json.loads(receipt.read_text("utf-8")).get("name") == name:
         return to
     if to.exists() and not (to.is_dir() and not any(to.iterdir())):
-        raise FileExistsError(
-            f"{to}: holds files that this command did not put there; give another folder"
-        )
+        raise FileExistsError(f"{to}: holds files of something else: give another folder")
     archive = _archive(download)
     with files.atomic_folder(to, replaces=_RECEIPT) as temporary:
         try:
@@ -145,10 +143,8 @@ def _archive(download: Download) -> Path:
         found = hashlib.file_digest(file, kind).hexdigest() if wanted else ""
     if found != wanted:
         archive.unlink()
-        raise ValueError(
-            f"{download.url}: what came does not have the checksum {download.checksum}, "
-            "so it was deleted; try again, and report it if it happens twice"
-        )
+        told = f"{download.url}: what came does not have the checksum {download.checksum}"
+        raise ValueError(f"{told}, so it was deleted; try again, and report it if it happens twice")
     return archive
 
 

@@ -63,10 +63,8 @@ def codes(emotions: Iterable[str]) -> dict[str, int]:
         if wanted == set(known):
             return dict(known)
     orders = " or ".join(" < ".join(known) for known in ORDERED_EMOTIONS)
-    raise ValueError(
-        f"there is no order of {', '.join(in_order(wanted))} for a regression: choose the emotions "
-        f"{orders}"
-    )
+    told = f"there is no order of {', '.join(in_order(wanted))} for a regression"
+    raise ValueError(f"{told}: choose the emotions {orders}")
 
 
 _SEPARATORS = re.compile(r"""[\s\-/\\,;:=|"*?<>]""")  # mean something in lists or file names

@@ -92,7 +92,7 @@ def test_check_without_an_installation(
     status, rows = told()
     assert "clone the project" in rows["project"][1]
     assert (status, rows["libraries"][0]) == (1, "sercourse is not installed")
-    assert "install it with" in rows["PortAudio"][1]
+    assert "pip install -e" in rows["PortAudio"][1]
 
 
 @pytest.mark.parametrize(

@@ -503,7 +503,7 @@ def test_raters_who_differ_are_refused_or_decide_by_majority(tmp_path: Path) -> 
     assert column(decided, "agreement") == [pytest.approx(2 / 3), 1, None]
     assert decided.rejects["reason"].tolist() == ["no majority among 2 raters: sad x 1, angry x 1"]
     assert decided.notes == (
-        "several raters: 2 clips were decided by majority, 1 of them by all raters; "
+        "several raters: 2 clips were decided by majority, 1 by all raters; "
         "on average 83% of a clip's raters agree",
     )
     with pytest.raises(ValueError, match="raters is 'mean'"):

@@ -107,10 +107,8 @@ def _evaluate(args: argparse.Namespace) -> int:
     if args.conditions == (args.protocol is not None):
         raise ValueError("say what to measure: give --protocol NAME or --conditions, not both")
     if args.test and not _leaves_out(args.protocol or "speaker"):
-        raise ValueError(
-            f"protocol {args.protocol!r} tests what it learns from, and knows no --test: use "
-            "corpus, corpus+norm, corpus+enrol or given"
-        )
+        told = f"protocol {args.protocol!r} tests what it learns from, and knows no --test"
+        raise ValueError(f"{told}: use corpus, corpus+norm, corpus+enrol or given")
     data = _prepared(args, recipe, options.clips(args), target=args.target)
     if args.leave_out:
         data = data.without_speakers(args.leave_out)

@@ -194,10 +194,8 @@ def _meanings(args: argparse.Namespace) -> dict[str, str]:
 def refuse_empty(found: Scan, args: argparse.Namespace) -> None:
     """Raise ValueError if there is no clip in a scan."""
     if found.clips.empty:
-        raise ValueError(
-            f"{args.table or args.roots[0].root}: no clip can be used; {len(found.rejects)} are "
-            "left out, for the reasons above"
-        )
+        told = f"{args.table or args.roots[0].root}: no clip can be used"
+        raise ValueError(f"{told}; {len(found.rejects)} are left out, for the reasons above")
 
 
 def clips(args: argparse.Namespace) -> pd.DataFrame:

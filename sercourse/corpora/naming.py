@@ -127,9 +127,8 @@ def custom_label(path: PurePosixPath, *, translate: labels.Translation) -> Row:
     """
     named, folder = _named(path, translate.knows), _folder_named(path, translate.knows)
     if named and folder and translate(named) != translate(folder):
-        raise ValueError(
-            f"its name says {named} and its folder {folder}: list it in a CSV, or rename it"
-        )
+        told = f"its name says {named} and its folder {folder}"
+        raise ValueError(f"{told}: list it in a CSV, or rename it")
     emotion = named or folder or _stamped(path)
     if emotion is None:
         raise ValueError(f"name does not end in a known emotion: {_words(path.stem)[-1]!r}")

@@ -212,10 +212,7 @@ def folder(corpus: str, data_dir: str | Path | None = None) -> Path:
         advice = f"the sample has {known}: for {corpus}, say with data_dir which folder holds it"
     else:
         place = files.user_path(data_dir) / corpus
-        advice = (
-            f"data_dir is {str(data_dir)!r}: give the folder that holds {corpus}/, "
-            f"or None for the sample corpora ('sercourse fetch {corpus}' gets the real one)"
-        )
+        advice = f"as data_dir give the folder that holds {corpus}/, or None for the sample corpora"
     if not place.is_dir():
         raise FileNotFoundError(f"{place}: no such folder; {advice}")
     return place
@@ -278,18 +275,16 @@ def combine(tables: Sequence[pd.DataFrame], *, test: Sequence[pd.DataFrame] = ()
     clips = pd.concat([*tables, *(each.assign(split="test") for each in test)], ignore_index=True)
     clips["clip_id"] = clips["corpus"] + "/" + clips["clip_id"]
     if (twice := clips["clip_id"].duplicated()).any():
-        raise ValueError(
-            f"two tables have a clip {clips['clip_id'][twice].iloc[0]!r}: give each folder once, "
-            "and scan own clips from the folder above all of them"
-        )
+        clip = clips["clip_id"][twice].iloc[0]
+        raise ValueError(f"two tables have a clip {clip!r}: scan clips from the folder above both")
     shown = clips.groupby("corpus")["emotion"].agg(set)
     for corpus, own in shown.items():
         others = set().union(*shown.drop(corpus))
         if others and not own & others:
+            first, second = (", ".join(labels.in_order(each)) for each in (own, others))
             raise ValueError(
-                f"corpus {corpus!r} shows {', '.join(labels.in_order(own))} and the others "
-                f"{', '.join(labels.in_order(others))}: without a shared emotion a model learns to "
-                "tell corpora apart; leave it out, or translate its labels"
+                f"corpus {corpus!r} shows {first} and the others {second}: without a shared "
+                "emotion a model learns to tell corpora apart; leave it out, or translate its labels"
             )
     contents = clips["content"].astype("string")
     if "start" in clips:  # segments of one file belong together
@@ -300,9 +295,7 @@ def combine(tables: Sequence[pd.DataFrame], *, test: Sequence[pd.DataFrame] = ()
     n_sides = clips.groupby("group")["split"].nunique()
     if test and (shared := n_sides[n_sides > 1].index).size:
         names = " and ".join(clips["clip_id"][clips["group"] == shared[0]].iloc[:2])
-        raise ValueError(
-            f"the same recording is in training and in test ({names}): leave it out of one side"
-        )
+        raise ValueError(f"the same recording is in training and in test ({names}): remove one")
     return clips.astype({"split": "string"}).sort_values("clip_id", ignore_index=True)
 
 
@@ -565,9 +558,8 @@ def _by_csv(
         raise ValueError(f"{csv}: lists no clip")
     if shares := [row["agreement"] for row in rows if row["agreement"] is not None]:
         notes.append(
-            f"several raters: {len(shares)} clips were decided by majority, {shares.count(1.0)} of "
-            f"them by all raters; on average {sum(shares) / len(shares):.0%} of a clip's raters "
-            "agree"
+            f"several raters: {len(shares)} clips were decided by majority, {shares.count(1.0)} by "
+            f"all raters; on average {sum(shares) / len(shares):.0%} of a clip's raters agree"
         )
     return rows, rejects, notes
 
@@ -597,10 +589,8 @@ def _lines(csv: Path) -> tuple[list[dict[str, str]], list[str]]:
             if set(aliases) & set(spelt)
         }
         if absent := {"path", "emotion"} - set(places.values()):
-            raise ValueError(
-                f"{csv}: has no column {max(absent)!r}, only {names}; path and emotion are "
-                f"needed, {', '.join(list(_COLUMNS)[2:])} are welcome"
-            )
+            seen = f"{csv}: has no column {max(absent)!r}, only {names}"
+            raise ValueError(f"{seen}; of columns there may be {', '.join(_COLUMNS)}")
         table = pd.read_csv(io.StringIO(text), usecols=list(places), **form)
     except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         raise ValueError(f"{csv}: is no CSV ({error}): is every quotation mark closed?") from None
@@ -631,9 +621,8 @@ def _finder(folders: Sequence[Path]) -> Callable[[str], Path]:
             return path
         found = below().get(normalize("NFC", text), [])
         if len(found) > 1:
-            raise ValueError(
-                f"{len(found)} files below {folders[0]} are called so: name their folder too"
-            )
+            told = f"{len(found)} files below {folders[0]} are called so"
+            raise ValueError(f"{told}: name their folder too")
         if not found:
             raise ValueError("no such file")
         return found[0]
@@ -652,9 +641,8 @@ def _labelled(line: Mapping[str, str], *, translate: labels.Translation) -> Row:
         text = row.get(name)
         row[name] = None if text is None or text.lower() in ("nat", "nan") else _seconds(text)
         if row[name] is not None and not 0 <= row[name] < float("inf"):
-            raise ValueError(
-                f"{name} {text!r} is no time in seconds, such as 1.5 or 0 days 00:00:01.5"
-            )
+            wanted = "such as 1.5 or 0 days 00:00:01.5"
+            raise ValueError(f"{name} {text!r} is no time in seconds, {wanted}")
     return row
 
 

@@ -54,7 +54,7 @@ class Endpointing:
     --------
     >>> Endpointing(pause=0.1)
     Traceback (most recent call last):
-    ValueError: pause 0.1, ...: give 0 <= padding <= pause, 0 < shortest < longest <= 60 [s]
+    ValueError: pause 0.1, ...: give 0 <= padding <= pause, 0 < shortest < longest <= 60 s
     """
 
     pause: float = 0.7
@@ -67,9 +67,7 @@ class Endpointing:
     def __post_init__(self) -> None:
         told = ", ".join(f"{name} {value:g}" for name, value in vars(self).items())
         if not (0 <= self.padding <= self.pause and 0 < self.shortest < self.longest <= 60):
-            raise ValueError(
-                f"{told}: give 0 <= padding <= pause, 0 < shortest < longest <= 60 [s]"
-            )
+            raise ValueError(f"{told}: give 0 <= padding <= pause, 0 < shortest < longest <= 60 s")
 
 
 @dataclass(frozen=True, eq=False)

@@ -183,10 +183,8 @@ class MicrophoneSource(Source):
             self._stream.start()
         except sounddevice.PortAudioError as error:
             reason = str(error).partition(" [")[0]  # without PortAudio's codes
-            raise OSError(
-                f"the microphone {device.name!r} cannot be opened ({reason}): end the "
-                "program that holds it, or name another device"
-            ) from None
+            told = f"the microphone {device.name!r} cannot be opened ({reason})"
+            raise OSError(f"{told}: end the program that holds it, or name another") from None
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -229,10 +227,8 @@ class MicrophoneSource(Source):
             before, n_constant = n_constant, n_constant + len(y) if np.ptp(y) == 0 else 0
             if before < PATIENCE_SECONDS * self.sr <= n_constant:
                 what = "one constant value" if y.any() else "nothing but zeros"
-                self._report(
-                    f"the input has been {what} for {PATIENCE_SECONDS:g} s: unmute it, raise its "
-                    "level, and let this program use it, in the settings of your system"
-                )
+                told = f"the input has been {what} for {PATIENCE_SECONDS:g} s"
+                self._report(f"{told}: unmute it, and let this program use it, in your settings")
             yield y
 
     def _take(self, samples: NDArray[np.float32], _n: int, _time: Any, status: Any) -> None:
@@ -283,8 +279,7 @@ def find(device: int | str | None = None) -> Device:
     if not known:
         raise OSError(
             "the machine that runs Python has no microphone: connect one and choose it in the "
-            "sound settings of your system (a container or a remote machine has none), "
-            f"{_ELSEWHERE}"
+            f"sound settings of your system (a remote machine has none), {_ELSEWHERE}"
         )
     if device is None:
         return next((each for each in known if each.default), known[0])
@@ -304,11 +299,8 @@ def _portaudio() -> ModuleType:
     try:
         import sounddevice
     except ModuleNotFoundError:
-        raise ModuleNotFoundError(
-            "a microphone needs sounddevice, which is not installed: install it with "
-            f"pip install -e '.[live]', {_ELSEWHERE}",
-            name="sounddevice",
-        ) from None
+        needed = "a microphone needs sounddevice, which is not installed: pip install -e '.[live]'"
+        raise ModuleNotFoundError(f"{needed}, {_ELSEWHERE}", name="sounddevice") from None
     except OSError:  # that is how it says that there is no PortAudio
         raise OSError(f"{_INSTALL}, {_ELSEWHERE}") from None
     return sounddevice
