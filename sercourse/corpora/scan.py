@@ -284,7 +284,7 @@ def combine(tables: Sequence[pd.DataFrame], *, test: Sequence[pd.DataFrame] = ()
             first, second = (", ".join(labels.in_order(each)) for each in (own, others))
             raise ValueError(
                 f"corpus {corpus!r} shows {first} and the others {second}: without a shared "
-                "emotion a model learns to tell corpora apart; leave it out, or translate its labels"
+                "emotion a model learns to tell corpora apart; leave it out, or translate labels"
             )
     contents = clips["content"].astype("string")
     if "start" in clips:  # segments of one file belong together
