@@ -276,7 +276,7 @@ def combine(tables: Sequence[pd.DataFrame], *, test: Sequence[pd.DataFrame] = ()
     clips["clip_id"] = clips["corpus"] + "/" + clips["clip_id"]
     if (twice := clips["clip_id"].duplicated()).any():
         clip = clips["clip_id"][twice].iloc[0]
-        raise ValueError(f"two tables have a clip {clip!r}: scan clips from the folder above both")
+        raise ValueError(f"two tables have a clip {clip!r}: give each folder once, or that above")
     shown = clips.groupby("corpus")["emotion"].agg(set)
     for corpus, own in shown.items():
         others = set().union(*shown.drop(corpus))
