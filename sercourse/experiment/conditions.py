@@ -11,23 +11,10 @@ import numpy as np
 import pandas as pd
 
 from sercourse import augment, bundles, evaluate, features, files, splits
+from sercourse.experiment import evaluation, training
 from sercourse.experiment.dataset import Dataset
-from sercourse.experiment.evaluation import (
-    DECIMALS,
-    RECORDED,
-    Evaluation,
-    Result,
-    Run,
-    average,
-    calibrated,
-    chosen_folds,
-    make_folds,
-    matching_folders,
-    stored_or_new,
-    with_probabilities,
-)
-from sercourse.experiment.training import csv, renew
-from sercourse.recipes import Recipe, Report
+from sercourse.experiment.evaluation import DECIMALS, RECORDED, Evaluation, Result, Run
+from sercourse.recipes import Recipe, Report, silent
 
 PROTOCOL = "speaker"
 
@@ -39,7 +26,7 @@ def evaluate_conditions(
     only: Sequence[str] | None = None,
     n_jobs: int = 1,
     store: Path | None = None,
-    report: Report = lambda line: None,
+    report: Report = silent,
 ) -> Evaluation:
     """Cross-validate a recipe on new speakers, in each of `augment.CONDITIONS`.
 
@@ -66,8 +53,8 @@ def evaluate_conditions(
         If there are not at least two known speakers, or a fold that is asked for does not exist.
     """
     run = Run(recipe, data, PROTOCOL, store or files.cache_dir(), report)
-    folds = make_folds(data, protocol=PROTOCOL)
-    chosen = chosen_folds(folds, only)
+    folds = evaluation.make_folds(data, protocol=PROTOCOL)
+    chosen = evaluation.chosen_folds(folds, only)
     settings = {name: [each.settings for each in c] for name, c in augment.CONDITIONS.items()}
     members = []
     for member in run.members:
@@ -75,17 +62,21 @@ def evaluate_conditions(
         for fold in chosen:
             clips = data.clips["clip_id"].iloc[fold.test].tolist()
             same, file = {"settings": settings, "tested": clips}, member.file(fold, "-conditions")
-            result = stored_or_new(file, same, partial(_judged, member, fold, n_jobs=n_jobs))
+            result = evaluation.stored_or_new(
+                file, same, partial(_judged, member, fold, n_jobs=n_jobs)
+            )
             told = data.clips.assign(truth=data.truth, fold=fold.name).set_index("clip_id")
             rows = told.loc[result["clip_id"], ["speaker", "fold", "truth"]].reset_index()
             for name, P in result["probabilities"].items():
-                tables.append(with_probabilities(rows.assign(condition=name), P, data.labels))
+                tables.append(
+                    evaluation.with_probabilities(rows.assign(condition=name), P, data.labels)
+                )
             report(f"{member.recipe.name}, {fold.name}: {len(rows)} clips in {len(settings)} ways")
         members.append(pd.concat(tables, ignore_index=True))
-    rows = average(members, weights=recipe.weights)
+    rows = evaluation.average(members, weights=recipe.weights)
     if len(members) > 1:  # as for clips as recorded: the temperature is found on them
         recorded = rows[rows["condition"].eq(RECORDED)]
-        rows, _ = calibrated(rows, labels=data.labels, by=recorded)
+        rows, _ = evaluation.calibrated(rows, labels=data.labels, by=recorded)
     said, P = evaluate.answers(rows, labels=data.labels)
     rows = rows.assign(said=said, p=P.max(axis=1).round(DECIMALS))
     parts = {str(name): part for name, part in rows.groupby("condition", sort=False)}
@@ -159,9 +150,7 @@ def condition_figures(answers: pd.DataFrame, *, labels: Sequence[str]) -> dict[s
     }
 
 
-def add_conditions(
-    folder: str | Path, recipe: Recipe, data: Dataset, evaluation: Evaluation
-) -> Path:
+def add_conditions(folder: str | Path, recipe: Recipe, data: Dataset, measured: Evaluation) -> Path:
     """Write what was measured in other conditions into a bundle; its models stay as they are.
 
     Parameters
@@ -170,7 +159,7 @@ def add_conditions(
         Of the bundle.
     recipe, data
         By which, and of which clips, the bundle was made.
-    evaluation : Evaluation
+    measured : Evaluation
         Of `evaluate_conditions`.
 
     Raises
@@ -178,15 +167,15 @@ def add_conditions(
     ValueError
         If the bundle was made by other settings or from other clips, or folds are missing.
     """
-    if not list(matching_folders(recipe, data, folders=[bundles.find(folder)])):
+    if not list(evaluation.matching_folders(recipe, data, folders=[bundles.find(folder)])):
         raise ValueError(
             f"{folder} was not made by recipe {recipe.name!r} from these {len(data.clips)} clips: "
             "give the recipe and the corpus that its bundle.json names, or train it anew"
         )
-    told = evaluation.metrics
+    told = measured.metrics
     if "n_folds" in told:
         raise ValueError(
             f"{told['n_folds']} of {told['of_folds']} folds were measured: a bundle tells of all"
         )
-    contents = {"conditions.csv": csv(evaluation.predictions)}
-    return renew(bundles.load(folder), contents, metrics={"conditions": told})
+    contents = {"conditions.csv": training.csv(measured.predictions)}
+    return training.renew(bundles.load(folder), contents, metrics={"conditions": told})

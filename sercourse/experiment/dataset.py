@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from sercourse import bundles, features, labels, splits
+from sercourse import bundles, evaluate, features, labels, splits
 from sercourse.labels import GENDERS
-from sercourse.recipes import Recipe, Report, has_setting, with_settings
+from sercourse.recipes import Recipe, Report, has_setting, silent, with_settings
 
 Array = NDArray[np.floating]
 
@@ -95,6 +95,24 @@ class Dataset:
         if self.target == EMOTION:
             return chosen
         return self.target if chosen == "all" else f"{self.target}, {chosen}"
+
+    def summarize(self, predictions: pd.DataFrame) -> dict[str, Any]:
+        """Return what `evaluate.summarize` says; of joint labels, of emotion and gender alone, too.
+
+        Parameters
+        ----------
+        predictions : pandas.DataFrame
+            Of these clips, with the columns ``p_<label>``.
+        """
+        told = evaluate.summarize(predictions, emotions=self.labels)
+        if self.target == BOTH:
+            told["of_each"] = {
+                kind: evaluate.summarize(
+                    marginal(predictions, kind), emotions=class_names(kind, self.emotions)
+                )
+                for kind in (EMOTION, GENDER)
+            }
+        return told
 
     def of_clips(self, clip_ids: set[str]) -> Dataset:
         """Return the part with some of the clips."""
@@ -230,7 +248,7 @@ def dataset_without_features(
     *,
     emotions: Sequence[str] | None = None,
     target: str = EMOTION,
-    report: Report = lambda line: None,
+    report: Report = silent,
 ) -> Dataset:
     """Return the clips of an experiment without features: enough for `load_results`.
 
@@ -271,7 +289,7 @@ def prepare(
     target: str = EMOTION,
     n_jobs: int = 1,
     progress: bool = True,
-    report: Report = lambda line: None,
+    report: Report = silent,
 ) -> Dataset:
     """Compute the features of a recipe for the clips of the chosen emotions.
 

@@ -17,17 +17,8 @@ from numpy.typing import NDArray
 
 from sercourse import bundles, corpora, evaluate, files, networks, normalize, splits
 from sercourse.bundles import read_json, renormalized
-from sercourse.experiment.dataset import (
-    BOTH,
-    EMOTION,
-    GENDER,
-    Array,
-    Dataset,
-    by_member,
-    class_names,
-    marginal,
-)
-from sercourse.recipes import Model, Recipe, Report, has_setting, with_settings
+from sercourse.experiment.dataset import EMOTION, Array, Dataset, by_member
+from sercourse.recipes import Model, Recipe, Report, has_setting, silent, with_settings
 
 DECIMALS = 5  # of stored probabilities; every figure is computed from the rounded ones
 
@@ -89,12 +80,7 @@ def make_folds(
 
 
 def fit_fold(
-    recipe: Recipe,
-    data: Dataset,
-    fold: splits.Fold,
-    *,
-    protocol: str,
-    report: Report = lambda line: None,
+    recipe: Recipe, data: Dataset, fold: splits.Fold, *, protocol: str, report: Report = silent
 ) -> tuple[Model, Array]:
     """Fit a recipe on the training side of a fold; return it and the test side's features.
 
@@ -131,7 +117,7 @@ class Run:
     data: Dataset
     protocol: str
     store: Path | None = None
-    report: Report = lambda line: None
+    report: Report = silent
 
     @property
     def members(self) -> list[Run]:
@@ -290,7 +276,7 @@ def evaluate_recipe(
     seeds: Sequence[int] = range(10),
     only: Sequence[str] | None = None,
     store: Path | None = None,
-    report: Report = lambda line: None,
+    report: Report = silent,
 ) -> Evaluation:
     """Cross-validate a recipe under a protocol; folds that are stored already are read back.
 
@@ -535,14 +521,7 @@ def _evaluation(
             }
             for name in (fold.name for fold in done)
         ]
-    summary = evaluate.summarize(predictions, emotions=data.labels)
-    if data.target == BOTH:
-        summary["of_each"] = {
-            kind: evaluate.summarize(
-                marginal(predictions, kind), emotions=class_names(kind, data.emotions)
-            )
-            for kind in (EMOTION, GENDER)
-        }
+    summary = data.summarize(predictions)
     for entry, more, fold in zip(summary["folds"], told, done, strict=True):
         entry |= more
         if fold.shared:
@@ -578,23 +557,18 @@ def _prediction_rows(
     run: Run, folds: Sequence[splits.Fold], results: Sequence[Result]
 ) -> pd.DataFrame:
     data, tables = run.data, []
+    several = ["corpus"] if data.clips["corpus"].nunique() > 1 else []
     for fold, result in zip(folds, results, strict=True):
         drawn = [each.test for each in splits.draws(fold, data.speakers)]
         rows = np.concatenate(drawn)
-        clips = data.clips.iloc[rows]
-        told: dict[str, Any] = {
-            **{name: clips[name].to_numpy() for name in ("clip_id", "speaker", "gender")},
-            "protocol": run.protocol,
-            "labels": data.label_set,
-            "fold": fold.name,
-            "truth": data.truth[rows],
-        }
-        if data.clips["corpus"].nunique() > 1:
-            told["corpus"] = clips["corpus"].to_numpy()
+        columns = ["clip_id", "speaker", "gender", *several]
+        told = data.clips[columns].iloc[rows].reset_index(drop=True)
+        told = told.assign(protocol=run.protocol, labels=data.label_set, fold=fold.name)
+        told["truth"] = data.truth[rows]
         if len(drawn) > 1:
             numbers = np.repeat(np.arange(1, len(drawn) + 1), list(map(len, drawn)))
             told["draw"] = pd.array(numbers, dtype="Int64")
-        tables.append(with_probabilities(pd.DataFrame(told), result["probabilities"], data.labels))
+        tables.append(with_probabilities(told, result["probabilities"], data.labels))
     return pd.concat(tables, ignore_index=True)
 
 

@@ -9,20 +9,11 @@ import numpy as np
 import pandas as pd
 
 from sercourse import bundles, evaluate
+from sercourse.experiment import training
 from sercourse.experiment.dataset import GENDER, Dataset
 from sercourse.experiment.evaluation import RECORDED, fit_fold, make_folds, with_probabilities
-from sercourse.experiment.training import (
-    corpus_info,
-    coverage,
-    csv,
-    exported,
-    member_info,
-    renew,
-    selection,
-    today,
-)
 from sercourse.labels import GENDERS
-from sercourse.recipes import Model, Recipe, Report
+from sercourse.recipes import Model, Recipe, Report, silent
 
 RIGHT_WHEN_SURE = 0.998
 """Share of right answers wanted; answers less sure than that takes are "unknown"."""
@@ -35,7 +26,7 @@ def train_gender(
     data: Dataset,
     *,
     elsewhere: Dataset | None = None,
-    report: Report = lambda line: None,
+    report: Report = silent,
 ) -> Path:
     """Cross-validate a classifier of gender, train it, and put it into a bundle.
 
@@ -87,19 +78,19 @@ def train_gender(
     predictions = pd.concat(tables, ignore_index=True)
     told = {"recipe": recipe.name, "corpus": data.corpus, **gender_figures(predictions)}
     contents: dict[str, bytes | str] = {
-        bundles.GENDER_MODEL: exported(model, X)[".onnx"],
-        "gender-predictions.csv": csv(predictions),
+        bundles.GENDER_MODEL: training.exported(model, X)[".onnx"],
+        "gender-predictions.csv": training.csv(predictions),
     }
     gender = {
-        **member_info(recipe),
+        **training.member_info(recipe),
         "files": {"model": bundles.GENDER_MODEL},
         "labels": list(data.labels),
-        "corpus": corpus_info(data),
-        "trained": today(),
+        "corpus": training.corpus_info(data),
+        "trained": training.today(),
         "threshold": told["threshold"],
     }
-    metrics = {GENDER: told | selection(recipe.name, data)}
-    return renew(bundle, contents, metrics=metrics, gender=gender)
+    metrics = {GENDER: told | training.selection(recipe.name, data)}
+    return training.renew(bundle, contents, metrics=metrics, gender=gender)
 
 
 def _judged(recipe: Recipe, model: Model, data: Dataset, rows: Any) -> pd.DataFrame:
@@ -163,7 +154,7 @@ def gender_figures(predictions: pd.DataFrame) -> dict[str, Any]:
 def _by(rows: pd.DataFrame, column: str) -> dict[str, dict[str, Any]]:
     told = {}
     for name, part in rows.groupby(column, sort=False):
-        sure = coverage(part["right"], part["sure"])
+        sure = training.coverage(part["right"], part["sure"])
         told[str(name)] = {
             "n_scored": len(part),
             "accuracy": float(part["right"].mean()),

@@ -32,7 +32,7 @@ from threadpoolctl import threadpool_limits
 from sercourse import classical, corpora, evaluate, files, labels, networks, splits
 from sercourse.experiment.dataset import Array, Dataset
 from sercourse.experiment.evaluation import DECIMALS, Result, inner_groups, stored, stored_or_new
-from sercourse.recipes import RNN, Report
+from sercourse.recipes import RNN, Report, silent
 
 CHOICES = {"task": ("classify", "regress"), "balance": ("none", "undersample", "weights")}
 INNER_FOLDS = 3
@@ -251,7 +251,7 @@ def run_search(
     folder: str | Path | None = None,
     shares: Sequence[float] = (),
     n_jobs: int = 1,
-    report: Report = lambda line: None,
+    report: Report = silent,
 ) -> Search:
     """Validate every estimator with every setting of its grid; test the best of each, once.
 
@@ -344,11 +344,7 @@ def _with_fewer(plan: SearchConfig, name: str, settings: Mapping[str, Any], shar
 
 
 def grid_search(
-    plan: SearchConfig,
-    estimator: str,
-    *,
-    n_jobs: int = 1,
-    report: Report = lambda line: None,
+    plan: SearchConfig, estimator: str, *, n_jobs: int = 1, report: Report = silent
 ) -> pd.DataFrame:
     """Cross-validate an estimator with every setting of its grid on inner splits.
 

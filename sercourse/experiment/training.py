@@ -19,7 +19,7 @@ from sercourse.experiment.card import model_card
 from sercourse.experiment.dataset import EMOTION, Array, Dataset, by_member
 from sercourse.experiment.evaluation import CALIBRATION, DECIMALS, Evaluation, Run
 from sercourse.features import whisper
-from sercourse.recipes import Model, Recipe, Report
+from sercourse.recipes import Model, Recipe, Report, silent
 
 LARGEST_ONNX_DIFFERENCE = 1e-4
 CHECKED_CLIPS = 256  # of the exported model against the trained one
@@ -43,7 +43,7 @@ def train(
     evaluations: Sequence[Evaluation],
     licence: str = "",
     store: Path | None = None,
-    report: Report = lambda line: None,
+    report: Report = silent,
 ) -> Path:
     """Train a recipe on all clips and write the bundle.
 
