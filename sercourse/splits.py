@@ -60,8 +60,6 @@ class Fold:
         Positions of the clips in the table.
     enrol : ndarray of int
         Clips of the test speakers that are set aside, unlabelled and unscored, to learn the voice.
-    seed : int or None
-        Seed of a random split.
     test_speakers : tuple of str
         The speakers of the test side where the split is by speaker or by corpus, else empty.
     shared : tuple of str
@@ -72,7 +70,6 @@ class Fold:
     train: Indices
     test: Indices
     enrol: Indices = field(default_factory=lambda: NO_CLIPS)
-    seed: int | None = None
     test_speakers: tuple[str, ...] = ()
     shared: tuple[str, ...] = ()
 
@@ -176,7 +173,7 @@ def _random_fold(y: NDArray[Any], groups: NDArray[Any], *, seed: int) -> Fold:
         names, test_size=TEST_SHARE, stratify=y[first], random_state=seed
     )
     is_test = np.isin(groups, test_groups)
-    return Fold(f"seed {seed}", np.flatnonzero(~is_test), np.flatnonzero(is_test), seed=seed)
+    return Fold(f"seed {seed}", np.flatnonzero(~is_test), np.flatnonzero(is_test))
 
 
 def _given_fold(parts: NDArray[np.str_]) -> Fold:

@@ -63,7 +63,7 @@ def test_random_tests_a_fifth_of_each_emotion() -> None:
     data = table(ACTORS)
     fold = splits.make_folds("random", corpus="ravdess", seeds=[3], **data)[0]
     _, counts = np.unique(data["y"][fold.test], return_counts=True)
-    assert fold.seed == 3
+    assert fold.name == "seed 3"
     assert abs(counts - 0.2 * 192).max() <= 1
     assert sorted(np.concatenate([fold.train, fold.test])) == list(range(384))
 

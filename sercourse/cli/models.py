@@ -112,7 +112,7 @@ def _evaluate(args: argparse.Namespace) -> int:
     Protocols are random, recording, speaker, speaker+norm, speaker+enrol, corpus, corpus+norm,
     corpus+enrol and given; --conditions has that of speaker.
     """
-    from sercourse import bundles, experiment, recipes
+    from sercourse import experiment, recipes
 
     recipe = _recipe(args)
     if args.training_seed is not None:
@@ -122,6 +122,8 @@ def _evaluate(args: argparse.Namespace) -> int:
     if args.into and not args.conditions:
         raise ValueError("--into writes what --conditions measures: give both")
     if args.into:
+        from sercourse import bundles
+
         bundles.find(args.into)
     if args.conditions == (args.protocol is not None):
         raise ValueError("say what to measure: give --protocol NAME or --conditions, not both")

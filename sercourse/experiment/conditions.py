@@ -83,15 +83,10 @@ def evaluate_conditions(
     answers = parts[RECORDED][["clip_id", "speaker", "fold", "truth"]].reset_index(drop=True)
     for name, part in parts.items():
         answers = answers.assign(**{name: part["said"].array, f"p {name}": part["p"].array})
-    metrics = {
-        "recipe": recipe.name,
-        "corpus": data.corpus,
-        "protocol": PROTOCOL,
-        "classes": list(data.labels),
-        "n_clips": len(answers),
-        **({"n_folds": len(chosen), "of_folds": len(folds)} if len(chosen) < len(folds) else {}),
-        **condition_figures(answers, labels=data.labels),
-    }
+    metrics = {**run.told, "classes": list(data.labels), "n_clips": len(answers)}
+    if len(chosen) < len(folds):
+        metrics |= {"n_folds": len(chosen), "of_folds": len(folds)}
+    metrics |= condition_figures(answers, labels=data.labels)
     return Evaluation(answers, metrics)
 
 

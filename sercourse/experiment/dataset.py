@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from sercourse import bundles, evaluate, features, labels, splits
+from sercourse import evaluate, features, labels, splits
 from sercourse.labels import GENDERS
 from sercourse.recipes import Recipe, Report, has_setting, silent, with_settings
 
@@ -91,7 +91,10 @@ class Dataset:
     @property
     def label_set(self) -> str:
         """Short name of the target and of the choice among the corpus's emotions."""
-        chosen = bundles.label_set(self.emotions, of=self.corpus_emotions or self.emotions)
+        missing = [each for each in self.corpus_emotions if each not in self.emotions]
+        chosen = "+".join(self.emotions) if missing else "all"
+        if len(missing) == 1:
+            chosen = f"without-{missing[0]}"
         if self.target == EMOTION:
             return chosen
         return self.target if chosen == "all" else f"{self.target}, {chosen}"

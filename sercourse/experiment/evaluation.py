@@ -15,8 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from sercourse import bundles, corpora, evaluate, files, networks, normalize, splits
-from sercourse.bundles import read_json, renormalized
+from sercourse import corpora, evaluate, files, networks, normalize, splits
 from sercourse.experiment.dataset import EMOTION, Array, Dataset, by_member
 from sercourse.recipes import Model, Recipe, Report, has_setting, silent, with_settings
 
@@ -124,6 +123,12 @@ class Run:
         """The trainings of each member of an ensemble; of any other recipe, its own."""
         pairs = by_member(self.recipe, self.data)
         return [replace(self, recipe=recipe, data=data) for recipe, data in pairs]
+
+    @property
+    def told(self) -> dict[str, Any]:
+        """What is evaluated, as metrics tell it."""
+        names = {"recipe": self.recipe.name, "corpus": self.data.corpus}
+        return {**names, "protocol": self.protocol}
 
     @property
     def normalizes(self) -> bool:
@@ -394,12 +399,14 @@ def matching_folders(
 
     Bundles are verified; other folders name `members` and `corpus` in ``metrics.json``.
     """
+    from sercourse import bundles  # measuring needs none, and they bring ONNX
+
     if folders is None:
         results = files.home() / "data" / "results"
         folders = [*bundles.available(), *(path.parent for path in results.glob("*/metrics.json"))]
     wanted = json.loads(json.dumps([each.settings for each in recipe.parts]))
     for folder in folders:
-        info = read_json(folder / "metrics.json")
+        info = bundles.read_json(folder / "metrics.json")
         if info.get("recipe") != recipe.name:
             continue
         if (folder / bundles.INDEX).is_file():
@@ -413,7 +420,7 @@ def matching_folders(
 def _shipped(run: Run, folds: Sequence[splits.Fold], folder: Path) -> Evaluation:
     """Return what a folder tells of a protocol and these labels."""
     data, protocol = run.data, run.protocol
-    entries = read_json(folder / "metrics.json")["protocols"]
+    entries = json.loads((folder / "metrics.json").read_text("utf-8"))["protocols"]
     wanted = (protocol, data.label_set, list(data.emotions))
     found = [e for e in entries if (e["protocol"], e["labels"], e["emotions"]) == wanted]
     results = {}
@@ -427,7 +434,7 @@ def _shipped(run: Run, folds: Sequence[splits.Fold], folder: Path) -> Evaluation
             if rows["clip_id"].tolist() == _tested_clips(fold, data):
                 P = evaluate.answers(rows, labels=data.labels)[1]
                 results[fold.name] = [{**by_name[fold.name], "probabilities": P}]
-    source = "shipped" if (folder / bundles.INDEX).is_file() else "results"
+    source = "shipped" if (folder / "bundle.json").is_file() else "results"
     read = _evaluation(run, folds, results, source=source, calibrates=False)
     if found and len(results) == len(found[0]["folds"]):  # figures that need the segments
         read.metrics.update({k: v for k, v in found[0].items() if "segment" in k})
@@ -452,8 +459,8 @@ def _run_fold(run: Run, fold: splits.Fold) -> Result:
 
     def among(P: NDArray[np.float64]) -> NDArray[np.float64]:
         restricted = np.zeros_like(P)
-        restricted[:, asked] = renormalized(P[:, asked])
-        return P if asked.all() else restricted
+        restricted[:, asked] = np.maximum(P[:, asked], np.finfo(P.dtype).tiny)
+        return P if asked.all() else restricted / restricted.sum(axis=1, keepdims=True)
 
     P = np.concatenate([among(model.predict_proba(X)) for X in tests])
     result: Result = {
@@ -529,15 +536,10 @@ def _evaluation(
             entry["shared"] = [label for label in data.labels if label in fold.shared]
     by_speaker = all(inner_by_speaker(data, protocol, fold.train) for fold in done)
     sizes = data.clips["corpus"].value_counts().sort_index()
-    metrics = {
-        "recipe": recipe.name,
-        "corpus": data.corpus,
-        "protocol": protocol,
-        "labels": data.label_set,
-        "emotions": list(data.emotions),
-        **({} if data.target == EMOTION else {"target": data.target, "classes": list(data.labels)}),
-        "n_clips": len(data.clips),
-    }
+    metrics = {**run.told, "labels": data.label_set, "emotions": list(data.emotions)}
+    if data.target != EMOTION:
+        metrics |= {"target": data.target, "classes": list(data.labels)}
+    metrics["n_clips"] = len(data.clips)
     if len(sizes) > 1:
         metrics["corpora"] = {str(name): int(n) for name, n in sizes.items()}
         metrics["corpora_weighted"] = [m.name for m in recipe.parts if m.learner.takes_weights]

@@ -193,8 +193,7 @@ class SearchConfig:
         clips, test = self.data.clips, self.fold.test
         zoo = {name: [each.make(), dict(each.grid)] for name, each in self.zoo.items()}
         arrays = [each[side] for each in (self.data.X, self.y) for side in (self.train, test)]
-        groups = inner_groups(self.data, self.protocol, self.train)
-        rest = [networks.RNN_TRAINING, RNN_GRID, clips["clip_id"].iloc[test].tolist()]
+        rest = [self.inner, networks.RNN_TRAINING, RNN_GRID, clips["clip_id"].iloc[test].tolist()]
         return {
             "corpus": self.data.corpus,
             "emotions": list(self.data.emotions),
@@ -208,7 +207,7 @@ class SearchConfig:
             "chance": round(evaluate.chance(self.data.truth[test]), DECIMALS),
             "clips": corpora.fingerprint(clips),
             "versions": files.versions("numpy", "scipy", "scikit-learn", "keras", "tensorflow"),
-            "key": files.digest([zoo, arrays, groups, rest]),
+            "key": files.digest([zoo, arrays, rest]),
         }
 
 
