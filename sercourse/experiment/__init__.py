@@ -27,9 +27,8 @@ from sercourse.experiment.evaluation import (
 
 _LATER = {
     "conditions": ("add_conditions", "condition_figures", "evaluate_conditions"),
-    "gender": ("gender_figures", "train_gender"),
     "search": ("SHARES", "Search", "SearchConfig", "grid_search", "run_search"),
-    "training": ("save_fitted", "temperatures", "train"),
+    "training": ("gender_figures", "save_fitted", "temperatures", "train", "train_gender"),
 }
 
 
