@@ -550,7 +550,7 @@ def _evaluation(
         metrics |= _segment_summary(members[0], protocol=protocol)
     if protocol in NORMALIZED:
         metrics["normalized"] = [member.name for member in recipe.parts if member.normalized]
-    metrics["seconds"] = round(sum(each["seconds"] for own in members for each in own), 1)
+    metrics["seconds"] = round(sum(each["seconds"] for each in told), 1)
     metrics["inner_validation"] = "speakers" if by_speaker else "recordings"
     return Evaluation(predictions, metrics, selected, source)
 
