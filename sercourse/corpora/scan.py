@@ -298,7 +298,9 @@ def combine(tables: Sequence[pd.DataFrame], *, test: Sequence[pd.DataFrame] = ()
             f"two tables have a clip {clips['clip_id'][twice].iloc[0]!r}: give each folder once, "
             "and scan own clips from the folder above all of them"
         )
-    shown = clips.groupby("corpus")["emotion"].agg(set)
+    # With pyarrow installed, pandas would make lists of sets.
+    sets = {corpus: set(emotions) for corpus, emotions in clips.groupby("corpus")["emotion"]}
+    shown = pd.Series(sets, dtype=object)
     for corpus, own in shown.items():
         others = set().union(*shown.drop(corpus))
         if others and not own & others:
