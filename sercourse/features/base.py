@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
+import math
 import sys
 import zlib
 from collections.abc import Callable, Iterator
@@ -70,6 +71,11 @@ class FeatureSet:
     def row_shape(self) -> tuple[int, ...]:
         """Shape of a row, whether vector or array."""
         return self.shape or (len(self.names),)
+
+    @property
+    def row_bytes(self) -> int:
+        """Size of a row: of float32 in an array, else of float64."""
+        return math.prod(self.row_shape) * (4 if self.shape else 8)
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -348,17 +354,26 @@ def _measure_all(
     from tqdm import tqdm
 
     first, *others = _places(clips)
-    parallel = Parallel(n_jobs=n_jobs, return_as="generator")
+    # Each hand-over to a process costs as much as half a clip; large rows fill memory instead.
+    n = max(1, min(16, 2**20 // feature_set.row_bytes))
+    runs = (others[k : k + n] for k in range(0, len(others), n))
+    parallel = Parallel(n_jobs=n_jobs, return_as="generator", batch_size=1)
     often = 0.1 if sys.stderr.isatty() else 10  # [s]; a log keeps every state of the bar
     shown: dict[str, Any] = {"desc": feature_set.name, "unit": "clip", "mininterval": often}
     with threadpool_limits(1):  # clips run side by side; products within one are small
         # The first clip is measured here. librosa has functions that are compiled and cached when
         # they are first called, and processes that write that cache at the same time can crash.
         one = _measure(first, feature_set)
-        later = parallel(delayed(_measure)(place, feature_set) for place in others)
-        rows = itertools.chain([one], later)
+        later = parallel(delayed(_measure_run)(run, feature_set) for run in runs)
+        rows = itertools.chain([one], itertools.chain.from_iterable(later))
         yield from tqdm(rows, total=len(clips), delay=1, disable=not progress, **shown)
     _read.cache_clear()
+
+
+def _measure_run(
+    places: list[Place], feature_set: FeatureSet
+) -> list[tuple[np.ndarray | None, str]]:
+    return [_measure(place, feature_set) for place in places]
 
 
 def _measure(place: Place, feature_set: FeatureSet) -> tuple[np.ndarray | None, str]:

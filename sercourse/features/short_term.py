@@ -38,7 +38,7 @@ SHORT_TERM_NAMES: tuple[str, ...] = (
 
 # Frames worked on at once: few enough for the allocator to reuse their memory, and for clips of any
 # length to need little.
-_BLOCK = 48
+_BLOCK = 96
 
 
 def frame_and_hop(*, sr: int) -> tuple[int, int]:
@@ -213,8 +213,9 @@ def _descriptors(x: np.ndarray, *, sr: int) -> np.ndarray:
     spread = np.sqrt(np.vecdot(spectrum, (frequency - centroid[:, np.newaxis]) ** 2) / weight)
     change = np.diff(spectrum / (total + n_bins * EPS)[:, np.newaxis], axis=0)
     flux = np.concatenate([np.zeros(1), np.vecdot(change, change)])
-    energy = np.cumsum(spectrum * spectrum, axis=1)
-    rolloff = (energy > ROLLOFF * energy[:, -1:] - EPS).argmax(axis=1) / n_bins
+    # Down columns: all frames are then summed side by side.
+    energy = np.cumsum(np.square(spectrum.T, order="C"), axis=0)
+    rolloff = (energy > ROLLOFF * energy[-1] - EPS).argmax(axis=0) / n_bins
     of_frame = [zcr, np.vecdot(x, x) / length, _block_entropy(x)]
     of_spectrum = [centroid, spread, _block_entropy(spectrum), flux, rolloff]
     return np.column_stack([*of_frame, *of_spectrum, mfcc(x, sr=sr)])
