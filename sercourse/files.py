@@ -19,7 +19,7 @@ import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 
 class NotKept(UserWarning):
@@ -344,6 +344,52 @@ def cache_dir() -> Path:
 
     chosen = os.environ.get("SERCOURSE_CACHE")
     return user_path(chosen) if chosen else Path(platformdirs.user_cache_dir("sercourse"))
+
+
+class Kept(NamedTuple):
+    """One thing in the cache, such as the rows of a feature set: size [bytes], time of last use."""
+
+    path: Path
+    size: int
+    n_files: int
+    used: float
+
+
+def cached() -> list[Kept]:
+    """Return what is in the cache, what was used longest ago first."""
+    found = []
+    for path in (each for kind in cache_dir().glob("*/") for each in kind.iterdir()):
+        with contextlib.suppress(OSError):  # another run may be clearing it
+            used = path.stat().st_mtime
+            parts = path.rglob("*") if path.is_dir() else [path]
+            sizes = [each.stat().st_size for each in parts if each.is_file()]
+            found.append(Kept(path, sum(sizes), len(sizes), used))
+    return sorted(found, key=lambda each: each.used)
+
+
+def shrink_cache(limit: float | None = None) -> None:
+    """Delete what was used longest ago until the cache holds no more than a number of bytes.
+
+    Unless that is given, it is `$SERCOURSE_CACHE_MB` megabytes; without that, nothing is deleted.
+    A run that is at work computes anew what it misses.
+    """
+    if limit is None:
+        if not (told := os.environ.get("SERCOURSE_CACHE_MB", "")).strip():
+            return
+        try:
+            limit = float(told) * 1e6
+        except ValueError:
+            raise ValueError(f"SERCOURSE_CACHE_MB is {told!r}: give a number") from None
+    kept = cached()
+    total = sum(each.size for each in kept)
+    for each in kept:
+        if total <= limit and limit > 0:
+            break
+        if each.path.is_dir():
+            shutil.rmtree(each.path, ignore_errors=True)
+        else:
+            each.path.unlink(missing_ok=True)
+        total -= each.size
 
 
 def home() -> Path:

@@ -35,6 +35,7 @@ EXTRAS = {
     "lessons": ("IPython", "matplotlib", "nbconvert", "nbformat", "papermill", "seaborn"),
     "networks": ("keras", "tensorflow", "tf2onnx"),
     "live": ("sounddevice",),
+    "big": ("pyarrow",),
 }
 """Extras of the installation that bring a module; all others are in ``train``."""
 

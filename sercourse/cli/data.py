@@ -1,11 +1,13 @@
-"""Commands on data: scan a corpus, fetch one, compute features."""
+"""Commands on data: scan a corpus, fetch one, compute features; and one on what is kept."""
 
 from __future__ import annotations
 
 import argparse
+from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from sercourse import files
 from sercourse.cli import options
 
 if TYPE_CHECKING:
@@ -13,15 +15,19 @@ if TYPE_CHECKING:
 
 
 def add_parsers(commands: argparse._SubParsersAction) -> None:
-    """Register `scan`, `fetch` and `features`."""
+    """Register `scan`, `fetch`, `features` and `cache`."""
     options.command(commands, "scan", _scan, options.corpus(), options.outputs())
     option = options.command(commands, "fetch", _fetch)
     option("name", metavar="NAME", help="ravdess, emodb, aesdd, crema-d ...")
     option("--to", metavar="DIR", type=options.path, help="default: data/NAME")
     option = options.command(commands, "features", _features, options.corpus(), options.jobs())
     option("--set", required=True, help="such as statistics")
-    option("--out", dest="out_file", required=True, metavar="FILE.npz", type=options.path)
+    option("--out", dest="out_file", metavar="FILE.npz", type=options.path)
+    option("--parts", type=options.path, metavar="DIR", help="Parquet files instead, part by part")
     option("--pre-emphasis", type=float, default=0.0, metavar="COEFFICIENT", help="such as 0.97")
+    option = options.command(commands, "cache", _cache)
+    option("--clear", action="store_true", help="delete everything in it")
+    option("--keep", type=options.whole(0), metavar="MB", help="delete what was used longest ago")
 
 
 def _scan(args: argparse.Namespace) -> int:
@@ -74,21 +80,47 @@ def _fetch(args: argparse.Namespace) -> int:
 def _features(args: argparse.Namespace) -> int:
     """Compute the features of every clip of a corpus.
 
-    They go into an .npz file with arrays X, feature_names and clip_id. Exit status 1 if a clip of
-    the corpus could not be measured.
+    They go into an .npz file with arrays X, feature_names and clip_id; or into a folder of Parquet
+    files, which memory need not hold: called again after it was cut, the command goes on. Exit
+    status 1 if a clip of the corpus could not be measured.
     """
     from sercourse import corpora, features
 
+    if (args.out_file is None) == (args.parts is None):
+        raise ValueError("give --out FILE.npz or --parts DIR, one of them")
     chosen = features.with_pre_emphasis(features.named(args.set), args.pre_emphasis)
     clips = options.clips(args)
-    table = features.feature_table(clips, feature_set=chosen, n_jobs=args.jobs)
-    fingerprint = corpora.fingerprint(clips)
-    out = features.save_features(table, args.out_file, feature_set=chosen, fingerprint=fingerprint)
-    for reject in table.rejects.itertuples():
+    told: dict[str, Any] = {"feature_set": chosen, "fingerprint": corpora.fingerprint(clips)}
+    if args.parts:
+        rejects = features.write_parts(clips, args.parts, n_jobs=args.jobs, **told)
+        out, shape = args.parts, chosen.row_shape
+    else:
+        table = features.feature_table(clips, feature_set=chosen, n_jobs=args.jobs)
+        rejects, shape = table.rejects, table.X.shape[1:]
+        out = features.save_features(table, args.out_file, **told)
+    for reject in rejects.itertuples():
         options.say(f"left out: {reject.path}: {reject.reason}")
-    sizes = " x ".join(str(size) for size in table.X.shape[1:])
-    options.show(f"{out}: {len(table.X)} clips x {sizes} features")
-    return int(len(table.rejects) > 0)
+    sizes = " x ".join(str(size) for size in shape)
+    options.show(f"{out}: {len(clips) - len(rejects)} clips x {sizes} features")
+    return int(len(rejects) > 0)
+
+
+def _cache(args: argparse.Namespace) -> int:
+    """Show what is kept for the next time, and clear it.
+
+    Features, folds, searches and downloads can all be made again. With --keep, what was used
+    longest ago is deleted until no more than so many megabytes are left.
+    """
+    folder = files.cache_dir()
+    if args.clear or args.keep is not None:
+        files.shrink_cache(0 if args.clear else args.keep * 1e6)
+    kept = files.cached()
+    for each in kept:
+        when = datetime.fromtimestamp(each.used).strftime("%Y-%m-%d")
+        name = each.path.relative_to(folder)
+        options.show(f"{each.size / 1e6:10.1f} MB  {each.n_files:7d} files  used {when}  {name}")
+    options.show(f"{sum(each.size for each in kept) / 1e6:10.1f} MB  in {folder}")
+    return 0
 
 
 def _summary(found: Scan) -> str:

@@ -12,8 +12,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from sercourse import files
+from sercourse import __version__, files
 from sercourse.cli import options
+from sercourse.cli.journal import Journal
 
 if TYPE_CHECKING:
     import numpy as np
@@ -152,7 +153,8 @@ def _predict(args: argparse.Namespace) -> int:
     """Name the emotion in sound files of any format, rate and length.
 
     Exit status 1 if a file could not be judged; the others are done all the same. With --every
-    the result is a row for each window, in which pauses have no emotion.
+    the result is a row for each window, in which pauses have no emotion. Called again after it was
+    cut, the command goes on: what was found is kept beside the file that --out names.
     """
     from sercourse.bundles import timeline
 
@@ -168,26 +170,48 @@ def _predict(args: argparse.Namespace) -> int:
     takes, unread = _each(sounds, do=_channels)
     if args.plot and len(takes) > 1:
         raise ValueError(f"--plot draws one recording and {len(takes)} are given: give one of them")
-    records: list[dict[str, Any]] = []
+    depends = [bundle.info, bundle.emotions, [each.voice for each in bundle.members]]
+    key = files.digest([depends, args.every, args.window, __version__])
+    is_kept = args.out_file not in (None, options.STDOUT) and not files.is_stream(args.out_file)
+    journal = Journal(args.out_file if is_kept else None, key=key)
+    if journal.names:
+        options.say(f"{len(journal.names)} recordings are known from a run that was cut")
 
-    def judge(take: Take) -> list[None]:
+    def judge(take: Take) -> list[tuple[str, dict[str, Any]]]:
+        if (name := _identity(take)) in journal.names:
+            return []
         judged = _judge_clip if args.every is None else _judge_windows
         text, record, warnings = judged(bundle, take, args)
         for warning in warnings:
             _warn(f"{take}: {warning}")
         if options.prints_text(args):
             options.show(f"{take}  {text}")
-        records.append({"path": str(take.path)} | record)
-        return []
+        return [(name, {"path": str(take.path)} | record)]
 
+    unjudged = False
     try:
-        _, unjudged = _each(takes, do=judge)
+        for take in takes:
+            found, failed = _each([take], do=judge)
+            unjudged |= failed
+            for name, record in found:
+                journal.add(name, record)
     finally:  # an interruption keeps what was finished
-        args.out_file = args.out_file if records else None
-        options.write(args, content=records, table=lambda: _as_table(records))
-    if args.plot and records:
-        _draw(args.plot, takes[0], _as_table(records), sr=bundle.sample_rate)
+        if args.json:
+            options.write(args, content=list(journal))
+        if args.out_file and journal.names:
+            options.write_tables(args.out_file, map(_as_table, journal.batches()))
+    if args.plot and journal.names:
+        _draw(args.plot, takes[0], _as_table(next(journal.batches())), sr=bundle.sample_rate)
+    journal.done()
     return int(missing or unread or unjudged)
+
+
+def _identity(take: Take) -> str:
+    """Return what tells a recording, as it is now, from all others."""
+    with contextlib.suppress(OSError):
+        about = take.path.stat()
+        return f"{take} {about.st_size} {about.st_mtime_ns}"
+    return str(take)
 
 
 Judged = tuple[str, dict[str, Any], tuple[str, ...]]

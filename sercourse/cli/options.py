@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import functools
 import json
 import os
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TextIO, TypeVar
 
@@ -157,7 +158,7 @@ def json_output() -> argparse.ArgumentParser:
 def outputs() -> argparse.ArgumentParser:
     """Return the options that write a result as JSON and as a table."""
     parser = json_output()
-    text = "also write a CSV; - prints it"
+    text = "also write a table, as CSV or .parquet; - prints it"
     parser.add_argument("--out", dest="out_file", type=path, metavar="FILE", help=text)
     return parser
 
@@ -263,15 +264,49 @@ def write(
     """Write a result to where --json and --out say; a table that is not asked for is not made."""
     if args.json:
         text = json.dumps(content, indent=1, ensure_ascii=args.json == STDOUT)
-        _write(args.json, f"{text}\n")
+        _write(args.json, [f"{text}\n"])
     if table and args.out_file:
-        _write(args.out_file, table().to_csv(index=False, lineterminator="\n", float_format="%.6g"))
+        write_tables(args.out_file, [table()])
 
 
-def _write(target: Path, text: str) -> None:
-    if target == STDOUT:
-        show(text, end="")
+def write_tables(target: Path, tables: Iterable[pd.DataFrame]) -> None:
+    """Write tables with the same columns as one, as CSV or, by its suffix, as Parquet."""
+    if target.suffix == ".parquet":
+        with files.atomic_path(target) as temporary:
+            _write_parquet(temporary, tables)
         return
-    with files.atomic_path(target) as temporary:
-        # The name of a file need not be text: it is written as the bytes that it has.
-        temporary.write_text(text, "utf-8", errors="surrogateescape")
+    texts = (
+        table.to_csv(index=False, header=k == 0, lineterminator="\n", float_format="%.6g")
+        for k, table in enumerate(tables)
+    )
+    _write(target, texts)
+
+
+def _write_parquet(path: Path, tables: Iterable[pd.DataFrame]) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    with contextlib.ExitStack() as stack:
+        writer = None
+        for table in tables:
+            if "path" in table:  # the name of a file need not be text, and here it must be
+                names = [os.fsencode(each).decode("utf-8", "replace") for each in table["path"]]
+                table = table.assign(path=names)
+            rows = pa.Table.from_pandas(table, preserve_index=False)
+            if writer is None:
+                nothing = [
+                    f.with_type(pa.string()) if f.type == pa.null() else f for f in rows.schema
+                ]
+                writer = stack.enter_context(pq.ParquetWriter(path, pa.schema(nothing)))
+            writer.write_table(rows.cast(writer.schema))
+
+
+def _write(target: Path, texts: Iterable[str]) -> None:
+    if target == STDOUT:
+        for text in texts:
+            show(text, end="")
+        return
+    # The name of a file need not be text: it is written as the bytes that it has.
+    told: Any = {"encoding": "utf-8", "errors": "surrogateescape", "newline": "\n"}
+    with files.atomic_path(target) as temporary, temporary.open("w", **told) as file:
+        file.writelines(texts)

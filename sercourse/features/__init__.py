@@ -16,7 +16,8 @@ from sercourse.features.base import (
     save_features,
     with_pre_emphasis,
 )
+from sercourse.features.parts import read_parts, write_parts
 from sercourse.features.registry import SETS, named
 
 __all__ = ["SETS", "FeatureSet", "Features", "augmented", "contents", "extract", "feature_table"]
-__all__ += ["named", "save_features", "whisper", "with_pre_emphasis"]
+__all__ += ["named", "read_parts", "save_features", "whisper", "with_pre_emphasis", "write_parts"]

@@ -6,6 +6,7 @@ import contextlib
 import itertools
 import json
 import math
+import os
 import sys
 import zlib
 from collections.abc import Callable, Iterator
@@ -265,6 +266,11 @@ def feature_table(
             data = X[k].tobytes()
             with files.keeping(folder), files.atomic_path(stored[k]) as temporary:
                 temporary.write_bytes(zlib.crc32(data).to_bytes(4) + data)
+    if stored:
+        with contextlib.suppress(OSError):
+            os.utime(folder)  # in use: it is the last that `files.shrink_cache` deletes
+        if len(todo):
+            files.shrink_cache()
     for to, k in enumerate(np.flatnonzero(known).tolist()):
         X[to] = X[k]  # in place: ``X[known]`` would be a second table
     clip_id = clips["clip_id"].to_numpy(dtype=str)[known]

@@ -29,7 +29,8 @@ PARTS: dict[str, tuple[str, ...]] = {
 }
 """The parts of `means`, in order, and the names of their features."""
 
-N_OCTAVES, BINS_PER_OCTAVE = 7, 36  # of `constant_q`
+# Of `constant_q`, from the note C1 on.
+N_OCTAVES, BINS_PER_OCTAVE, LOWEST_HZ = 7, 36, 440 * 2 ** (-45 / 12)
 
 _CHROMA = tuple(map(str.lower, PARTS["chroma"]))
 EXCERPT_MEANS_NAMES = ("zero_crossings", *_CHROMA, *PARTS["mfcc"][:20], "rms", *PARTS["mel"])
@@ -173,8 +174,9 @@ def _octave_filters(tuning: float, *, sr: int) -> tuple[Any, int]:
     import librosa
 
     n_bins = N_OCTAVES * BINS_PER_OCTAVE
-    shape = {"bins_per_octave": BINS_PER_OCTAVE, "tuning": tuning}
-    hertz = librosa.cqt_frequencies(n_bins, fmin=librosa.note_to_hz("C1"), **shape)
+    hertz = librosa.cqt_frequencies(
+        n_bins, fmin=LOWEST_HZ, bins_per_octave=BINS_PER_OCTAVE, tuning=tuning
+    )
     waves, lengths = librosa.filters.wavelet(freqs=hertz[-BINS_PER_OCTAVE:], sr=sr)
     n_fft = waves.shape[1]
     spectra = np.fft.fft(waves * np.sqrt(lengths)[:, np.newaxis] / n_fft)[:, : n_fft // 2 + 1]

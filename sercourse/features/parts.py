@@ -1,0 +1,167 @@
+"""Tables of features that fit no memory: a folder of Parquet files, a part of the clips in each.
+
+Other programs read it as one table, such as ``pyarrow.dataset.dataset(folder)`` or, of a few
+columns, ``pandas.read_parquet(folder, columns=["clip_id", "zcr_mean"])``. Rows that are vectors
+have a column for each feature; arrays lie flat in one, `X`, and the manifest tells their shape.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sercourse import files
+from sercourse.features.base import Features, FeatureSet, feature_table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MANIFEST = "_manifest.json"  # readers of Parquet pass over names that begin with _
+MOST_ROWS, MOST_BYTES = 1000, 32 * 2**20  # of a part, which is one row group
+
+
+def write_parts(
+    clips: pd.DataFrame,
+    folder: str | Path,
+    *,
+    feature_set: FeatureSet,
+    fingerprint: str,
+    n_jobs: int = 1,
+    progress: bool = True,
+) -> pd.DataFrame:
+    """Compute the features of every clip into a folder; return `path` and `reason` of rejects.
+
+    Called again after an interruption, it goes on with the parts that are missing or damaged. Two
+    runs at once do each other no harm. Nothing goes into the cache.
+
+    Parameters
+    ----------
+    clips, feature_set, n_jobs, progress
+        As for `feature_table`.
+    folder : path
+        A new one, or one that this function was interrupted in.
+    fingerprint : str
+        What identifies the clips and their labels: ``corpora.fingerprint(clips)``.
+
+    Raises
+    ------
+    FileExistsError
+        If the folder holds something else.
+    ValueError
+        If it holds features of other clips or settings.
+    """
+    import pandas as pd
+    from tqdm import tqdm
+
+    folder = files.user_path(folder)
+    files.refuse_unwritable(folder, replaces=MANIFEST)
+    n_rows = max(1, min(MOST_ROWS, MOST_BYTES // feature_set.row_bytes))
+    starts = range(0, len(clips), n_rows)
+    key = files.digest([feature_set.key, fingerprint, n_rows, clips["clip_id"].tolist()])
+    about = {"key": key, "fingerprint": fingerprint, "n_clips": len(clips), "n_parts": len(starts)}
+    about |= {"feature_names": feature_set.names, "shape": feature_set.row_shape}
+    if (folder / MANIFEST).is_file() and _manifest(folder)["key"] != key:
+        raise ValueError(
+            f"{folder} holds features of other clips or settings, or of an earlier version: name "
+            "another folder, or delete it"
+        )
+    files.write_json(folder / MANIFEST, about | {"settings": feature_set.settings})
+    found, uncached = [], clips.drop(columns="content", errors="ignore")
+    for k, start in enumerate(tqdm(starts, unit="part", delay=1, disable=not progress)):
+        path = _part(folder, k)
+        if (rejects := _rejects(path, key=key)) is None:
+            some = uncached.iloc[start : start + n_rows]
+            table = feature_table(some, feature_set=feature_set, n_jobs=n_jobs, progress=False)
+            rejects = table.rejects.to_numpy(dtype=str).tolist()
+            _write(table, path, told={"key": key, "rejects": rejects})
+        found += rejects
+    return pd.DataFrame(found, columns=["path", "reason"], dtype="string")
+
+
+def read_parts(folder: str | Path, *, columns: Sequence[str] = ()) -> Iterator[Features]:
+    """Yield the features of a folder part by part, in the order of the clip table.
+
+    Parameters
+    ----------
+    folder : path
+        What `write_parts` wrote.
+    columns : sequence of str
+        Names of the only features to read, where rows are vectors; all unless given.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such folder, or a part is missing.
+    ValueError
+        If a part is damaged, or no feature has such a name.
+    """
+    import pandas as pd
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    folder = files.user_path(folder)
+    about = _manifest(folder)
+    names, shape = tuple(about["feature_names"]), tuple(about["shape"])
+    if unknown := [each for each in columns if each not in names or len(shape) > 1]:
+        raise ValueError(f"{folder} has no column {unknown[0]!r}: its names are in {MANIFEST}")
+    names = tuple(columns) or names
+    for k in range(about["n_parts"]):
+        path = _part(folder, k)
+        rejects = _rejects(path, key=about["key"])
+        if rejects is None:
+            n_parts = f"{k + 1} of {about['n_parts']} parts"
+            raise FileNotFoundError(f"{path}: {n_parts}, is missing or damaged: compute it again")
+        wanted = ["clip_id", *(names if len(shape) == 1 else ["X"])]
+        try:
+            table = pq.read_table(path, columns=wanted, page_checksum_verification=True)
+        except (OSError, pa.ArrowException) as error:
+            raise ValueError(f"{path} is damaged: delete it, and compute it again") from error
+        if len(shape) == 1:
+            X = np.column_stack([table[name].to_numpy() for name in names])
+        else:
+            X = table["X"].combine_chunks().flatten().to_numpy().reshape(-1, *shape)
+        clip_id = table["clip_id"].to_numpy().astype(str)
+        reasons = pd.DataFrame(rejects, columns=["path", "reason"], dtype="string")
+        yield Features(X, names, clip_id, reasons)
+
+
+def _part(folder: Path, k: int) -> Path:
+    return folder / f"part-{k:06d}.parquet"
+
+
+def _manifest(folder: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads((folder / MANIFEST).read_text("utf-8")))
+    except ValueError as error:
+        raise ValueError(f"{folder / MANIFEST} is damaged: delete the folder") from error
+
+
+def _rejects(path: Path, *, key: str) -> list[list[str]] | None:
+    """Return what a part tells of clips that it lacks; None if it is not there, whole and ours."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        told = json.loads((pq.read_schema(path).metadata or {}).get(b"sercourse", b"{}"))
+    except (OSError, pa.ArrowException):
+        return None
+    return list(told["rejects"]) if told.get("key") == key else None
+
+
+def _write(table: Features, path: Path, *, told: dict[str, Any]) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    columns: dict[str, Any] = {"clip_id": pa.array(table.clip_id.tolist(), pa.string())}
+    if table.X.ndim == 2:
+        columns |= dict(zip(table.names, table.X.T, strict=True))
+    else:
+        size = int(np.prod(table.X.shape[1:]))
+        columns["X"] = pa.FixedSizeListArray.from_arrays(table.X.ravel(), size)
+    arrow = pa.table(columns).replace_schema_metadata({"sercourse": json.dumps(told)})
+    with files.atomic_path(path) as temporary:
+        pq.write_table(arrow, temporary, use_dictionary=False, write_page_checksum=True)
