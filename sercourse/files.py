@@ -289,7 +289,7 @@ def digest(content: Any) -> str:
     except Exception:  # code of others fails in many ways
         told = secrets.token_hex()  # what cannot be told is never taken for something known
     text = json.dumps(told, sort_keys=True, ensure_ascii=False)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:16]
 
 
 def _plain(value: Any) -> Any:

@@ -254,10 +254,12 @@ def _as_table(records: list[dict[str, Any]]) -> pd.DataFrame:
     """Return a row for each recording or, over time, for each window."""
     import pandas as pd
 
-    if "over_time" not in records[0]:
-        return pd.json_normalize(records)
-    about: Any = [name for name in ("path", "channel") if name in records[0]]
-    return pd.json_normalize(records, "over_time", meta=about)
+    # The name of a file need not be text, and Arrow's strings must be.
+    with pd.option_context("mode.string_storage", "python"):
+        if "over_time" not in records[0]:
+            return pd.json_normalize(records)
+        about: Any = [name for name in ("path", "channel") if name in records[0]]
+        return pd.json_normalize(records, "over_time", meta=about)
 
 
 def _draw(target: Path, take: Take, table: pd.DataFrame, *, sr: int) -> None:

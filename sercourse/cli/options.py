@@ -290,7 +290,9 @@ def _write_parquet(path: Path, tables: Iterable[pd.DataFrame]) -> None:
         writer = None
         for table in tables:
             if "path" in table:  # the name of a file need not be text, and here it must be
-                names = [os.fsencode(each).decode("utf-8", "replace") for each in table["path"]]
+                names = [
+                    os.fsencode(each).decode("utf-8", "backslashreplace") for each in table["path"]
+                ]
                 table = table.assign(path=names)
             rows = pa.Table.from_pandas(table, preserve_index=False)
             if writer is None:

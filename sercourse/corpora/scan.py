@@ -80,6 +80,8 @@ class Scan:
         return found.reset_index(drop=True)
 
 
+# The name of a file need not be text, and Arrow's strings must be.
+@pd.option_context("mode.string_storage", "python")
 def scan(
     root: str | Path,
     *,

@@ -9,7 +9,7 @@ import math
 import os
 import sys
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from pathlib import Path
@@ -241,8 +241,6 @@ def feature_table(
     """
     if missing := {"clip_id", "path"} - set(clips.columns):
         raise ValueError(f"the table has no column {min(missing)!r}: make it with corpora.scan")
-    import pandas as pd
-
     stored: list[Path] = []
     if "content" in clips.columns and clips["content"].notna().all():
         folder = files.cache_dir() / "features" if cache is None else files.user_path(cache)
@@ -274,8 +272,16 @@ def feature_table(
     for to, k in enumerate(np.flatnonzero(known).tolist()):
         X[to] = X[k]  # in place: ``X[known]`` would be a second table
     clip_id = clips["clip_id"].to_numpy(dtype=str)[known]
-    reasons = pd.DataFrame(rejects, columns=["path", "reason"], dtype="string")
-    return Features(X[: len(clip_id)], feature_set.names, clip_id, reasons)
+    return Features(X[: len(clip_id)], feature_set.names, clip_id, rejects_table(rejects))
+
+
+def rejects_table(rejects: Sequence[Sequence[str]]) -> pd.DataFrame:
+    """Return paths and reasons as the table `Features.rejects`."""
+    import pandas as pd
+
+    # The name of a file need not be text, and Arrow's strings must be.
+    with pd.option_context("mode.string_storage", "python"):
+        return pd.DataFrame(rejects, columns=["path", "reason"], dtype="string")
 
 
 def save_features(
@@ -346,7 +352,7 @@ def _read_row(file: Path, row: np.ndarray) -> bool:
 def _places(clips: pd.DataFrame) -> Iterator[Place]:
     """Yield file, start and end [s] of each clip; an end of 0 is that of the file."""
     times = clips.reindex(columns=["start", "end"]).astype(float).fillna(0.0)
-    yield from zip(clips["path"].astype(str), times["start"], times["end"], strict=True)
+    yield from zip(map(str, clips["path"]), times["start"], times["end"], strict=True)
 
 
 def _measure_all(

@@ -8,6 +8,7 @@ have a column for each feature; arrays lie flat in one, `X`, and the manifest te
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sercourse import files
-from sercourse.features.base import Features, FeatureSet, feature_table
+from sercourse.features.base import Features, FeatureSet, feature_table, rejects_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,7 +55,6 @@ def write_parts(
     ValueError
         If it holds features of other clips or settings.
     """
-    import pandas as pd
     from tqdm import tqdm
 
     folder = files.user_path(folder)
@@ -79,7 +79,7 @@ def write_parts(
             rejects = table.rejects.to_numpy(dtype=str).tolist()
             _write(table, path, told={"key": key, "rejects": rejects})
         found += rejects
-    return pd.DataFrame(found, columns=["path", "reason"], dtype="string")
+    return rejects_table(found)
 
 
 def read_parts(folder: str | Path, *, columns: Sequence[str] = ()) -> Iterator[Features]:
@@ -99,7 +99,6 @@ def read_parts(folder: str | Path, *, columns: Sequence[str] = ()) -> Iterator[F
     ValueError
         If a part is damaged, or no feature has such a name.
     """
-    import pandas as pd
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -125,8 +124,7 @@ def read_parts(folder: str | Path, *, columns: Sequence[str] = ()) -> Iterator[F
         else:
             X = table["X"].combine_chunks().flatten().to_numpy().reshape(-1, *shape)
         clip_id = table["clip_id"].to_numpy().astype(str)
-        reasons = pd.DataFrame(rejects, columns=["path", "reason"], dtype="string")
-        yield Features(X, names, clip_id, reasons)
+        yield Features(X, names, clip_id, rejects_table(rejects))
 
 
 def _part(folder: Path, k: int) -> Path:
@@ -156,7 +154,9 @@ def _write(table: Features, path: Path, *, told: dict[str, Any]) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    columns: dict[str, Any] = {"clip_id": pa.array(table.clip_id.tolist(), pa.string())}
+    # The name of a file need not be text, and here it must be.
+    names = [os.fsencode(each).decode("utf-8", "backslashreplace") for each in table.clip_id]
+    columns: dict[str, Any] = {"clip_id": pa.array(names, pa.string())}
     if table.X.ndim == 2:
         columns |= dict(zip(table.names, table.X.T, strict=True))
     else:

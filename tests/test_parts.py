@@ -1,0 +1,152 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+import soundfile
+from sounds import voice
+
+from sercourse import features
+from sercourse.features import FeatureSet, feature_table, named, parts, read_parts, write_parts
+
+SR = 16_000
+
+
+@pytest.fixture
+def clips(tmp_path: Path) -> pd.DataFrame:
+    """Return a table of seven clips, of which the third is broken."""
+    paths = [tmp_path / f"{k}.wav" for k in range(7)]
+    for k, path in enumerate(paths):
+        soundfile.write(path, voice(0.5 + 0.1 * k, sr=SR), SR)
+    paths[2].write_bytes(b"RIFF")
+    return pd.DataFrame({"clip_id": [each.stem for each in paths], "path": map(str, paths)})
+
+
+@pytest.fixture(autouse=True)
+def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parts, "MOST_ROWS", 3)
+
+
+def write(clips: pd.DataFrame, folder: Path, name: str = "statistics") -> pd.DataFrame:
+    return write_parts(clips, folder, feature_set=named(name), fingerprint="f", progress=False)
+
+
+@pytest.mark.parametrize("name", ["statistics", "log-mel"])
+def test_parts_together_are_the_table(clips: pd.DataFrame, tmp_path: Path, name: str) -> None:
+    rejects = write(clips, tmp_path / "out", name)
+    table = feature_table(clips, feature_set=named(name), progress=False)
+    found = list(read_parts(tmp_path / "out"))
+    assert [len(each.X) for each in found] == [2, 3, 1]
+    np.testing.assert_array_equal(np.concatenate([each.X for each in found]), table.X)
+    assert np.concatenate([each.clip_id for each in found]).tolist() == table.clip_id.tolist()
+    pd.testing.assert_frame_equal(rejects, table.rejects)
+
+
+def test_other_programs_read_one_table_and_some_columns(
+    clips: pd.DataFrame, tmp_path: Path
+) -> None:
+    write(clips, tmp_path / "out")
+    some = pd.read_parquet(tmp_path / "out", columns=["clip_id", "zcr_mean"])
+    assert some["clip_id"].tolist() == list("013456")
+    (first, *_) = read_parts(tmp_path / "out", columns=["zcr_mean"])
+    assert (first.names, first.X[:, 0].tolist()) == (("zcr_mean",), some["zcr_mean"][:2].tolist())
+    with pytest.raises(ValueError, match="no column 'pitch'"):
+        next(read_parts(tmp_path / "out", columns=["pitch"]))
+
+
+def test_only_what_is_missing_or_damaged_is_computed(
+    clips: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "out"
+    write(clips, folder)
+    whole = {path.name: path.read_bytes() for path in folder.iterdir()}
+    (folder / "part-000000.parquet").write_bytes(whole["part-000000.parquet"][:-9])
+    (folder / "part-000002.parquet").unlink()
+    with pytest.raises(FileNotFoundError, match="part-000000"):
+        list(read_parts(folder))
+    computed: list[str] = []
+
+    def watched(clips: pd.DataFrame, *, feature_set: FeatureSet, **_: object) -> features.Features:
+        computed.extend(clips["clip_id"])
+        return feature_table(clips, feature_set=feature_set, progress=False)
+
+    monkeypatch.setattr(parts, "feature_table", watched)
+    assert write(clips, folder)["path"].tolist() == [clips["path"][2]]
+    assert computed == list("0126")
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == whole
+
+
+def test_a_changed_byte_is_noticed(clips: pd.DataFrame, tmp_path: Path) -> None:
+    write(clips, tmp_path / "out")
+    file = tmp_path / "out" / "part-000001.parquet"
+    column = pq.read_metadata(file).row_group(0).column(1)
+    data = bytearray(file.read_bytes())
+    data[column.data_page_offset + column.total_compressed_size - 1] ^= 1
+    file.write_bytes(data)
+    with pytest.raises(ValueError, match=r"part-000001\.parquet is damaged"):
+        list(read_parts(tmp_path / "out"))
+
+
+def test_other_clips_settings_and_folders_are_refused(clips: pd.DataFrame, tmp_path: Path) -> None:
+    write(clips, tmp_path / "out")
+    for other, name in ((clips[:5], "statistics"), (clips, "voice")):
+        with pytest.raises(ValueError, match="other clips or settings"):
+            write(other, tmp_path / "out", name)
+    with pytest.raises(FileExistsError, match=r"holds no _manifest\.json"):
+        write(clips, tmp_path)
+    (tmp_path / "out" / "_manifest.json").write_text("{")
+    with pytest.raises(ValueError, match="damaged"):
+        write(clips, tmp_path / "out")
+
+
+def test_a_killed_prediction_goes_on(clips: pd.DataFrame, tmp_path: Path) -> None:
+    """Kill the command after its second answer; the next run answers for the others alone."""
+    out, sounds = tmp_path / "out.csv", clips["path"].drop(2).tolist()
+    command = [sys.executable, "-u", "-m", "sercourse", "predict", *sounds]
+    command += ["--model", "ravdess-svm", "--out", str(out)]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdout=pipe, stderr=subprocess.DEVNULL, text=True) as process:
+        assert process.stdout is not None
+        answers = 0
+        for line in process.stdout:
+            answers += ".wav  " in line
+            if answers == 3:
+                break
+        process.send_signal(signal.SIGKILL)
+    assert not out.exists()
+    (journal,) = tmp_path.glob(".out.csv-*.jsonl")
+    known = [json.loads(line)[1]["path"] for line in journal.read_text().splitlines()]
+    assert known[:2] == sounds[:2]
+    with journal.open("a") as file:
+        file.write('["half a li')  # as a full disk leaves it
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert f"{len(known)} recordings are known" in done.stderr
+    assert done.stdout.count(".wav  ") == len(sounds) - len(known)
+    assert pd.read_csv(out)["path"].tolist() == sounds
+    assert not journal.exists()
+    parquet = tmp_path / "out.parquet"
+    subprocess.run([*command, "--out", str(parquet)], capture_output=True, check=True)
+    pd.testing.assert_frame_equal(
+        pd.read_parquet(parquet), pd.read_csv(out), rtol=1e-5, check_dtype=False
+    )
+
+
+def test_a_changed_recording_or_model_is_judged_anew(tmp_path: Path) -> None:
+    from sercourse.cli.journal import Journal
+
+    first = Journal(tmp_path / "a.csv", key="one")
+    first.add("a 10 1", {"path": "a"})
+    first.add("a 10 1", {"path": "a"})
+    assert list(first) == [{"path": "a"}]
+    assert Journal(tmp_path / "a.csv", key="one").names == {"a 10 1"}
+    assert Journal(tmp_path / "a.csv", key="other").names == set()
+    first.done()
+    assert os.listdir(tmp_path) == [".a.csv-other.jsonl"]  # noqa: PTH208
