@@ -32,8 +32,8 @@ publish: $(STAMP)           ## store outputs from the real corpora: make publish
 stale: $(STAMP)             ## list lessons whose outputs are older than their code
 	@$(BIN)/python -m sercourse stale
 
-bench: $(STAMP)             ## speed and memory, as ratios against stated references
-	@set -e; for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python "$$script"; done
+bench: $(STAMP)             ## speed and memory side by side, as ratios: make bench BENCH="features --rounds 9"
+	@$(BIN)/python benchmarks/bench.py $(BENCH)
 
 clean:                      ## remove .venv and everything that can be made again
 	rm -rf $(VENV) build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache *.egg-info
