@@ -41,6 +41,21 @@ LEADERBOARD_HEAD = (
 )
 LESSONS_HEAD = ("Lesson", "What you get", "Time")
 
+PARTS = {
+    "Sound and data": 2,
+    "A first machine": 3,
+    "Networks": 6,
+    "Your own voice": 7,
+    "Judging models": 99,
+}
+"""The parts of the course, each with the number of its last lesson."""
+
+
+def part_of(lesson: Path) -> str:
+    """Return the part that a lesson belongs to, by the number that its name begins with."""
+    number = int(lesson.name[:2])
+    return next(part for part, last in PARTS.items() if number <= last)
+
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Return a Markdown table."""
