@@ -86,6 +86,13 @@ def block_formula(writer: Any, node: nodes.math_block) -> None:
     raise nodes.SkipNode
 
 
+def skip_inherited(_app: Sphinx, _what: str, _name: str, value: Any, *_: Any) -> bool | None:
+    """Leave out what scikit-learn adds to its estimators."""
+    module = getattr(value, "__module__", None) or "sercourse"
+    return None if module.startswith("sercourse") else True
+
+
 def setup(app: Sphinx) -> None:
-    """Register the formulas."""
+    """Register the formulas, and what the reference leaves out."""
+    app.connect("autodoc-skip-member", skip_inherited)
     app.add_html_math_renderer("mathml", (inline_formula, None), (block_formula, None))

@@ -29,7 +29,6 @@ ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
 REPOSITORY = "https://github.com/sercourse/sercourse"
 LINK = re.compile(r"\]\((?![a-z]+:|#)([^)#\s]+)(#[^)\s]*)?\)")
-CONTENTS = "<!-- contents -->"
 COMMENT = re.compile(r"<!--.*?-->\n?", re.DOTALL)
 
 
@@ -62,7 +61,8 @@ def gather(pages: Path, *, lessons: Path) -> None:
     shutil.rmtree(pages, ignore_errors=True)
     places = page_places()
     for source, place in places.items():
-        text = source.read_text("utf-8").replace(CONTENTS, contents(published(lessons)))
+        text = source.read_text("utf-8").replace("<!-- modules -->", modules_table())
+        text = text.replace("<!-- contents -->", contents(published(lessons)))
         text = COMMENT.sub("", text)
         put(pages / place, with_links(text, source=source, places=places))
     for stem, path in published(lessons).items():
@@ -85,7 +85,7 @@ def put(path: Path, text: str) -> None:
 
 def page_places() -> dict[Path, Path]:
     """Return where each Markdown page of the repository stands in the site."""
-    found = [*DOCS.glob("*.md"), *DOCS.glob("voice/*.md")]
+    found = [*DOCS.glob("*.md"), *DOCS.glob("voice/*.md"), *DOCS.glob("voice/fragment.html")]
     places = {path: path.relative_to(DOCS) for path in found}
     beside = [*ROOT.glob("models/*/README.md"), *ROOT.glob("data/**/README.md")]
     beside += [course.NOTEBOOKS / "glossary.md", ROOT / "CONTRIBUTING.md"]
@@ -124,9 +124,10 @@ def contents(lessons: dict[str, Path]) -> str:
     parts = {part: [] for part in readme.PARTS}
     for stem, path in lessons.items():
         parts[readme.part_of(path)].append(f"notebooks/{stem}")
-    trees = {"Start": ["start", "voice/index", "recipes"], **parts}
+    trees = {"Start": ["start", "lessons", "voice/index", "recipes"], **parts}
     trees["Look up"] = ["notebooks/glossary", "results", "models", "api", "troubleshooting"]
-    trees["About"] = ["citing", "licences", "data/README", "CONTRIBUTING"]
+    data = sorted(str(place.with_suffix("")) for place in page_places().values() if "data" in place.parts)
+    trees["About"] = ["citing", "licences", *data, "CONTRIBUTING"]
     blocks = [
         "\n".join(["```{toctree}", ":hidden:", f":caption: {caption}", "", *pages, "```"])
         for caption, pages in trees.items()
@@ -138,6 +139,15 @@ def contents(lessons: dict[str, Path]) -> str:
 def public_modules() -> list[str]:
     """Return the names of the modules that the package offers."""
     return [name for name in sercourse.__all__ if inspect.ismodule(getattr(sercourse, name))]
+
+
+def modules_table() -> str:
+    """Return what each public module is for, with links to their pages."""
+    names = public_modules()
+    told = [(inspect.getdoc(getattr(sercourse, name)) or "").partition("\n\n")[0] for name in names]
+    rows = [[f"[`{n}`](api/{n}.rst)", " ".join(t.split())] for n, t in zip(names, told, strict=True)]
+    tree = "\n".join(["```{toctree}", ":hidden:", "", *(f"api/{name}" for name in names), "```"])
+    return f"{readme.table(('Module', 'What it does'), rows)}\n\n{tree}"
 
 
 def api_page(name: str) -> str:
