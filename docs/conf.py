@@ -32,6 +32,8 @@ default_role = "py:obj"
 # Lessons are shown as they were run. Raw HTML in Markdown is text: labels may come from anywhere.
 nb_execution_mode = "off"
 nb_merge_streams = True
+nb_code_prompt_show = "Show the imports"
+nb_code_prompt_hide = "Hide the imports"
 nb_ipywidgets_js: dict[str, Any] = {}
 nb_render_markdown_format = "myst"
 myst_enable_extensions = ["dollarmath", "attrs_inline", "attrs_block", "colon_fence", "deflist"]
@@ -64,10 +66,14 @@ html_theme_options = {
     "light_css_variables": {
         "color-brand-primary": "#1b5e6b",
         "color-brand-content": "#14606f",
+        "color-api-name": "#14606f",
+        "color-api-pre-name": "#4a5560",
     },
     "dark_css_variables": {
         "color-brand-primary": "#7fd0de",
         "color-brand-content": "#8ad6e3",
+        "color-api-name": "#8ad6e3",
+        "color-api-pre-name": "#a8b3bd",
     },
 }
 pygments_style = "a11y-high-contrast-light"

@@ -124,7 +124,7 @@ def contents(lessons: dict[str, Path]) -> str:
     parts = {part: [] for part in readme.PARTS}
     for stem, path in lessons.items():
         parts[readme.part_of(path)].append(f"notebooks/{stem}")
-    trees = {"Start": ["start", "lessons", "voice/index", "recipes"], **parts}
+    trees = {"Begin": ["start", "lessons", "voice/index", "recipes"], **parts}
     trees["Look up"] = ["notebooks/glossary", "results", "models", "api", "troubleshooting"]
     data = sorted(str(place.with_suffix("")) for place in page_places().values() if "data" in place.parts)
     trees["About"] = ["citing", "licences", *data, "CONTRIBUTING"]
@@ -164,7 +164,8 @@ def api_page(name: str) -> str:
     for each in offered:
         value = getattr(module, each)
         kind = "class" if inspect.isclass(value) else "function" if callable(value) else "data"
-        lines += [f".. auto{kind}:: {each}", *(["   :members:"] if kind == "class" else []), ""]
+        option = {"class": ["   :members:"], "data": ["   :no-value:"]}.get(kind, [])
+        lines += [f".. auto{kind}:: {each}", *option, ""]
     return "\n".join(lines)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from nbformat import NotebookNode
 from nbformat.v4 import new_markdown_cell, new_notebook
+from publish import WIDGET
 
 from sercourse import course, exercises
 
@@ -32,6 +33,8 @@ def page(path: Path) -> NotebookNode:
     cells = [with_links_to_run(first, name=path.name), new_markdown_cell(provenance(path, notebook))]
     heading = ""
     for cell in rest:
+        if "bootstrap" in course.tags(cell):  # it installs the package in Colab, and does nothing else
+            continue
         headings = re.findall(r"^#+ (.*)", cell.source, re.MULTILINE)
         heading = headings[-1] if headings and cell.cell_type == "markdown" else heading
         cells += [new_markdown_cell(quiz(path.stem))] if is_quiz(cell) else [cell]
@@ -73,13 +76,13 @@ def provenance(path: Path, notebook: NotebookNode) -> str:
         what = corpora if takes_corpora else "numbers that come with the course"
         hint = " Scores on synthetic voices are no results." if takes_corpora and not folder else ""
         seconds = f"{run['duration'] or 0:.0f} s"
-        return admonition("note", f"Outputs of a run on this computer, from {what}, {seconds}.{hint}")
+        return f"{{.made}}\nOutputs of a run on this computer, from {what}, {seconds}.{hint}"
     if old := course.stale([path]).get(path):
         return admonition("warning", f"This lesson {old}.")
     corpora = " and ".join(name.upper() for name in mark["corpus"])
     what = f"the real {corpora}" if corpora else "numbers that come with the course"
-    told = f"Published outputs, from {what}: sercourse {mark['version']}, {mark['seconds']:.0f} s."
-    return admonition("note", told)
+    made = f"sercourse {mark['version']}, {mark['seconds']:.0f} s"
+    return f"{{.made}}\nPublished outputs, from {what}; {made}."
 
 
 def solution(cell: NotebookNode, *, lesson: str) -> list[NotebookNode]:
@@ -123,7 +126,7 @@ def text(markdown: object) -> str:
 
 def trim(cell: NotebookNode, *, heading: str) -> None:
     """Drop buttons that nobody would answer, describe figures, and fold what only prepares."""
-    cell.outputs = [each for each in cell.outputs if course.WIDGET not in each.get("data", {})]
+    cell.outputs = [each for each in cell.outputs if WIDGET not in each.get("data", {})]
     told = [each.metadata["alt"] for each in cell.outputs if "alt" in each.get("metadata", {})]
     said = told or [f"Figure: {heading}", *(quoted[1:-1] for _, quoted in SPOKEN.findall(cell.source))]
     cell.metadata["mystnb"] = {"image": {"alt": "; ".join(dict.fromkeys(said))}}

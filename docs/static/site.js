@@ -45,6 +45,10 @@ for (const table of document.querySelectorAll("table.docutils")) {
   });
 }
 
+for (const cell of document.querySelectorAll(".table-wrapper td")) {
+  if (cell.textContent.trim().length < 24) cell.classList.add("short");
+}
+
 function reachable() {
   for (const each of document.querySelectorAll(".table-wrapper, .cell_output, .cell_output pre, pre")) {
     if (each.scrollWidth > each.clientWidth) each.tabIndex = 0;
