@@ -1,8 +1,9 @@
 """Build the site of the course: `python tools/build_site.py`, or `make site`.
 
 Its pages are the lessons with their stored outputs, the glossary, the model cards, what `docs/`
-holds, and the docstrings of the package. They are gathered in `build/site-pages`, and Sphinx makes
-the site of them: it can be read from the file system, and asks no other host for anything.
+holds, and the docstrings of the package. They are gathered in a folder beside that of the site, and
+Sphinx makes the site of them. It can be read from the file system, and asks no other host for
+anything.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--out", type=Path, default=ROOT / "build" / "site", metavar="DIR")
     args = parser.parse_args(argv)
-    pages = ROOT / "build" / "site-pages"
+    pages = args.out.with_name(f"{args.out.name}-pages")
     gather(pages, lessons=args.lessons)
     status = sphinx(pages, args.out)
     for path in published(args.lessons).values():
@@ -126,7 +127,9 @@ def contents(lessons: dict[str, Path]) -> str:
         parts[readme.part_of(path)].append(f"notebooks/{stem}")
     trees = {"Begin": ["start", "lessons", "voice/index", "recipes"], **parts}
     trees["Look up"] = ["notebooks/glossary", "results", "models", "api", "troubleshooting"]
-    data = sorted(str(place.with_suffix("")) for place in page_places().values() if "data" in place.parts)
+    data = sorted(
+        str(place.with_suffix("")) for place in page_places().values() if "data" in place.parts
+    )
     trees["About"] = ["citing", "licences", *data, "CONTRIBUTING"]
     blocks = [
         "\n".join(["```{toctree}", ":hidden:", f":caption: {caption}", "", *pages, "```"])
@@ -145,7 +148,9 @@ def modules_table() -> str:
     """Return what each public module is for, with links to their pages."""
     names = public_modules()
     told = [(inspect.getdoc(getattr(sercourse, name)) or "").partition("\n\n")[0] for name in names]
-    rows = [[f"[`{n}`](api/{n}.rst)", " ".join(t.split())] for n, t in zip(names, told, strict=True)]
+    rows = [
+        [f"[`{n}`](api/{n}.rst)", " ".join(t.split())] for n, t in zip(names, told, strict=True)
+    ]
     tree = "\n".join(["```{toctree}", ":hidden:", "", *(f"api/{name}" for name in names), "```"])
     return f"{readme.table(('Module', 'What it does'), rows)}\n\n{tree}"
 
@@ -172,7 +177,7 @@ def api_page(name: str) -> str:
 def sphinx(pages: Path, out: Path) -> int:
     """Run Sphinx, to which every warning is an error; all pages are written in any case."""
     command = [sys.executable, "-m", "sphinx", "-b", "html", "-c", str(DOCS), "-E", "-q"]
-    command += ["-W", "--keep-going", "-j", "auto", "-d", str(pages.with_name("site-doctrees"))]
+    command += ["-W", "--keep-going", "-j", "auto", "-d", str(pages / ".doctrees")]
     return subprocess.run([*command, str(pages), str(out)], check=False).returncode
 
 

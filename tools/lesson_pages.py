@@ -30,10 +30,15 @@ def page(path: Path) -> NotebookNode:
         return new_notebook(cells=[new_markdown_cell(said)])
     notebook.metadata.pop("widgets", None)
     first, *rest = notebook.cells or [new_markdown_cell(f"# {path.stem}")]
-    cells = [with_links_to_run(first, name=path.name), new_markdown_cell(provenance(path, notebook))]
+    cells = [
+        with_links_to_run(first, name=path.name),
+        new_markdown_cell(provenance(path, notebook)),
+    ]
     heading = ""
     for cell in rest:
-        if "bootstrap" in course.tags(cell):  # it installs the package in Colab, and does nothing else
+        if "bootstrap" in course.tags(
+            cell
+        ):  # it installs the package in Colab, and does nothing else
             continue
         headings = re.findall(r"^#+ (.*)", cell.source, re.MULTILINE)
         heading = headings[-1] if headings and cell.cell_type == "markdown" else heading
@@ -128,7 +133,10 @@ def trim(cell: NotebookNode, *, heading: str) -> None:
     """Drop buttons that nobody would answer, describe figures, and fold what only prepares."""
     cell.outputs = [each for each in cell.outputs if WIDGET not in each.get("data", {})]
     told = [each.metadata["alt"] for each in cell.outputs if "alt" in each.get("metadata", {})]
-    said = told or [f"Figure: {heading}", *(quoted[1:-1] for _, quoted in SPOKEN.findall(cell.source))]
+    said = told or [
+        f"Figure: {heading}",
+        *(quoted[1:-1] for _, quoted in SPOKEN.findall(cell.source)),
+    ]
     cell.metadata["mystnb"] = {"image": {"alt": "; ".join(dict.fromkeys(said))}}
     if "setup" in course.tags(cell):
         cell.metadata["tags"] = [*course.tags(cell), "hide-input"]
@@ -142,5 +150,3 @@ def admonition(kind: str, said: str) -> str:
 def raw(markup: str) -> str:
     """Return HTML for a Markdown page, where it would otherwise be shown as text."""
     return f"````{{raw}} html\n{markup}\n````"
-
-

@@ -321,7 +321,9 @@ def main() -> int:
         if new == page.read_text("utf-8"):
             continue
         if check:
-            print(f"{name}: its tables are not current: run python tools/readme.py", file=sys.stderr)
+            print(
+                f"{name}: its tables are not current: run python tools/readme.py", file=sys.stderr
+            )
             status = 1
         else:
             with atomic_path(page) as temporary:

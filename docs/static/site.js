@@ -57,6 +57,14 @@ function reachable() {
 addEventListener("load", reachable);
 addEventListener("resize", reachable);
 
+// Names and levels that the theme and MyST-NB leave to be guessed.
+for (const summary of document.querySelectorAll("summary[aria-label]")) {
+  summary.removeAttribute("aria-label");
+}
+for (const caption of document.querySelectorAll("p.caption[role=heading]")) {
+  caption.setAttribute("aria-level", "2");
+}
+
 // The theme opens its drawers by labels, which a keyboard does not reach.
 for (const label of document.querySelectorAll("label.nav-overlay-icon, label.toc-overlay-icon")) {
   label.tabIndex = 0;
