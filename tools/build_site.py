@@ -44,6 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="folder of executed lessons; those that it lacks are taken as they were published",
     )
     parser.add_argument("--out", type=Path, default=ROOT / "build" / "site", metavar="DIR")
+    parser.add_argument("--no-npm", action="store_true", help="leave the voice page without model")
     args = parser.parse_args(argv)
     pages = args.out.with_name(f"{args.out.name}-pages")
     gather(pages, lessons=args.lessons)
@@ -52,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         target = args.out / "_static" / "notebooks" / path.name
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, target)
-    status |= build_voice(args.out)
+    status |= build_voice(args.out, npm=not args.no_npm)
     print(f"site: {args.out / 'index.html'}")
     return status
 
@@ -181,12 +182,13 @@ def sphinx(pages: Path, out: Path) -> int:
     return subprocess.run([*command, str(pages), str(out)], check=False).returncode
 
 
-def build_voice(out: Path) -> int:
-    """Add what the page that hears a voice needs, if Node is there; the rest does without."""
-    script = DOCS / "voice" / "build.py"
+def build_voice(out: Path, *, npm: bool) -> int:
+    """Add what the page that hears a voice loads; without Node it says so, and lacks the model."""
+    script = ROOT / "tools" / "voice_page.py"
     if not script.is_file():
         return 0
-    return subprocess.run([sys.executable, str(script), str(out)], check=False).returncode
+    command = [sys.executable, str(script), str(out / "voice"), *([] if npm else ["--no-npm"])]
+    return subprocess.run(command, check=False, stdout=subprocess.DEVNULL).returncode
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ class Shot:
     width: int = 1280
     height: int = 800
     theme: str = "light"
-    top: str = "h1"
+    top: str = "body"
 
 
 SHOTS = {
@@ -36,9 +36,7 @@ SHOTS = {
     "site-lesson": Shot("build/site/notebooks/03_train_svm.html", top="#how-sure-is-the-number"),
     "site-quiz": Shot("build/site/notebooks/03_train_svm.html", theme="dark", top="#quiz"),
     "site-results": Shot("build/site/results.html", top="#ravdess-8-emotions"),
-    "site-telephone": Shot(
-        "build/site/notebooks/01_exploration.html", width=390, theme="dark", top="h1"
-    ),
+    "site-telephone": Shot("build/site/notebooks/01_exploration.html", width=390, theme="dark"),
 }
 
 
