@@ -28,6 +28,7 @@ from sercourse import course
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
+NOTEBOOKS = ROOT / "notebooks"
 REPOSITORY = "https://github.com/sercourse/sercourse"
 LINK = re.compile(r"\]\((?![a-z]+:|#)([^)#\s]+)(#[^)\s]*)?\)")
 COMMENT = re.compile(r"<!--.*?-->\n?", re.DOTALL)
@@ -39,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--lessons",
         type=Path,
-        default=course.NOTEBOOKS,
+        default=NOTEBOOKS,
         metavar="DIR",
         help="folder of executed lessons; those that it lacks are taken as they were published",
     )
@@ -71,7 +72,7 @@ def gather(pages: Path, *, lessons: Path) -> None:
         notebook = lesson_pages.page(path)
         for cell in notebook.cells:
             if cell.cell_type == "markdown":
-                original = course.NOTEBOOKS / path.name
+                original = NOTEBOOKS / path.name
                 cell.source = with_links(cell.source, source=original, places=places)
         put(pages / "notebooks" / f"{stem}.ipynb", nbformat.writes(notebook))
     for name in public_modules():
@@ -90,7 +91,7 @@ def page_places() -> dict[Path, Path]:
     found = [*DOCS.glob("*.md"), *DOCS.glob("voice/*.md"), *DOCS.glob("voice/fragment.html")]
     places = {path: path.relative_to(DOCS) for path in found}
     beside = [*ROOT.glob("models/*/README.md"), *ROOT.glob("data/**/README.md")]
-    beside += [course.NOTEBOOKS / "glossary.md", ROOT / "CONTRIBUTING.md"]
+    beside += [NOTEBOOKS / "glossary.md", ROOT / "CONTRIBUTING.md"]
     return places | {path: path.relative_to(ROOT) for path in beside}
 
 

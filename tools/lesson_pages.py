@@ -11,10 +11,13 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_markdown_cell, new_notebook
 from publish import WIDGET
 
-from sercourse import course, exercises
+from sercourse import course, exercises, files
 
 BADGE = re.compile(r"\[!\[[^]]*\]\([^)]*\)\]\(([^)\s]*)\)\n*")
 """The picture link below the title of a lesson, which leads to Colab."""
+
+CORPORA = ("aesdd", "ravdess")
+"""Those that published outputs rest on."""
 
 SPOKEN = re.compile(r"\b(title|xlabel|ylabel)=f?(\"[^\"{]+\"|'[^'{]+')")
 """What a cell writes into and beside its figure."""
@@ -84,8 +87,10 @@ def provenance(path: Path, notebook: NotebookNode) -> str:
         return f"{{.made}}\nOutputs of a run on this computer, from {what}, {seconds}.{hint}"
     if old := course.stale([path]).get(path):
         return admonition("warning", f"This lesson {old}.")
-    corpora = " and ".join(name.upper() for name in mark["corpus"])
-    what = f"the real {corpora}" if corpora else "numbers that come with the course"
+    code = "\n".join(cell.source for cell in course.code_cells(notebook))
+    read = " and ".join(name.upper() for name in CORPORA if name in code)
+    heard = " and ".join(name.upper() for name in mark["corpus"])
+    what = f"the real {heard}" if heard else f"numbers of {read} that come with the course"
     made = f"sercourse {mark['version']}, {mark['seconds']:.0f} s"
     return f"{{.made}}\nPublished outputs, from {what}; {made}."
 
@@ -103,7 +108,7 @@ def solution(cell: NotebookNode, *, lesson: str) -> list[NotebookNode]:
 
 def quiz(lesson: str) -> str:
     """Return the questions of a lesson as a form; `site.js` shows what is right."""
-    path = course.NOTEBOOKS / "quiz" / f"{lesson}.json"
+    path = files.home() / "notebooks" / "quiz" / f"{lesson}.json"
     if not path.is_file():
         return admonition("warning", "This lesson has no quiz yet.")
     questions = json.loads(path.read_text("utf-8"))
