@@ -61,7 +61,9 @@ def odd_lesson() -> Any:
     """Return a lesson that failed, among whose labels is a script."""
     table = {"text/plain": EVIL, "text/markdown": f"The label {EVIL} was named."}
     error = new_output("error", ename="ValueError", evalue=EVIL, traceback=[EVIL])
+    red = {"tags": ["papermill-error-cell-tag"]}
     cells = [
+        new_markdown_cell("<span>An exception was met</span>", metadata=red),
         new_markdown_cell(f"# 13 · {EVIL}\n\nLabels may come from anywhere: {EVIL}"),
         new_code_cell("labels", outputs=[new_output("execute_result", data=table)]),
         new_code_cell("1 / 0", outputs=[new_output("stream", text=EVIL), error]),
@@ -211,6 +213,7 @@ def test_formulas_are_mathml(pages: dict[Path, Any]) -> None:
 def test_a_lesson_that_failed_is_said_and_its_labels_are_text(pages: dict[Path, Any]) -> None:
     (odd,) = [page for path, page in pages.items() if path.stem.startswith("13__img")]
     assert "This run failed" in odd.text
+    assert "exception was met" not in odd.text
     assert odd.text.count("taken over") >= 4
     for page in pages.values():
         assert "taken over" not in "".join(s.text for s in page.find_all("script"))
