@@ -50,8 +50,8 @@ CLIPPED_SHARE = 0.001
 BLOCK_SECONDS = 10.0
 """Default length of a block [s]."""
 
-_MOST_VALUES = 4_000_000  # decoded at a time
-_CANCELLED = 0.2  # of the power that independent channels keep when they are averaged
+MOST_VALUES = 4_000_000  # decoded at a time
+CANCELLED = 0.2  # of the power that independent channels keep when they are averaged
 
 READ_ERRORS = (OSError, ValueError, MemoryError)
 """What can go wrong with one file while the others of a batch are fine."""
@@ -195,7 +195,7 @@ def info(path: str | Path) -> Info:
     with decoding.opened(path) as file:
         n_samples = file.n_samples
         if n_samples is None:
-            n_values = _MOST_VALUES // file.channels
+            n_values = MOST_VALUES // file.channels
             n_samples = sum(iter(lambda: len(file.read(n_values)), 0))
         if n_samples == 0:
             raise ValueError(f"{path}: no samples")
@@ -483,7 +483,7 @@ def _pieces(path: Path, *, sr: int, channel: Channel) -> Iterator[np.ndarray]:
     """Yield a file's signal in pieces of any length."""
     with decoding.opened(path, sr=int(sr) if sr == int(sr) else None) as file:
         mix = _Mix(path, channel, n_channels=file.channels)
-        length = max(1, min(round(BLOCK_SECONDS * file.rate), _MOST_VALUES // file.channels))
+        length = max(1, min(round(BLOCK_SECONDS * file.rate), MOST_VALUES // file.channels))
         resampler = soxr.ResampleStream(file.rate, sr, 1, dtype="float32", quality="HQ")
         empty = True
         while len(samples := file.read(length)):
@@ -517,7 +517,7 @@ class _Mix:
             y: np.ndarray = samples.mean(axis=1)
             power = np.einsum("nc,nc->c", samples, samples)
             faint = np.abs(samples).max() < 10 ** (SILENCE_DB / 20)
-            if y @ y < _CANCELLED * power.sum() / samples.shape[1] ** 2 and not faint:
+            if y @ y < CANCELLED * power.sum() / samples.shape[1] ** 2 and not faint:
                 self._index = int((power > 0.9 * power.max()).argmax())  # the first of equal ones
                 warnings.warn(
                     f"{self._path}: its channels cancel each other when averaged: channel "
