@@ -43,6 +43,7 @@ OPENED = [
     "start",
     "lessons",
     "recipes",
+    "voice/index",
     "results",
     "troubleshooting",
     "search",
