@@ -24,7 +24,7 @@ from jupyter_browser import chromium, permit_microphone, programs
 from real_time import REAL_TIME
 from sounds import voice
 
-from sercourse import audio, bundles
+from sercourse import audio, bundles, decoding
 from sercourse.bundles import timeline
 
 SR = 16_000
@@ -221,7 +221,7 @@ def test_javascript_mixes_channels_as_python_does(
     found = javascript(MIX, y)
     sf.write(tmp_path / "stereo.wav", y.T, SR, subtype="FLOAT")
     if second < 0:
-        with pytest.warns(audio.SoundWarning, match="channel 1 alone is used"):
+        with pytest.warns(decoding.SoundWarning, match="channel 1 alone is used"):
             expected = audio.read(tmp_path / "stereo.wav", sr=SR)
         assert found["warning"].endswith("channel 1 alone is used")
     else:

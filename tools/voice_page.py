@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 
-from sercourse import audio, bundles, evaluate, features
+from sercourse import audio, bundles, decoding, evaluate, features
 from sercourse.bundles import timeline
 from sercourse.features import whisper
 from sercourse.files import atomic_path, write_json
@@ -222,8 +222,8 @@ def sound_settings(sr: int) -> dict[str, Any]:
     """Return what docs/voice/sound.js goes by."""
     return {
         "sr": sr,
-        "blockSeconds": audio.BLOCK_SECONDS,
-        "mostValues": audio.MOST_VALUES,
+        "blockSeconds": decoding.PIECE_SECONDS,
+        "mostValues": decoding.MOST_VALUES,
         "cancelled": audio.CANCELLED,
         "silence": audio.SILENCE,
         "tooShort": audio.TOO_SHORT,

@@ -231,7 +231,7 @@ def measure(y: NDArray[Any], *, sr: int) -> tuple[float, str]:
     n_frames = max(1, int(len(y) / (FRAME_SECONDS * sr)))
     n_loud = min(round(audio.MIN_SECONDS / FRAME_SECONDS), -(-n_frames // 3))
     level = float(_levels(y, sr=sr)[n_loud - 1])
-    issues = [issue.kind for issue in audio.quality_issues(y, sr=sr)]
+    issues = [issue.partition(":")[0] for issue in audio.quality_issues(y, sr=sr)]
     if set(issues) <= {CLIPPED}:
         # Without what is below the voice: a hum or a rumble must not hide what is said.
         levels = _levels(audio.pre_emphasis(np.asarray(y, dtype=np.float64)), sr=sr)
