@@ -50,6 +50,7 @@ OPENED = [
     "genindex",
     "api/features",
     "models/any-voice/README",
+    "models/speech-encoder/README",
     "notebooks/glossary",
     "notebooks/01_exploration",
     "notebooks/03c_better_features",
