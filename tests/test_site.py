@@ -247,6 +247,17 @@ def test_a_run_says_on_what_it_ran(tmp_path: Path) -> None:
         assert said in lesson_pages.page(tmp_path / "01_new.ipynb").cells[1].source
 
 
+@pytest.mark.parametrize("link", ["[page](no.md)", "[section](#nowhere)", "![picture](no.png)"])
+def test_a_link_that_leads_nowhere_fails_the_build(
+    link: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "pages").mkdir()
+    (tmp_path / "pages" / "index.md").write_text(f"# Home\n\n{link}\n")
+    assert build_site.sphinx(tmp_path / "pages", tmp_path / "out") == 1
+    assert re.search(r"WARNING: .*(no\.md|nowhere|no\.png)", capfd.readouterr().err)
+    assert "Home" in (tmp_path / "out" / "index.html").read_text("utf-8")
+
+
 def test_links_lead_to_pages_or_to_the_repository(root: Path) -> None:
     places = build_site.page_places()
     text = "[a](../models/any-voice) [b](../tools/publish.py) [c](no.md) [d](results.md#protocols)"

@@ -63,7 +63,7 @@ def with_links_to_run(cell: NotebookNode, *, name: str) -> NotebookNode:
         f'<div class="launch">{colab}<details><summary>JupyterLab</summary><p>Start '
         "<code>make lab</code> in a clone of the repository, then "
         f'<a href="{html.escape(lab)}">open this lesson</a> in it.</p></details>'
-        f'<a href="../_static/notebooks/{html.escape(name)}" download>Notebook</a></div>'
+        f'<a href="../_static/notebooks/{html.escape(name)}" download>Download</a></div>'
     )
     return new_markdown_cell(f"{title}\n\n{buttons}\n\n{text.strip()}")
 
