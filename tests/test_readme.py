@@ -16,8 +16,9 @@ import readme
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text("utf-8")
 PAGES = readme.pages(ROOT)
+MARKED_PAGES = ("README.md", "docs/recipes.md", "docs/troubleshooting.md")
 PAGES_ONLY = {"voice/index"}
-MARKED = "".join((ROOT / name).read_text("utf-8") for name in ("README.md", "docs/recipes.md"))
+MARKED = "".join((ROOT / name).read_text("utf-8") for name in MARKED_PAGES)
 RECIPES = {
     name: (language, code)
     for name, language, code in re.findall(
