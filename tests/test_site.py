@@ -188,12 +188,14 @@ def test_a_lesson_has_its_parts(pages: dict[Path, Any]) -> None:
         assert len(article.select(".quiz fieldset")) == 5
         assert len(article.select(".quiz input[data-right=true]")) == 5
         assert "jsdelivr" not in str(page)
+        assert all(len(image["alt"]) > 20 for image in article.select(".cell_output img"))
+        path = course.find([stem])[0]
+        if old := course.stale([path]):  # another test complains of it; the page has to say it
+            assert old[path] in article.text
+            continue
         made = article.select_one(".made").text
-        corpora = course.read(course.find([stem])[0]).metadata["sercourse"]["corpus"]
+        corpora = course.read(path).metadata["sercourse"]["corpus"]
         assert all(name.upper() in made for name in corpora), stem
-        assert all(
-            image["alt"].startswith("Figure") for image in article.select(".cell_output img")
-        )
 
 
 def test_the_buttons_lead_where_the_badges_do(pages: dict[Path, Any]) -> None:
