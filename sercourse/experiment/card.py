@@ -17,6 +17,22 @@ TEXTS = dict(
 )
 """Parts of ``card.md``, by name."""
 
+SHARE_ALIKE = "CC BY-NC-SA 4.0"
+
+
+def model_licence(terms: str) -> str:
+    """Return the licence of a model, from the terms of its corpora; empty where they leave it open.
+
+    RAVDESS is shared alike. AESDD is taken by the stricter of the terms that its copies state.
+
+    Examples
+    --------
+    >>> model_licence("Its terms: CC BY-NC-SA 4.0."), model_licence("Its terms: mine.")
+    ('CC BY-NC-SA 4.0', '')
+    """
+    stated = (SHARE_ALIKE, "treat as non-commercial")
+    return SHARE_ALIKE if any(each in terms for each in stated) else ""
+
 
 def model_card(info: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
     """Return the model card that follows from a bundle's ``bundle.json`` and ``metrics.json``."""
@@ -42,7 +58,17 @@ def model_card(info: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
         languages="few languages" if parts else "one language",
         calibrated=heard,
         unlike_speech="\n" + TEXTS["unlike_speech"].format(**info) + "\n" if speech else "",
+        terms=_terms(info) + "\n",
     )
+
+
+def _terms(info: Mapping[str, Any]) -> str:
+    """Return what may be done with the model itself."""
+    if info.get("licence") != SHARE_ALIKE:
+        return info.get("licence") or TEXTS["licence_open"]
+    rests = any(each["recipe"]["features"]["name"] == "whisper" for each in info["members"])
+    names = ["licence", *(["licence_aesdd"] if "aesdd" in info["corpus"]["name"] else [])]
+    return "\n\n".join(TEXTS[name] for name in [*names, *(["licence_encoder"] if rests else [])])
 
 
 def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

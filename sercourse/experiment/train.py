@@ -16,7 +16,7 @@ import pandas as pd
 
 import sercourse
 from sercourse import bundles, corpora, evaluate, features, files, labels, normalize
-from sercourse.experiment.card import model_card
+from sercourse.experiment.card import model_card, model_licence
 from sercourse.experiment.dataset import EMOTION, GENDER, Array, Dataset, by_member
 from sercourse.experiment.evaluation import CALIBRATION, DECIMALS, Evaluation
 from sercourse.experiment.folds import Run, fit_fold, make_folds
@@ -163,6 +163,7 @@ def save_fitted(
         "members": members,
         "labels": list(data.emotions),
         "corpus": {**_corpus_info(data), "licence": licence},
+        "licence": model_licence(licence),
         "trained": _today(),
         "versions": {
             "sercourse": sercourse.__version__,
