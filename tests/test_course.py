@@ -15,7 +15,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from conftest import Command
-from sercourse import course, exercises
+from sercourse import course, exercises, files
 from sercourse.course import assign, code_hash, describe, parameter_names, read
 
 FIRST = """# 01 · A *small* lesson
@@ -259,7 +259,7 @@ def test_what_must_not_be_published_leaves_the_lesson_as_it_was(
 
 
 def test_machine_paths_are_told_from_innocent_text() -> None:
-    for folder in (Path.home(), tempfile.gettempdir(), "/home/someone", course.ROOT):
+    for folder in (Path.home(), tempfile.gettempdir(), "/home/someone", files.home()):
         assert publish.machine_path().search(f"in {folder}/x")
     for text in ("m/s, and/or", "https://zenodo.org/home/x", "</tmp>", "../data/home/x", "~/var/x"):
         assert publish.machine_path().search(text) is None

@@ -248,7 +248,7 @@ def test_home_is_understood_everywhere(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("SERCOURSE_CACHE", "~/cache")
     monkeypatch.setenv("SERCOURSE_HOME", "~/project")
-    (tmp_path / "project" / "data" / "sample").mkdir(parents=True)
+    (tmp_path / "project" / "models" / "speech-encoder").mkdir(parents=True)
     assert files.cache_dir() == tmp_path / "cache"
     assert files.home() == tmp_path / "project"
     files.write_json("~/a.json", 1)
