@@ -214,7 +214,7 @@ def test_published_outputs_are_clean_and_dated(
     cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
     assert [cell.execution_count for cell in cells] == [1, 2, 3, 4, None]
     (shown,) = cells[1].outputs
-    assert shown.data["text/plain"] == "PosixPath('data/ravdess/Actor_01')"
+    assert shown.data["text/plain"] == repr(Path("data/ravdess/Actor_01"))
     assert shown.execution_count == 2
     assert cells[2].outputs[0].data == {"text/plain": publish.LISTEN}
     assert cells[3].outputs[0].data["text/html"] == f"<b>data</b>{publish.LISTEN}"
