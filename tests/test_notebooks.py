@@ -121,6 +121,31 @@ def test_links_to_the_glossary_lead_somewhere(path: Path) -> None:
     assert linked <= {each.name for each in LESSONS}
 
 
+NOT_THE_TERM = r"vocal folds?|part of the loss|inner validation"  # nor is a longer term
+
+
+def test_no_term_of_the_glossary_is_used_before_its_link() -> None:
+    """In the order of reading; the head of a lesson, where it says its goals, is free to."""
+    glossary = (ROOT / "notebooks" / "glossary.md").read_text("utf-8")
+    known: set[str] = set()
+    early = []
+    for path in LESSONS:
+        for number, cell in enumerate(read(path).cells):
+            if cell.cell_type != "markdown" or number == 0:
+                continue
+            source = cell.source.partition("## References")[0]
+            known |= set(re.findall(r"glossary\.md#([\w-]+)", source))
+            apart = rf"```.*?```|`[^`]*`|\$[^$]*\$|^#.*?$|\]\([^)]*\)|{NOT_THE_TERM}"
+            words = re.sub(apart, " ", source, flags=re.DOTALL | re.MULTILINE)
+            for term in re.findall(r"^### (.*)$", glossary, re.MULTILINE):
+                anchor = re.sub(r"[^\w -]", "", term.lower()).replace(" ", "-")
+                for name in term.split(", ") if anchor not in known else []:
+                    case = re.NOFLAG if name.isupper() else re.IGNORECASE
+                    if re.search(rf"(?<![\w-]){re.escape(name)}(s|es)?(?![\w-])", words, case):
+                        early.append(f"{path.stem}, cell {number}: {name}")
+    assert not early
+
+
 @every_lesson
 def test_committed_outputs_are_current_and_clean(path: Path) -> None:
     assert course.stale([path]) == {}
