@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from conftest import posix
-from sercourse import bundles, experiment, files
+from sercourse import bundles, files
+from sercourse.experiment import training
 
 CLIP = "data/sample/ravdess/Actor_01/03-01-05-01-01-01-01.ogg"
 
@@ -44,7 +45,7 @@ def test_a_bundle_is_the_same_where_the_system_ends_lines_otherwise(
     monkeypatch.setattr(os, "linesep", "\r\n")  # what pandas takes unless it is told
     import pandas as pd
 
-    assert "\r" not in experiment.csv_text(pd.DataFrame({"a": [0.5], "b": ["x"]}))
+    assert "\r" not in training.csv(pd.DataFrame({"a": [0.5], "b": ["x"]}))
 
 
 @posix

@@ -112,7 +112,7 @@ def _evaluate(args: argparse.Namespace) -> int:
     Protocols are random, recording, speaker, speaker+norm, speaker+enrol, corpus, corpus+norm,
     corpus+enrol and given; --conditions has that of speaker.
     """
-    from sercourse import bundles, experiment, recipes
+    from sercourse import experiment, recipes
 
     recipe = _recipe(args)
     if args.training_seed is not None:
@@ -122,6 +122,8 @@ def _evaluate(args: argparse.Namespace) -> int:
     if args.into and not args.conditions:
         raise ValueError("--into writes what --conditions measures: give both")
     if args.into:
+        from sercourse import bundles
+
         bundles.find(args.into)
     if args.conditions == (args.protocol is not None):
         raise ValueError("say what to measure: give --protocol NAME or --conditions, not both")
@@ -276,20 +278,14 @@ def _search(args: argparse.Namespace) -> int:
     plan = experiment.SearchConfig(
         data, folds[fold], protocol, args.features, args.task, args.balance
     )
-    folder = args.out
-    if folder is None:
-        with files.keeping(plan.folder.parent):
-            files.refuse_unwritable(plan.folder, replaces="search.json")
-            folder = plan.folder
-    found = experiment.run_search(
-        plan, estimators=args.estimators, folder=folder, n_jobs=args.jobs, report=options.say
-    )
-    if args.sizes:
-        found = experiment.against_size(plan, found, folder=folder, report=options.say)
+    shares = experiment.SHARES if args.sizes else ()
+    settings = {"estimators": args.estimators, "folder": args.out, "n_jobs": args.jobs}
+    found = experiment.run_search(plan, shares=shares, report=options.say, **settings)
     print("{task} on {corpus}, {protocol}, {fold}, chance {chance:.3f}".format(**found.told))
     shown = found.finalists.drop(columns=["settings"])
     print(shown.to_string(index=False, float_format="%.3f"))
-    print(f"best on validation clips: {found.best}; tables in {folder or 'no folder'}")
+    best = found.finalists["estimator"].iloc[0]
+    print(f"best on validation clips: {best}; tables in {found.folder}")
     return 0
 
 
