@@ -27,7 +27,7 @@ lab: $(STAMP)               ## open JupyterLab at the first lesson
 	@$(BIN)/python -m jupyter lab $(LAB_QUIET) $(LAB_FLAGS) $(firstword $(sort $(wildcard notebooks/[0-9][0-9]_*.ipynb)))
 
 wheel: $(STAMP)             ## build wheel and sdist in build/dist, and try the wheel by itself
-	@bash tools/wheel.sh $(BIN)/python build/dist
+	@bash tools/wheel.sh $(BIN)/python build/dist $(TAG)
 
 publish: $(STAMP)           ## store outputs from the real corpora: make publish CORPORA=DIR
 	@test -n "$(CORPORA)" || { echo "make publish: say where ravdess/ and aesdd/ are: make publish CORPORA=DIR" >&2; exit 2; }
