@@ -12,13 +12,17 @@ VENV    := .venv
 BIN     := $(VENV)/bin
 STAMP   := $(VENV)/.installed
 
-.PHONY: help course test lab wheel publish stale bench clean
+.PHONY: help course site test lab wheel publish stale bench clean
 
 help:                       ## say what there is to make
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1	/' | expand -t 16
 
 course: $(STAMP)            ## run every lesson on the sample corpora; pages in build/course
-	@$(BIN)/python -m sercourse run --out $(OUT)
+	@status=0; $(BIN)/python -m sercourse run --out $(OUT) || status=$$?; \
+	$(BIN)/python tools/build_site.py --lessons $(OUT) --out $(OUT) || status=$$?; exit $$status
+
+site: $(STAMP)              ## pages of the lessons as they were published, in build/site
+	@$(BIN)/python tools/build_site.py --out build/site
 
 test: $(STAMP)              ## lint, types, spelling, unit tests, lessons, README recipes
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup

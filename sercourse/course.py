@@ -18,10 +18,7 @@ from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
 from nbformat import NotebookNode
 
-from sercourse import exercises
 from sercourse.files import atomic_path, home, user_path
-
-WIDGET = "application/vnd.jupyter.widget-view+json"
 
 # **Needs:** x · **Produces:** y · **Time:** z, with any emphasis
 _NEEDS_LINE = re.compile(
@@ -245,8 +242,7 @@ def run(path: Path, *, out: str | Path, parameters: Mapping[str, Any] | None = N
     ----------
     path : Path
     out : path
-        Folder for the executed notebook, which is saved after every cell, its HTML page, and
-        `index.html`.
+        Folder for the executed notebook, which is saved after every cell.
     parameters : mapping, optional
         Replace values of the cell tagged `parameters`.
 
@@ -291,22 +287,7 @@ def run(path: Path, *, out: str | Path, parameters: Mapping[str, Any] | None = N
         cell.outputs = merge_streams(cell.outputs)
     notebook.metadata["papermill"]["exception"] = failure is not None  # unnoted of a dead kernel
     write(notebook, executed)
-    page = with_solutions(notebook, lesson=path.stem)
-    _write_page(page, executed.with_suffix(".html"), pictures=path.parent)
-    _write_index(folder)
     return Result(path, executed, seconds, failure)
-
-
-def with_solutions(notebook: NotebookNode, *, lesson: str) -> NotebookNode:
-    """Return a notebook with a folded solution below each exercise; the learner's has none."""
-    cells = []
-    for cell in notebook.cells:
-        cells.append(cell)
-        solved = exercises.solve(cell.source, lesson) if "exercise" in tags(cell) else cell.source
-        if solved != cell.source:
-            text = f"<details><summary>Solution</summary>\n\n```python\n{solved}\n```\n\n</details>"
-            cells.append(nbformat.v4.new_markdown_cell(text))
-    return NotebookNode({**notebook, "cells": cells})
 
 
 def _failing_cell(path: Path, executed: NotebookNode) -> str:
@@ -345,33 +326,3 @@ def merge_streams(outputs: Iterable[NotebookNode]) -> list[NotebookNode]:
         lines = stream.text.split("\n")
         stream.text = "\n".join(line.rstrip("\r").rpartition("\r")[2] for line in lines)
     return merged
-
-
-def _write_page(notebook: NotebookNode, page: Path, *, pictures: Path) -> None:
-    """Write a notebook as HTML, with the pictures that it links to and without widgets."""
-    from nbconvert import HTMLExporter
-
-    notebook.metadata.pop("widgets", None)
-    for cell in notebook.cells:
-        if cell.cell_type == "code":  # a button would have nobody to answer it
-            cell.outputs = [each for each in cell.outputs if WIDGET not in each.get("data", {})]
-        else:  # while it embeds pictures, nbconvert would close a fold where it opens
-            cell.source = re.sub(r"<(/?)details>", r"<!--\1details-->", cell.source)
-    exporter = HTMLExporter(template_name="lab", embed_images=True)
-    resources = {"metadata": {"name": page.stem, "path": str(pictures)}}
-    body, _ = exporter.from_notebook_node(notebook, resources=resources)
-    with atomic_path(page) as temporary:
-        temporary.write_text(re.sub(r"<!--(/?)details-->", r"<\1details>", body), "utf-8")
-
-
-def _write_index(folder: Path) -> None:
-    """Write `index.html`: a list of every executed notebook of the folder."""
-    lines = ["# Speech emotion recognition: the lessons\n"]
-    for path in sorted(folder.glob("*.ipynb")):
-        if told := read(path).metadata.get("papermill"):
-            lesson = describe(path)
-            status = "**failed**" if told["exception"] else "ran to its end"
-            links = f"[{lesson.title}]({path.stem}.html) ([notebook]({path.name}))"
-            lines.append(f"- {links}: {status} in {told['duration'] or 0:.0f} s. {lesson.promise}")
-    listing = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell("\n".join(lines))])
-    _write_page(listing, folder / "index.html", pictures=folder)

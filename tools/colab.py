@@ -47,10 +47,9 @@ def with_address(text: str, repository: str) -> str:
 
 def pages(root: Path = ROOT) -> list[Path]:
     """Return the files, lessons aside, that may show the address."""
-    folders = (".", "docs", ".github", ".github/ISSUE_TEMPLATE")
-    suffixes = (".md", ".cff", ".yml")
-    found = [path for folder in folders for path in sorted((root / folder).glob("*"))]
-    return [*(path for path in found if path.suffix in suffixes), root / "tools" / CELL.name]
+    patterns = ("*.md", "*.cff", "docs/*.md", "docs/conf.py", "tools/build_site.py")
+    found = [path for pattern in patterns for path in sorted(root.glob(pattern))]
+    return [*found, root / "tools" / CELL.name]
 
 
 def prepare(notebook: NotebookNode, *, cell: str, repository: str) -> None:

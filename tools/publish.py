@@ -30,6 +30,7 @@ MAX_BYTES = 400_000
 LISTEN = "[sound: run the cell to listen]"
 """Stands for recorded audio, which the corpora's licences keep out of the repository."""
 
+WIDGET = "application/vnd.jupyter.widget-view+json"
 AUDIO_REPR = "<IPython.lib.display.Audio object>"
 AUDIO_TAG = re.compile(r"<audio\b.*?</audio>", re.DOTALL | re.IGNORECASE)
 EMBEDDED = re.compile(r"data:[\w/+.-]+;base64,[\w+/=\s]+")
@@ -116,7 +117,7 @@ def clean(
         kept = [
             output
             for output in cell.outputs
-            if output.get("name") != "stderr" and course.WIDGET not in output.get("data", {})
+            if output.get("name") != "stderr" and WIDGET not in output.get("data", {})
         ]
         cell.outputs = [cleaned(each, placeholders=placeholders, sound=sound) for each in kept]
         texts: list[str] = []

@@ -33,7 +33,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 EXTRAS = {
-    "lessons": ("IPython", "matplotlib", "nbconvert", "nbformat", "papermill", "seaborn"),
+    "lessons": ("IPython", "matplotlib", "nbformat", "papermill", "seaborn"),
     "networks": ("keras", "tensorflow", "tf2onnx"),
     "live": ("sounddevice",),
 }
