@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import itertools
 import re
 import shutil
 import subprocess
@@ -54,7 +55,8 @@ def test_constraints_are_within_the_bounds() -> None:
     lines = (ROOT / "constraints.txt").read_text("utf-8").splitlines()
     pinned = dict(line.split("==") for line in lines if not line.startswith("#"))
     pinned = {name.lower().replace("_", "-"): version for name, version in pinned.items()}
-    asked = [*PROJECT["dependencies"], *sum(PROJECT["optional-dependencies"].values(), [])]
+    extras = PROJECT["optional-dependencies"].values()
+    asked = itertools.chain(PROJECT["dependencies"], *extras)
     for each in map(Requirement, asked):
         if each.name != "sercourse":
             assert pinned[each.name.lower()] in each.specifier, each
@@ -86,8 +88,8 @@ def test_tf2onnx_still_links_keras_to_onnx() -> None:
         for name in ("tf2onnx", "keras", "tensorflow", "numpy", "onnx", "protobuf")
     )
     advice = (
-        f"Keras exports networks through tf2onnx, which is hardly maintained, and no longer can with "
-        f"{versions}: keep the versions of constraints.txt, or write another exporter in "
+        "Keras exports networks through tf2onnx, which is hardly maintained, and no longer can "
+        f"with {versions}: keep the versions of constraints.txt, or write another exporter in "
         "sercourse/networks/export.py (the trained bundles do not need it)"
     )
     try:
@@ -148,10 +150,9 @@ def test_workflows_have_no_mistake_that_actionlint_knows() -> None:
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a wheel that was built from a copy of what belongs into it."""
-    pytest.importorskip("build", reason="the extra 'dev' is not installed as it is now")
-    setuptools = pytest.importorskip("setuptools")
-    if Version(setuptools.__version__) < Version("77"):
-        pytest.skip("setuptools is older than 77, and another would have to be fetched")
+    have = {each.name: each.version for each in importlib.metadata.distributions()}
+    if "build" not in have or Version(have.get("setuptools", "0")) < Version("77"):
+        pytest.skip("build, or setuptools 77 or later, is not installed: the extra 'dev' has both")
     copy = tmp_path_factory.mktemp("copy")
     for name in ("sercourse", "models/any-voice", "models/speech-encoder"):
         shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
