@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import shutil
@@ -46,6 +47,28 @@ def test_a_bundle_is_the_same_where_the_system_ends_lines_otherwise(
     import pandas as pd
 
     assert "\r" not in training.csv(pd.DataFrame({"a": [0.5], "b": ["x"]}))
+
+
+def unencoded(code: str) -> list[int]:
+    """Return the lines that read or write text in an encoding that the system chooses."""
+    lines = []
+    for node in ast.walk(ast.parse(code)):
+        if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
+            continue
+        given = [*node.args, *(each.value for each in node.keywords)]
+        words = [each.value for each in given if isinstance(each, ast.Constant)]
+        text = node.func.attr in ("read_text", "write_text")
+        opened = node.func.attr == "open" and {"r", "w", "a", "x"} & set(words)
+        if (text or opened) and not {"utf-8", "utf-8-sig"} & set(words):
+            lines.append(node.lineno)
+    return lines
+
+
+def test_text_is_read_and_written_as_utf8(root: Path) -> None:
+    assert unencoded("path.read_text()\npath.open('w')\npath.read_text('utf-8')") == [1, 2]
+    sources = [*(root / "sercourse").rglob("*.py"), *(root / "tools").rglob("*.py")]
+    found = {path: lines for path in sources if (lines := unencoded(path.read_text("utf-8")))}
+    assert found == {}
 
 
 @posix
