@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 import numbers
-import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,23 +15,13 @@ import numpy as np
 import soxr
 
 from sercourse import decoding, files
-from sercourse.decoding import SoundWarning
 
-SUFFIXES = frozenset(
-    (
-        *(".wav", ".wave", ".w64", ".rf64", ".aif", ".aiff", ".aifc", ".au", ".snd", ".caf"),
-        *(".sph", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".mp2"),
-    )
-)
+_BY_LIBSNDFILE = ".wav .wave .w64 .rf64 .aif .aiff .aifc .au .snd .caf .sph .flac .ogg .oga .opus"
+SUFFIXES = frozenset([*_BY_LIBSNDFILE.split(), ".mp3", ".mp2"])
 """Suffixes of the files that libsndfile reads, in lower case."""
 
-FFMPEG_SUFFIXES = frozenset(
-    (
-        *(".m4a", ".m4b", ".mp4", ".m4v", ".mov", ".qta", ".3gp", ".3gpp", ".3ga", ".3g2"),
-        *(".webm", ".weba", ".mkv", ".mka", ".avi", ".flv", ".mpg", ".mpeg"),
-        *(".aac", ".wma", ".amr", ".spx", ".ac3"),
-    )
-)
+_FILMS = ".m4a .m4b .mp4 .m4v .mov .qta .3gp .3gpp .3ga .3g2 .webm .weba .mkv .mka .avi .flv .mpg"
+FFMPEG_SUFFIXES = frozenset([*_FILMS.split(), ".mpeg", ".aac", ".wma", ".amr", ".spx", ".ac3"])
 """Suffixes of the files that are read through ffmpeg, where it is installed."""
 
 MIN_SECONDS = 0.3
@@ -50,8 +39,7 @@ CLIPPED_SHARE = 0.001
 BLOCK_SECONDS = 10.0
 """Default length of a block [s]."""
 
-_MOST_VALUES = 4_000_000  # decoded at a time
-_CANCELLED = 0.2  # of the power that independent channels keep when they are averaged
+CANCELLED = 0.2  # of the power that independent channels keep when they are averaged
 
 READ_ERRORS = (OSError, ValueError, MemoryError)
 """What can go wrong with one file while the others of a batch are fine."""
@@ -124,8 +112,8 @@ def read(path: str | Path, *, sr: int, channel: Channel = None) -> np.ndarray:
     >>> y.shape, y.dtype.name
     ((16000,), 'float32')
     """
-    _refuse_rate(sr)
-    return np.concatenate(list(_pieces(files.user_path(path), sr=sr, channel=channel)))
+    nothing = np.zeros(0, dtype=np.float32)
+    return np.concatenate([nothing, *blocks(path, sr=sr, channel=channel)])
 
 
 def blocks(
@@ -162,12 +150,13 @@ def blocks(
     ...     [len(block) for block in blocks(Path(folder) / "a.wav", sr=8_000, seconds=1)]
     [8000, 8000, 4000]
     """
-    _refuse_rate(sr)
+    lowest, highest = decoding.LOWEST_RATE, decoding.HIGHEST_RATE
+    if not isinstance(sr, numbers.Real) or not lowest <= sr <= highest:
+        raise ValueError(f"sr is {sr!r}: a rate of {lowest} to {highest} Hz is wanted")
     if not 1 <= seconds * sr < math.inf:
         raise ValueError(f"seconds is {seconds}: at least one sample ({1 / sr:.6f} s) is wanted")
-    return _equal_blocks(
-        _pieces(files.user_path(path), sr=sr, channel=channel), length=round(seconds * sr)
-    )
+    pieces = _pieces(files.user_path(path), sr=sr, channel=channel)
+    return _equal_blocks(pieces, length=round(seconds * sr))
 
 
 def info(path: str | Path) -> Info:
@@ -193,10 +182,7 @@ def info(path: str | Path) -> Info:
     """
     path = files.user_path(path)
     with decoding.opened(path) as file:
-        n_samples = file.n_samples
-        if n_samples is None:
-            n_values = _MOST_VALUES // file.channels
-            n_samples = sum(iter(lambda: len(file.read(n_values)), 0))
+        n_samples = sum(map(len, file.pieces)) if file.n_samples is None else file.n_samples
         if n_samples == 0:
             raise ValueError(f"{path}: no samples")
         return Info(n_samples / file.rate, file.rate, file.channels)
@@ -346,11 +332,6 @@ def segments(y: np.ndarray, *, sr: int, seconds: float) -> np.ndarray:
     np.ndarray, shape (ceil(duration / seconds), round(seconds * sr))
         A clip that is shorter than one segment is padded with zeros.
 
-    Raises
-    ------
-    ValueError
-        If a segment would be shorter than one sample.
-
     Examples
     --------
     >>> segments(np.arange(5), sr=1, seconds=2)
@@ -359,8 +340,6 @@ def segments(y: np.ndarray, *, sr: int, seconds: float) -> np.ndarray:
            [3, 4]])
     """
     length = round(seconds * sr)
-    if length < 1:
-        raise ValueError(f"seconds is {seconds}: at least one sample ({1 / sr:.6f} s) is wanted")
     if y.size <= length:
         return pad(y, length=length)[np.newaxis]
     n_segments = math.ceil(y.size / length)
@@ -368,31 +347,8 @@ def segments(y: np.ndarray, *, sr: int, seconds: float) -> np.ndarray:
     return y[starts[:, np.newaxis] + np.arange(length)]
 
 
-class Issue(str):
-    """What is wrong with a clip, in words.
-
-    Attributes
-    ----------
-    kind : str
-        "silence", "too short" or "clipped"; its first words.
-
-    Examples
-    --------
-    >>> issue = Issue("too short", "0.10 s")
-    >>> issue, issue.kind
-    ('too short: 0.10 s', 'too short')
-    """
-
-    kind: str
-
-    def __new__(cls, kind: str, detail: str) -> Issue:
-        """Make the words of their kind and what was measured."""
-        issue = super().__new__(cls, f"{kind}: {detail}")
-        issue.kind = kind
-        return issue
-
-
 SILENCE, TOO_SHORT, CLIPPED = "silence", "too short", "clipped"
+"""First words of what is said of a clip, before a colon."""
 
 
 @dataclass
@@ -411,36 +367,33 @@ class Quality:
 
     sr: int
     n_samples: int = 0
-    _n_clipped: int = 0
-    _total: float = 0.0
-    _lowest: float = math.inf
-    _highest: float = -math.inf
+    n_clipped: int = 0
+    total: float = 0.0
+    lowest: float = math.inf
+    highest: float = -math.inf
 
     def add(self, y: np.ndarray) -> None:
         """Go on with the next samples."""
         if y.size:
             self.n_samples += y.size
-            self._n_clipped += int(np.count_nonzero(np.abs(y) >= CLIPPED_LEVEL))
-            self._total += float(y.sum(dtype=np.float64))
-            self._lowest = min(self._lowest, float(y.min()))
-            self._highest = max(self._highest, float(y.max()))
+            self.n_clipped += int(np.count_nonzero(np.abs(y) >= CLIPPED_LEVEL))
+            self.total += float(y.sum(dtype=np.float64))
+            self.lowest, self.highest = min(self.lowest, y.min()), max(self.highest, y.max())
 
-    def issues(self) -> list[Issue]:
-        """Return what is wrong with all that was added."""
-        found = []
-        n_samples = max(1, self.n_samples)
-        mean = self._total / n_samples  # a constant is as silent as zero
-        if max(self._highest - mean, mean - self._lowest) < 10 ** (SILENCE_DB / 20):
-            found.append(Issue(SILENCE, f"its peak is below {SILENCE_DB:.0f} dB of full scale"))
-        seconds = self.n_samples / self.sr
+    def issues(self) -> list[str]:
+        """Return what is wrong with all that was added, as `quality_issues` does."""
+        seconds, n_samples, found = self.n_samples / self.sr, max(1, self.n_samples), []
+        mean = self.total / n_samples  # a constant is as silent as zero
+        if max(self.highest - mean, mean - self.lowest) < 10 ** (SILENCE_DB / 20):
+            found.append(f"{SILENCE}: its peak is below {SILENCE_DB:.0f} dB of full scale")
         if seconds < MIN_SECONDS:
-            found.append(Issue(TOO_SHORT, f"{seconds:.2f} s, at least {MIN_SECONDS} s is needed"))
-        if (clipped := self._n_clipped / n_samples) > CLIPPED_SHARE:
-            found.append(Issue(CLIPPED, f"{100 * clipped:.1f} % of samples at full scale"))
+            found.append(f"{TOO_SHORT}: {seconds:.2f} s, at least {MIN_SECONDS} s is needed")
+        if (clipped := self.n_clipped / n_samples) > CLIPPED_SHARE:
+            found.append(f"{CLIPPED}: {100 * clipped:.1f} % of samples at full scale")
         return found
 
 
-def quality_issues(y: np.ndarray, *, sr: int) -> list[Issue]:
+def quality_issues(y: np.ndarray, *, sr: int) -> list[str]:
     """Say what makes a clip unfit to be judged: silence, too few samples, clipping.
 
     Parameters
@@ -452,7 +405,7 @@ def quality_issues(y: np.ndarray, *, sr: int) -> list[Issue]:
 
     Returns
     -------
-    list of Issue
+    list of str
         A phrase for each problem; empty for a sound clip.
 
     Examples
@@ -466,7 +419,7 @@ def quality_issues(y: np.ndarray, *, sr: int) -> list[Issue]:
     return quality.issues()
 
 
-def fatal_issues(y: np.ndarray, *, sr: int) -> list[Issue]:
+def fatal_issues(y: np.ndarray, *, sr: int) -> list[str]:
     """Return why a signal cannot be judged; a clipped one can, with a warning.
 
     Parameters and phrases are those of `quality_issues`.
@@ -474,63 +427,54 @@ def fatal_issues(y: np.ndarray, *, sr: int) -> list[Issue]:
     return fatal(quality_issues(y, sr=sr))
 
 
-def fatal(issues: Iterable[Issue]) -> list[Issue]:
+def fatal(issues: Iterable[str]) -> list[str]:
     """Return the issues with which a signal cannot be judged: all but clipping."""
-    return [each for each in issues if each.kind != CLIPPED]
+    return [each for each in issues if not each.startswith(CLIPPED)]
 
 
 def _pieces(path: Path, *, sr: int, channel: Channel) -> Iterator[np.ndarray]:
-    """Yield a file's signal in pieces of any length."""
-    with decoding.opened(path, sr=int(sr) if sr == int(sr) else None) as file:
-        mix = _Mix(path, channel, n_channels=file.channels)
-        length = max(1, min(round(BLOCK_SECONDS * file.rate), _MOST_VALUES // file.channels))
-        resampler = soxr.ResampleStream(file.rate, sr, 1, dtype="float32", quality="HQ")
-        empty = True
-        while len(samples := file.read(length)):
-            empty, y = False, mix(samples)
-            yield y if file.rate == sr else resampler.resample_chunk(y)
-        if empty:
-            raise ValueError(f"{path}: no samples")
-        yield resampler.resample_chunk(np.zeros(0, dtype=np.float32), last=True)
-
-
-class _Mix:
-    """Makes one channel of several: that which is wanted, or their average.
+    """Yield a file's signal in pieces of any length.
 
     Where channels are in opposite phase, as of a cable with a swapped pair, the average cancels the
     voice. From there on the loudest channel is used alone.
     """
+    with decoding.opened(path, sr=int(sr) if sr == int(sr) else None) as file:
+        only = _index(path, channel, n_channels=file.channels)
+        resampler = soxr.ResampleStream(file.rate, sr, 1, dtype="float32", quality="HQ")
+        y = None
+        for samples in file.pieces:
+            if only is None and _cancel(samples):
+                power = np.einsum("nc,nc->c", samples, samples)
+                only = int((power > 0.9 * power.max()).argmax())  # the first of equal ones
+                used = f"channel {only + 1} alone is used; choose one yourself where that is wrong"
+                decoding.warn(path, f"its channels cancel each other when averaged: {used}")
+            y = samples.mean(axis=1) if only is None else np.ascontiguousarray(samples[:, only])
+            if not np.isfinite(y).all():
+                raise ValueError(f"{path}: {'NaN' if np.isnan(y).any() else 'infinite'} samples")
+            yield y if file.rate == sr else resampler.resample_chunk(y)
+        if y is None:
+            raise ValueError(f"{path}: no samples")
+        yield resampler.resample_chunk(np.zeros(0, dtype=np.float32), last=True)
 
-    def __init__(self, path: Path, channel: Channel, *, n_channels: int) -> None:
-        self._path, self._index = path, None if n_channels > 1 else 0
-        if channel is None:
-            return
-        number = {"left": "1", "right": "2"}.get(str(channel), str(channel))
-        if not number.isdecimal() or int(number) < 1:
-            raise ValueError(f"channel is {channel!r}: give left, right or a number from 1")
-        if int(number) > n_channels:
-            raise ValueError(f"{path}: channel {channel} is wanted and it has {n_channels}")
-        self._index = int(number) - 1
 
-    def __call__(self, samples: np.ndarray) -> np.ndarray:
-        if self._index is None:
-            y: np.ndarray = samples.mean(axis=1)
-            power = np.einsum("nc,nc->c", samples, samples)
-            faint = np.abs(samples).max() < 10 ** (SILENCE_DB / 20)
-            if y @ y < _CANCELLED * power.sum() / samples.shape[1] ** 2 and not faint:
-                self._index = int((power > 0.9 * power.max()).argmax())  # the first of equal ones
-                warnings.warn(
-                    f"{self._path}: its channels cancel each other when averaged: channel "
-                    f"{self._index + 1} alone is used; choose one yourself where that is wrong",
-                    SoundWarning,
-                    stacklevel=2,
-                )
-        if self._index is not None:
-            y = np.ascontiguousarray(samples[:, self._index])
-        if not np.isfinite(y).all():
-            kind = "NaN" if np.isnan(y).any() else "infinite"
-            raise ValueError(f"{self._path}: {kind} samples")
-        return y
+def _index(path: Path, channel: Channel, *, n_channels: int) -> int | None:
+    """Return which channel is wanted, from 0; None for the average of several."""
+    if channel is None:
+        return None if n_channels > 1 else 0
+    number = {"left": "1", "right": "2"}.get(str(channel), str(channel))
+    if not number.isdecimal() or int(number) < 1:
+        raise ValueError(f"channel is {channel!r}: give left, right or a number from 1")
+    if int(number) > n_channels:
+        raise ValueError(f"{path}: channel {channel} is wanted and it has {n_channels}")
+    return int(number) - 1
+
+
+def _cancel(samples: np.ndarray) -> bool:
+    """Whether the average of the channels has lost what is in them, and that is no silence."""
+    y = samples.mean(axis=1)
+    power = np.einsum("nc,nc->", samples, samples) / samples.shape[1] ** 2
+    loud = np.abs(samples).max() >= 10 ** (SILENCE_DB / 20)
+    return bool(y @ y < CANCELLED * power and loud)
 
 
 def _equal_blocks(pieces: Iterator[np.ndarray], *, length: int) -> Iterator[np.ndarray]:
@@ -543,9 +487,3 @@ def _equal_blocks(pieces: Iterator[np.ndarray], *, length: int) -> Iterator[np.n
             held = held[length:]
     if len(held):
         yield held
-
-
-def _refuse_rate(sr: int) -> None:
-    lowest, highest = decoding.LOWEST_RATE, decoding.HIGHEST_RATE
-    if not isinstance(sr, numbers.Real) or not lowest <= sr <= highest:
-        raise ValueError(f"sr is {sr!r}: a rate of {lowest} to {highest} Hz is wanted")

@@ -9,9 +9,8 @@ from __future__ import annotations
 import re
 import struct
 import zlib
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import BinaryIO
+from io import BufferedReader
 
 TOLERANCE = 0.01
 """A difference below this share is a slip of the program that wrote the header."""
@@ -25,8 +24,7 @@ _KBITS = {
     (1, 2): (32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384),
     (1, 3): (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
     (2, 1): (32, 48, 56, 64, 80, 96, 112, 128, 144, 160, 176, 192, 224, 256),
-    (2, 2): (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
-    (2, 3): (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
+    (2, 2): (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),  # of layer 3, too
 }
 
 
@@ -39,36 +37,32 @@ class Header:
     patches : dict of int to bytes
         What must stand at some places of the file for all of its sound to be decoded.
     told : float
-        The share of the sound in the file that its header tells of: above 1 in a truncated file.
+        The share of the sound in the file that its header tells of.
     n_samples : int or None
         Length of each channel, where counting is better than what libsndfile makes of it.
-    plausible : bool
-        Whether this length can be believed before anything is decoded.
-    fault : str
-        Why the file cannot be trusted; empty for a sound one.
     """
 
     patches: dict[int, bytes] = field(default_factory=dict)
     told: float = 1.0
     n_samples: int | None = None
-    plausible: bool = True
-    fault: str = ""
 
 
-def inspect(file: BinaryIO, *, size: int) -> Header:
-    """Look for lies in the header of a file of so many bytes; of other formats nothing is known."""
+def inspect(file: BufferedReader, *, size: int) -> Header:
+    """Look for lies in the header of a file of so many bytes; of other formats nothing is known.
+
+    Raises
+    ------
+    ValueError
+        If the file is truncated or damaged: the message is ``PATH: reason``.
+    """
     file.seek(0)
-    magic = file.read(4)
-    if magic[:3] == b"ID3" or (magic[:1] == b"\xff" and _mpeg_frame(magic)):
-        return _mpeg(file, size=size)
-    known: dict[bytes, Callable[..., Header]] = {
-        **dict.fromkeys((b"RIFF", b"RIFX", b"RF64", b"FORM"), _chunks),
-        **dict.fromkeys((b"caff", b"riff"), _wide),
-        b".snd": _au,
-        b"fLaC": _flac,
-        b"OggS": _ogg,
-    }
-    return known[magic](file, size=size) if magic in known else Header()
+    head = file.read(26)
+    if head.startswith(b"ID3") or _mpeg_frame(head[:4]):
+        return _mpeg(file, size)
+    readers = dict.fromkeys((b"RIFF", b"RIFX", b"RF64", b"FORM"), _chunks)
+    readers |= {b"caff": _wide, b"riff": _wide, b".snd": _au, b"fLaC": _flac, b"OggS": _ogg}
+    reader = readers.get(head[:4])
+    return reader(file, head, size) if reader else Header()
 
 
 def is_unknown(n_bytes: int) -> bool:
@@ -85,33 +79,37 @@ def is_unknown(n_bytes: int) -> bool:
     return n_bytes == 0 or (n_bytes > 2**30 - 2**16 and near)
 
 
-def _truncated(told: int, held: int) -> Header:
+def truncated(share: float) -> str:
+    """Return what is said of a file that lacks a share of its sound."""
+    return f"truncated sound file, {share:.0%} of it is missing"
+
+
+def _refuse_truncated(file: BufferedReader, told: int, held: int) -> Header:
     """Compare the length that a header tells, if it does, with what there is."""
-    return Header(told=max(1.0, told / held) if held > 0 and not is_unknown(told) else 1.0)
+    if told > (1 + TOLERANCE) * held > 0 and not is_unknown(told):
+        raise ValueError(f"{file.name}: {truncated(1 - held / told)}")
+    return Header()
 
 
-def _chunks(file: BinaryIO, *, size: int) -> Header:
+def _chunks(file: BufferedReader, head: bytes, size: int) -> Header:
     """Look at the chunk of samples in a RIFF (WAV) or FORM (AIFF) file."""
-    file.seek(0)
-    form = file.read(12)
-    order = "<" if form.startswith(b"R") and form[3:4] != b"X" else ">"
-    kind = b"data" if form[8:] == b"WAVE" else b"SSND"
-    if form[8:] not in (b"WAVE", b"AIFF", b"AIFC"):  # such as AVI
-        return _truncated(int.from_bytes(form[4:8], "little"), size - 8)
+    order = "<" if head.startswith(b"R") and head[3:4] != b"X" else ">"
+    if head[8:12] not in (b"WAVE", b"AIFF", b"AIFC"):  # such as AVI
+        return _refuse_truncated(file, int.from_bytes(head[4:8], "little"), size - 8)
     at, told = 12, 0
     while at + 8 <= size:
         file.seek(at)
         name, told = struct.unpack(f"{order}4sI", file.read(8))
         at += 8
-        if name == kind:
+        if name in (b"data", b"SSND"):
             break
         at += told + told % 2
     held = size - at
-    if form[:4] == b"RF64" and told == 2**32 - 1:
+    if head.startswith(b"RF64") and told == 2**32 - 1:
         file.seek(28)
         told = int.from_bytes(file.read(8), "little")
     if held <= 0 or told >= held:
-        return _truncated(told, held)
+        return _refuse_truncated(file, told, held)
     if _is_told(file, at + told + told % 2, size=size, order=order, told=told):
         return Header()
     length = struct.pack(f"{order}I", min(held, 2**32 - 1))
@@ -119,7 +117,7 @@ def _chunks(file: BinaryIO, *, size: int) -> Header:
     return Header({4: whole, at - 4: length}, told=told / held if told else 1.0)
 
 
-def _is_told(file: BinaryIO, at: int, *, size: int, order: str, told: int) -> bool:
+def _is_told(file: BufferedReader, at: int, *, size: int, order: str, told: int) -> bool:
     """Whether nothing but other chunks, tags and padding follows the samples."""
     while size - at >= max(8, TOLERANCE * told):
         file.seek(at)
@@ -136,75 +134,66 @@ def _is_told(file: BinaryIO, at: int, *, size: int, order: str, told: int) -> bo
     return True
 
 
-def _au(file: BinaryIO, *, size: int) -> Header:
-    file.seek(4)
-    start, told = struct.unpack(">II", file.read(8).ljust(8, b"\0"))
+def _au(file: BufferedReader, head: bytes, size: int) -> Header:
+    start, told = struct.unpack(">II", head[4:12].ljust(8, b"\0"))
     held = size - start
     if held <= 0 or told >= (1 - TOLERANCE) * held:
-        return _truncated(told, held)
+        return _refuse_truncated(file, told, held)
     return Header({8: b"\xff" * 4}, told=told / held if told else 1.0)
 
 
-def _wide(file: BinaryIO, *, size: int) -> Header:
+def _wide(file: BufferedReader, head: bytes, size: int) -> Header:
     """Look for the end of the last chunk of a CAF or W64 file; -1 is an unknown length."""
-    file.seek(0)
-    caf = file.read(4) == b"caff"
-    at = 8 if caf else 40
+    caf = head.startswith(b"caff")
+    at, form, least = (8, ">4sq", 0) if caf else (40, "<16sq", 24)
     while size - at >= 24:
         file.seek(at)
-        _, length = (
-            struct.unpack(">4sq", file.read(12)) if caf else struct.unpack("<16sq", file.read(24))
-        )
-        if length < (0 if caf else 24):
+        _, length = struct.unpack(form, file.read(struct.calcsize(form)))
+        if length < least:
             break
         at += 12 + length if caf else (length + 7) // 8 * 8
-    return _truncated(at, size)
+    return _refuse_truncated(file, at, size)
 
 
-def _flac(file: BinaryIO, *, size: int) -> Header:
+def _flac(file: BufferedReader, head: bytes, size: int) -> Header:
     """Take the number of samples from STREAMINFO, so that libFLAC decodes what there is."""
-    file.seek(0)
-    head = file.read(26)
     if len(head) < 26 or head[4] & 127:
         return Header()
     packed = int.from_bytes(head[18:], "big")
-    told, depth = packed & (2**36 - 1), (packed >> 36 & 31) + 1
-    n_bytes = told * ((packed >> 41 & 7) + 1) * depth / 8
-    return Header(
-        {18: (packed >> 36 << 36).to_bytes(8, "big")},
-        n_samples=told or None,
-        plausible=n_bytes < 10 * size,  # nothing but silence is packed more tightly
-    )
+    unknown = (packed >> 36 << 36).to_bytes(8, "big")
+    return Header({18: unknown}, n_samples=packed & (2**36 - 1) or None)
 
 
-def _ogg(file: BinaryIO, *, size: int) -> Header:
+def _ogg(file: BufferedReader, head: bytes, size: int) -> Header:
     """Check every page: libogg leaves out damaged ones, and with them their sound."""
-    file.seek(0)
+    damaged = f"{file.name}: damaged sound file"
     at = n_packets = 0
     while size - at > 0:
-        head = file.read(27)
+        file.seek(at)
+        head = file.read(27).ljust(27, b"\xff")
         if not head.startswith(b"OggS"):
-            rest = head + file.read()
-            return Header(fault="damaged sound file" if b"OggS" in rest else "")
-        table = file.read(head[26]) if len(head) == 27 else b""
+            if b"OggS" in head + file.read():
+                raise ValueError(damaged)
+            break
+        table = file.read(head[26])
         body = file.read(sum(table))
-        at += 27 + head[26] + sum(table) if len(head) == 27 else 27
+        at += 27 + head[26] + sum(table)
         if at > size:
-            return Header(fault="truncated sound file, it ends within a page of Ogg")
+            raise ValueError(f"{file.name}: truncated sound file, it ends within a page of Ogg")
         page = head[:22] + bytes(4) + head[26:] + table + body
         # The checksum of Ogg is that of zlib with all bits the other way round.
         mirrored = zlib.crc32(page.translate(_REVERSED_BITS), 0xFFFFFFFF) ^ 0xFFFFFFFF
         if int(f"{mirrored:032b}"[::-1], 2) != int.from_bytes(head[22:26], "little"):
-            return Header(fault="damaged sound file")
+            raise ValueError(damaged)
         n_packets += sum(length < 255 for length in table)
         if 0 < (position := int.from_bytes(head[6:14], "little", signed=True)) > 2**20 * n_packets:
-            return Header(fault=f"damaged sound file, a page of Ogg claims to be at {position}")
+            raise ValueError(f"{damaged}, a page of Ogg claims to be at {position}")
     return Header()
 
 
-def _mpeg(file: BinaryIO, *, size: int) -> Header:
+def _mpeg(file: BufferedReader, size: int) -> Header:
     """Count the frames of an MP3 and compare them with its Xing header."""
-    at, n_frames, told, place, samples = 0, 0, 0, 0, 0
+    at = n_frames = told = place = samples = 0
     file.seek(0)
     while (head := file.read(10)).startswith(b"ID3") and len(head) == 10:
         at += 10 + sum((byte & 127) << 7 * (3 - k) for k, byte in enumerate(head[6:]))
@@ -212,25 +201,23 @@ def _mpeg(file: BinaryIO, *, size: int) -> Header:
     while size - at >= 4:
         file.seek(at)
         head = file.read(4)
-        frame = _mpeg_frame(head)
-        if frame is None:
+        if (frame := _mpeg_frame(head)) is None:
             if n_frames and (head.startswith(_TAGS) or not any(head)):
                 break  # tags or padding at the end
             return Header()  # something else is in it, and decoders find a way round it
         length, samples = frame
-        if n_frames == 0 and (found := re.search(rb"(?:Xing|Info)\0\0\0", start := file.read(192))):
-            place = at + 4 + found.start() + 8
-            flags = start[found.start() + 7]
-            told = int.from_bytes(start[found.start() + 8 :][:4], "big") if flags & 1 else 0
+        xing = n_frames == 0 and re.search(rb"(?s)(?:Xing|Info)\0\0\0(.)(.{4})", file.read(192))
+        if xing:
+            place = at + 4 + xing.start(2)
+            told = int.from_bytes(xing[2], "big") if xing[1][0] & 1 else 0
         n_frames, at = n_frames + 1, at + length
     held = n_frames - (place > 0)
-    if told and told > held and 1 - held / told > TOLERANCE:
-        return Header(told=told / max(held, 1e-9))
+    if told > held and 1 - held / told > TOLERANCE:
+        raise ValueError(f"{file.name}: {truncated(1 - held / told)}")
     if at > size:
-        return Header(fault="truncated sound file, it ends within a frame of MPEG audio")
+        raise ValueError(f"{file.name}: truncated sound file, it ends within a frame of MPEG audio")
     if told and told < (1 - TOLERANCE) * held - 2:
-        patch = {place: held.to_bytes(4, "big")}
-        return Header(patch, told=told / held, n_samples=held * samples)
+        return Header({place: held.to_bytes(4, "big")}, told / held, n_samples=held * samples)
     return Header(n_samples=None if told else held * samples)
 
 
@@ -242,7 +229,7 @@ def _mpeg_frame(head: bytes) -> tuple[int, int] | None:
     if word >> 21 != 0x7FF or version == 1 or layer == 4 or kbits in (0, 15) or rate == 3:
         return None
     hertz = (44_100, 48_000, 32_000)[rate] >> {3: 0, 2: 1, 0: 2}[version]
-    bits = 1000 * _KBITS[1 if version == 3 else 2, layer][kbits - 1]
+    bits = 1000 * _KBITS[(1, layer) if version == 3 else (2, min(layer, 2))][kbits - 1]
     if layer == 1:
         return (12 * bits // hertz + padding) * 4, 384
     samples = 576 if layer == 3 and version != 3 else 1152

@@ -6,7 +6,7 @@ import { test } from "node:test";
 // From memory, as Jupyter does it: the module may import nothing.
 const source = await readFile(new URL("../sercourse/recorder/recorder.js", import.meta.url));
 const recorder = await import(`data:text/javascript;base64,${source.toString("base64")}`);
-const { encodeWav, join, level, mono, progress, resample, wavRate, whyNoMicrophone } = recorder;
+const { encodeWav, join, level, mono, progress, resample, statedRate, whyNoMicrophone } = recorder;
 
 const RATES = [8_000, 11_025, 22_050, 32_000, 44_100, 48_000, 96_000];
 
@@ -70,10 +70,23 @@ test("the header of a WAV file is exact", () => {
   assert.equal(Buffer.from(wav).toString("hex"), expected);
 });
 
-test("the rate that a WAV file states is found, and only there", () => {
-  assert.equal(wavRate(encodeWav(new Float32Array(1), 44_100)), 44_100);
-  assert.equal(wavRate(new TextEncoder().encode("RIFF of a guitar, and no sound file")), null);
-  assert.equal(wavRate(new Uint8Array(3)), null);
+test("the rate that a sound file states is found, and only there", () => {
+  const wav = encodeWav(new Float32Array(1), 44_100);
+  assert.equal(statedRate(wav), 44_100);
+  const remark = new TextEncoder().encode("LIST\x03\0\0\0abc\0"); // of odd length, so a byte is added
+  const longer = [...wav.slice(0, 12), ...remark, ...wav.slice(12)];
+  assert.equal(statedRate(Uint8Array.from(longer)), 44_100);
+  const flac = new Uint8Array(44);
+  flac.set([0x66, 0x4c, 0x61, 0x43]);
+  flac.set([0x0b, 0xb8, 0x02, 0xf0], 18); // 48000 in 20 bits, then channels and bits
+  assert.equal(statedRate(flac), 48_000);
+  const vorbis = new Uint8Array(58);
+  vorbis.set(new TextEncoder().encode("OggS"));
+  vorbis.set(new TextEncoder().encode("\x01vorbis"), 28);
+  vorbis.set([0x80, 0x3e, 0, 0], 40);
+  assert.equal(statedRate(vorbis), 16_000);
+  assert.equal(statedRate(new TextEncoder().encode("RIFF of a guitar, and no sound file at all: only words")), null);
+  assert.equal(statedRate(new Uint8Array(3)), null);
 });
 
 test("channels are averaged, and blocks joined and cut", () => {

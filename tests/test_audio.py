@@ -108,7 +108,7 @@ def bad_files(folder: Path) -> dict[str, Path]:
     paths["no samples"] = write(folder / "none.wav", np.zeros(0), 8_000)
     paths["NaN samples"] = write(folder / "nan.wav", np.full(9, np.nan), 8_000, subtype="FLOAT")
     paths["infinite samples"] = write(folder / "i.wav", np.full(9, np.inf), 8_000, subtype="FLOAT")
-    paths["a folder, not a sound file"] = folder
+    paths["a folder, a pipe or a device, not a sound file"] = folder
     return paths
 
 
@@ -122,7 +122,7 @@ def bad_files(folder: Path) -> dict[str, Path]:
         "no samples",
         "NaN samples",
         "infinite samples",
-        "a folder, not a sound file",
+        "a folder, a pipe or a device, not a sound file",
     ],
 )
 def test_bad_files_say_why(tmp_path: Path, why: str) -> None:

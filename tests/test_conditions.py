@@ -148,7 +148,7 @@ def test_an_mp3_has_no_delay(sr: int, speech: np.ndarray) -> None:
     y = np.tile(soxr.resample(speech, SR, sr), 5)
     heard = conditions.mp3(y, sr=sr, kbits=32)
     assert np.corrcoef(y, heard)[0, 1] > 0.9
-    assert augment.snr_db(y, heard) < 60  # it did lose something
+    assert np.std(heard - y) > 1e-3 * np.std(y)  # it did lose something
 
 
 @pytest.mark.parametrize("kind", ["white", "babble"])

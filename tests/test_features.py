@@ -20,11 +20,13 @@ from sercourse import audio, files
 from sercourse.augment import Augmentation
 from sercourse.features import (
     SETS,
+    Features,
     FeatureSet,
     augmented,
     extract,
     feature_table,
     named,
+    save_features,
     with_pre_emphasis,
 )
 
@@ -347,6 +349,23 @@ def test_a_table_without_clips_is_empty(clips: pd.DataFrame) -> None:
 def test_a_table_that_is_no_clip_table_is_refused(clips: pd.DataFrame) -> None:
     with pytest.raises(ValueError, match="no column 'path'"):
         feature_table(clips.drop(columns="path"), feature_set=named("statistics"))
+
+
+@pytest.mark.parametrize("n_rejects", [0, 1])
+def test_any_numpy_opens_a_saved_table(tmp_path: Path, n_rejects: int) -> None:
+    small = FeatureSet("small", SR, ("pitch", "level"), lambda y, *, sr: np.zeros(2))
+    rejects = pd.DataFrame({"path": ["c.wav"], "reason": ["empty file"]}, dtype="string")
+    X = np.array([[1.0, np.pi], [-2.0, 1e-300]])
+    table = Features(X, small.names, np.array(["a é", "b"]), rejects[:n_rejects])
+    file = save_features(table, tmp_path / "new" / "x.v2", feature_set=small, fingerprint="f1")
+    assert list((tmp_path / "new").iterdir()) == [file]
+    assert file.name == "x.v2.npz"
+    with np.load(file, allow_pickle=False) as stored:
+        assert stored["feature_names"].tolist() == ["pitch", "level"]
+        assert stored["clip_id"].tolist() == ["a é", "b"]
+        np.testing.assert_array_equal(stored["X"], X)
+        assert stored["rejects"].tolist() == [["c.wav", "empty file"]][:n_rejects]
+        assert json.loads(str(stored["settings"])) == small.settings | {"fingerprint": "f1"}
 
 
 def test_extraction_loads_no_heavy_library() -> None:

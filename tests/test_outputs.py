@@ -169,7 +169,7 @@ def test_home_is_understood_by_functions(corpus: Path, root: Path) -> None:
     told = {"feature_set": features.named("statistics"), "fingerprint": "x"}
     table = features.feature_table(scan.clips, feature_set=told["feature_set"], cache="~/rows")
     features.save_features(table, "~/f.npz", **told)
-    assert len(features.load_features("~/f.npz", **told).X) == 3
+    assert (home / "f.npz").is_file()
     assert bundles.load("~/model").folder == home / "model"
     assert fetch.is_fetched("ravdess", to="~/d") is False
     bundles.save("~/new", info={}, contents={"a": "b"})

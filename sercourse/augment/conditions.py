@@ -10,17 +10,13 @@ from __future__ import annotations
 import io
 import math
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 import soundfile
 import soxr
-from numpy.typing import NDArray
 
 from sercourse import audio, files
 from sercourse.augment.waveform import mix
-
-Signal = NDArray[Any]
 
 TALKERS = 8
 """Voices that talk at the same time in babble."""
@@ -41,7 +37,7 @@ MU = 255
 LAME_DELAY = 1105  # samples that encoder and decoder add, where there is no tag to tell of them
 
 
-def uniform_noise(y: Signal, *, sr: int, snr: float, rng: np.random.Generator) -> Signal:
+def uniform_noise(y: np.ndarray, *, sr: int, snr: float, rng: np.random.Generator) -> np.ndarray:
     """Add white noise of a uniform distribution.
 
     Parameters
@@ -66,7 +62,7 @@ def uniform_noise(y: Signal, *, sr: int, snr: float, rng: np.random.Generator) -
     return mix(y, noise, speech=audio.trim(y, sr=sr), snr=snr)
 
 
-def babble(y: Signal, *, sr: int, snr: float, rng: np.random.Generator) -> Signal:
+def babble(y: np.ndarray, *, sr: int, snr: float, rng: np.random.Generator) -> np.ndarray:
     """Add eight voices that talk at the same time: other ones of the sample corpus for each clip.
 
     They are synthetic and speak English; no speaker of a real corpus is among them.
@@ -85,15 +81,13 @@ def babble(y: Signal, *, sr: int, snr: float, rng: np.random.Generator) -> Signa
     """
     voices = _voices(sr)
     talking = [voices[k] for k in rng.permutation(len(voices))[:TALKERS]]
-    starts = [rng.integers(voice.size) for voice in talking]
-    at_once = sum(
-        np.take(voice, start + np.arange(y.size), mode="wrap")
-        for voice, start in zip(talking, starts, strict=True)
-    )
-    return mix(y, np.asarray(at_once), speech=audio.trim(y, sr=sr), snr=snr)
+    at_once = np.zeros(y.size, dtype=np.float32)
+    for voice in talking:
+        at_once += np.take(voice, rng.integers(voice.size) + np.arange(y.size), mode="wrap")
+    return mix(y, at_once, speech=audio.trim(y, sr=sr), snr=snr)
 
 
-def mirror_room(y: Signal, *, sr: int, rt60: float, rng: np.random.Generator) -> Signal:
+def mirror_room(y: np.ndarray, *, sr: int, rt60: float, rng: np.random.Generator) -> np.ndarray:
     """Speak in a room of 5 x 4 x 3 m, a metre from the microphone.
 
     Each echo comes from a mirror image of the mouth in walls that all absorb the same share and
@@ -127,12 +121,15 @@ def mirror_room(y: Signal, *, sr: int, rt60: float, rng: np.random.Generator) ->
     microphone = mouth + MICROPHONE_METRES * np.array([math.cos(angle), math.sin(angle), 0])
     surface = 2 * (size.prod() / size).sum()
     loss = LIVELINESS * 0.161 * size.prod() / (surface * rt60)  # of energy, in each wall [neper]
-    axes = zip(mouth, microphone, size, strict=True)
-    images = [_images(*axis, furthest=SPEED_OF_SOUND * rt60) for axis in axes]
-    u, v, w = np.ix_(*(places**2 for places, _ in images))
-    distance = np.sqrt(u + v + w).ravel()
-    i, j, k = np.ix_(*(walls for _, walls in images))
-    turns = (i + j + k).ravel()
+    # Along each axis: where the images lie [m], and behind how many walls.
+    places, walls = [], []
+    for at, heard, metres in zip(mouth, microphone, size, strict=True):
+        n_rooms = math.ceil(SPEED_OF_SOUND * rt60 / metres / 2)
+        room = np.arange(-n_rooms, n_rooms + 1)
+        places.append(np.concatenate([2 * room * metres + at, 2 * room * metres - at]) - heard)
+        walls.append(np.concatenate([2 * np.abs(room), np.abs(room - 1) + np.abs(room)]))
+    (u, v, w), (i, j, k) = np.ix_(*(each**2 for each in places)), np.ix_(*walls)
+    distance, turns = np.sqrt(u + v + w).ravel(), (i + j + k).ravel()
     strength = (1 - 2 * (turns % 2)) * np.exp(-loss / 2 * turns) * MICROPHONE_METRES / distance
     delay = np.rint((distance - MICROPHONE_METRES) / SPEED_OF_SOUND * sr).astype(int)
     near = delay < rt60 * sr
@@ -140,7 +137,7 @@ def mirror_room(y: Signal, *, sr: int, rt60: float, rng: np.random.Generator) ->
     return fftconvolve(y, response)[: y.size].astype(y.dtype)
 
 
-def telephone(y: Signal, *, sr: int, highest: float) -> Signal:
+def telephone(y: np.ndarray, *, sr: int, highest: float) -> np.ndarray:
     """Speak through a telephone: from 300 Hz up, 8 bits by the mu-law, 8000 samples a second.
 
     Parameters
@@ -170,7 +167,7 @@ def telephone(y: Signal, *, sr: int, highest: float) -> Signal:
     return audio.pad(soxr.resample(heard, TELEPHONE_RATE, sr), length=y.size).astype(y.dtype)
 
 
-def overdrive(y: Signal, *, db: float) -> Signal:
+def overdrive(y: np.ndarray, *, db: float) -> np.ndarray:
     """Speak so loudly that the microphone's range ends below the peak of the clip.
 
     Parameters
@@ -187,7 +184,7 @@ def overdrive(y: Signal, *, db: float) -> Signal:
     return np.clip(audio.normalize_peak(y, peak=float(10 ** (db / 20))), -1, 1)
 
 
-def mp3(y: Signal, *, sr: int, kbits: float) -> Signal:
+def mp3(y: np.ndarray, *, sr: int, kbits: float) -> np.ndarray:
     """Encode a clip as MP3, and decode it.
 
     Parameters
@@ -213,7 +210,7 @@ def mp3(y: Signal, *, sr: int, kbits: float) -> Signal:
 
 
 @lru_cache(maxsize=2)  # one rate after the other
-def _voices(sr: int) -> list[Signal]:
+def _voices(sr: int) -> list[np.ndarray]:
     """Return speech of each speaker of the sample corpus, at one level and without long pauses."""
     found = []
     for folder in sorted(files.in_project("data", "sample", "ravdess").glob("Actor_*")):
@@ -222,12 +219,3 @@ def _voices(sr: int) -> list[Signal]:
         voice = np.concatenate([audio.trim(audio.read(path, sr=sr), sr=sr) for path in some])
         found.append(voice / np.sqrt(np.mean(np.square(voice))))
     return found
-
-
-def _images(
-    mouth: float, microphone: float, size: float, *, furthest: float
-) -> tuple[Signal, NDArray[np.intp]]:
-    """Return where the mirror images lie along one axis [m], and behind how many walls."""
-    room = np.arange(-math.ceil(furthest / size / 2), math.ceil(furthest / size / 2) + 1)
-    places = np.concatenate([2 * room * size + mouth, 2 * room * size - mouth]) - microphone
-    return places, np.concatenate([2 * np.abs(room), np.abs(room - 1) + np.abs(room)])

@@ -39,8 +39,8 @@ and between the loudest fifth of those 0.3 s and their softest frame.
 Speech of RAVDESS in pink noise 10 dB below it reaches both; white, pink and brown noise neither.
 """
 
-_FRAME_SECONDS = 0.02
-_FLOOR_DB = -90.0  # of full scale
+FRAME_SECONDS = 0.02
+FLOOR_DB = -90.0  # of full scale
 
 
 @dataclass(frozen=True, eq=False)
@@ -224,14 +224,14 @@ def measure(y: NDArray[Any], *, sr: int) -> tuple[float, str]:
     ''
     """
     if not np.isfinite(y).all():
-        return _FLOOR_DB, NOT_FINITE
+        return FLOOR_DB, NOT_FINITE
     if not len(y):
-        return _FLOOR_DB, SILENCE
+        return FLOOR_DB, SILENCE
     # The number of frames that make 0.3 s; in a window that is hardly longer, a third of them.
-    n_frames = max(1, int(len(y) / (_FRAME_SECONDS * sr)))
-    n_loud = min(round(audio.MIN_SECONDS / _FRAME_SECONDS), -(-n_frames // 3))
+    n_frames = max(1, int(len(y) / (FRAME_SECONDS * sr)))
+    n_loud = min(round(audio.MIN_SECONDS / FRAME_SECONDS), -(-n_frames // 3))
     level = float(_levels(y, sr=sr)[n_loud - 1])
-    issues = [issue.kind for issue in audio.quality_issues(y, sr=sr)]
+    issues = [issue.partition(":")[0] for issue in audio.quality_issues(y, sr=sr)]
     if set(issues) <= {CLIPPED}:
         # Without what is below the voice: a hum or a rumble must not hide what is said.
         levels = _levels(audio.pre_emphasis(np.asarray(y, dtype=np.float64)), sr=sr)
@@ -244,9 +244,9 @@ def measure(y: NDArray[Any], *, sr: int) -> tuple[float, str]:
 
 def _levels(y: NDArray[Any], *, sr: int) -> NDArray[np.float64]:
     """Return the levels of frames of 20 ms [dB of full scale], from the loudest to the softest."""
-    length = min(round(_FRAME_SECONDS * sr), len(y))
+    length = min(round(FRAME_SECONDS * sr), len(y))
     framed = np.asarray(y[: len(y) // length * length], dtype=np.float64).reshape(-1, length)
-    level = 10 * np.log10(np.mean(framed**2, axis=1) + 10 ** (_FLOOR_DB / 10))
+    level = 10 * np.log10(np.mean(framed**2, axis=1) + 10 ** (FLOOR_DB / 10))
     return np.sort(level)[::-1]
 
 

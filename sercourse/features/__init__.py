@@ -13,22 +13,10 @@ from sercourse.features.base import (
     contents,
     extract,
     feature_table,
+    save_features,
     with_pre_emphasis,
 )
 from sercourse.features.registry import SETS, named
-from sercourse.features.store import load_features, save_features
 
-__all__ = [
-    "SETS",
-    "FeatureSet",
-    "Features",
-    "augmented",
-    "contents",
-    "extract",
-    "feature_table",
-    "load_features",
-    "named",
-    "save_features",
-    "whisper",
-    "with_pre_emphasis",
-]
+__all__ = ["SETS", "FeatureSet", "Features", "augmented", "contents", "extract", "feature_table"]
+__all__ += ["named", "save_features", "whisper", "with_pre_emphasis"]

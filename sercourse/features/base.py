@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
+import json
 import sys
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sercourse import audio, files
 from sercourse.augment import Augmentation
@@ -20,7 +21,8 @@ from sercourse.augment import Augmentation
 if TYPE_CHECKING:
     import pandas as pd
 
-Array = NDArray[np.floating]
+
+Place = tuple[str, float, float]  # file, start and end [s] of a clip
 
 
 @dataclass(frozen=True)
@@ -38,31 +40,31 @@ class FeatureSet:
     function : callable
         ``function(y, sr=sr)`` returns the row. A function of a module, so that worker processes can
         find it; what it needs and inference does not, it imports itself.
-    version : int
-        Raised whenever the function's numbers change, so that no cached table outlives them.
-    pre_emphasis : float
-        Coefficient of the pre-emphasis, which comes last before `function`; 0 for none.
     shape : tuple of int
         Shape of a row that is an array, float32; () for a vector of ``len(names)``, float64.
-    augmentations : tuple of Augmentation
-        What is done to the signal first, one after the other.
     longest : float
         Words that last longer [s] are judged in parts: corpora have clips of one sentence, and
         models know nothing longer.
     encoder : str
         SHA-256 of the speech encoder that the function runs, if it does.
+    version : int
+        Raised whenever the function's numbers change, so that no cached table outlives them.
+    pre_emphasis : float
+        Coefficient of the pre-emphasis, which comes last before `function`; 0 for none.
+    augmentations : tuple of Augmentation
+        What is done to the signal first, one after the other.
     """
 
     name: str
     sr: int
     names: tuple[str, ...]
-    function: Callable[..., Array]
-    version: int = 1
-    pre_emphasis: float = 0.0
+    function: Callable[..., np.ndarray]
     shape: tuple[int, ...] = ()
-    augmentations: tuple[Augmentation, ...] = ()
     longest: float = 8.0
     encoder: str = ""
+    version: int = 1
+    pre_emphasis: float = 0.0
+    augmentations: tuple[Augmentation, ...] = ()
 
     @property
     def row_shape(self) -> tuple[int, ...]:
@@ -70,27 +72,14 @@ class FeatureSet:
         return self.shape or (len(self.names),)
 
     @property
-    def dtype(self) -> np.dtype[np.floating]:
-        """Float64 for vectors; float32 for arrays, of which there are too many numbers for more."""
-        return np.dtype(np.float32 if self.shape else np.float64)
-
-    @property
     def settings(self) -> dict[str, Any]:
         """What the numbers depend on, as JSON can hold it: for bundles."""
-        settings = {
-            "name": self.name,
-            "sr": self.sr,
-            "version": self.version,
-            "pre_emphasis": self.pre_emphasis,
-            "speed": 1.0,  # bundles tell of it since before there were `augmentations`
-        }
+        always = {name: getattr(self, name) for name in ("name", "sr", "version", "pre_emphasis")}
+        always["speed"] = 1.0  # bundles tell of it since before there were `augmentations`
         # What later versions added is told only where it is used: older bundles do not know of it.
-        later = {
-            "shape": list(self.shape),
-            "augmentations": [each.settings for each in self.augmentations],
-            "encoder": self.encoder,
-        }
-        return settings | {name: value for name, value in later.items() if value}
+        augmentations = [each.settings for each in self.augmentations]
+        later = {"shape": list(self.shape), "augmentations": augmentations, "encoder": self.encoder}
+        return always | {name: value for name, value in later.items() if value}
 
     @property
     def key(self) -> list[Any]:
@@ -98,13 +87,9 @@ class FeatureSet:
 
         Other versions of the libraries that compute may give other numbers.
         """
-        return [
-            self.settings,
-            self.names,
-            self.function,
-            files.versions("numpy", "scipy", "librosa", "soundfile", "soxr"),
-            files.versions("onnxruntime") if self.encoder else {},
-        ]
+        libraries = files.versions("numpy", "scipy", "librosa", "soundfile", "soxr")
+        runtime = files.versions("onnxruntime") if self.encoder else {}
+        return [self.settings, self.names, self.function, libraries, runtime]
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,9 +108,9 @@ class Features:
         `path` and `reason` of each clip that could not be used.
     """
 
-    X: Array
+    X: np.ndarray
     names: tuple[str, ...]
-    clip_id: NDArray[np.str_]
+    clip_id: np.ndarray
     rejects: pd.DataFrame
 
 
@@ -161,7 +146,7 @@ def augmented(feature_set: FeatureSet, *augmentations: Augmentation) -> FeatureS
     return replace(feature_set, augmentations=(*feature_set.augmentations, *augmentations))
 
 
-def extract(y: NDArray[Any], *, sr: int, feature_set: FeatureSet) -> Array:
+def extract(y: np.ndarray, *, sr: int, feature_set: FeatureSet) -> np.ndarray:
     """Return the features of one signal.
 
     Parameters
@@ -192,18 +177,15 @@ def extract(y: NDArray[Any], *, sr: int, feature_set: FeatureSet) -> Array:
     (200,)
     """
     if sr != feature_set.sr:
-        raise ValueError(
-            f"the signal is sampled at {sr} Hz and {feature_set.name!r} needs {feature_set.sr} Hz: "
-            "resample it, or read it with audio.read at that rate"
-        )
+        needs = f"{feature_set.name!r} needs {feature_set.sr} Hz: resample it"
+        raise ValueError(f"the signal is sampled at {sr} Hz and {needs}")
     for each in feature_set.augmentations:
         y = each.applied(y, sr=sr)
     if feature_set.pre_emphasis:
-        y = np.asarray(y, dtype=np.float64)  # neighbours are alike: float32 would lose digits
-        y = audio.pre_emphasis(y, coefficient=feature_set.pre_emphasis)
+        # Neighbours are alike: float32 would lose digits.
+        y = audio.pre_emphasis(y.astype(np.float64), coefficient=feature_set.pre_emphasis)
     row = feature_set.function(y, sr=sr)
-    finite = np.isfinite(row)
-    if not finite.all():
+    if not (finite := np.isfinite(row)).all():
         name = feature_set.names[int(np.argmin(finite)) % len(feature_set.names)]
         raise ValueError(f"the feature {name} of this signal is not finite: check the recording")
     return row
@@ -251,13 +233,17 @@ def feature_table(
         If a column is missing.
     """
     if missing := {"clip_id", "path"} - set(clips.columns):
-        raise ValueError(
-            f"the clip table has no column {min(missing)!r}: make it with corpora.scan"
-        )
+        raise ValueError(f"the table has no column {min(missing)!r}: make it with corpora.scan")
     import pandas as pd
 
-    stored = _row_files(clips, feature_set=feature_set, cache=cache)
-    X = np.zeros((len(clips), *feature_set.row_shape), dtype=feature_set.dtype)
+    stored: list[Path] = []
+    if "content" in clips.columns and clips["content"].notna().all():
+        folder = files.cache_dir() / "features" if cache is None else files.user_path(cache)
+        # A colon cannot be in the name of a folder on every system.
+        folder /= f"{feature_set.name.replace(':', '-')}-{files.digest(feature_set.key)}"
+        stored = [folder / f"{files.digest(key)}.row" for key in contents(clips)]
+    dtype = np.float32 if feature_set.shape else np.float64
+    X = np.zeros((len(clips), *feature_set.row_shape), dtype)
     known = np.zeros(len(clips), dtype=bool)
     for k, file in enumerate(stored):
         known[k] = _read_row(file, X[k])
@@ -270,12 +256,49 @@ def feature_table(
             continue
         X[k], known[k] = row, True
         if stored:
-            _write_row(stored[k], X[k])
+            data = X[k].tobytes()
+            with files.keeping(folder), files.atomic_path(stored[k]) as temporary:
+                temporary.write_bytes(zlib.crc32(data).to_bytes(4) + data)
     for to, k in enumerate(np.flatnonzero(known).tolist()):
         X[to] = X[k]  # in place: ``X[known]`` would be a second table
     clip_id = clips["clip_id"].to_numpy(dtype=str)[known]
     reasons = pd.DataFrame(rejects, columns=["path", "reason"], dtype="string")
     return Features(X[: len(clip_id)], feature_set.names, clip_id, reasons)
+
+
+def save_features(
+    features: Features, path: str | Path, *, feature_set: FeatureSet, fingerprint: str
+) -> Path:
+    """Write a table of features as a ``.npz`` file, atomically; return its path.
+
+    It holds the arrays `X`, `feature_names`, `clip_id` and `rejects`, and as JSON the `settings`.
+
+    Parameters
+    ----------
+    features : Features
+        What `feature_table` returned.
+    path : path
+        File to write; ``.npz`` is added where it is missing.
+    feature_set : FeatureSet
+        The set that the table was made with.
+    fingerprint : str
+        What identifies the clips and their labels: ``corpora.fingerprint(clips)``.
+
+    Raises
+    ------
+    OSError
+        If the folder cannot be written to.
+    """
+    file = files.user_path(path)
+    if file.suffix != ".npz" and not files.is_stream(file):  # as np.savez does
+        file = file.with_name(f"{file.name}.npz")
+    settings = json.dumps(feature_set.settings | {"fingerprint": fingerprint})
+    texts = {"feature_names": features.names, "clip_id": features.clip_id, "settings": settings}
+    arrays: dict[str, Any] = {name: np.array(text, np.str_) for name, text in texts.items()}
+    arrays["rejects"] = features.rejects.to_numpy(dtype=np.str_).reshape(-1, 2)
+    with files.atomic_path(file) as temporary, temporary.open("wb") as stream:
+        np.savez(stream, X=features.X, **arrays)
+    return file
 
 
 def contents(clips: pd.DataFrame) -> list[str]:
@@ -285,51 +308,30 @@ def contents(clips: pd.DataFrame) -> list[str]:
     """
     if "content" in clips.columns and clips["content"].notna().all():
         return [str(each) for each in clips["content"]]
-    hashes: dict[str, str] = {}
-    keys = []
-    for path, start, end in _places(clips):
-        if path not in hashes:
-            file = files.user_path(path)
-            hashes[path] = files.clip_key(file) if file.is_file() else files.digest(path)
-        part = start > 0 or end > 0
-        keys.append(files.digest([hashes[path], start, end]) if part else hashes[path])
-    return keys
+
+    @cache
+    def key(path: str) -> str:
+        file = files.user_path(path)
+        return files.clip_key(file) if file.is_file() else files.digest(path)
+
+    return [
+        files.digest([key(path), start, end]) if start > 0 or end > 0 else key(path)
+        for path, start, end in _places(clips)
+    ]
 
 
-def _row_files(
-    clips: pd.DataFrame, *, feature_set: FeatureSet, cache: str | Path | None
-) -> list[Path]:
-    """Return where each row is kept; an empty list if the clips' content is not known.
-
-    The folder is named by all that the numbers depend on.
-    """
-    if "content" not in clips.columns or clips["content"].isna().any():
-        return []
-    parent = files.cache_dir() / "features" if cache is None else files.user_path(cache)
-    # A colon cannot be in the name of a folder on every system.
-    folder = parent / f"{feature_set.name.replace(':', '-')}-{files.digest(feature_set.key)}"
-    return [folder / f"{files.digest(key)}.row" for key in contents(clips)]
-
-
-def _read_row(file: Path, row: Array) -> bool:
+def _read_row(file: Path, row: np.ndarray) -> bool:
     """Fill in a stored row; return whether it is there and whole."""
-    try:
+    data = b""
+    with contextlib.suppress(OSError):
         data = file.read_bytes()
-    except OSError:
-        return False
     whole = len(data) == row.nbytes + 4 and zlib.crc32(data[4:]) == int.from_bytes(data[:4])
     if whole:
         row[...] = np.frombuffer(data[4:], row.dtype).reshape(row.shape)
     return whole
 
 
-def _write_row(file: Path, row: Array) -> None:
-    data = row.tobytes()
-    with files.keeping(file.parent), files.atomic_path(file) as temporary:
-        temporary.write_bytes(zlib.crc32(data).to_bytes(4) + data)
-
-
-def _places(clips: pd.DataFrame) -> Iterator[tuple[str, float, float]]:
+def _places(clips: pd.DataFrame) -> Iterator[Place]:
     """Yield file, start and end [s] of each clip; an end of 0 is that of the file."""
     times = clips.reindex(columns=["start", "end"]).astype(float).fillna(0.0)
     yield from zip(clips["path"].astype(str), times["start"], times["end"], strict=True)
@@ -337,7 +339,7 @@ def _places(clips: pd.DataFrame) -> Iterator[tuple[str, float, float]]:
 
 def _measure_all(
     clips: pd.DataFrame, feature_set: FeatureSet, *, n_jobs: int, progress: bool
-) -> Iterator[tuple[Array | None, str]]:
+) -> Iterator[tuple[np.ndarray | None, str]]:
     """Yield the row of each clip in turn, so that no second table of them is ever held."""
     if clips.empty:
         return
@@ -347,27 +349,19 @@ def _measure_all(
 
     first, *others = _places(clips)
     parallel = Parallel(n_jobs=n_jobs, return_as="generator")
+    often = 0.1 if sys.stderr.isatty() else 10  # [s]; a log keeps every state of the bar
+    shown: dict[str, Any] = {"desc": feature_set.name, "unit": "clip", "mininterval": often}
     with threadpool_limits(1):  # clips run side by side; products within one are small
         # The first clip is measured here. librosa has functions that are compiled and cached when
         # they are first called, and processes that write that cache at the same time can crash.
-        rows = itertools.chain(
-            [_measure(first, feature_set)],
-            parallel(delayed(_measure)(place, feature_set) for place in others),
-        )
-        yield from tqdm(
-            rows,
-            total=len(clips),
-            desc=feature_set.name,
-            unit="clip",
-            delay=1,
-            # A log keeps every state of the bar: there, one in ten seconds will do.
-            mininterval=0.1 if sys.stderr.isatty() else 10,
-            disable=not progress,
-        )
+        one = _measure(first, feature_set)
+        later = parallel(delayed(_measure)(place, feature_set) for place in others)
+        rows = itertools.chain([one], later)
+        yield from tqdm(rows, total=len(clips), delay=1, disable=not progress, **shown)
     _read.cache_clear()
 
 
-def _measure(place: tuple[str, float, float], feature_set: FeatureSet) -> tuple[Array | None, str]:
+def _measure(place: Place, feature_set: FeatureSet) -> tuple[np.ndarray | None, str]:
     """Return the row of a clip, or None and the reason why there is none."""
     path, start, end = place
     sr = feature_set.sr
@@ -382,5 +376,5 @@ def _measure(place: tuple[str, float, float], feature_set: FeatureSet) -> tuple[
 
 
 @lru_cache(maxsize=1)  # segments of one recording follow each other
-def _read(path: str, changed: int, sr: int) -> Array:
+def _read(path: str, changed: int, sr: int) -> np.ndarray:
     return audio.read(path, sr=sr)

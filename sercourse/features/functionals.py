@@ -6,9 +6,6 @@ from collections.abc import Iterable, Sequence
 from itertools import combinations_with_replacement
 
 import numpy as np
-from numpy.typing import NDArray
-
-Array = NDArray[np.float64]
 
 FUNCTIONAL_NAMES: tuple[str, ...] = (
     *("mean", "median", "std", "kurtosis", "skewness"),
@@ -22,7 +19,7 @@ _CONSTANT = 1e-12
 MEAN_SCALE = 0.2  # of `log_euclidean_stats`, as means move further than spreads
 
 
-def functionals(descriptors: Array, *, scale: Array | None = None) -> Array:
+def functionals(descriptors: np.ndarray, *, scale: np.ndarray | None = None) -> np.ndarray:
     """Return ten statistics over the frames of every descriptor.
 
     Standard deviation, skewness and excess kurtosis are the biased ones (moments about the mean
@@ -88,7 +85,7 @@ def functional_names(descriptors: Iterable[str], *, prefix: str = "") -> tuple[s
     return tuple(f"{prefix}{name}_{kind}" for name in descriptors for kind in FUNCTIONAL_NAMES)
 
 
-def delta(descriptors: Array, *, reach: int = 4) -> Array:
+def delta(descriptors: np.ndarray, *, reach: int = 4) -> np.ndarray:
     """Return the slope of a regression line through `reach` frames to either side of each frame.
 
     Parameters
@@ -113,7 +110,7 @@ def delta(descriptors: Array, *, reach: int = 4) -> Array:
     return total / (2 * sum(k * k for k in range(1, reach + 1)))
 
 
-def log_euclidean_stats(descriptors: Array) -> Array:
+def log_euclidean_stats(descriptors: np.ndarray) -> np.ndarray:
     """Return the log-Euclidean embedding of mean and covariance of the frames.
 
     The mean joins the covariance in one positive definite matrix. Its matrix logarithm makes the
@@ -140,12 +137,10 @@ def log_euclidean_stats(descriptors: Array) -> Array:
     >>> log_euclidean_stats(np.random.default_rng(0).normal(size=(50, 3))).shape
     (10,)
     """
-    mean = MEAN_SCALE * descriptors.mean(axis=0)
-    covariance = np.cov(descriptors, rowvar=False)
-    covariance[np.diag_indices_from(covariance)] += 1  # short clips do not span all directions
-    embedded = np.block(
-        [[covariance + np.outer(mean, mean), mean[:, np.newaxis]], [mean[np.newaxis], np.ones(1)]]
-    )
+    moments = np.append(MEAN_SCALE * descriptors.mean(axis=0), 1.0)
+    embedded = np.outer(moments, moments)
+    # The identity, as short clips do not span all directions.
+    embedded[:-1, :-1] += np.cov(descriptors, rowvar=False) + np.eye(descriptors.shape[1])
     variances, directions = np.linalg.eigh(embedded)
     logarithm = (directions * np.log(np.maximum(variances, 1e-8))) @ directions.T
     rows, columns = np.triu_indices(len(logarithm))

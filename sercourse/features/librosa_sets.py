@@ -10,16 +10,12 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sercourse import audio
 from sercourse.features import short_term, spectrogram
 from sercourse.features.functionals import delta, log_euclidean_names, log_euclidean_stats
-
-Array = NDArray[np.floating]
 
 PITCH_CLASSES: tuple[str, ...] = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
 PARTS: dict[str, tuple[str, ...]] = {
@@ -31,13 +27,8 @@ PARTS: dict[str, tuple[str, ...]] = {
 }
 """The parts of `means`, in order, and the names of their features."""
 
-EXCERPT_MEANS_NAMES: tuple[str, ...] = (
-    "zero_crossings",
-    *(name.lower() for name in PARTS["chroma"]),
-    *PARTS["mfcc"][:20],
-    "rms",
-    *PARTS["mel"],
-)
+_CHROMA = tuple(map(str.lower, PARTS["chroma"]))
+EXCERPT_MEANS_NAMES = ("zero_crossings", *_CHROMA, *PARTS["mfcc"][:20], "rms", *PARTS["mel"])
 """Names of the 162 features of `excerpt_means`, in order."""
 
 N_MELS = 128
@@ -55,7 +46,7 @@ MFCC_STATS_NAMES: tuple[str, ...] = log_euclidean_names(
 """Names of the features of `mfcc_stats`, in order."""
 
 
-def means(y: NDArray[Any], *, sr: int, parts: Iterable[str] = tuple(PARTS)) -> Array:
+def means(y: np.ndarray, *, sr: int, parts: Iterable[str] = tuple(PARTS)) -> np.ndarray:
     """Return the means over time of the chosen descriptors of a signal.
 
     Parameters
@@ -80,7 +71,6 @@ def means(y: NDArray[Any], *, sr: int, parts: Iterable[str] = tuple(PARTS)) -> A
     """
     import librosa
 
-    y = np.asarray(y)
     short_term.require_clip(y, sr=sr)
     # Of signals under a second, and of silence, which has no tuning, librosa warns.
     with warnings.catch_warnings(action="ignore", category=UserWarning):
@@ -96,7 +86,7 @@ def means(y: NDArray[Any], *, sr: int, parts: Iterable[str] = tuple(PARTS)) -> A
         return np.concatenate([compute[part]().mean(axis=1) for part in parts])
 
 
-def excerpt_means(y: NDArray[Any], *, sr: int) -> Array:
+def excerpt_means(y: np.ndarray, *, sr: int) -> np.ndarray:
     """Return the means over time of 162 descriptors, of 2.5 s from 0.6 s on.
 
     They are the rate of zero crossings, 12 pitch classes of the magnitude spectrum, 20 cepstral
@@ -135,7 +125,7 @@ def excerpt_means(y: NDArray[Any], *, sr: int) -> Array:
     return np.concatenate([track.mean(axis=1) for track in tracks])
 
 
-def mfcc_image(y: NDArray[Any], *, sr: int) -> NDArray[np.float32]:
+def mfcc_image(y: np.ndarray, *, sr: int) -> np.ndarray:
     """Return 39 mel-frequency cepstral coefficients over 2.5 s, from 0.5 s on.
 
     Frames of 2048 samples under a Hann window, centred, follow each other every 512. A clip that
@@ -170,12 +160,12 @@ def mfcc_image(y: NDArray[Any], *, sr: int) -> NDArray[np.float32]:
     return librosa.feature.mfcc(y=y, sr=sr, n_mfcc=IMAGE_SHAPE[1]).T.astype(np.float32)
 
 
-def mfcc_cloud(y: NDArray[Any], *, sr: int) -> NDArray[np.float64]:
+def mfcc_cloud(y: np.ndarray, *, sr: int) -> np.ndarray:
     """Return `mfcc_stats` of the picture that `mfcc_image` makes of a clip."""
     return mfcc_stats(mfcc_image(y, sr=sr))
 
 
-def mfcc_stats(image: Array) -> NDArray[np.float64]:
+def mfcc_stats(image: np.ndarray) -> np.ndarray:
     """Return the log-Euclidean statistics of cepstra and their first and second derivatives.
 
     The loudness of the recording plays no part: the first coefficient counts from the loudest
@@ -199,9 +189,7 @@ def mfcc_stats(image: Array) -> NDArray[np.float64]:
     silent = np.abs(image[:, 1:]).max(axis=1) < 1e-3  # a flat spectrum: nothing was there
     sounding = ~silent & (level > level.max() + SOUNDING_DB)
     if sounding.sum() < 2:
-        raise ValueError(
-            f"{sounding.sum()} frame of the clip sounds: at least 2 are needed; is it a click?"
-        )
+        raise ValueError(f"{sounding.sum()} frame of the clip sounds: at least 2 are needed")
     first, *_, last = np.flatnonzero(sounding)
     words = image[first : last + 1, :N_KEPT].astype(np.float64)
     words[:, 0] -= words[:, 0].max()
@@ -211,7 +199,7 @@ def mfcc_stats(image: Array) -> NDArray[np.float64]:
     return log_euclidean_stats(np.hstack(tracks)[sounding[first : last + 1]])
 
 
-def mfcc_segments(y: NDArray[Any], *, sr: int) -> NDArray[np.float32]:
+def mfcc_segments(y: np.ndarray, *, sr: int) -> np.ndarray:
     """Return the segments of a clip as cepstra: the cosine transform of each frame's mel bands.
 
     The first 40 of 128 coefficients are kept: the envelope of the spectrum, without the ripple
@@ -230,7 +218,7 @@ def mfcc_segments(y: NDArray[Any], *, sr: int) -> NDArray[np.float32]:
     return spectrogram.segments_row(scipy.fft.dct(there, norm="ortho")[..., :SEGMENT_COEFFICIENTS])
 
 
-def chroma_segments(y: NDArray[Any], *, sr: int) -> NDArray[np.float32]:
+def chroma_segments(y: np.ndarray, *, sr: int) -> np.ndarray:
     """Return the segments of a clip as chroma: how strong each of the twelve pitch classes is.
 
     Octaves are folded onto each other, and each frame is divided by its strongest class: what is
@@ -249,12 +237,6 @@ def chroma_segments(y: NDArray[Any], *, sr: int) -> NDArray[np.float32]:
     """
     import librosa
 
-    n_fft, hop_length = spectrogram.MEL_SEGMENTS.n_fft, spectrogram.MEL_SEGMENTS.hop_length
-    chroma = librosa.feature.chroma_stft(
-        y=spectrogram.loudest_segments(y, sr=sr),
-        sr=sr,
-        n_fft=n_fft,
-        hop_length=hop_length,
-        tuning=0.0,
-    )
+    y, hop_length = spectrogram.loudest_segments(y, sr=sr), spectrogram.MEL_SEGMENTS.hop_length
+    chroma = librosa.feature.chroma_stft(y=y, sr=sr, hop_length=hop_length, tuning=0.0)
     return spectrogram.segments_row(np.moveaxis(chroma, 1, 2))

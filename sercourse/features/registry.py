@@ -2,30 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from functools import partial
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sercourse import files
 from sercourse.features import functionals, librosa_sets, short_term, spectrogram, voice, whisper
 from sercourse.features.base import FeatureSet
 from sercourse.features.librosa_sets import PARTS, PITCH_CLASSES
 
-Array = NDArray[np.floating]
 _STATISTICS = functionals.functional_names(short_term.SHORT_TERM_NAMES)
 _CHANGES = functionals.functional_names(short_term.SHORT_TERM_NAMES, prefix="delta_")
 
 
-def _statistics(y: NDArray[Any], *, sr: int) -> Array:
+def _statistics(y: np.ndarray, *, sr: int) -> np.ndarray:
     return functionals.functionals(short_term.short_term(y, sr=sr))
 
 
-def _statistics_and_delta(y: NDArray[Any], *, sr: int) -> Array:
+def _statistics_and_delta(y: np.ndarray, *, sr: int) -> np.ndarray:
     table = short_term.short_term(y, sr=sr)
     scale = np.abs(table).max(axis=0)
     changes = functionals.functionals(np.diff(table, axis=0), scale=scale)
@@ -43,8 +40,6 @@ def _librosa_set(wanted: Collection[str]) -> FeatureSet:
 
 def _whisper_set(path: Path) -> FeatureSet:
     """Return the statistics of another speech encoder's layers, made by the same tool."""
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: there is no speech encoder")
     if (sha256 := files.content_hash(path)) == whisper.SHA256:
         return SETS["whisper"]
     n_layers, _, width = whisper.session(str(path), sha256).get_outputs()[0].shape[1:]
@@ -58,10 +53,11 @@ _SHORT, _USUAL, _LONG = 3.5, 8.0, spectrogram.LONGEST_SECONDS
 _WINDOWS, _LOG_MEL = spectrogram.CLASSIC_SHAPE, spectrogram.LOG_MEL_SHAPE
 _LOG_MEL_SEGMENTS, _SEGMENTS = spectrogram.LOG_MEL_SEGMENTS_SHAPE, spectrogram.MEL_SEGMENTS_SHAPE
 _MFCC_SEGMENTS, _CHROMA_SEGMENTS = (*_SEGMENTS[:2], len(_MFCC)), (*_SEGMENTS[:2], len(_CHROMA))
-_IMAGE, _WHISPER = librosa_sets.IMAGE_SHAPE, whisper.feature_names()
+_IMAGE, _CLOUD = librosa_sets.IMAGE_SHAPE, librosa_sets.MFCC_STATS_NAMES
+_MEANS, _WHISPER = librosa_sets.EXCERPT_MEANS_NAMES, whisper.feature_names()
 
-# name, rate [Hz], names along the last axis, function, shape of an array, longest words [s]
-_TABLE = (
+# name, rate [Hz], names along the last axis, function, shape of an array, longest [s]; encoder
+_TABLE: tuple[tuple[Any, ...], ...] = (
     ("statistics", 16_000, _STATISTICS, _statistics, (), _USUAL),
     ("statistics+delta", 16_000, _STATISTICS + _CHANGES, _statistics_and_delta, (), _USUAL),
     ("voice", 16_000, voice.VOICE_NAMES, voice.voice, (), _USUAL),
@@ -72,19 +68,12 @@ _TABLE = (
     ("mfcc-segments", 44_100, _MFCC, librosa_sets.mfcc_segments, _MFCC_SEGMENTS, _LONG),
     ("chroma-segments", 44_100, _CHROMA, librosa_sets.chroma_segments, _CHROMA_SEGMENTS, _LONG),
     ("mfcc-image", 44_100, _MFCC[:39], librosa_sets.mfcc_image, _IMAGE, _SHORT),
-    ("mfcc-cloud", 44_100, librosa_sets.MFCC_STATS_NAMES, librosa_sets.mfcc_cloud, (), _SHORT),
-    ("means-162", 22_050, librosa_sets.EXCERPT_MEANS_NAMES, librosa_sets.excerpt_means, (), _SHORT),
-)
-_ALL = (
-    *(
-        FeatureSet(name, sr, names, function, shape=shape, longest=longest)
-        for name, sr, names, function, shape, longest in _TABLE
-    ),
-    _librosa_set(PARTS),
-    FeatureSet("whisper", 16_000, _WHISPER, whisper.layer_statistics, encoder=whisper.SHA256),
+    ("mfcc-cloud", 44_100, _CLOUD, librosa_sets.mfcc_cloud, (), _SHORT),
+    ("means-162", 22_050, _MEANS, librosa_sets.excerpt_means, (), _SHORT),
+    ("whisper", 16_000, _WHISPER, whisper.layer_statistics, (), _USUAL, whisper.SHA256),
 )
 
-SETS: Mapping[str, FeatureSet] = MappingProxyType({each.name: each for each in _ALL})
+SETS = {row[0]: FeatureSet(*row) for row in _TABLE} | {"librosa": _librosa_set(PARTS)}
 """The feature sets by name."""
 
 

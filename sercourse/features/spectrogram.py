@@ -11,23 +11,19 @@ clip has come first, and the others are absent, at the lowest level in every fra
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sercourse import audio
 from sercourse.features import short_term
-
-Array = NDArray[np.floating]
 
 SMALLEST_POWER = 1e-10
 """Powers below count as this one, so that silence has a logarithm: librosa's choice."""
 
 
-def hann(length: int) -> NDArray[np.float64]:
+def hann(length: int) -> np.ndarray:
     """Return a periodic Hann window, as spectral analysis wants it.
 
     Examples
@@ -38,8 +34,7 @@ def hann(length: int) -> NDArray[np.float64]:
     return np.hanning(length + 1)[:-1]
 
 
-@dataclass(frozen=True, eq=False)
-class MelSettings:
+class MelSettings(NamedTuple):
     """How a mel spectrogram is made; lengths in samples.
 
     Attributes
@@ -53,7 +48,7 @@ class MelSettings:
         As for `power_spectrogram`.
     """
 
-    window: NDArray[np.float64]
+    window: np.ndarray
     hop_length: int
     n_fft: int
     n_mels: int
@@ -61,22 +56,18 @@ class MelSettings:
     fmax: float
     centred: bool
 
-    def power(self, y: NDArray[Any], *, sr: int) -> Array:
+    def filters(self, *, sr: int) -> np.ndarray:
+        """Return the mel filters, (n_mels, n_fft // 2 + 1)."""
+        fmin, fmax = self.fmin, self.fmax
+        return mel_filters(sr=sr, n_fft=self.n_fft, n_mels=self.n_mels, fmin=fmin, fmax=fmax)
+
+    def power(self, y: np.ndarray, *, sr: int) -> np.ndarray:
         """Return the power in mel bands, (n_frames, n_mels)."""
+        hop_length, n_fft = self.hop_length, self.n_fft
         power = power_spectrogram(
-            y,
-            window=self.window,
-            hop_length=self.hop_length,
-            n_fft=self.n_fft,
-            centred=self.centred,
+            y, window=self.window, hop_length=hop_length, n_fft=n_fft, centred=self.centred
         )
         return power @ self.filters(sr=sr).T
-
-    def filters(self, *, sr: int) -> Array:
-        """Return the mel filters, (n_mels, n_fft // 2 + 1)."""
-        return mel_filters(
-            sr=sr, n_fft=self.n_fft, n_mels=self.n_mels, fmin=self.fmin, fmax=self.fmax
-        )
 
 
 CLASSIC = MelSettings(np.hamming(257)[:-1], 128, 512, 128, 0.0, 4000.0, centred=True)
@@ -103,13 +94,8 @@ TOP_DB = 80.0  # of `classic_spectrogram` and `mel_segments`
 
 
 def power_spectrogram(
-    y: NDArray[Any],
-    *,
-    window: NDArray[np.float64],
-    hop_length: int,
-    n_fft: int,
-    centred: bool = False,
-) -> Array:
+    y: np.ndarray, *, window: np.ndarray, hop_length: int, n_fft: int, centred: bool = False
+) -> np.ndarray:
     """Return the power of each frame's spectrum, ``|FFT(window * frame)|**2``.
 
     Parameters
@@ -151,9 +137,7 @@ def power_spectrogram(
     return spectrum.real**2 + spectrum.imag**2
 
 
-def excerpt(
-    y: NDArray[Any], *, sr: int, offset: float, seconds: float | None = None
-) -> NDArray[np.float64]:
+def excerpt(y: np.ndarray, *, sr: int, offset: float, seconds: float | None = None) -> np.ndarray:
     """Return so many seconds of a clip, or as many as there are, from an offset [s] on.
 
     Raises
@@ -176,9 +160,7 @@ def excerpt(
 
 
 @lru_cache(maxsize=16)
-def mel_filters(
-    *, sr: int, n_fft: int, n_mels: int, fmin: float, fmax: float
-) -> NDArray[np.float64]:
+def mel_filters(*, sr: int, n_fft: int, n_mels: int, fmin: float, fmax: float) -> np.ndarray:
     """Return triangles of equal area, evenly spaced on Slaney's mel scale.
 
     The scale is linear up to 1 kHz and logarithmic above. Where bands are narrower than the bins
@@ -211,15 +193,19 @@ def mel_filters(
     >>> filters.shape, np.count_nonzero(filters, axis=1)[[0, -1]]
     ((40, 257), array([ 4, 36]))
     """
-    edges = _hz(np.linspace(_mel(fmin), _mel(fmax), n_mels + 2))
-    frequency = np.arange(n_fft // 2 + 1) * sr / n_fft
-    widths = (edges[2:] - edges[:-2])[:, np.newaxis]
-    filters = short_term.triangles(edges, frequency) * 2 / widths
+    bend, step = 1000.0, np.log(6.4) / 27  # [Hz]; above the bend a mel is a step of the logarithm
+    low, high = (
+        min(f, bend) * 15 / bend + np.log(max(f, bend) / bend) / step for f in (fmin, fmax)
+    )
+    mels = np.linspace(low, high, n_mels + 2)
+    edges = np.minimum(mels, 15) * bend / 15 * np.exp(step * np.maximum(mels - 15, 0))
+    filters = short_term.triangles(edges, np.arange(n_fft // 2 + 1) * sr / n_fft)
+    filters *= 2 / (edges[2:] - edges[:-2])[:, np.newaxis]
     filters.setflags(write=False)
     return filters
 
 
-def power_to_db(power: Array, *, reference: float, top_db: float | None = None) -> Array:
+def power_to_db(power: np.ndarray, *, reference: float, top_db: float | None = None) -> np.ndarray:
     """Return ``10 log10(power / reference)``, both not below `SMALLEST_POWER`.
 
     Parameters
@@ -247,7 +233,7 @@ def power_to_db(power: Array, *, reference: float, top_db: float | None = None) 
     return level if top_db is None else np.maximum(level, level.max() - top_db)
 
 
-def classic_spectrogram(y: NDArray[Any], *, sr: int) -> NDArray[np.float32]:
+def classic_spectrogram(y: np.ndarray, *, sr: int) -> np.ndarray:
     """Return the spectrogram that the windows of `classic_windows` roll over.
 
     The clip is read from 0.5 s on, z-scored, and cut or padded with zeros to 49,100 samples. Frames
@@ -277,7 +263,7 @@ def classic_spectrogram(y: NDArray[Any], *, sr: int) -> NDArray[np.float32]:
     return power_to_db(power, reference=power.max(), top_db=TOP_DB).astype(np.float32)
 
 
-def classic_windows(y: NDArray[Any], *, sr: int) -> NDArray[np.float32]:
+def classic_windows(y: np.ndarray, *, sr: int) -> np.ndarray:
     """Return the input of the baseline network on RAVDESS: five windows over `classic_spectrogram`.
 
     Each has 128 frames, about a second, and starts 64 frames after the one before. Parameters and
@@ -299,7 +285,7 @@ def classic_windows(y: NDArray[Any], *, sr: int) -> NDArray[np.float32]:
     return classic_spectrogram(y, sr=sr)[starts + np.arange(CLASSIC_SHAPE[1])]
 
 
-def log_mel(y: NDArray[Any], *, sr: int) -> NDArray[np.float32]:
+def log_mel(y: np.ndarray, *, sr: int) -> np.ndarray:
     """Return the input of the course's own network: the words of a clip in 64 mel bands.
 
     Silence before and after the words is cut off, but for 50 ms. Decibels count from the loudest
@@ -335,7 +321,7 @@ def log_mel(y: NDArray[Any], *, sr: int) -> NDArray[np.float32]:
     return level[spare : spare + LOG_MEL_SHAPE[0]]
 
 
-def log_mel_segments(y: NDArray[Any], *, sr: int) -> NDArray[np.float32]:
+def log_mel_segments(y: np.ndarray, *, sr: int) -> np.ndarray:
     """Return the words of a clip in 64 mel bands, as in `log_mel`, in segments of 300 frames.
 
     There are as many segments as the words need, evenly overlapping, the last one ending with the
@@ -372,7 +358,7 @@ def log_mel_segments(y: NDArray[Any], *, sr: int) -> NDArray[np.float32]:
     return segments_row(level[starts[:, np.newaxis] + np.arange(n_frames)], absent=LOG_MEL_FLOOR_DB)
 
 
-def mel_segments(y: NDArray[Any], *, sr: int) -> NDArray[np.float32]:
+def mel_segments(y: np.ndarray, *, sr: int) -> np.ndarray:
     """Return the input of the baseline networks on AESDD: a clip in mel segments of 3 s.
 
     The clip, its peak brought to 1, is cut into ``ceil(duration / 3)`` segments that overlap evenly
@@ -409,7 +395,7 @@ def mel_segments(y: NDArray[Any], *, sr: int) -> NDArray[np.float32]:
     return segments_row(power_to_db(power, reference=1.0, top_db=TOP_DB))
 
 
-def loudest_segments(y: NDArray[Any], *, sr: int) -> Array:
+def loudest_segments(y: np.ndarray, *, sr: int) -> np.ndarray:
     """Return the segments of 3 s that `mel_segments` cuts, (n_segments, n_samples).
 
     Parameters and errors are those of `mel_segments`.
@@ -422,7 +408,7 @@ def loudest_segments(y: NDArray[Any], *, sr: int) -> Array:
     return audio.segments(y, sr=sr, seconds=SEGMENT_SECONDS)
 
 
-def segments_row(segments: Array, *, absent: float = MEL_SEGMENTS_FLOOR_DB) -> NDArray[np.float32]:
+def segments_row(segments: np.ndarray, *, absent: float = MEL_SEGMENTS_FLOOR_DB) -> np.ndarray:
     """Return the pictures of a clip's segments, and absent ones after them.
 
     Parameters
@@ -446,7 +432,7 @@ def segments_row(segments: Array, *, absent: float = MEL_SEGMENTS_FLOOR_DB) -> N
     return row
 
 
-def _level_of_words(words: Array, *, sr: int, n_frames: int) -> NDArray[np.float32]:
+def _level_of_words(words: np.ndarray, *, sr: int, n_frames: int) -> np.ndarray:
     """Return mel bands [dB] below the loudest one, at least so many frames, (n, 64)."""
     power = LOG_MEL.power(words, sr=sr)
     level = np.maximum(power_to_db(power, reference=power.max()), LOG_MEL_FLOOR_DB)
@@ -455,26 +441,10 @@ def _level_of_words(words: Array, *, sr: int, n_frames: int) -> NDArray[np.float
     return padded.astype(np.float32)
 
 
-def _loudest(y: Array, *, length: int) -> Array:
+def _loudest(y: np.ndarray, *, length: int) -> np.ndarray:
     """Return the stretch of so many samples that holds the most energy; a shorter clip whole."""
     if len(y) <= length:
         return y
     energy = np.cumsum(np.concatenate([[0.0], y**2]))
     start = int(np.argmax(energy[length:] - energy[:-length]))
     return y[start : start + length]
-
-
-_LINEAR_HZ, _LINEAR_MELS = 1000.0, 15.0  # where Slaney's scale bends
-_LOG_STEP = np.log(6.4) / 27
-
-
-def _mel(frequency: float) -> float:
-    """Return Slaney's mel of a frequency [Hz]."""
-    above = np.log(max(frequency, _LINEAR_HZ) / _LINEAR_HZ) / _LOG_STEP
-    return min(frequency, _LINEAR_HZ) * _LINEAR_MELS / _LINEAR_HZ + float(above)
-
-
-def _hz(mel: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the frequencies [Hz] of Slaney's mels."""
-    above = np.exp(_LOG_STEP * np.maximum(mel - _LINEAR_MELS, 0))
-    return np.minimum(mel, _LINEAR_MELS) * _LINEAR_HZ / _LINEAR_MELS * above

@@ -1,28 +1,23 @@
 """The course's own feature set: how a voice sounds, how it moves, and how it is timed.
 
 The loudness of the recording plays no part: levels count from the loudest moment of the clip, as a
-microphone's distance is no emotion. `tracks` measures the clip frame by frame; each block of
-`BLOCKS` then turns the tracks into numbers of fixed length. The block `gaussian` is the heart: mean
-and covariance of all tracks, which say how sound and movement go together.
+microphone's distance is no emotion. `tracks` measures the clip frame by frame; `voice` then turns
+the tracks into blocks of fixed length. The first block is the heart: mean and covariance of all
+tracks, which say how sound and movement go together.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable
 from itertools import pairwise, product
-from types import MappingProxyType
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sercourse.features import short_term
 from sercourse.features.functionals import delta, log_euclidean_names, log_euclidean_stats
 from sercourse.features.short_term import ACTIVE_DB, HOP_SECONDS
 from sercourse.features.spectrogram import power_spectrogram
-
-Array = NDArray[np.float64]
 
 N_FFT, N_MELS, N_MFCC = 512, 40, 13
 LOWEST_MEL_HZ = 50.0
@@ -57,8 +52,7 @@ CONTOUR_TRACKS = (*MFCC_NAMES, *SHAPE_NAMES)
 PERCENTILE_TRACKS = tuple(name for name in TRACK_NAMES if not name.startswith("delta2_"))
 
 
-@dataclass(frozen=True, eq=False)
-class LowLevelDescriptors:
+class LowLevelDescriptors(NamedTuple):
     """What a voice does, frame by frame, every 10 ms.
 
     Attributes
@@ -74,15 +68,15 @@ class LowLevelDescriptors:
         Every track, scaled to a spread of a few units.
     """
 
-    log_mel: Array
-    level: Array
-    pitch: Array
-    voiced: NDArray[np.bool_]
-    active: NDArray[np.bool_]
-    table: Array
+    log_mel: np.ndarray
+    level: np.ndarray
+    pitch: np.ndarray
+    voiced: np.ndarray
+    active: np.ndarray
+    table: np.ndarray
 
 
-def voice(y: NDArray[Any], *, sr: int) -> Array:
+def voice(y: np.ndarray, *, sr: int) -> np.ndarray:
     """Return the features of one clip.
 
     Parameters
@@ -108,11 +102,29 @@ def voice(y: NDArray[Any], *, sr: int) -> Array:
     >>> voice(tone, sr=16_000).shape == (len(VOICE_NAMES),)
     True
     """
-    measured = tracks(y, sr=sr)
-    return np.concatenate([block(measured) for block in BLOCKS.values()])
+    clip = tracks(y, sr=sr)
+    table, voiced, active = clip.table, clip.voiced, clip.active
+    # How the tracks spread and go together, and the shape of their distributions.
+    gaussian = log_euclidean_stats(table[:, : len(CLOUD_NAMES)])
+    percentiles = np.percentile(table[:, _columns(PERCENTILE_TRACKS)], PERCENTILES, axis=0)
+    centred = table - table.mean(axis=0)
+    standard = centred / (centred.std(axis=0) + 1e-6)
+    moments = [(standard**3).mean(axis=0), (standard**4).mean(axis=0)]
+    # How much of the clip sounds, how long it is, and how frequently it breaks.
+    seconds = len(active) * HOP_SECONDS
+    switches = [np.sum(np.diff(voiced.astype(int)) == 1), np.sum(active[1:] != active[:-1])]
+    log_seconds = np.log([active.sum() * HOP_SECONDS, seconds])
+    timing = [[voiced.mean(), active.mean()], log_seconds, np.divide(switches, seconds)]
+    # The mean spectrum [dB] of voiced and of unvoiced sounds, every second mel band.
+    unvoiced = active & ~voiced
+    sounds = [voiced, unvoiced if unvoiced.sum() > 3 else np.ones_like(voiced)]
+    spectra = np.array([clip.log_mel[mask].mean(axis=0) for mask in sounds])
+    timbre = (spectra - spectra.mean(axis=1, keepdims=True))[:, ::2]
+    blocks = [gaussian, _modulation(clip), _contour(clip), percentiles.ravel(), *moments]
+    return np.concatenate([*blocks, _intonation(clip), *timing, timbre.ravel()])
 
 
-def tracks(y: NDArray[Any], *, sr: int) -> LowLevelDescriptors:
+def tracks(y: np.ndarray, *, sr: int) -> LowLevelDescriptors:
     """Measure a clip frame by frame, without the silence at its ends.
 
     Raises
@@ -121,7 +133,7 @@ def tracks(y: NDArray[Any], *, sr: int) -> LowLevelDescriptors:
         If the clip is shorter than 0.3 s or silent.
     """
     y = short_term.speech(y, sr=sr)
-    length, hop = short_term.frame_length(sr=sr), short_term.hop_length(sr=sr)
+    length, hop = short_term.frame_and_hop(sr=sr)
     power = power_spectrogram(y, window=np.hamming(length), hop_length=hop, n_fft=N_FFT)
     frequency = np.arange(power.shape[1]) * sr / N_FFT  # [Hz]
     edges = short_term.mel_edges(LOWEST_MEL_HZ, sr / 2, n_mels=N_MELS)
@@ -144,7 +156,7 @@ def tracks(y: NDArray[Any], *, sr: int) -> LowLevelDescriptors:
     return LowLevelDescriptors(log_mel, level, pitch, voiced, active, np.concatenate(table, axis=1))
 
 
-def pitch_track(y: Array, *, sr: int, n_frames: int) -> tuple[Array, Array]:
+def pitch_track(y: np.ndarray, *, sr: int, n_frames: int) -> tuple[np.ndarray, np.ndarray]:
     """Return pitch [Hz] and voicing (0 to 1) by normalised autocorrelation.
 
     Parameters
@@ -159,8 +171,9 @@ def pitch_track(y: Array, *, sr: int, n_frames: int) -> tuple[Array, Array]:
     Boersma, "Accurate short-term analysis of the fundamental frequency and the harmonics-to-noise
     ratio of a sampled sound", 1993: the autocorrelation divided by that of the window.
     """
-    length, hop = round(PITCH_FRAME_SECONDS * sr), short_term.hop_length(sr=sr)
-    before = (length - short_term.frame_length(sr=sr)) // 2
+    shorter, hop = short_term.frame_and_hop(sr=sr)
+    length = round(PITCH_FRAME_SECONDS * sr)
+    before = (length - shorter) // 2
     padded = np.pad(y, (before, length))
     framed = short_term.frames(padded, frame_length=length, hop_length=hop)[:n_frames]
     window = np.hanning(length)
@@ -177,7 +190,7 @@ def pitch_track(y: Array, *, sr: int, n_frames: int) -> tuple[Array, Array]:
     return sr / (lag + np.clip(offset, -1, 1)), np.clip(peak, 0, 1)
 
 
-def spectral_shape(power: NDArray[Any], frequency: Array) -> Array:
+def spectral_shape(power: np.ndarray, frequency: np.ndarray) -> np.ndarray:
     """Return centroid and spread [kHz], log flatness and log flux, (n_frames, 4)."""
     frequency = frequency / 1000
     magnitude = np.sqrt(power)
@@ -191,7 +204,7 @@ def spectral_shape(power: NDArray[Any], frequency: Array) -> Array:
     return np.column_stack([centroid, spread, flatness, flux])
 
 
-def contrast(power: NDArray[Any], frequency: Array) -> Array:
+def contrast(power: np.ndarray, frequency: np.ndarray) -> np.ndarray:
     """Return the distance of peaks and valleys [dB] in six bands, (n_frames, 6).
 
     References
@@ -208,28 +221,20 @@ def contrast(power: NDArray[Any], frequency: Array) -> Array:
     return np.column_stack(bands)
 
 
-def gaussian(measured: LowLevelDescriptors) -> Array:
-    """Return the log-Euclidean embedding of mean and covariance of the tracks."""
-    return log_euclidean_stats(measured.table[:, : len(CLOUD_NAMES)])
-
-
-def modulation(measured: LowLevelDescriptors) -> Array:
+def _modulation(clip: LowLevelDescriptors) -> np.ndarray:
     """Return the log power of slow changes of eight mel regions and the level, by their rate."""
-    regions = measured.log_mel.reshape(len(measured.log_mel), 8, -1).mean(axis=2)
-    regions = np.column_stack([regions, measured.level])
+    regions = clip.log_mel.reshape(len(clip.log_mel), 8, -1).mean(axis=2)
+    regions = np.column_stack([regions, clip.level])
     centred = (regions - regions.mean(axis=0))[:MODULATION_FRAMES]
     spectrum = np.abs(np.fft.rfft(centred, MODULATION_FRAMES, axis=0)) ** 2 / len(regions)
     rate = np.arange(len(spectrum)) / (MODULATION_FRAMES * HOP_SECONDS)
-    power = [
-        spectrum[(rate >= low) & (rate < high)].mean(axis=0)
-        for low, high in pairwise(MODULATION_EDGES_HZ)
-    ]
-    return np.log(np.ravel(power) + 1e-2)
+    bands = [(rate >= low) & (rate < high) for low, high in pairwise(MODULATION_EDGES_HZ)]
+    return np.log(np.ravel([spectrum[band].mean(axis=0) for band in bands]) + 1e-2)
 
 
-def contour(measured: LowLevelDescriptors) -> Array:
+def _contour(clip: LowLevelDescriptors) -> np.ndarray:
     """Return the course of MFCC, shape and level over the clip: its slow cosine components."""
-    course = np.column_stack([measured.table[:, _columns(CONTOUR_TRACKS)], measured.level])
+    course = np.column_stack([clip.table[:, _columns(CONTOUR_TRACKS)], clip.level])
     times = np.linspace(0, len(course) - 1, CONTOUR_POINTS)
     at = np.arange(len(course))
     course = np.column_stack([np.interp(times, at, track) for track in course.T])
@@ -237,22 +242,9 @@ def contour(measured: LowLevelDescriptors) -> Array:
     return (orders.T @ course).ravel()
 
 
-def percentiles(measured: LowLevelDescriptors) -> Array:
-    """Return percentiles of the tracks over the frames."""
-    chosen = measured.table[:, _columns(PERCENTILE_TRACKS)]
-    return np.percentile(chosen, PERCENTILES, axis=0).ravel()
-
-
-def moments(measured: LowLevelDescriptors) -> Array:
-    """Return skewness and kurtosis of every track over the frames."""
-    centred = measured.table - measured.table.mean(axis=0)
-    standard = centred / (centred.std(axis=0) + 1e-6)
-    return np.concatenate([(standard**3).mean(axis=0), (standard**4).mean(axis=0)])
-
-
-def intonation(measured: LowLevelDescriptors) -> Array:
+def _intonation(clip: LowLevelDescriptors) -> np.ndarray:
     """Return level, range and steps of the pitch [semitones] where the voice sounds."""
-    voiced, pitch = measured.voiced, measured.pitch
+    voiced, pitch = clip.voiced, clip.pitch
     sounding = pitch[voiced]
     level = [sounding.mean(), sounding.std(), *np.percentile(sounding, PITCH_PERCENTILES)]
     steps = np.diff(pitch)[voiced[1:] & voiced[:-1]]
@@ -263,26 +255,7 @@ def intonation(measured: LowLevelDescriptors) -> Array:
     return np.concatenate([level, jitter, np.percentile(steps, PITCH_PERCENTILES)])
 
 
-def timing(measured: LowLevelDescriptors) -> Array:
-    """Return how much of the clip sounds, how long it is, and how frequently it breaks."""
-    voiced, active = measured.voiced, measured.active
-    seconds = len(active) * HOP_SECONDS
-    starts = np.count_nonzero(np.diff(voiced.astype(int)) == 1)
-    switches = np.count_nonzero(np.diff(active.astype(int)))
-    log_active = np.log(active.sum() * HOP_SECONDS)
-    shares = [voiced.mean(), active.mean()]
-    return np.array([*shares, log_active, np.log(seconds), starts / seconds, switches / seconds])
-
-
-def timbre(measured: LowLevelDescriptors) -> Array:
-    """Return the mean spectrum [dB] of voiced and of unvoiced sounds, every second mel band."""
-    unvoiced = measured.active & ~measured.voiced
-    masks = measured.voiced, unvoiced if np.count_nonzero(unvoiced) > 3 else slice(None)
-    means = [measured.log_mel[mask].mean(axis=0) for mask in masks]
-    return np.concatenate([(mean - mean.mean())[::2] for mean in means])
-
-
-def _autocorrelation(framed: Array) -> Array:
+def _autocorrelation(framed: np.ndarray) -> np.ndarray:
     """Return the autocorrelation of each row, one at lag zero."""
     n = framed.shape[1]
     spectrum = np.fft.rfft(framed, 2 ** int(np.ceil(np.log2(2 * n))), axis=1)
@@ -299,26 +272,19 @@ def _names(form: str, *axes: Iterable[object]) -> tuple[str, ...]:
     return tuple(form.format(*each) for each in product(*axes))
 
 
-_BLOCKS = (gaussian, modulation, contour, percentiles, moments, intonation, timing, timbre)
-BLOCKS: Mapping[str, Callable[[LowLevelDescriptors], Array]] = MappingProxyType(
-    {block.__name__: block for block in _BLOCKS}
-)
-"""The blocks of the set, in the order of its columns."""
-
 _RATES = [f"{low:g}-{high:g}hz" for low, high in pairwise(MODULATION_EDGES_HZ)]
-_REGIONS = (*(f"mel{k}" for k in range(1, 9)), "level")
 _PITCH = [f"p{q:02d}" for q in PITCH_PERCENTILES]
-_TIMING = ("voiced", "active", "log_active", "log_seconds", "voiced_starts", "switches")
 
 VOICE_NAMES: tuple[str, ...] = (
     *log_euclidean_names(CLOUD_NAMES),
-    *_names("modulation_{1}_{0}", _RATES, _REGIONS),
+    *_names("modulation_{1}_{0}", _RATES, [*(f"mel{k}" for k in range(1, 9)), "level"]),
     *_names("contour{}_{}", range(1, CONTOUR_ORDERS + 1), (*CONTOUR_TRACKS, "level")),
     *_names("{1}_p{0:02d}", PERCENTILES, PERCENTILE_TRACKS),
     *_names("{1}_{0}", ("skewness", "kurtosis"), TRACK_NAMES),
     *_names("intonation_{}", ("mean", "std", *_PITCH)),
     *_names("intonation_step_{}", ("mean", "jitter", "std", *_PITCH)),
-    *_names("timing_{}", _TIMING),
+    *_names("timing_{}", ("voiced", "active", "log_active", "log_seconds")),
+    *_names("timing_{}", ("voiced_starts", "switches")),
     *_names("timbre_{}_mel{}", ("voiced", "unvoiced"), range(1, N_MELS + 1, 2)),
 )
 """Names of the features, in the order of `voice`."""

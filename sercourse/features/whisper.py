@@ -15,10 +15,9 @@ import hashlib
 import itertools
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sercourse import audio, files
 
@@ -66,8 +65,8 @@ def count_layers(names: Sequence[str]) -> int:
 
 
 def layer_statistics(
-    y: NDArray[Any], *, sr: int, encoder: str | None = None, sha256: str = SHA256
-) -> NDArray[np.float64]:
+    y: np.ndarray, *, sr: int, encoder: str | None = None, sha256: str = SHA256
+) -> np.ndarray:
     """Return mean and standard deviation over time of every layer's output.
 
     Silence at both ends is cut, and the peak set, as the level of its input matters to the encoder.
@@ -106,7 +105,7 @@ def layer_statistics(
     parts = audio.segments(y, sr=SR, seconds=min(y.size / SR, LONGEST_SECONDS))
     run = session(str(encoder or shipped_encoder()), sha256).run
     rows = [run(None, {"waveform": part[np.newaxis]})[0].ravel() for part in parts]
-    return np.mean(rows, axis=0, dtype=np.float64)
+    return np.asarray(np.mean(rows, axis=0, dtype=np.float64))
 
 
 @functools.lru_cache(maxsize=2)
@@ -120,14 +119,10 @@ def session(encoder: str, sha256: str) -> onnxruntime.InferenceSession:
     """
     import onnxruntime
 
-    if not Path(encoder).is_file():
-        raise FileNotFoundError(f"{encoder}: there is no speech encoder: get the project again")
     data = Path(encoder).read_bytes()
     if (found := hashlib.sha256(data).hexdigest()) != sha256:
-        raise ValueError(
-            f"{encoder} has changed: its SHA-256 begins with {found[:12]}, and {sha256[:12]} is "
-            "wanted; get it again"
-        )
+        seen = f"its SHA-256 begins with {found[:12]}, and {sha256[:12]} is wanted"
+        raise ValueError(f"{encoder} has changed: {seen}; get it again")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1  # clips run side by side
     options.log_severity_level = 3
@@ -136,10 +131,7 @@ def session(encoder: str, sha256: str) -> onnxruntime.InferenceSession:
         model = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's own kinds have nothing else in common
         raise ValueError(f"{encoder} is no ONNX model that can be run: make it again") from error
-    outputs = [(each.name, len(each.shape)) for each in model.get_outputs()]
-    if outputs != [("statistics", 4)]:
-        raise ValueError(
-            f"{encoder} gives {outputs[0][0]!r}, and 'statistics' (batch, layers, 2, width) is "
-            "wanted; see tools/make_speech_encoder.py"
-        )
+    if [(each.name, len(each.shape)) for each in model.get_outputs()] != [("statistics", 4)]:
+        wanted = "'statistics' (batch, layers, 2, width): see tools/make_speech_encoder.py"
+        raise ValueError(f"{encoder} gives other outputs than {wanted}")
     return model

@@ -1,8 +1,9 @@
 /**
- * The browser's half of `sercourse.recorder`: a microphone or a sound file -> 16 kHz mono WAV.
+ * The browser's half of `sercourse.recorder`: a microphone or a sound file -> 16 kHz mono.
  *
  * Jupyter loads this module from memory, so it imports nothing. First come pure functions, exported
- * for the tests; then the microphone, sound files, and the widget itself.
+ * for the tests; then the microphone, sound files, and the recorder itself, which also serves the
+ * course's page "Try your voice".
  */
 
 export const RATE = 16_000; // [Hz], what every model of the course listens at
@@ -130,12 +131,18 @@ function toInt16(sample) {
   return Math.max(-32768, Math.min(32767, Math.round(32768 * sample)));
 }
 
-/** Return the rate [Hz] that a WAV file states in its usual place; null for anything else. */
-export function wavRate(bytes) {
-  if (bytes.length < 28) return null;
+/** Return the rate [Hz] that a WAV, FLAC or Ogg Vorbis file states; null for anything else. */
+export function statedRate(bytes) {
+  if (bytes.length < 44) return null;
   const text = (start, end) => String.fromCharCode(...bytes.subarray(start, end));
-  if (text(0, 4) !== "RIFF" || text(8, 16) !== "WAVEfmt ") return null;
-  return new DataView(bytes.buffer, bytes.byteOffset).getUint32(24, true);
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  if (text(0, 4) === "fLaC") return view.getUint32(18) >>> 12; // 20 bits
+  if (text(0, 4) === "OggS" && text(29, 35) === "vorbis") return view.getUint32(40, true);
+  if (text(0, 4) !== "RIFF" || text(8, 12) !== "WAVE") return null;
+  // Each chunk has a name, its length, and an even number of bytes; others may precede the format.
+  for (let at = 12; at + 16 <= bytes.length; at += 8 + view.getUint32(at + 4, true) + (bytes[at + 4] & 1))
+    if (text(at, at + 4) === "fmt ") return view.getUint32(at + 12, true);
+  return null;
 }
 
 /** Return the loudness of a block [dB of full scale]: its root mean square, at least `SILENCE`. */
@@ -151,25 +158,26 @@ export function level(block) {
  *
  * @param {{name: string, message: string}} error   what the browser threw
  * @param {{secure: boolean, vscode: boolean, allowed: boolean, host: string}} page
+ * @param {string} verb   what can be done with a sound file instead
  */
-export function whyNoMicrophone(error, page) {
+export function whyNoMicrophone(error, page, verb = "upload") {
   if (page.vscode)
-    return "VS Code gives its notebooks no microphone: open this one in JupyterLab (make lab), or upload a sound file.";
+    return `VS Code gives its notebooks no microphone: open this one in JupyterLab (make lab), or ${verb} a sound file.`;
   if (!page.secure)
-    return `Browsers give a microphone only to pages at https or localhost, and this one is http://${page.host}: open it through https or an ssh tunnel, or upload a sound file.`;
+    return `Browsers give a microphone only to pages at https or localhost, and this one is http://${page.host}: open it through https or an ssh tunnel, or ${verb} a sound file.`;
   if (error.name === "NotSupportedError")
-    return "This browser offers pages no microphone: try another, or upload a sound file.";
+    return `This browser offers pages no microphone: try another, or ${verb} a sound file.`;
   if (!page.allowed)
-    return "This page is shown inside another that passes on no microphone: open it in a tab of its own, or upload a sound file.";
+    return `This page is shown inside another that passes on no microphone: open it in a tab of its own, or ${verb} a sound file.`;
   const reasons = {
     NotAllowedError: /dismiss/i.test(error.message)
-      ? "The question about the microphone was closed without an answer: press Record again and allow it, or upload a sound file."
-      : "The microphone is not allowed: allow it in the browser's address bar (and in the system's privacy settings), then press Record again, or upload a sound file.",
-    NotFoundError: "No microphone was found: plug one in and press Record again, or upload a sound file.",
+      ? `The question about the microphone was closed without an answer: press Record again and allow it, or ${verb} a sound file.`
+      : `The microphone is not allowed: allow it in the browser's address bar (and in the system's privacy settings), then press Record again, or ${verb} a sound file.`,
+    NotFoundError: `No microphone was found: plug one in and press Record again, or ${verb} a sound file.`,
     NotReadableError:
-      "The microphone does not answer: close other programs that use it and press Record again, or upload a sound file.",
+      `The microphone does not answer: close other programs that use it and press Record again, or ${verb} a sound file.`,
   };
-  return reasons[error.name] ?? `The microphone cannot be used (${error.name}: ${error.message}): upload a sound file.`;
+  return reasons[error.name] ?? `The microphone cannot be used (${error.name}: ${error.message}): ${verb} a sound file.`;
 }
 
 /** Say how far a recording is, and when it will stop by itself. */
@@ -267,31 +275,31 @@ function thisPage() {
 // ---- Sound files -------------------------------------------------------------------------------
 
 /** Decode a sound file of any kind that the browser knows; what it cannot is an Error in words. */
-async function readSound(file, longest) {
-  if (file.size > LARGEST_FILE)
-    throw new Error(`${file.name} has ${(file.size / 1e6).toFixed(0)} MB and at most ${LARGEST_FILE / 1e6} MB are read: cut it to ${longest} s first.`);
+async function readSound(file, { longestFile, largestFile, tooLong }) {
+  if (file.size > largestFile)
+    throw new Error(`${file.name} has ${(file.size / 1e6).toFixed(0)} MB and at most ${largestFile / 1e6} MB are read: cut it to ${longestFile} s first.`);
   const decoded = await decode(new Uint8Array(await file.arrayBuffer())).catch(() => null);
   if (!decoded?.length)
     throw new Error(`${file.name} holds no sound that this browser can read: choose a WAV, FLAC, MP3, OGG or M4A file.`);
-  if (decoded.duration > longest)
-    throw new Error(`${file.name} lasts ${decoded.duration.toFixed(1)} s and at most ${longest} s can be sent: cut it, or read it in Python with sercourse.audio.read.`);
+  if (decoded.duration > longestFile)
+    throw new Error(`${file.name} lasts ${decoded.duration.toFixed(1)} s and at most ${longestFile} s ${tooLong}`);
   const channels = Array.from({ length: decoded.numberOfChannels }, (_, i) => decoded.getChannelData(i));
-  return resample(mono(channels), decoded.sampleRate);
+  return { channels, rate: decoded.sampleRate };
 }
 
 /** Decode at the file's own rate where it is known: our filter is then the only one. */
 async function decode(bytes) {
-  const known = wavRate(bytes);
+  const known = statedRate(bytes);
   const rate = known >= 8_000 && known <= 96_000 ? known : 48_000; // what every browser takes
   return new OfflineAudioContext(1, 1, rate).decodeAudioData(bytes.buffer);
 }
 
-// ---- The widget --------------------------------------------------------------------------------
+// ---- The recorder ------------------------------------------------------------------------------
 
 const LOOKS = `
   <div class="controls">
     <button type="button" class="record"></button>
-    <button type="button" class="upload">Upload a file</button>
+    <button type="button" class="upload"></button>
     <input type="file" accept="audio/*,.wav,.flac,.mp3,.ogg,.opus,.m4a,.webm" hidden>
     <span class="time" role="timer" aria-live="off"></span>
   </div>
@@ -301,11 +309,28 @@ const LOOKS = `
   <audio controls hidden aria-label="What was recorded"></audio>`;
 
 /**
- * One recorder on the page. What it is doing stays here: Python hears of sounds and of failures, and
- * answers each sound. Its states: idle, asking, recording, reading, sent, ready, error.
+ * What a recorder is part of, such as a notebook; it gets the sounds, and answers each.
+ *
+ * @typedef {object} Host
+ * @property {number}  longest      after so long a recording stops [s]
+ * @property {boolean} processing   whether the browser may suppress noise and echo
+ * @property {number}  longestFile  of a file that is opened [s]
+ * @property {number}  largestFile  [bytes]
+ * @property {string}  tooLong      end of "a.wav lasts 90 s and at most 20 s ..."
+ * @property {string}  stopped      end of "Stopped after 20 s, the longest that can be ..."
+ * @property {string}  sent         what the reader is told until there is an answer
+ * @property {string}  verb         what is done with a file: "Upload" or "Open"
+ * @property {function(Float32Array[], number): Float32Array} toMono  channels and their rate -> 16 kHz
+ * @property {function({y: Float32Array, wav: Uint8Array, note: string})} take  gets a sound
+ * @property {function(string)} fail  hears why there is none
  */
-class RecorderView {
-  #model;
+
+/**
+ * One recorder on the page. What it is doing stays here: its host hears of sounds and of failures,
+ * and answers each sound. Its states: idle, asking, recording, reading, sent, ready, error.
+ */
+export class RecorderView {
+  #host;
   #root;
   #state = "idle";
   #microphone = null; // while it records
@@ -313,39 +338,36 @@ class RecorderView {
   #heard = 0; // [samples]
   #gone = false;
 
-  constructor(model, el) {
-    this.#model = model;
+  /**
+   * @param {Host} host
+   * @param {HTMLElement} el  that it is put into
+   */
+  constructor(host, el) {
+    this.#host = host;
     this.#root = document.createElement("div");
     this.#root.className = "sercourse-recorder";
     this.#root.setAttribute("role", "group");
     this.#root.setAttribute("aria-label", "Voice recorder");
     this.#root.dataset.lmSuppressShortcuts = "true"; // else JupyterLab takes Enter and Space
     this.#root.innerHTML = LOOKS;
+    this.#find(".upload").textContent = `${host.verb} a file`;
     el.append(this.#root);
     this.#find(".record").addEventListener("click", () => this.#toggle());
     this.#find(".upload").addEventListener("click", () => this.#choose());
     this.#find("input").addEventListener("change", () => this.#upload());
-    model.on("msg:custom", this.#answered);
-    model.on("change:max_seconds", this.#refresh);
     this.#showLevel(SILENCE);
-    this.#refresh();
+    this.refresh();
   }
 
   /** Leave the page: nothing goes on listening. */
   remove() {
     this.#gone = true;
-    this.#model.off("msg:custom", this.#answered);
-    this.#model.off("change:max_seconds", this.#refresh);
     this.#silence();
     URL.revokeObjectURL(this.#find("audio").src);
   }
 
   #find(selector) {
     return this.#root.querySelector(selector);
-  }
-
-  get #longest() {
-    return this.#model.get("max_seconds");
   }
 
   get #busy() {
@@ -355,26 +377,28 @@ class RecorderView {
   #tell(state, message) {
     this.#state = state;
     this.#find(".message").textContent = message;
-    this.#refresh();
+    this.refresh();
   }
 
   #fail(message) {
     this.#tell("error", message);
-    this.#model.send({ kind: "failure", message });
+    this.#host.fail(message);
   }
 
-  #answered = ({ state, message }) => {
+  /** Tell the reader what became of the sound: "ready" or "error", and a sentence. */
+  answer({ state, message }) {
     if (this.#state === "sent") this.#tell(state, message);
-  };
+  }
 
-  #refresh = () => {
+  /** Show what changed. */
+  refresh() {
     const recording = this.#state === "recording";
     this.#root.dataset.state = this.#state;
     this.#find(".record").textContent = recording ? "Stop" : "Record";
     this.#grey(".record", this.#busy);
     this.#grey(".upload", this.#busy || recording);
-    if (!recording) this.#find(".time").textContent = `up to ${this.#longest} s`;
-  };
+    if (!recording) this.#find(".time").textContent = `up to ${this.#host.longest} s`;
+  }
 
   /** Make a button look as if it were off; one that really is would lose the keyboard's focus. */
   #grey(button, off) {
@@ -395,7 +419,7 @@ class RecorderView {
     this.#tell("asking", "Waiting for the browser's permission to use the microphone ...");
     try {
       const microphone = await Microphone.open({
-        processing: this.#model.get("processing"),
+        processing: this.#host.processing,
         onBlock: (block) => this.#hear(block),
         onLost: () => this.#finish("The microphone was unplugged or switched off."),
       });
@@ -403,7 +427,7 @@ class RecorderView {
       this.#microphone = microphone;
       this.#tell("recording", `Recording from ${microphone.name}: speak.`);
     } catch (error) {
-      this.#fail(whyNoMicrophone(error, thisPage()));
+      this.#fail(whyNoMicrophone(error, thisPage(), this.#host.verb.toLowerCase()));
     }
   }
 
@@ -415,17 +439,17 @@ class RecorderView {
     // The screen is renewed 20 times a second, not with each of the 375 blocks.
     if (this.#blocks.length % 19 === 0) {
       this.#showLevel(level(join(this.#blocks.slice(-19))));
-      this.#find(".time").textContent = progress(seconds, this.#longest);
+      this.#find(".time").textContent = progress(seconds, this.#host.longest);
     }
-    if (seconds >= this.#longest) this.#finish(`Stopped after ${this.#longest} s, the longest that can be sent.`);
+    if (seconds >= this.#host.longest) this.#finish(`Stopped after ${this.#host.longest} s, the longest that can be ${this.#host.stopped}.`);
   }
 
   #finish(note = "") {
     if (!this.#microphone) return;
     const rate = this.#microphone.rate;
-    const y = join(this.#blocks, Math.round(this.#longest * rate));
+    const y = join(this.#blocks, Math.round(this.#host.longest * rate));
     this.#silence();
-    if (y.length) this.#send(resample(y, rate), note);
+    if (y.length) this.#send([y], rate, note);
     else this.#fail(`${note} Nothing was heard: press Record again.`.trim());
   }
 
@@ -442,21 +466,28 @@ class RecorderView {
     const input = this.#find("input");
     const [file] = input.files;
     if (!file) return;
+    await this.open(file);
+    input.value = ""; // so that the same file can be chosen again
+  }
+
+  /** Take a sound file, unless a recording is under way. */
+  async open(file) {
+    if (this.#state === "recording" || this.#busy) return;
     this.#tell("reading", `Reading ${file.name} ...`);
     try {
-      this.#send(await readSound(file, this.#longest), `${file.name} was read.`);
+      const { channels, rate } = await readSound(file, this.#host);
+      this.#send(channels, rate, `${file.name} was read.`);
     } catch (error) {
       this.#fail(error.message);
-    } finally {
-      input.value = ""; // so that the same file can be chosen again
     }
   }
 
-  /** Give Python the sound, which answers with a message, and the reader something to play. */
-  #send(y, note) {
+  /** Give the host the sound, which answers with a message, and the reader something to play. */
+  #send(channels, rate, note) {
+    const y = this.#host.toMono(channels, rate);
     const wav = encodeWav(y);
-    this.#tell("sent", `${note} On its way to Python, which takes it when no cell is running.`.trim());
-    this.#model.send({ kind: "audio", note }, undefined, [wav.buffer]);
+    this.#tell("sent", `${note} ${this.#host.sent}`.trim());
+    this.#host.take({ y, wav, note });
     const player = this.#find("audio");
     URL.revokeObjectURL(player.src);
     player.src = URL.createObjectURL(new Blob([wav], { type: "audio/wav" }));
@@ -470,9 +501,54 @@ class RecorderView {
   }
 }
 
+/** Let Python be the host: `model` is what anywidget shares with it. */
+class PythonHost {
+  #model;
+  largestFile = LARGEST_FILE;
+  tooLong = "can be sent: cut it, or read it in Python with sercourse.audio.read.";
+  stopped = "sent";
+  sent = "On its way to Python, which takes it when no cell is running.";
+  verb = "Upload";
+
+  constructor(model) {
+    this.#model = model;
+  }
+
+  get longest() {
+    return this.#model.get("max_seconds");
+  }
+
+  get longestFile() {
+    return this.longest;
+  }
+
+  get processing() {
+    return this.#model.get("processing");
+  }
+
+  toMono(channels, rate) {
+    return resample(mono(channels), rate);
+  }
+
+  take({ wav, note }) {
+    this.#model.send({ kind: "audio", note }, undefined, [wav.buffer]);
+  }
+
+  fail(message) {
+    this.#model.send({ kind: "failure", message });
+  }
+}
+
 export default {
   render({ model, el }) {
-    const view = new RecorderView(model, el);
-    return () => view.remove();
+    const view = new RecorderView(new PythonHost(model), el);
+    const [answered, changed] = [(message) => view.answer(message), () => view.refresh()];
+    model.on("msg:custom", answered);
+    model.on("change:max_seconds", changed);
+    return () => {
+      model.off("msg:custom", answered);
+      model.off("change:max_seconds", changed);
+      view.remove();
+    };
   },
 };

@@ -7,16 +7,14 @@ draw anew in each epoch.
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 COLOUR_DB = 24.0
 """Noise of `mix_noise` rises or falls by up to so much from the lowest to the highest band [dB]."""
 
 
-def vtlp(X: NDArray[Any], *, rng: np.random.Generator, largest: float = 0.1) -> NDArray[Any]:
+def vtlp(X: np.ndarray, *, rng: np.random.Generator, largest: float = 0.1) -> np.ndarray:
     """Lengthen or shorten each speaker's vocal tract: bands stretched by one factor a clip.
 
     Band `b` is read, linearly between its neighbours, from ``factor * b``; beyond the highest band
@@ -53,7 +51,7 @@ def vtlp(X: NDArray[Any], *, rng: np.random.Generator, largest: float = 0.1) -> 
     return np.matmul(X, weights.astype(X.dtype))
 
 
-def freq_mask(X: NDArray[Any], *, rng: np.random.Generator, n: int, widest: int) -> NDArray[Any]:
+def freq_mask(X: np.ndarray, *, rng: np.random.Generator, n: int, widest: int) -> np.ndarray:
     """Hide runs of bands in each clip behind the clip's mean.
 
     Parameters
@@ -85,7 +83,7 @@ def freq_mask(X: NDArray[Any], *, rng: np.random.Generator, n: int, widest: int)
     return np.where(hidden[:, np.newaxis, :], X.mean(axis=(1, 2), keepdims=True), X)
 
 
-def time_mask(X: NDArray[Any], *, rng: np.random.Generator, n: int, widest: int) -> NDArray[Any]:
+def time_mask(X: np.ndarray, *, rng: np.random.Generator, n: int, widest: int) -> np.ndarray:
     """Hide runs of frames in each clip behind the clip's mean.
 
     Parameters
@@ -118,8 +116,8 @@ def time_mask(X: NDArray[Any], *, rng: np.random.Generator, n: int, widest: int)
 
 
 def mix_noise(
-    X: NDArray[Any], *, rng: np.random.Generator, share: float, level: tuple[float, float]
-) -> NDArray[Any]:
+    X: np.ndarray, *, rng: np.random.Generator, share: float, level: tuple[float, float]
+) -> np.ndarray:
     """Add a steady noise of a random colour to some of the clips, as power adds up.
 
     The noise is a straight line over the bands [dB], the same in all frames.
@@ -157,9 +155,7 @@ def mix_noise(
     return mixed
 
 
-def spectral_tilt(
-    X: NDArray[Any], *, rng: np.random.Generator, largest: float = 6.0
-) -> NDArray[Any]:
+def spectral_tilt(X: np.ndarray, *, rng: np.random.Generator, largest: float = 6.0) -> np.ndarray:
     """Give each clip another microphone: highs lifted and lows lowered on a line, or the reverse.
 
     Parameters
@@ -186,8 +182,8 @@ def spectral_tilt(
 
 
 def mixup(
-    X: NDArray[Any], T: NDArray[Any], *, rng: np.random.Generator, alpha: float
-) -> tuple[NDArray[Any], NDArray[Any]]:
+    X: np.ndarray, T: np.ndarray, *, rng: np.random.Generator, alpha: float
+) -> tuple[np.ndarray, np.ndarray]:
     """Blend each clip and its target with another of the batch.
 
     Parameters
@@ -220,21 +216,19 @@ def mixup(
     return _blend(X, other, shares), _blend(T, other, shares)
 
 
-def _blend(A: NDArray[Any], other: NDArray[np.intp], shares: NDArray[np.float64]) -> NDArray[Any]:
+def _blend(A: np.ndarray, other: np.ndarray, shares: np.ndarray) -> np.ndarray:
     own = shares.reshape(-1, *(1,) * (A.ndim - 1)).astype(A.dtype)
     return own * A + (1 - own) * A[other]
 
 
-def _spans(
-    n_clips: int, size: int, *, rng: np.random.Generator, n: int, widest: int
-) -> NDArray[np.bool_]:
+def _spans(n_clips: int, size: int, *, rng: np.random.Generator, n: int, widest: int) -> np.ndarray:
     """Return which of `size` places of each clip lie in one of its `n` random spans."""
     widths = rng.integers(0, widest, size=(n_clips, n, 1), endpoint=True)
     starts = rng.integers(0, size - widths, endpoint=True)
     place = np.arange(size)
-    inside: NDArray[np.bool_] = (place >= starts) & (place < starts + widths)
+    inside: np.ndarray = (place >= starts) & (place < starts + widths)
     return np.logical_or.reduce(inside, axis=1)
 
 
-def _power(decibel: NDArray[Any]) -> NDArray[Any]:
+def _power(decibel: np.ndarray) -> np.ndarray:
     return np.exp(decibel * (math.log(10) / 10))  # many times as fast as 10 ** x
