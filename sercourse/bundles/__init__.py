@@ -17,12 +17,11 @@ from sercourse.bundles.bundle import (
     Bundle,
     Member,
     Prediction,
-    read_json,
     renormalized,
     restrict_labels,
     run,
-    session,
 )
+from sercourse.bundles.schema import read_json
 from sercourse.bundles.store import (
     DEFAULT_MODEL,
     INDEX,
@@ -33,24 +32,4 @@ from sercourse.bundles.store import (
     renew,
     save,
 )
-
-__all__ = [
-    "DEFAULT_MODEL",
-    "GENDER_MODEL",
-    "INDEX",
-    "UNKNOWN",
-    "Bundle",
-    "Member",
-    "Prediction",
-    "available",
-    "find",
-    "load",
-    "member_files",
-    "read_json",
-    "renew",
-    "renormalized",
-    "restrict_labels",
-    "run",
-    "save",
-    "session",
-]
+from sercourse.runtime import session

@@ -269,7 +269,7 @@ def _new_voices(data: Dataset, protocol: str) -> bool:
     """Whether test speakers are new, as they also are where a split is given between corpora."""
     if protocol != "given" or data.usual_protocol != "speaker":
         return protocol.startswith(("speaker", "corpus"))
-    sides = data.clips.groupby("split", dropna=True)["speaker"].agg(set)
+    sides = [set(speakers) for _, speakers in data.clips.groupby("split")["speaker"]]
     return len(sides) == 2 and not set.intersection(*sides)
 
 
