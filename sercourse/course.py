@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import hashlib
 import json
-import re
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,26 +18,6 @@ from jupyter_client.manager import AsyncKernelManager
 from nbformat import NotebookNode
 
 from sercourse.files import atomic_path, home, user_path
-
-# **Needs:** x · **Produces:** y · **Time:** z, with any emphasis
-_NEEDS_LINE = re.compile(
-    r"^[*_]*Needs[*_:\s]+(?P<needs>.*?)[\s·|;,.*_]*"
-    r"Produces[*_:\s]+(?P<produces>.*?)[\s·|;,.*_]*"
-    r"Time[*_:\s]+(?P<time>.*?)[*_.\s]*$",
-    re.MULTILINE,
-)
-
-
-@dataclass(frozen=True)
-class Lesson:
-    """What the first cell of a lesson says."""
-
-    notebook: Path
-    title: str
-    promise: str
-    needs: str = ""
-    produces: str = ""
-    time: str = ""
 
 
 @dataclass(frozen=True)
@@ -137,28 +116,6 @@ def write(notebook: NotebookNode, path: Path) -> None:
             del cell.metadata["tags"]
     with atomic_path(path) as temporary:
         nbformat.write(notebook, temporary)
-
-
-def describe(path: str | Path) -> Lesson:
-    """Read title, promise and requirements from the first cell of a lesson.
-
-    The cell has `# NN · Title`, one paragraph of promise, and a line
-    `**Needs:** ... · **Produces:** ... · **Time:** ...`; what is missing is an empty string.
-    """
-    headed = (
-        cell.source
-        for cell in read(path).cells
-        if cell.cell_type == "markdown" and cell.source.startswith("# ")
-    )
-    title, _, text = next(headed, f"# {Path(path).stem}").partition("\n")
-    paragraphs = [" ".join(each.split()) for each in re.split(r"\n\s*\n", text)]
-    badges = ("[!", "!", "<")
-    prose = [each for each in paragraphs if each and not each.startswith(badges)]
-    promise = next((each for each in prose if not _NEEDS_LINE.search(each)), "")
-    line = _NEEDS_LINE.search(text)
-    return Lesson(
-        Path(path), title.removeprefix("# ").strip(), promise, **line.groupdict() if line else {}
-    )
 
 
 def tags(cell: NotebookNode) -> Sequence[str]:

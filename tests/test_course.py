@@ -13,10 +13,11 @@ import nbformat
 import publish
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+from readme import describe
 
 from conftest import Command
 from sercourse import course, files
-from sercourse.course import assign, code_hash, describe, parameter_names, read
+from sercourse.course import assign, code_hash, parameter_names, read
 
 FIRST = """# 01 · A *small* lesson
 

@@ -12,9 +12,10 @@ from pathlib import Path
 import publish
 import pytest
 from nbformat import NotebookNode
+from readme import describe
 
 from sercourse import course, exercises
-from sercourse.course import code_cells, describe, read, tags
+from sercourse.course import code_cells, read, tags
 
 ROOT = Path(__file__).resolve().parent.parent
 LESSONS = sorted((ROOT / "notebooks").glob("[0-9][0-9]*_*.ipynb"))

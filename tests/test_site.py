@@ -43,12 +43,14 @@ OPENED = [
     "start",
     "lessons",
     "recipes",
+    "voice/index",
     "results",
     "troubleshooting",
     "search",
     "genindex",
     "api/features",
     "models/any-voice/README",
+    "models/speech-encoder/README",
     "notebooks/glossary",
     "notebooks/01_exploration",
     "notebooks/03c_better_features",
@@ -61,7 +63,9 @@ def odd_lesson() -> Any:
     """Return a lesson that failed, among whose labels is a script."""
     table = {"text/plain": EVIL, "text/markdown": f"The label {EVIL} was named."}
     error = new_output("error", ename="ValueError", evalue=EVIL, traceback=[EVIL])
+    red = {"tags": ["papermill-error-cell-tag"]}
     cells = [
+        new_markdown_cell("<span>An exception was met</span>", metadata=red),
         new_markdown_cell(f"# 13 · {EVIL}\n\nLabels may come from anywhere: {EVIL}"),
         new_code_cell("labels", outputs=[new_output("execute_result", data=table)]),
         new_code_cell("1 / 0", outputs=[new_output("stream", text=EVIL), error]),
@@ -211,6 +215,7 @@ def test_formulas_are_mathml(pages: dict[Path, Any]) -> None:
 def test_a_lesson_that_failed_is_said_and_its_labels_are_text(pages: dict[Path, Any]) -> None:
     (odd,) = [page for path, page in pages.items() if path.stem.startswith("13__img")]
     assert "This run failed" in odd.text
+    assert "exception was met" not in odd.text
     assert odd.text.count("taken over") >= 4
     for page in pages.values():
         assert "taken over" not in "".join(s.text for s in page.find_all("script"))
@@ -240,6 +245,17 @@ def test_a_run_says_on_what_it_ran(tmp_path: Path) -> None:
         )
         course.write(notebook, tmp_path / "01_new.ipynb")
         assert said in lesson_pages.page(tmp_path / "01_new.ipynb").cells[1].source
+
+
+@pytest.mark.parametrize("link", ["[page](no.md)", "[section](#nowhere)", "![picture](no.png)"])
+def test_a_link_that_leads_nowhere_fails_the_build(
+    link: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "pages").mkdir()
+    (tmp_path / "pages" / "index.md").write_text(f"# Home\n\n{link}\n")
+    assert build_site.sphinx(tmp_path / "pages", tmp_path / "out") == 1
+    assert re.search(r"WARNING: .*(no\.md|nowhere|no\.png)", capfd.readouterr().err)
+    assert "Home" in (tmp_path / "out" / "index.html").read_text("utf-8")
 
 
 def test_links_lead_to_pages_or_to_the_repository(root: Path) -> None:

@@ -185,10 +185,8 @@ def sphinx(pages: Path, out: Path) -> int:
 
 def build_voice(out: Path, *, npm: bool) -> int:
     """Add what the page that hears a voice loads; without Node it says so, and lacks the model."""
-    script = ROOT / "tools" / "voice_page.py"
-    if not script.is_file():
-        return 0
-    command = [sys.executable, str(script), str(out / "voice"), *([] if npm else ["--no-npm"])]
+    command = [sys.executable, str(ROOT / "tools" / "voice_page.py"), str(out / "voice")]
+    command += [] if npm else ["--no-npm"]
     return subprocess.run(command, check=False, stdout=subprocess.DEVNULL).returncode
 
 

@@ -16,6 +16,9 @@ from sercourse import course, exercises, files
 BADGE = re.compile(r"\[!\[[^]]*\]\([^)]*\)\]\(([^)\s]*)\)\n*")
 """The picture link below the title of a lesson, which leads to Colab."""
 
+UNSEEN = {"bootstrap", "papermill-error-cell-tag"}
+"""Tags of cells that a page leaves out: they prepare Colab, and repeat that a run failed."""
+
 CORPORA = ("aesdd", "ravdess")
 """Those that published outputs rest on."""
 
@@ -32,29 +35,22 @@ def page(path: Path) -> NotebookNode:
         said = f"# {name}\n\n{admonition('danger', f'This lesson cannot be shown: {error}.')}"
         return new_notebook(cells=[new_markdown_cell(said)])
     notebook.metadata.pop("widgets", None)
-    first, *rest = notebook.cells or [new_markdown_cell(f"# {path.stem}")]
-    cells = [
-        with_links_to_run(first, name=path.name),
-        new_markdown_cell(provenance(path, notebook)),
-    ]
+    shown = [cell for cell in notebook.cells if not UNSEEN & set(course.tags(cell))]
+    if not shown or not shown[0].source.startswith("# "):
+        shown.insert(0, new_markdown_cell(f"# {path.stem}"))
+    title, *rest = shown
+    origin = new_markdown_cell(provenance(path, notebook))
+    cells = [with_links_to_run(title, name=path.name), origin]
     heading = ""
     for cell in rest:
-        if "bootstrap" in course.tags(
-            cell
-        ):  # it installs the package in Colab, and does nothing else
-            continue
-        headings = re.findall(r"^#+ (.*)", cell.source, re.MULTILINE)
-        heading = headings[-1] if headings and cell.cell_type == "markdown" else heading
-        cells += [new_markdown_cell(quiz(path.stem))] if is_quiz(cell) else [cell]
-        if cell.cell_type == "code":
-            cells += solution(cell, lesson=path.stem)
-            trim(cell, heading=heading)
+        if cell.cell_type == "markdown":
+            heading = (re.findall(r"^#+ (.*)", cell.source, re.MULTILINE) or [heading])[-1]
+            cells.append(cell)
+        elif "quiz" in course.tags(cell):  # its stored output asks another host for scripts
+            cells.append(new_markdown_cell(quiz(path.stem)))
+        else:
+            cells += [trimmed(cell, heading=heading), *solution(cell, lesson=path.stem)]
     return NotebookNode({**notebook, "cells": cells})
-
-
-def is_quiz(cell: NotebookNode) -> bool:
-    """Return whether a cell shows the quiz, whose stored output asks another host for scripts."""
-    return "quiz" in course.tags(cell)
 
 
 def with_links_to_run(cell: NotebookNode, *, name: str) -> NotebookNode:
@@ -67,7 +63,7 @@ def with_links_to_run(cell: NotebookNode, *, name: str) -> NotebookNode:
         f'<div class="launch">{colab}<details><summary>JupyterLab</summary><p>Start '
         "<code>make lab</code> in a clone of the repository, then "
         f'<a href="{html.escape(lab)}">open this lesson</a> in it.</p></details>'
-        f'<a href="../_static/notebooks/{html.escape(name)}" download>Notebook</a></div>'
+        f'<a href="../_static/notebooks/{html.escape(name)}" download>Download</a></div>'
     )
     return new_markdown_cell(f"{title}\n\n{buttons}\n\n{text.strip()}")
 
@@ -123,7 +119,7 @@ def quiz(lesson: str) -> str:
 
 def choice(answer: dict[str, object], *, group: str) -> str:
     """Return one answer that can be chosen."""
-    told = html.escape(str(answer["feedback"]))
+    told = html.escape(str(answer["feedback"]).replace("`", ""))
     right = str(bool(answer["correct"])).lower()
     button = f'<input type="radio" name="{group}" data-right="{right}" data-feedback="{told}">'
     return f"<label>{button}<span>{text(answer['answer'])}</span></label>"
@@ -134,7 +130,7 @@ def text(markdown: object) -> str:
     return re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(str(markdown)))
 
 
-def trim(cell: NotebookNode, *, heading: str) -> None:
+def trimmed(cell: NotebookNode, *, heading: str) -> NotebookNode:
     """Drop buttons that nobody would answer, describe figures, and fold what only prepares."""
     cell.outputs = [each for each in cell.outputs if WIDGET not in each.get("data", {})]
     told = [each.metadata["alt"] for each in cell.outputs if "alt" in each.get("metadata", {})]
@@ -145,6 +141,7 @@ def trim(cell: NotebookNode, *, heading: str) -> None:
     cell.metadata["mystnb"] = {"image": {"alt": "; ".join(dict.fromkeys(said))}}
     if "setup" in course.tags(cell):
         cell.metadata["tags"] = [*course.tags(cell), "hide-input"]
+    return cell
 
 
 def admonition(kind: str, said: str) -> str:

@@ -12,6 +12,7 @@ import json
 import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,15 @@ MODELS_HEAD = (
 )
 LESSONS_HEAD = ("Lesson", "What you get", "Time")
 
+# **Needs:** x · **Produces:** y · **Time:** z, with any emphasis
+_NEEDS_LINE = re.compile(
+    r"^[*_]*Needs[*_:\s]+(?P<needs>.*?)[\s·|;,.*_]*"
+    r"Produces[*_:\s]+(?P<produces>.*?)[\s·|;,.*_]*"
+    r"Time[*_:\s]+(?P<time>.*?)[*_.\s]*$",
+    re.MULTILINE,
+)
+
+
 PARTS = {
     "Sound and data": 2,
     "A first machine": 3,
@@ -58,6 +68,40 @@ PARTS = {
     "Judging models": 99,
 }
 """The parts of the course, each with the number of its last lesson."""
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What the first cell of a lesson says."""
+
+    notebook: Path
+    title: str
+    promise: str
+    needs: str = ""
+    produces: str = ""
+    time: str = ""
+
+
+def describe(path: str | Path) -> Lesson:
+    """Read title, promise and requirements from the first cell of a lesson.
+
+    The cell has `# NN · Title`, one paragraph of promise, and a line
+    `**Needs:** ... · **Produces:** ... · **Time:** ...`; what is missing is an empty string.
+    """
+    headed = (
+        cell.source
+        for cell in course.read(path).cells
+        if cell.cell_type == "markdown" and cell.source.startswith("# ")
+    )
+    title, _, text = next(headed, f"# {Path(path).stem}").partition("\n")
+    paragraphs = [" ".join(each.split()) for each in re.split(r"\n\s*\n", text)]
+    badges = ("[!", "!", "<")
+    prose = [each for each in paragraphs if each and not each.startswith(badges)]
+    promise = next((each for each in prose if not _NEEDS_LINE.search(each)), "")
+    line = _NEEDS_LINE.search(text)
+    return Lesson(
+        Path(path), title.removeprefix("# ").strip(), promise, **line.groupdict() if line else {}
+    )
 
 
 def part_of(lesson: Path) -> str:
@@ -249,7 +293,7 @@ def lessons_table(notebooks: Path) -> str:
     """Return the table of lessons, part by part."""
     rows, parts = [], []
     for path in sorted(notebooks.glob("[0-9][0-9]*_*.ipynb")):
-        lesson, part = course.describe(path), part_of(path)
+        lesson, part = describe(path), part_of(path)
         if part not in parts:
             parts.append(part)
             rows.append([f"**Part {len(parts)}: {part}**", "", ""])
@@ -259,7 +303,7 @@ def lessons_table(notebooks: Path) -> str:
 
 def path_through(notebooks: Path) -> str:
     """Return how long the course takes, and how much of it is the core."""
-    times = [course.describe(path).time for path in sorted(notebooks.glob("[0-9][0-9]*_*.ipynb"))]
+    times = [describe(path).time for path in sorted(notebooks.glob("[0-9][0-9]*_*.ipynb"))]
     minutes = [int(time.partition(" ")[0]) for time in times]
     core = [m for m, time in zip(minutes, times, strict=True) if time.endswith("core")]
     return (

@@ -21,20 +21,22 @@ from sercourse.files import atomic_path  # noqa: E402
 
 @dataclass(frozen=True)
 class Shot:
-    """What to photograph: a page, its size [pixels] and colours, and what stands on top."""
+    """What to photograph: a page, its size [pixels] and colours, what stands on top, a click."""
 
     page: str
     width: int = 1280
     height: int = 800
     theme: str = "light"
     top: str = "body"
+    click: str = ""
 
 
+LESSON = "build/site/notebooks/03_train_svm.html"
 SHOTS = {
     "card": Shot("docs/card.html", width=1200, height=630),
     "site-home": Shot("build/site/index.html"),
-    "site-lesson": Shot("build/site/notebooks/03_train_svm.html", top="#how-sure-is-the-number"),
-    "site-quiz": Shot("build/site/notebooks/03_train_svm.html", theme="dark", top="#quiz"),
+    "site-lesson": Shot(LESSON, width=1440, height=900, top="#which-emotions-does-it-confuse"),
+    "site-quiz": Shot(LESSON, theme="dark", top="#quiz", click=".quiz [data-right=true]"),
     "site-results": Shot("build/site/results.html", top="#ravdess-8-emotions"),
     "site-telephone": Shot("build/site/notebooks/01_exploration.html", width=390, theme="dark"),
 }
@@ -62,9 +64,11 @@ def taken(shot: Shot) -> bytes:
         for _ in range(2):  # pictures above that load meanwhile move it
             window.execute_script(
                 "document.body.dataset.theme = arguments[0];"
-                "document.querySelector(arguments[1]).scrollIntoView()",
+                "document.querySelector(arguments[1]).scrollIntoView({behavior: 'instant'});"
+                "document.querySelector(arguments[2] || null)?.click()",
                 shot.theme,
                 shot.top,
+                shot.click,
             )
             window.execute_async_script("setTimeout(arguments[0], 300)")
         shown: bytes = window.get_screenshot_as_png()

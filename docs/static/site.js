@@ -37,7 +37,9 @@ function sort(heading, column) {
 for (const table of document.querySelectorAll("table.docutils")) {
   if (!table.tHead || table.tBodies[0].rows.length < 6 || table.closest(".cell")) continue;
   if (table.querySelector("tbody strong")) continue; // it has rows that head others
-  [...table.tHead.rows[0].cells].forEach((heading, column) => {
+  const headings = [...table.tHead.rows[0].cells];
+  if (headings.some((heading) => heading.textContent.trim() === "")) continue;
+  headings.forEach((heading, column) => {
     const button = document.createElement("button");
     button.append(...heading.childNodes);
     button.addEventListener("click", () => sort(heading, column));
