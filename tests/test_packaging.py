@@ -74,14 +74,14 @@ def test_skl2onnx_still_reads_what_scikit_learn_drops() -> None:
 
 def test_tf2onnx_still_links_keras_to_onnx() -> None:
     """A tiny network says the same before and after its export."""
-    keras: Any = pytest.importorskip("keras", reason="the extra 'networks' is not installed")
+    pytest.importorskip("keras", reason="the extra 'networks' is not installed")
     from sercourse import networks
-    from sercourse.networks import export
 
-    keras = networks.quiet_keras()
-    inputs = keras.Input((6, 4), name="X")
+    keras: Any = networks.quiet_keras()
+    inputs = keras.Input((6, 4))
     hidden = keras.layers.LSTM(3)(keras.layers.Conv1D(5, 3, activation="relu")(inputs))
-    model = keras.Model(inputs, keras.layers.Dense(2, activation="softmax")(hidden))
+    member = keras.Model(inputs, keras.layers.Dense(2)(hidden))
+    network = networks.FittedNetwork((member,), (1.0,), (), {})
     X = np.random.default_rng(0).normal(size=(8, 6, 4)).astype(np.float32)
     versions = ", ".join(
         f"{name} {importlib.metadata.version(name)}"
@@ -90,14 +90,13 @@ def test_tf2onnx_still_links_keras_to_onnx() -> None:
     advice = (
         "Keras exports networks through tf2onnx, which is hardly maintained, and no longer can "
         f"with {versions}: keep the versions of constraints.txt, or write another exporter in "
-        "sercourse/networks/export.py (the trained bundles do not need it)"
+        "sercourse/networks/learner.py (the trained bundles do not need it)"
     )
     try:
-        session = bundles.bundle.session(export.to_onnx(model))
-        said = bundles.bundle.run(session, X)
+        said = bundles.run(bundles.session(network.contents()[".onnx"]), X)
     except Exception as error:  # of five libraries
         pytest.fail(f"{advice}: {error!r}")
-    assert np.allclose(said, model.predict_on_batch(X), atol=1e-5), advice
+    assert np.allclose(said, network.predict_proba(X), atol=1e-5), advice
 
 
 def steps(path: Path) -> list[dict[str, Any]]:
