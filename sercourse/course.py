@@ -17,13 +17,7 @@ from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
 from nbformat import NotebookNode
 
-from sercourse.files import atomic_path, user_path
-
-ROOT = Path(__file__).resolve().parents[1]
-"""Folder of the repository, where the package runs from a clone."""
-
-NOTEBOOKS = ROOT / "notebooks"
-"""Folder of the lessons."""
+from sercourse.files import atomic_path, home, user_path
 
 
 @dataclass(frozen=True)
@@ -53,15 +47,18 @@ class _ThisPython(AsyncKernelManager):
         return KernelSpec(**get_kernel_dict(extra_arguments=["--log-level=CRITICAL"]), env=env)
 
 
-def lessons(folder: str | Path = NOTEBOOKS) -> list[Path]:
+def lessons(folder: str | Path | None = None) -> list[Path]:
     """Return the lessons of a folder in order: notebooks named `NN_topic` or `NNb_topic`.
+
+    The default is `notebooks/` of the project.
 
     Raises
     ------
     FileNotFoundError
         If the folder holds none, as when the package was installed without the repository.
     """
-    found = sorted(user_path(folder).glob("[0-9][0-9]*_*.ipynb"))
+    folder = home() / "notebooks" if folder is None else user_path(folder)
+    found = sorted(folder.glob("[0-9][0-9]*_*.ipynb"))
     if not found:
         raise FileNotFoundError(
             f"no lessons in {folder}: install the package from a clone of the repository "
@@ -70,7 +67,7 @@ def lessons(folder: str | Path = NOTEBOOKS) -> list[Path]:
     return found
 
 
-def find(names: Iterable[str], *, folder: str | Path = NOTEBOOKS) -> list[Path]:
+def find(names: Iterable[str], *, folder: str | Path | None = None) -> list[Path]:
     """Return the notebooks with these numbers (`3`, `03`), stems or paths; all if there is no name.
 
     Raises
@@ -84,7 +81,7 @@ def find(names: Iterable[str], *, folder: str | Path = NOTEBOOKS) -> list[Path]:
     return list(dict.fromkeys(found)) or lessons(folder)
 
 
-def _find(name: str, *, folder: str | Path) -> Path:
+def _find(name: str, *, folder: str | Path | None) -> Path:
     if name.endswith(".ipynb"):
         if not user_path(name).is_file():
             raise FileNotFoundError(f"no notebook {name}")
@@ -127,13 +124,13 @@ def tags(cell: NotebookNode) -> Sequence[str]:
 
 
 def code_cells(notebook: NotebookNode) -> list[NotebookNode]:
-    """Return the code cells that an author wrote: not the empty ones, not papermill's."""
+    """Return the code cells that an author wrote: not empty, papermill's, or Colab's bootstrap."""
     return [
         cell
         for cell in notebook.cells
         if cell.cell_type == "code"
         and cell.source.strip()
-        and "injected-parameters" not in tags(cell)
+        and not {"bootstrap", "injected-parameters"} & set(tags(cell))
     ]
 
 

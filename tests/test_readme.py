@@ -51,6 +51,8 @@ def test_the_readme_is_short_and_its_contents_lead_somewhere() -> None:
 @pytest.mark.parametrize("name", RECIPES)
 def test_recipe_runs_as_printed(name: str, clone: Path) -> None:
     language, code = RECIPES[name]
+    if language == "bash" and os.name == "nt":
+        pytest.skip("this recipe is written for bash")  # that of Windows is another system's
     shell = ["bash", "-euo", "pipefail", "-c", code]
     command = shell if language == "bash" else [sys.executable, "-c", code]
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"

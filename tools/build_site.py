@@ -127,12 +127,12 @@ def contents(lessons: dict[str, Path]) -> str:
     parts = {part: [] for part in readme.PARTS}
     for stem, path in lessons.items():
         parts[readme.part_of(path)].append(f"notebooks/{stem}")
-    trees = {"Begin": ["start", "lessons", "voice/index", "recipes"], **parts}
+    trees = {"Begin": ["start", "platforms", "lessons", "voice/index", "recipes"], **parts}
     trees["Look up"] = ["notebooks/glossary", "results", "models", "api", "troubleshooting"]
     data = sorted(
         str(place.with_suffix("")) for place in page_places().values() if "data" in place.parts
     )
-    trees["About"] = ["citing", "licences", *data, "CONTRIBUTING"]
+    trees["About"] = ["citing", "licences", *data, "CONTRIBUTING", "releasing"]
     blocks = [
         "\n".join(["```{toctree}", ":hidden:", f":caption: {caption}", "", *pages, "```"])
         for caption, pages in trees.items()
