@@ -151,6 +151,32 @@ def test_features_of_a_corpus(corpus: Path, tmp_path: Path, command: Command) ->
         assert len(arrays["X"]) == len(arrays["clip_id"]) == 3
 
 
+def test_features_go_part_by_part_into_a_folder(
+    corpus: Path, tmp_path: Path, command: Command, refuse: Refuse
+) -> None:
+    pytest.importorskip("pyarrow")
+    words = ["features", corpus, "--corpus", "aesdd", "--set", "statistics"]
+    assert "--out FILE.npz or --parts DIR" in refuse(*map(str, words))
+    for _ in range(2):  # the second time there is nothing left to do
+        done = command(*words, "--parts", tmp_path / "parts")
+        assert done.out == f"{tmp_path / 'parts'}: 3 clips x 200 features\n"
+    assert len(pd.read_parquet(tmp_path / "parts")) == 3
+
+
+def test_the_cache_is_listed_and_cleared(
+    corpus: Path, tmp_path: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SERCOURSE_CACHE", str(tmp_path / "kept"))
+    words = ["features", corpus, "--corpus", "aesdd", "--set", "statistics"]
+    command(*words, "--out", tmp_path / "x.npz")
+    listed, total = command("cache").out.splitlines()
+    assert "2 files" in listed  # of two identical clips there is one row
+    assert "features/statistics-" in listed
+    assert total.endswith(f"MB  in {tmp_path / 'kept'}")
+    assert "0.0 MB" in command("cache", "--clear").out
+    assert not any((tmp_path / "kept" / "features").iterdir())
+
+
 @pytest.mark.parametrize(
     ("module", "extra"), [("pandas", "train"), ("papermill", "lessons"), ("keras", "networks")]
 )

@@ -9,13 +9,14 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pyarrow.parquet as pq
 import pytest
 import soundfile
 from sounds import voice
 
 from sercourse import features
 from sercourse.features import FeatureSet, feature_table, named, parts, read_parts, write_parts
+
+pq = pytest.importorskip("pyarrow.parquet")
 
 SR = 16_000
 
