@@ -6,7 +6,8 @@ Everything of a group takes turns, round by round, so that a busy moment of the 
 it. What is told is processor time: on a shared machine the clock on the wall also counts what
 others do. Each figure is a median with the quartiles around it; the ratio is that to the
 reference, of the same rounds. openSMILE and pyAudioAnalysis are asked where the Python that --peers
-names has them, and left out otherwise. --publish renews images/speed.png and docs/speed-table.md.
+names has them, and left out otherwise. --publish renews images/speed.png and docs/speed-table.md
+from the last run of each group.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,7 @@ import soundfile
 from threadpoolctl import threadpool_limits
 
 ROOT = Path(__file__).resolve().parent.parent
+KEPT = ROOT / "build" / "bench"
 SIZES = (100, 300, 1_000, 3_000, 10_000, 50_000)
 PEERS = ("opensmile-egemaps", "opensmile-compare", "pyaudioanalysis")
 
@@ -260,6 +262,38 @@ def draw(rows: list[Row], points: list[dict[str, float]], path: Path) -> None:
     figure.savefig(path, dpi=110)
 
 
+def keep(name: str, content: Any) -> None:
+    """Keep what was measured, for `publish`."""
+    KEPT.mkdir(parents=True, exist_ok=True)
+    (KEPT / f"{name}.json").write_text(json.dumps({"machine": machine(), "found": content}))
+
+
+def publish() -> None:
+    """Renew the table and the picture from what is kept of the last run of each group."""
+    kept = {path.stem: json.loads(path.read_text()) for path in KEPT.glob("*.json")}
+    rows = [Row(**each) for name in cases.GROUPS if name in kept for each in kept[name]["found"]]
+    points = kept.get("curve", {"found": []})["found"]
+    lines = [
+        *describe(rows),
+        "",
+        "| clips | processor time [s] | ms a clip | largest memory [MB] |",
+    ]
+    lines += ["|--:|--:|--:|--:|"]
+    for each in points:
+        n, cpu = int(each["n"]), each["cpu"]
+        lines.append(f"| {n} | {cpu:.1f} | {1000 * cpu / n:.2f} | {each['peak_mb']:.0f} |")
+    if "disk" in kept:
+        lines += ["", *(f"- {line}" for line in kept["disk"]["found"])]
+    lines += [
+        "",
+        "Measured on:",
+        "",
+        *(f"- {name}: {kept[name]['machine']}" for name in sorted(kept)),
+    ]
+    (ROOT / "docs" / "speed-table.md").write_text("\n".join(lines) + "\n", "utf-8")
+    draw(rows, points, ROOT / "images" / "speed.png")
+
+
 def main() -> None:
     """Measure what was asked for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -274,34 +308,22 @@ def main() -> None:
     if args.one:
         one_table(*args.one)
         return
-    about = [machine()]
-    print(about[0])
-    rows: list[Row] = []
-    chosen = args.groups or [*cases.GROUPS, "curve"]
+    print(machine())
+    chosen = args.groups or ([] if args.publish else [*cases.GROUPS, "curve"])
     with tempfile.TemporaryDirectory() as name, threadpool_limits(1):  # also BLAS keeps to one core
         for group in (each for each in cases.GROUPS if each in chosen):
             found = list(cases.GROUPS[group]())
             if group == "features":
                 found += peers(args.peers, cases.sample_clips(cases.N_CLIPS), Path(name))
-            done = take_turns(group, found, rounds=args.rounds)
-            print(*describe(done), sep="\n", flush=True)
-            rows += done
-    points = curve(most=args.most) if "curve" in chosen else []
-    about += corpus(args.corpus) if args.corpus else []
-    about.append(machine())
+            rows = take_turns(group, found, rounds=args.rounds)
+            print(*describe(rows), sep="\n", flush=True)
+            keep(group, [asdict(row) for row in rows])
+    if "curve" in chosen:
+        keep("curve", curve(most=args.most))
+    if args.corpus:
+        keep("disk", corpus(args.corpus))
     if args.publish:
-        lines = [*about, "", *describe(rows), ""]
-        lines += [
-            "| clips | processor time [s] | ms a clip | largest memory [MB] |",
-            "|--:|--:|--:|--:|",
-        ]
-        for each in points:
-            cells = (
-                f"{each['cpu']:.1f} | {1000 * each['cpu'] / each['n']:.2f} | {each['peak_mb']:.0f}"
-            )
-            lines.append(f"| {int(each['n'])} | {cells} |")
-        (ROOT / "docs" / "speed-table.md").write_text("\n".join(lines) + "\n", "utf-8")
-        draw(rows, points, ROOT / "images" / "speed.png")
+        publish()
 
 
 if __name__ == "__main__":
