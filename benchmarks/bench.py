@@ -6,8 +6,8 @@ Everything of a group takes turns, round by round, so that a busy moment of the 
 it. What is told is processor time: on a shared machine the clock on the wall also counts what
 others do. Each figure is a median with the quartiles around it; the ratio is that to the
 reference, of the same rounds. openSMILE and pyAudioAnalysis are asked where the Python that --peers
-names has them, and left out otherwise. --publish renews images/speed.png and docs/speed-table.md
-from the last run of each group.
+names has them, and left out otherwise. --publish renews images/speed.png and docs/speed.md from
+the last run of each group.
 """
 
 from __future__ import annotations
@@ -290,7 +290,10 @@ def publish() -> None:
         "",
         *(f"- {name}: {kept[name]['machine']}" for name in sorted(kept)),
     ]
-    (ROOT / "docs" / "speed-table.md").write_text("\n".join(lines) + "\n", "utf-8")
+    page = ROOT / "docs" / "speed.md"
+    before, begin, rest = page.read_text("utf-8").partition("<!-- speed:begin -->\n")
+    _, end, after = rest.partition("<!-- speed:end -->\n")
+    page.write_text("".join([before, begin, "\n".join([*lines, ""]), end, after]), "utf-8")
     draw(rows, points, ROOT / "images" / "speed.png")
 
 
