@@ -358,12 +358,11 @@ class Kept(NamedTuple):
 def cached() -> list[Kept]:
     """Return what is in the cache, what was used longest ago first."""
     found = []
-    for path in (each for kind in cache_dir().glob("*/") for each in kind.iterdir()):
+    for path in cache_dir().glob("*/*"):
         with contextlib.suppress(OSError):  # another run may be clearing it
-            used = path.stat().st_mtime
             parts = path.rglob("*") if path.is_dir() else [path]
             sizes = [each.stat().st_size for each in parts if each.is_file()]
-            found.append(Kept(path, sum(sizes), len(sizes), used))
+            found.append(Kept(path, sum(sizes), len(sizes), path.stat().st_mtime))
     return sorted(found, key=lambda each: each.used)
 
 
@@ -383,13 +382,10 @@ def shrink_cache(limit: float | None = None) -> None:
     kept = cached()
     total = sum(each.size for each in kept)
     for each in kept:
-        if total <= limit and limit > 0:
-            break
-        if each.path.is_dir():
-            shutil.rmtree(each.path, ignore_errors=True)
-        else:
-            each.path.unlink(missing_ok=True)
-        total -= each.size
+        if total > limit or limit == 0:
+            total -= each.size
+            with contextlib.suppress(OSError):  # another run may be clearing it, too
+                (shutil.rmtree if each.path.is_dir() else os.unlink)(each.path)
 
 
 def home() -> Path:

@@ -57,10 +57,8 @@ def test_other_programs_read_one_table_and_some_columns(
     write(clips, tmp_path / "out")
     some = pd.read_parquet(tmp_path / "out", columns=["clip_id", "zcr_mean"])
     assert some["clip_id"].tolist() == list("013456")
-    (first, *_) = read_parts(tmp_path / "out", columns=["zcr_mean"])
-    assert (first.names, first.X[:, 0].tolist()) == (("zcr_mean",), some["zcr_mean"][:2].tolist())
-    with pytest.raises(ValueError, match="no column 'pitch'"):
-        next(read_parts(tmp_path / "out", columns=["pitch"]))
+    (first, *_) = read_parts(tmp_path / "out")
+    assert first.X[:, first.names.index("zcr_mean")].tolist() == some["zcr_mean"][:2].tolist()
 
 
 def test_only_what_is_missing_or_damaged_is_computed(
@@ -71,7 +69,7 @@ def test_only_what_is_missing_or_damaged_is_computed(
     whole = {path.name: path.read_bytes() for path in folder.iterdir()}
     (folder / "part-000000.parquet").write_bytes(whole["part-000000.parquet"][:-9])
     (folder / "part-000002.parquet").unlink()
-    with pytest.raises(FileNotFoundError, match="part-000000"):
+    with pytest.raises(ValueError, match="part-000000"):
         list(read_parts(folder))
     computed: list[str] = []
 
@@ -92,7 +90,9 @@ def test_a_changed_byte_is_noticed(clips: pd.DataFrame, tmp_path: Path) -> None:
     data = bytearray(file.read_bytes())
     data[column.data_page_offset + column.total_compressed_size - 1] ^= 1
     file.write_bytes(data)
-    with pytest.raises(ValueError, match=r"part-000001\.parquet is damaged"):
+    with pytest.raises(
+        ValueError, match=r"part-000001\.parquet, part 2 of 3, is missing or damaged"
+    ):
         list(read_parts(tmp_path / "out"))
 
 

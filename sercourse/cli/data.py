@@ -26,8 +26,8 @@ def add_parsers(commands: argparse._SubParsersAction) -> None:
     option("--parts", type=options.path, metavar="DIR", help="Parquet files instead, part by part")
     option("--pre-emphasis", type=float, default=0.0, metavar="COEFFICIENT", help="such as 0.97")
     option = options.command(commands, "cache", _cache)
-    option("--clear", action="store_true", help="delete everything in it")
     option("--keep", type=options.whole(0), metavar="MB", help="delete what was used longest ago")
+    option("--clear", dest="keep", action="store_const", const=0, help="delete everything in it")
 
 
 def _scan(args: argparse.Namespace) -> int:
@@ -112,13 +112,14 @@ def _cache(args: argparse.Namespace) -> int:
     longest ago is deleted until no more than so many megabytes are left.
     """
     folder = files.cache_dir()
-    if args.clear or args.keep is not None:
-        files.shrink_cache(0 if args.clear else args.keep * 1e6)
+    if args.keep is not None:
+        files.shrink_cache(args.keep * 1e6)
     kept = files.cached()
     for each in kept:
-        when = datetime.fromtimestamp(each.used).strftime("%Y-%m-%d")
-        name = each.path.relative_to(folder)
-        options.show(f"{each.size / 1e6:10.1f} MB  {each.n_files:7d} files  used {when}  {name}")
+        when, name = datetime.fromtimestamp(each.used), each.path.relative_to(folder)
+        options.show(
+            f"{each.size / 1e6:10.1f} MB  {each.n_files:7d} files  {when:%Y-%m-%d}  {name}"
+        )
     options.show(f"{sum(each.size for each in kept) / 1e6:10.1f} MB  in {folder}")
     return 0
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import functools
 import json
 import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TextIO, TypeVar
 
@@ -286,21 +286,19 @@ def _write_parquet(path: Path, tables: Iterable[pd.DataFrame]) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    with contextlib.ExitStack() as stack:
-        writer = None
-        for table in tables:
-            if "path" in table:  # the name of a file need not be text, and here it must be
-                names = [
-                    os.fsencode(each).decode("utf-8", "backslashreplace") for each in table["path"]
-                ]
-                table = table.assign(path=names)
-            rows = pa.Table.from_pandas(table, preserve_index=False)
-            if writer is None:
-                nothing = [
-                    f.with_type(pa.string()) if f.type == pa.null() else f for f in rows.schema
-                ]
-                writer = stack.enter_context(pq.ParquetWriter(path, pa.schema(nothing)))
-            writer.write_table(rows.cast(writer.schema))
+    def rows(table: pd.DataFrame) -> pa.Table:
+        if "path" in table:  # the name of a file need not be text, and here it must be
+            names = map(os.fsencode, table["path"])
+            table = table.assign(path=[each.decode("utf-8", "backslashreplace") for each in names])
+        return pa.Table.from_pandas(table, preserve_index=False)
+
+    found = map(rows, tables)
+    first = next(found)
+    text = pa.string()  # of a column that says nothing yet
+    fields = [each.with_type(text) if each.type == pa.null() else each for each in first.schema]
+    with pq.ParquetWriter(path, pa.schema(fields)) as writer:
+        for table in chain([first], found):
+            writer.write_table(table.cast(writer.schema))
 
 
 def _write(target: Path, texts: Iterable[str]) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -82,22 +82,18 @@ def write_parts(
     return rejects_table(found)
 
 
-def read_parts(folder: str | Path, *, columns: Sequence[str] = ()) -> Iterator[Features]:
+def read_parts(folder: str | Path) -> Iterator[Features]:
     """Yield the features of a folder part by part, in the order of the clip table.
 
     Parameters
     ----------
     folder : path
         What `write_parts` wrote.
-    columns : sequence of str
-        Names of the only features to read, where rows are vectors; all unless given.
 
     Raises
     ------
-    FileNotFoundError
-        If there is no such folder, or a part is missing.
-    ValueError
-        If a part is damaged, or no feature has such a name.
+    FileNotFoundError, ValueError
+        If there is no such folder, or a part is missing or damaged.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -105,25 +101,19 @@ def read_parts(folder: str | Path, *, columns: Sequence[str] = ()) -> Iterator[F
     folder = files.user_path(folder)
     about = _manifest(folder)
     names, shape = tuple(about["feature_names"]), tuple(about["shape"])
-    if unknown := [each for each in columns if each not in names or len(shape) > 1]:
-        raise ValueError(f"{folder} has no column {unknown[0]!r}: its names are in {MANIFEST}")
-    names = tuple(columns) or names
     for k in range(about["n_parts"]):
         path = _part(folder, k)
-        rejects = _rejects(path, key=about["key"])
-        if rejects is None:
-            n_parts = f"{k + 1} of {about['n_parts']} parts"
-            raise FileNotFoundError(f"{path}: {n_parts}, is missing or damaged: compute it again")
-        wanted = ["clip_id", *(names if len(shape) == 1 else ["X"])]
         try:
-            table = pq.read_table(path, columns=wanted, page_checksum_verification=True)
+            table = pq.read_table(path, page_checksum_verification=True)
         except (OSError, pa.ArrowException) as error:
-            raise ValueError(f"{path} is damaged: delete it, and compute it again") from error
+            of = f"{path}, part {k + 1} of {about['n_parts']}"
+            raise ValueError(f"{of}, is missing or damaged: compute it again") from error
         if len(shape) == 1:
             X = np.column_stack([table[name].to_numpy() for name in names])
         else:
             X = table["X"].combine_chunks().flatten().to_numpy().reshape(-1, *shape)
         clip_id = table["clip_id"].to_numpy().astype(str)
+        rejects = json.loads(table.schema.metadata[b"sercourse"])["rejects"]
         yield Features(X, names, clip_id, rejects_table(rejects))
 
 
