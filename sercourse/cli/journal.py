@@ -29,9 +29,10 @@ class Journal:
         whole = 0
         self._file.seek(0)
         for line in self._file:
-            if not line.endswith(b"\n"):
+            try:
+                self.names.add(json.loads(line)[0])
+            except ValueError:
                 break  # it was being written
-            self.names.add(json.loads(line)[0])
             whole += len(line)
         self._file.truncate(whole)
 
