@@ -90,9 +90,7 @@ def test_a_changed_byte_is_noticed(clips: pd.DataFrame, tmp_path: Path) -> None:
     data = bytearray(file.read_bytes())
     data[column.data_page_offset + column.total_compressed_size - 1] ^= 1
     file.write_bytes(data)
-    with pytest.raises(
-        ValueError, match=r"part-000001\.parquet, part 2 of 3, is missing"
-    ):
+    with pytest.raises(ValueError, match=r"part-000001\.parquet, part 2 of 3, is missing"):
         list(read_parts(tmp_path / "out"))
 
 
