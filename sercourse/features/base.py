@@ -365,10 +365,11 @@ def _measure_all(
     from threadpoolctl import threadpool_limits
     from tqdm import tqdm
 
-    first, *others = _places(clips)
+    places = _places(clips)
+    first = next(places)
     # Each hand-over to a process costs as much as half a clip; large rows fill memory instead.
     n = max(1, min(16, 2**20 // feature_set.row_bytes))
-    runs = (others[k : k + n] for k in range(0, len(others), n))
+    runs = iter(lambda: list(itertools.islice(places, n)), [])
     parallel = Parallel(n_jobs=n_jobs, return_as="generator", batch_size=1)
     often = 0.1 if sys.stderr.isatty() else 10  # [s]; a log keeps every state of the bar
     shown: dict[str, Any] = {"desc": feature_set.name, "unit": "clip", "mininterval": often}
