@@ -9,7 +9,6 @@ import io
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import count, groupby
-from types import MappingProxyType
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -39,7 +38,7 @@ _COLOURS = [
     "#f58a6c",
     "#453428",
 ]
-EMOTION_COLOURS: Mapping[str, str] = MappingProxyType(dict(zip(EMOTIONS, _COLOURS, strict=True)))
+EMOTION_COLOURS: dict[str, str] = dict(zip(EMOTIONS, _COLOURS, strict=True))
 """The colour of each canonical emotion, in their order."""
 
 # Of labels that are not canonical.
