@@ -5,7 +5,6 @@ Time runs from left to right [s]; a column of a spectrogram is a frame, centred 
 
 from __future__ import annotations
 
-import io
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import count, groupby
@@ -15,10 +14,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 from numpy.typing import NDArray
-from PIL import Image
 
 from sercourse.labels import EMOTIONS, in_order
 
@@ -59,38 +56,9 @@ SERIES = {"color": (INK, ACCENT, GREY, "#2f8f9d"), "marker": ("o", "s", "^", "D"
 def use_style() -> None:
     """Give matplotlib the look of the course: 700 pixels wide, quiet axes, readable labels.
 
-    In a notebook, figures are also stored small: see `compact_png`. Call it once, before the first
-    picture of a lesson.
+    Call it once, before the first picture of a lesson.
     """
-    from IPython.core.getipython import get_ipython
-
     plt.style.use("sercourse.plots")
-    shell = get_ipython()
-    if shell is not None and shell.display_formatter is not None:
-        plt.close(plt.figure())  # loads the backend, which would later set its own writer of PNG
-        shell.display_formatter.formatters["image/png"].for_type(Figure, compact_png)
-
-
-def compact_png(figure: Figure) -> bytes:
-    """Return a figure as PNG with a palette of 64 colours.
-
-    It looks the same and takes a third of the space, so that a notebook full of figures stays
-    light.
-
-    Examples
-    --------
-    >>> compact_png(Figure())[1:4]
-    b'PNG'
-    """
-    full, small = io.BytesIO(), io.BytesIO()
-    figure.savefig(full, format="png", bbox_inches="tight")
-    with Image.open(full) as image:
-        # The method that keeps the colour of small marks, too.
-        palette = image.convert("RGB").quantize(
-            64, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE
-        )
-    palette.save(small, format="png", optimize=True)
-    return small.getvalue()
 
 
 def palette(emotions: Iterable[str]) -> dict[str, str]:

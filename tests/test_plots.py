@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,6 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.patches import Patch
-from PIL import Image
 
 from sercourse import labels, plots
 from sercourse.labels import EMOTIONS
@@ -90,26 +88,6 @@ def test_style_gives_pictures_of_700_pixels() -> None:
     plots.use_style()
     width, _ = plt.figure().get_size_inches() * mpl.rcParams["figure.dpi"]
     assert width == 700
-
-
-def test_compact_png_is_smaller_and_keeps_the_colour_of_small_marks() -> None:
-    plots.use_style()
-    fig, ax = plt.subplots()
-    rng = np.random.default_rng(0)
-    ax.imshow(rng.normal(size=(20, 60)), cmap="magma")
-    ax.scatter(np.arange(9), np.arange(9), s=60, color=list(plots.EMOTION_COLOURS.values()))
-    full = io.BytesIO()
-    fig.savefig(full, format="png", bbox_inches="tight")
-    small = plots.compact_png(fig)
-    assert len(small) < 0.6 * len(full.getvalue())
-    before = np.asarray(Image.open(full).convert("RGB")).astype(int)
-    picture = Image.open(io.BytesIO(small))
-    assert picture.mode == "P"
-    after = np.asarray(picture.convert("RGB")).astype(int)
-    for colour in plots.EMOTION_COLOURS.values():
-        mark = (before == np.round(255 * np.array(to_rgb(colour)))).all(axis=2)
-        assert mark.sum() > 20
-        assert np.abs(after[mark] - before[mark]).max() <= 25, colour
 
 
 # --- signals --------------------------------------------------------------------------------
