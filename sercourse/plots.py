@@ -24,17 +24,10 @@ Array = NDArray[Any]
 # --- style ------------------------------------------------------------------------------------
 
 # Light and dark alternate, so that readers who see no red or no green can tell neighbours apart.
-_COLOURS = [
-    "#757b84",
-    "#62c2bd",
-    "#f0b400",
-    "#2b5aa3",
-    "#b81d2c",
-    "#a678cf",
-    "#7da636",
-    "#f58a6c",
-    "#453428",
-]
+_COLOURS = (
+    *("#757b84", "#62c2bd", "#f0b400", "#2b5aa3", "#b81d2c"),
+    *("#a678cf", "#7da636", "#f58a6c", "#453428"),
+)
 EMOTION_COLOURS: dict[str, str] = dict(zip(EMOTIONS, _COLOURS, strict=True))
 """The colour of each canonical emotion, in their order."""
 
@@ -206,15 +199,11 @@ def spectrogram(
     ax = ax or plt.subplots()[1]
     top = float(np.max(level)) if top is None else top
     half, n_frames = hop_length / sr / 2, level.shape[1]
-    ax.imshow(
-        level,
-        origin="lower",
-        aspect="auto",
-        interpolation="nearest",
-        cmap=plt.get_cmap("magma", round(SPAN_DB / _STEP_DB)),
-        clim=(top - SPAN_DB, top),
-        extent=(-half, (2 * n_frames - 1) * half, 0.5, len(level) + 0.5),
-    )
+    extent = (-half, (2 * n_frames - 1) * half, 0.5, len(level) + 0.5)
+    steps = plt.get_cmap("magma", round(SPAN_DB / _STEP_DB))
+    image = ax.imshow(level, steps, origin="lower", clim=(top - SPAN_DB, top), extent=extent)
+    image.set(interpolation="nearest")
+    ax.set_aspect("auto")
     end = 2 * max(1, n_frames - 1) * half
     ax.set(xlabel="time [s]", ylabel="frequency [kHz]", xlim=(0, end))
     hertz = np.asarray(frequencies, dtype=np.float64)
@@ -263,14 +252,9 @@ def spectrograms(
     """
     columns, n_rows = min(columns, len(levels)), -(-len(levels) // columns)
     heights = [1.2] if waves is None else [0.7, 1.2]
-    _, axes = plt.subplots(
-        n_rows * len(heights),
-        columns,
-        figsize=(7, 0.4 + n_rows * sum(heights)),
-        height_ratios=heights * n_rows,
-        squeeze=False,
-        sharex=True,
-    )
+    size, ratios = (7, 0.4 + n_rows * sum(heights)), heights * n_rows
+    grid: dict[str, Any] = {"figsize": size, "height_ratios": ratios, "squeeze": False}
+    _, axes = plt.subplots(n_rows * len(heights), columns, sharex=True, **grid)
     panels = axes.reshape(n_rows, -1, columns).swapaxes(1, 2).reshape(n_rows * columns, -1)
     top = max(float(np.max(each)) for each in levels.values())
     for panel, (title, level) in zip(panels, levels.items(), strict=False):
@@ -443,23 +427,29 @@ def emotions_over_time(
     >>> ax.get_ylabel(), [text.get_text() for text in ax.get_legend().texts]
     ('probability [%]', ['happy', 'sad'])
     """
-    names = [str(name)[2:] for name in table.columns if str(name).startswith("p_")]
-    if not names or not len(table):
-        raise ValueError(
-            f"a table with {len(table)} rows and the columns {', '.join(map(str, table.columns))} "
-            "has no emotions over time: make it with Bundle.predict_over_time(...).table()"
-        )
-    labels = in_order(names)
+    labels = in_order(str(name)[2:] for name in table.columns if str(name).startswith("p_"))
+    if not labels or not len(table):
+        told = f"a table of {len(table)} rows with columns {', '.join(map(str, table.columns))}"
+        wanted = "make it with Bundle.predict_over_time(...).table()"
+        raise ValueError(f"{told} has no emotions over time: {wanted}")
     ax = plt.subplots(figsize=(7.0, 3.4))[1] if ax is None else ax
     edges, p = _cells(table, labels=labels)
-    below = np.zeros(len(p))
-    for colour, share in zip(palette(labels).values(), 100 * p.T, strict=True):
-        ax.stairs(below + share, edges, baseline=below, fill=True, color=colour, label=None)
+    shades, below = {**palette(labels), "": NOT_JUDGED}, np.zeros(len(p))
+    for name, share in zip(labels, 100 * p.T, strict=True):
+        ax.stairs(below + share, edges, baseline=below, fill=True, color=shades[name], label=name)
         below = below + share
     winners = [labels[int(np.argmax(row))] if np.isfinite(row).all() else "" for row in p]
-    end = edges[-1] if y is None else len(y) / sr
-    ax.set(xlim=(0 if y is not None else edges[0], end), ylim=(0, 100), ylabel="probability [%]")
-    unit = "s"
+    start, end, unit, top = edges[0], edges[-1], "s", ax
+    if y is not None:
+        start, end, top = 0, len(y) / sr, ax.inset_axes((0, 1.05, 1, 0.4), sharex=ax)
+        low, high, step = envelope(np.sign(y) * np.sqrt(np.abs(y)))
+        times = (np.arange(len(low)) + 0.5) * step / sr
+        cell = np.searchsorted(edges, times, side="right")  # 0 and the last lie outside
+        of = ["", *winners, ""]
+        top.vlines(times, low, high, colors=[shades[of[k]] for k in cell], linewidth=1.5)
+        top.axis("off")
+        if "" in winners:
+            ax.plot([], [], "s", color=NOT_JUDGED, label="not judged")
     if end > _SECONDS:
         unit = "min:s"
         ax.xaxis.set_major_locator(MaxNLocator(steps=[1.5, 3, 6, 10]))
@@ -467,25 +457,9 @@ def emotions_over_time(
         ax.xaxis.set_major_formatter(clock)
     window = (table["end"] - table["start"]).max()
     ax.set_xlabel(f"time [{unit}], the middle of a window of {window:.3g} s")
-    shades = {**palette(labels), "": NOT_JUDGED}
-    top = ax if y is None else ax.inset_axes((0, 1.05, 1, 0.4), sharex=ax)
-    if y is not None:
-        low, high, step = envelope(np.sign(y) * np.sqrt(np.abs(y)))
-        times = (np.arange(len(low)) + 0.5) * step / sr
-        cell = np.searchsorted(edges, times, side="right")  # 0 and the last lie outside
-        of = ["", *winners, ""]
-        top.vlines(times, low, high, colors=[shades[of[k]] for k in cell], linewidth=1.5)
-        top.axis("off")
+    ax.set(xlim=(start, end), ylim=(0, 100), ylabel="probability [%]")
     _name_runs(top, edges, winners)
-    shown = labels if y is None or "" not in winners else [*labels, ""]
-    keys = [plt.Rectangle((0, 0), 1, 1, color=shades[name]) for name in shown]
-    ax.legend(
-        keys,
-        [name or "not judged" for name in shown],
-        ncols=len(keys),
-        loc="upper left",
-        bbox_to_anchor=(0, -0.2),
-    )
+    ax.legend(ncols=len(shades), loc="upper left", bbox_to_anchor=(0, -0.2))
     return ax
 
 
