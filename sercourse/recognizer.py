@@ -237,14 +237,9 @@ class EmotionRecognizer(ClassifierMixin, BaseEstimator):
             Terms of the clips, for the model card.
         """
         check_is_fitted(self, "classes_")
-        return experiment.save_fitted(
-            self.recipe_,
-            self.data_,
-            [{"model": model} for model in self.models_],
-            folder=files.user_path(folder),
-            evaluations=self.evaluations_,
-            licence=licence,
-        )
+        told: Any = {"folder": files.user_path(folder), "evaluations": self.evaluations_}
+        models = [{"model": model} for model in self.models_]
+        return experiment.save_fitted(self.recipe_, self.data_, models, licence=licence, **told)
 
     def _known(self, X: Clips, y: Iterable[str] | None) -> pd.DataFrame:
         """Return the clips of the emotions that were learnt, with their labels."""
@@ -276,13 +271,10 @@ class EmotionRecognizer(ClassifierMixin, BaseEstimator):
             return self._best_of_zoo(clips)
         learner = classical.PipelineLearner(lambda: classical.pipeline(self.model))
         kind = type(classical.pipeline(self.model)[-1]).__name__
-        return Recipe(
-            re.sub(r"(?<=[a-z])(?=[A-Z])", "-", kind).lower(),
-            f"{kind} of scikit-learn on {self.features} features",
-            feature_set=self.features,
-            learner=learner,
-            normalized=False,
-        )
+        name = re.sub(r"(?<=[a-z])(?=[A-Z])", "-", kind).lower()
+        title = f"{kind} of scikit-learn on {self.features} features"
+        own: Any = {"feature_set": self.features, "learner": learner, "normalized": False}
+        return Recipe(name, title, **own)
 
     def _best_of_zoo(self, clips: pd.DataFrame) -> Recipe:
         # The features are the same for every classifier of the zoo.

@@ -10,9 +10,7 @@ import re
 import shutil
 from collections import defaultdict
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from importlib import metadata
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -43,22 +41,20 @@ def _run(args: argparse.Namespace) -> int:
     Each has a fresh kernel and takes the sample corpora unless a parameter says otherwise; none
     needs another, so several run side by side. Exit status 1 if a cell failed.
     """
+    from joblib import Parallel, delayed
+
     from sercourse import course
 
     paths = course.find(args.notebooks)
     parameters = {name: _value(text) for name, text in args.parameter}
     given = course.assign(paths, parameters=parameters)
     failed = False
-    with ProcessPoolExecutor(min(args.jobs, len(paths)), get_context("spawn")) as pool:
-        jobs = [
-            pool.submit(course.run, path, out=args.out, parameters=own)
-            for path, own in given.items()
-        ]
-        for number, job in enumerate(as_completed(jobs), start=1):
-            result = job.result()
-            failed |= result.failure is not None
-            told = f"{number}/{len(jobs)}  {result.notebook.stem}  {result.seconds:.1f} s"
-            options.show(f"{told}  {result.failure or 'ok'}")
+    run, pool = delayed(course.run), Parallel(args.jobs, return_as="generator_unordered")
+    results = pool(run(path, out=args.out, parameters=own) for path, own in given.items())
+    for number, result in enumerate(results, start=1):
+        failed |= result.failure is not None
+        told = f"{number}/{len(given)}  {result.notebook.stem}  {result.seconds:.1f} s"
+        options.show(f"{told}  {result.failure or 'ok'}")
     options.show(f"pages: {args.out}/index.html")
     return int(failed)
 
