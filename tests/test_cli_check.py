@@ -61,7 +61,7 @@ def test_check_says_what_to_do_about_what_is_missing(
     monkeypatch.setenv("SERCOURSE_DATA", str(tmp_path / "mine"))
     microphone = fake_sounddevice.Microphone(sound=[])
     monkeypatch.setitem(sys.modules, "sounddevice", fake_sounddevice.module(microphone))
-    (tmp_path / "data" / "sample").mkdir(parents=True)
+    (tmp_path / "models" / "speech-encoder").mkdir(parents=True)
     (tmp_path / "mine" / "aesdd").mkdir(parents=True)
     (tmp_path / "cache").mkdir()
     (tmp_path / "cache" / "row").write_bytes(bytes(2_000_000))

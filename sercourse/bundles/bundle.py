@@ -94,11 +94,12 @@ class Member:
         name = f"{wanted['name']}:{self.folder / encoder}" if encoder else wanted["name"]
         found = features.named(name)
         if found.settings != wanted or list(found.names) != self.info["feature_names"]:
-            raise ValueError(
-                f"{self.folder / 'bundle.json'}: the model learned from other {wanted['name']!r} "
-                "features (recipe.features, feature_names) than this version of sercourse "
-                "computes: train it again, or install the version that it names"
+            other = (
+                f"learned from other {wanted['name']!r} features (recipe.features, feature_names)"
             )
+            told = f"the model {other} than this version of sercourse computes"
+            advice = "train it again, or install the version that it names"
+            raise ValueError(f"{self.folder / 'bundle.json'}: {told}: {advice}")
         return found
 
     @property
@@ -381,9 +382,9 @@ class Bundle:
         sr : int
             Its rate [Hz], that of the bundle.
         every : float
-            Hop from one window's start to the next one's [s].
+            Hop from one window's start to the next one's [s], from 0.01 to 3600.
         window : float
-            Length of a window [s].
+            Length of a window [s], from 0.5 to 8.
 
         Returns
         -------
@@ -406,6 +407,7 @@ class Bundle:
         [1.0, 1.5]
         """
         self._refuse_rate(sr)
+        timeline.refuse_steps(every=every, window=window)
         windows = timeline.windows(blocks, sr=sr, every=every, window=window)
         return map(replace(self, gender_member=None)._moment, windows)
 

@@ -101,8 +101,7 @@ def _check(args: argparse.Namespace) -> int:
 def _installed() -> Iterator[Found]:
     """Yield the versions of libraries, and which extras are complete."""
     yield "sercourse", __version__, ""
-    system = f"{platform.system()} {platform.release()} {platform.machine()}"
-    yield "python", f"{platform.python_version()} on {system}", ""
+    yield "python", f"{platform.python_version()} on {platform.platform()}", ""
     try:
         wanted = metadata.requires("sercourse") or []
     except metadata.PackageNotFoundError:
