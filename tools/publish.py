@@ -153,9 +153,9 @@ def cleaned(
     if LISTEN in rewrite(data.get("text/html", "")) and data.get("text/plain") == AUDIO_REPR:
         del data["text/html"]  # a player and nothing else
     data |= map_texts(without_pictures(data), function=rewrite)
-    if "image/png" in data:
-        picture = compact_png(base64.b64decode(data["image/png"]))
-        data["image/png"] = base64.b64encode(picture).decode()
+    picture = base64.b64decode(data.get("image/png", ""))
+    if picture and (small := compact_png(picture)) != picture:
+        data["image/png"] = base64.b64encode(small).decode()
     output.data = nbformat.from_dict(data or {"text/plain": LISTEN})
     return output
 
@@ -164,10 +164,12 @@ def compact_png(picture: bytes) -> bytes:
     """Return a PNG file with a palette of 64 colours.
 
     It looks the same and takes a third of the space, so that a notebook full of figures stays
-    light.
+    light. One that has a palette already stays as it is.
     """
     small = io.BytesIO()
     with Image.open(io.BytesIO(picture)) as image:
+        if image.mode == "P":
+            return picture
         # The method that keeps the colour of small marks, too.
         colours = {"method": Image.Quantize.MAXCOVERAGE, "dither": Image.Dither.NONE}
         image.convert("RGB").quantize(64, **colours).save(small, format="png", optimize=True)
