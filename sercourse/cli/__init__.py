@@ -11,7 +11,7 @@ from concurrent.futures import BrokenExecutor
 from typing import Any, NoReturn
 
 from sercourse import __version__
-from sercourse.cli import check, data, lessons, live, models, options
+from sercourse.cli import data, lessons, live, models, options
 
 
 class _Parser(argparse.ArgumentParser):
@@ -26,7 +26,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"sercourse {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for group in (lessons, data, models, live, check):
+    for group in (lessons, data, models, live):
         group.add_parsers(commands)
     return parser
 
