@@ -54,12 +54,12 @@ def main(argv: Sequence[str] | None = None) -> int:
             options.refuse_outputs(args)
             return int(args.run(args))
     except KeyboardInterrupt:
-        options.say("\nsercourse: interrupted; what was finished is kept")
+        options.say("\nsercourse: interrupted; parts that were finished, if any, are kept")
         return 130
     except BrokenExecutor:
         options.say(
             "sercourse: a process that was started for the work has died, of too little memory "
-            "perhaps; what was finished is kept: try again with --jobs 1"
+            "perhaps; parts that were finished are kept: try again with --jobs 1"
         )
         return 2
     except (ValueError, OSError, LookupError, ModuleNotFoundError) as error:  # a user causes these
