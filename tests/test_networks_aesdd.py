@@ -110,7 +110,9 @@ SMALL = Recipe(
     "small-segments",
     "a small network on segments",
     "mel-segments",
-    networks.NetworkLearner(networks.aesdd_cnn_1, replace(SHORT, epochs=1), segment_floor=FLOOR),
+    networks.NetworkLearner(
+        networks.builders.aesdd_cnn_1, replace(SHORT, epochs=1), segment_floor=FLOOR
+    ),
     augmentations=recipe("aesdd-cnn-3+stretch").augmentations[:1],
     normalized=False,
     seeds=1,

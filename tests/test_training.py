@@ -77,7 +77,7 @@ def test_a_training_that_was_cut_comes_to_the_same_weights(
         np.testing.assert_allclose(mine, theirs, atol=1e-6)
 
 
-@pytest.mark.parametrize("augment", [None, networks.blend])
+@pytest.mark.parametrize("augment", [None, networks.builders.blend])
 def test_clips_without_weight_teach_nothing(augment) -> None:
     keras = networks.quiet_keras()
     networks.set_seed(0)
@@ -105,7 +105,7 @@ def steps(build, shape: tuple[int, ...], *, is_fused: bool) -> tuple[list[float]
     model.compile(keras.optimizers.SGD(1e-3), loss)
     X, y = rng.uniform(-60, 0, (4, 6, *shape)).astype(np.float32), rng.integers(0, 3, (4, 6))
     calls = keras.layers.BatchNormalization.call, keras.layers.Conv2D.call
-    with networks.fused_ops() if is_fused else contextlib.nullcontext():
+    with networks.backend.fused_ops() if is_fused else contextlib.nullcontext():
         losses = [float(model.train_on_batch(*batch)) for batch in zip(X, y, strict=True)]
     assert calls == (keras.layers.BatchNormalization.call, keras.layers.Conv2D.call)
     return losses, [training.logits(model, X[0]), *model.get_weights()]
@@ -113,7 +113,7 @@ def steps(build, shape: tuple[int, ...], *, is_fused: bool) -> tuple[list[float]
 
 @pytest.mark.parametrize(
     ("build", "shape"),
-    [(networks.cnn_lstm, SHAPE), (networks.cnn_lstm_classic, (2, 32, 32))],
+    [(networks.cnn_lstm, SHAPE), (networks.builders.cnn_lstm_classic, (2, 32, 32))],
 )
 def test_fused_operations_learn_the_same(build, shape: tuple[int, ...]) -> None:
     losses, results = steps(build, shape, is_fused=False)
@@ -219,7 +219,7 @@ def test_the_temperature_is_found_on_clips_that_were_not_learnt_from() -> None:
     X[np.arange(90), y] += 1  # little to go by, and units enough to learn the noise by heart
     voices = np.repeat(np.arange(10), 9)
     brief = networks.Training(epochs=15, batch_size=90, optimizer="adam", learning_rate=0.03)
-    wide = networks.NetworkLearner(networks.mlp, brief, options={"units": [64]})
+    wide = networks.NetworkLearner(networks.builders.mlp, brief, options={"units": [64]})
     model = wide.fit([X], y, groups=voices, n_labels=3)
     known, unheard = (
         training.temperature(training.logits(model.members[0], X[side]), y[side])
@@ -288,7 +288,7 @@ def rows(n: int, *, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
 
 def fitted(**settings) -> networks.FittedNetwork:
     X, y = rows(90)
-    learner = networks.NetworkLearner(networks.mlp, VECTOR, standardized=True, **settings)
+    learner = networks.NetworkLearner(networks.builders.mlp, VECTOR, standardized=True, **settings)
     n_labels = int(np.prod(settings.get("heads", (3,))))
     return learner.fit([X], y, groups=np.arange(90) // 2, n_labels=n_labels)
 
@@ -298,7 +298,7 @@ def test_inputs_are_standardised_by_what_is_learned_from(monkeypatch: pytest.Mon
     X = np.random.default_rng(0).normal(7, 3, size=(40, 5, 4)).astype(np.float32)
     X[..., 2] = 1.5  # never varies
     inputs = keras.Input((5, 4))
-    model = networks.standardized(keras.Model(inputs, keras.layers.Identity()(inputs)), X)
+    model = networks.learner.standardized(keras.Model(inputs, keras.layers.Identity()(inputs)), X)
     scaled = model.predict_on_batch(X)
     np.testing.assert_allclose(scaled.mean(axis=(0, 1)), 0, atol=1e-5)
     np.testing.assert_allclose(scaled.std(axis=(0, 1)), [1, 1, 0, 1], atol=1e-5)
@@ -316,8 +316,8 @@ def test_inputs_are_standardised_by_what_is_learned_from(monkeypatch: pytest.Mon
 
 def test_two_heads_answer_pairs() -> None:
     networks.set_seed(0)
-    plain = networks.mlp(n_labels=5, input_shape=ROWS)
-    pairs = networks.joint_head(plain, sizes=(3, 2))
+    plain = networks.builders.mlp(n_labels=5, input_shape=ROWS)
+    pairs = networks.learner.joint_head(plain, sizes=(3, 2))
     X = rows(6)[0] / 500
     scores, both = plain.predict_on_batch(X), pairs.predict_on_batch(X)
     one, other = training.softmax(scores[:, :3]), training.softmax(scores[:, 3:])
@@ -329,7 +329,9 @@ def test_heads_learn_both_at_once() -> None:
     X, y = rows(120)
     louder = np.arange(120) % 2
     X[:, 6:] += 90 * louder[:, np.newaxis]
-    learner = networks.NetworkLearner(networks.mlp, replace(VECTOR, epochs=15), standardized=True)
+    learner = networks.NetworkLearner(
+        networks.builders.mlp, replace(VECTOR, epochs=15), standardized=True
+    )
     learner = replace(learner, heads=(3, 2))
     model = learner.fit([X], 2 * y + louder, groups=np.arange(120) // 2, n_labels=6)
     pairs = model.predict_proba(X).reshape(-1, 3, 2)
@@ -341,7 +343,7 @@ def test_heads_learn_both_at_once() -> None:
 @pytest.mark.parametrize("loss", ["categorical", "binary", "ordinal"])
 def test_the_loss_of_an_epoch_is_the_mean_over_all_of_its_batches(loss: str) -> None:
     X, y = rows(31)
-    model = networks.standardized(networks.mlp(n_labels=3, input_shape=ROWS), X)
+    model = networks.learner.standardized(networks.builders.mlp(n_labels=3, input_shape=ROWS), X)
     still = replace(VECTOR, epochs=1, learning_rate=0.0, batch_size=7, loss=loss)
     (told,) = networks.train(model, networks.Examples([X], y, 3), training=still).history
     p, T = training.softmax(training.logits(model, X)), np.eye(3)[y]
@@ -363,7 +365,7 @@ def test_ordinal_training_comes_near_the_place() -> None:
         return X.astype(np.float32), y
 
     learner = networks.NetworkLearner(
-        networks.rnn,
+        networks.builders.rnn,
         networks.Training(epochs=30, optimizer="adam", learning_rate=0.01, loss="ordinal"),
         options={"lstm_units": [8], "dense_units": [8], "dropout": 0.0},
         standardized=True,
@@ -374,7 +376,7 @@ def test_ordinal_training_comes_near_the_place() -> None:
     assert last["validation_loss"] < 0.4  # a variance of the place is 1.25
     assert last["validation_accuracy"] > 0.6
     X, y = ordered(1)
-    values = networks.expected_codes(model, X)
+    values = networks.learner.expected_codes(model, X)
     assert np.mean(np.abs(values - y)) < 0.4  # always the middle would be off by 1
     assert values.min() >= 0
     assert values.max() <= 3
@@ -385,7 +387,7 @@ def test_training_in_bfloat16_gives_a_network_in_float32() -> None:
     y = np.arange(24) % 2
     X = (rng.standard_normal((24, 16, 16)) + 2 * y[:, None, None]).astype(np.float32)
     brief = networks.Training(epochs=3, batch_size=8, optimizer="adam", precision="bfloat16")
-    model = networks.NetworkLearner(networks.aesdd_cnn_1, brief).fit(
+    model = networks.NetworkLearner(networks.builders.aesdd_cnn_1, brief).fit(
         [X], y, groups=np.arange(24) // 2, n_labels=2
     )
     assert {each.dtype for each in model.members[0].weights} == {"float32"}
@@ -398,7 +400,7 @@ def test_training_in_bfloat16_gives_a_network_in_float32() -> None:
     ("optimizer", "rates"), [("adam", [0.1] * 3), ("sgd", [0.1] * 3), ("adamw", [0.05, 0.1, 0.0])]
 )
 def test_rates_are_constant_or_warm_up_and_decay(optimizer: str, rates: list[float]) -> None:
-    model = networks.mlp(n_labels=3, input_shape=ROWS)
+    model = networks.builders.mlp(n_labels=3, input_shape=ROWS)
     plan = networks.Training(epochs=20, batch_size=1, optimizer=optimizer, learning_rate=0.1)
     training.compile_model(model, training=plan, n_clips=1)
     seen = []
@@ -413,7 +415,7 @@ def test_rates_are_constant_or_warm_up_and_decay(optimizer: str, rates: list[flo
 FLOOR = -100.0
 SEGMENT = (24, 16)
 ON_SEGMENTS = networks.NetworkLearner(
-    networks.aesdd_cnn_1, replace(VECTOR, epochs=6), segment_floor=FLOOR
+    networks.builders.aesdd_cnn_1, replace(VECTOR, epochs=6), segment_floor=FLOOR
 )
 
 
@@ -557,7 +559,7 @@ def test_networks_export(name: str) -> None:
 
 @pytest.mark.parametrize("unusual", [{}, {"loss": "ordinal"}, {"precision": "bfloat16"}])
 def test_settings_are_told_where_they_are_unusual(unusual: dict) -> None:
-    plain = networks.NetworkLearner(networks.mlp, networks.Training(epochs=3))
+    plain = networks.NetworkLearner(networks.builders.mlp, networks.Training(epochs=3))
     told = replace(plain, training=networks.Training(epochs=3, **unusual)).settings
     assert told["training"] == plain.settings["training"] | unusual
     assert plain.settings.keys() == {"network", "training", "augmentation", "members"}

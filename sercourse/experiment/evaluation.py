@@ -15,8 +15,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from sercourse import corpora, evaluate, files, networks, normalize, splits
+from sercourse import corpora, evaluate, files, normalize, splits
 from sercourse.experiment.dataset import EMOTION, Array, Dataset, by_member
+from sercourse.networks import training
+from sercourse.networks.learner import FittedNetwork
 from sercourse.recipes import Model, Recipe, Report, has_setting, silent, with_settings
 
 DECIMALS = 5  # of stored probabilities; every figure is computed from the rounded ones
@@ -468,7 +470,7 @@ def _run_fold(run: Run, fold: splits.Fold) -> Result:
         "seconds": round(time.perf_counter() - started, 2),
         **{name: round(value, DECIMALS) for name, value in model.selected.items()},
     }
-    if isinstance(model, networks.FittedNetwork) and model.segment_floor is not None:
+    if isinstance(model, FittedNetwork) and model.segment_floor is not None:
         owner, P = model.predict_segments(tests[0])
         said, names = np.asarray(data.labels)[among(P).argmax(axis=1)], data.truth
         counts = evaluate.confusion(names[drawn[0].test][owner], said, labels=data.labels)
@@ -668,4 +670,4 @@ def _temperature(predictions: pd.DataFrame, *, labels: Sequence[str]) -> float:
     _, P = evaluate.answers(predictions, labels=labels)
     y = pd.Index(labels).get_indexer(pd.Index(predictions["truth"]))
     scores = np.log(np.maximum(P, evaluate.SMALLEST_PROBABILITY))
-    return round(networks.temperature(scores, y), DECIMALS)
+    return round(training.temperature(scores, y), DECIMALS)

@@ -17,7 +17,7 @@ import time
 import timeit
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -29,10 +29,11 @@ from sklearn.base import BaseEstimator
 from sklearn.model_selection import GridSearchCV
 from threadpoolctl import threadpool_limits
 
-from sercourse import classical, corpora, evaluate, files, labels, networks, splits
+from sercourse import classical, corpora, evaluate, files, labels, splits
 from sercourse.experiment.dataset import Array, Dataset
 from sercourse.experiment.evaluation import DECIMALS, Result, inner_groups, stored, stored_or_new
-from sercourse.recipes import RNN, Report, silent
+from sercourse.networks.learner import expected_codes
+from sercourse.recipes import RNN, TRAININGS, Report, from_zoo, silent, with_settings
 
 CHOICES = {"task": ("classify", "regress"), "balance": ("none", "undersample", "weights")}
 INNER_FOLDS = 3
@@ -58,23 +59,22 @@ class Rnn(BaseEstimator):
 
     def fit(self, X: Array, y: NDArray[np.intp]) -> Rnn:
         """Train on clips (n_clips, n_features) and their codes."""
-        loss: dict[str, Any] = {"loss": "ordinal"} if self.regression else {}
-        training = replace(networks.RNN_TRAINING, **loss)
         layers = {name: getattr(self, name) for name in ("lstm_units", "dense_units", "dropout")}
-        learner = networks.NetworkLearner(networks.rnn, training, options=layers, standardized=True)
+        loss = "ordinal" if self.regression else "categorical"
+        learner: Any = with_settings(from_zoo(RNN, layers), loss=loss).learner
         self.network_ = learner.fit(
             [X],
             y - min(self.codes),
             groups=np.arange(len(y)),
             n_labels=len(self.codes),
-            selected={"epochs": training.epochs, "temperature": 1.0},
+            selected={"epochs": learner.training.epochs, "temperature": 1.0},
         )
         return self
 
     def predict(self, X: Array) -> NDArray[Any]:
         """Return the code of each clip or, of a regression, a value between codes."""
         if self.regression:
-            return networks.expected_codes(self.network_, X) + min(self.codes)
+            return expected_codes(self.network_, X) + min(self.codes)
         return self.network_.predict_proba(X).argmax(axis=1) + min(self.codes)
 
 
@@ -193,7 +193,7 @@ class SearchConfig:
         clips, test = self.data.clips, self.fold.test
         zoo = {name: [each.make(), dict(each.grid)] for name, each in self.zoo.items()}
         arrays = [each[side] for each in (self.data.X, self.y) for side in (self.train, test)]
-        rest = [self.inner, networks.RNN_TRAINING, RNN_GRID, clips["clip_id"].iloc[test].tolist()]
+        rest = [self.inner, TRAININGS[RNN], RNN_GRID, clips["clip_id"].iloc[test].tolist()]
         return {
             "corpus": self.data.corpus,
             "emotions": list(self.data.emotions),
