@@ -14,6 +14,7 @@ pytest.importorskip("keras", reason="needs Keras: pip install -e '.[networks]'")
 pytest.importorskip("tensorflow", reason="needs TensorFlow: pip install -e '.[networks]'")
 
 from sercourse import bundles, corpora, evaluate, experiment, networks, recipes
+from sercourse.experiment.evaluation import FROM_TRAINING
 from sercourse.features import named
 from sercourse.recipes import RECIPES, Recipe, recipe
 
@@ -165,7 +166,7 @@ def test_whatever_follows_from_predictions_is_told_apart(
 ) -> None:
     again = evaluate.summarize(measured.predictions, emotions=data.emotions)
     for fold, alone in zip(measured.metrics["folds"], again["folds"], strict=True):
-        assert fold.keys() - alone.keys() <= set(experiment.FROM_TRAINING)
+        assert fold.keys() - alone.keys() <= set(FROM_TRAINING)
 
 
 @pytest.fixture(scope="module")

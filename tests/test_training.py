@@ -13,7 +13,7 @@ pytest.importorskip("keras", reason="needs Keras: pip install -e '.[networks]'")
 pytest.importorskip("tensorflow", reason="needs TensorFlow: pip install -e '.[networks]'")
 
 from sercourse import bundles, networks, splits
-from sercourse.networks import learner, training
+from sercourse.networks import Examples, learner, training
 from sercourse.recipes import recipe
 
 pytestmark = pytest.mark.xdist_group("networks")  # Keras and TensorFlow are loaded once
@@ -220,7 +220,7 @@ def test_the_temperature_is_found_on_clips_that_were_not_learnt_from() -> None:
     voices = np.repeat(np.arange(10), 9)
     brief = networks.Training(epochs=15, batch_size=90, optimizer="adam", learning_rate=0.03)
     wide = networks.NetworkLearner(networks.builders.mlp, brief, options={"units": [64]})
-    model = wide.fit([X], y, groups=voices, n_labels=3)
+    model = wide.fit(Examples([X], y, 3), groups=voices)
     known, unheard = (
         training.temperature(training.logits(model.members[0], X[side]), y[side])
         for side in splits.inner_splits(y, voices, n_folds=10)[0]
@@ -239,7 +239,7 @@ def averaged() -> networks.FittedNetwork:
     )
     examples = tones(60, seed=0)
     speakers = np.repeat([f"s{i}" for i in range(10)], 6)
-    return learner.fit(examples.versions, examples.y, groups=speakers, n_labels=3)
+    return learner.fit(examples, groups=speakers)
 
 
 def test_members_differ_and_are_averaged(averaged: networks.FittedNetwork) -> None:
@@ -259,9 +259,7 @@ def test_the_final_network_takes_what_the_folds_found() -> None:
     examples = tones(24, seed=0)
     everyone = np.array(["only one"] * 24)  # no inner split could be made of it
     selected = {"epochs": 3.0, "temperature": 1.7}
-    model = learner.fit(
-        examples.versions, examples.y, groups=everyone, n_labels=3, selected=selected
-    )
+    model = learner.fit(examples, groups=everyone, selected=selected)
     assert model.progress[0].epoch == 3
     assert model.selected == selected
 
@@ -290,7 +288,7 @@ def fitted(**settings) -> networks.FittedNetwork:
     X, y = rows(90)
     learner = networks.NetworkLearner(networks.builders.mlp, VECTOR, standardized=True, **settings)
     n_labels = int(np.prod(settings.get("heads", (3,))))
-    return learner.fit([X], y, groups=np.arange(90) // 2, n_labels=n_labels)
+    return learner.fit(Examples([X], y, n_labels), groups=np.arange(90) // 2)
 
 
 def test_inputs_are_standardised_by_what_is_learned_from(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -333,7 +331,7 @@ def test_heads_learn_both_at_once() -> None:
         networks.builders.mlp, replace(VECTOR, epochs=15), standardized=True
     )
     learner = replace(learner, heads=(3, 2))
-    model = learner.fit([X], 2 * y + louder, groups=np.arange(120) // 2, n_labels=6)
+    model = learner.fit(Examples([X], 2 * y + louder, 6), groups=np.arange(120) // 2)
     pairs = model.predict_proba(X).reshape(-1, 3, 2)
     assert (pairs.sum(axis=2).argmax(axis=1) == y).mean() > 0.9
     assert (pairs.sum(axis=1).argmax(axis=1) == louder).mean() > 0.9
@@ -371,7 +369,7 @@ def test_ordinal_training_comes_near_the_place() -> None:
         standardized=True,
     )
     X, y = ordered(0)
-    model = learner.fit([X], y, groups=np.arange(len(y)) % 10, n_labels=4)
+    model = learner.fit(Examples([X], y, 4), groups=np.arange(len(y)) % 10)
     last = model.progress[0].history[-1]
     assert last["validation_loss"] < 0.4  # a variance of the place is 1.25
     assert last["validation_accuracy"] > 0.6
@@ -388,7 +386,7 @@ def test_training_in_bfloat16_gives_a_network_in_float32() -> None:
     X = (rng.standard_normal((24, 16, 16)) + 2 * y[:, None, None]).astype(np.float32)
     brief = networks.Training(epochs=3, batch_size=8, optimizer="adam", precision="bfloat16")
     model = networks.NetworkLearner(networks.builders.aesdd_cnn_1, brief).fit(
-        [X], y, groups=np.arange(24) // 2, n_labels=2
+        Examples([X], y, 2), groups=np.arange(24) // 2
     )
     assert {each.dtype for each in model.members[0].weights} == {"float32"}
     assert model.members[0].compute_dtype == "float32"
@@ -434,7 +432,7 @@ def in_segments(n: int, *, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.nd
 @pytest.fixture(scope="module")
 def of_segments() -> networks.FittedNetwork:
     X, y, _ = in_segments(40)
-    return replace(ON_SEGMENTS, members=2).fit([X], y, groups=np.arange(40) // 2, n_labels=3)
+    return replace(ON_SEGMENTS, members=2).fit(Examples([X], y, 3), groups=np.arange(40) // 2)
 
 
 def test_examples_are_the_segments_that_are_there() -> None:
@@ -480,7 +478,7 @@ def test_no_absent_segment_is_ever_shown() -> None:
 
     selected = {"epochs": 1.0, "temperature": 1.0}
     replace(ON_SEGMENTS, augment=remember).fit(
-        [X, slower], y, groups=np.arange(40), n_labels=3, selected=selected
+        Examples([X, slower], y, 3), groups=np.arange(40), selected=selected
     )
     batch, labels = (np.concatenate(each) for each in zip(*shown, strict=True))
     assert len(batch) == counts.sum()
@@ -503,7 +501,7 @@ def test_the_inner_split_keeps_the_segments_of_a_group(monkeypatch: pytest.Monke
     monkeypatch.setattr(splits, "inner_splits", spy)
     rows = np.arange(39, 9, -1)
     brief = replace(ON_SEGMENTS, training=replace(VECTOR, epochs=1))
-    brief.fit([X], y[rows], groups=groups[rows], n_labels=3, rows=rows)
+    brief.fit(Examples([X], y[rows], 3, rows), groups=groups[rows])
     assert seen["groups"].tolist() == np.repeat(groups[rows], counts[rows]).tolist()
     for learn, check in seen["splits"]:
         assert not set(seen["groups"][learn]) & set(seen["groups"][check])
@@ -552,7 +550,7 @@ def test_networks_export(name: str) -> None:
     shape = chosen.features.row_shape
     X = np.random.default_rng(0).normal(size=(8, *shape)).astype(np.float32)
     none = {"epochs": 0, "temperature": 1.0}
-    whole = chosen.learner.fit([X], np.arange(8), groups=X, n_labels=8, selected=none)
+    whole = chosen.learner.fit(Examples([X], np.arange(8), 8), groups=X, selected=none)
     ours = bundles.run(bundles.session(whole.contents()[".onnx"]), X)
     np.testing.assert_allclose(ours, whole.predict_proba(X), atol=1e-4)
 
