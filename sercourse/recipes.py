@@ -167,17 +167,19 @@ def with_encoder(chosen: Recipe, encoder: Path) -> Recipe:
     ValueError
         If the recipe uses no speech encoder.
     """
-    uses = [each.feature_set == "whisper" for each in chosen.parts]
-    if not any(uses):
+
+    def changed(part: Recipe) -> Recipe:
+        if part.feature_set != "whisper":
+            return part
+        other, learner = replace(part, feature_set=f"whisper:{encoder}"), part.learner
+        assert isinstance(learner, PipelineLearner)
+        n_layers = features.whisper.count_layers(other.features.names)
+        return with_settings(other, params={**learner.params, "lda__n_layers": n_layers})
+
+    if not any(each.feature_set == "whisper" for each in chosen.parts):
         raise ValueError(f"recipe {chosen.name!r} uses no speech encoder: choose another recipe")
-    if chosen.members:
-        pairs = zip(chosen.members, uses, strict=True)
-        members = (with_encoder(each, encoder) if used else each for each, used in pairs)
-        return replace(chosen, members=tuple(members))
-    other, learner = replace(chosen, feature_set=f"whisper:{encoder}"), chosen.learner
-    assert isinstance(learner, PipelineLearner)
-    n_layers = features.whisper.count_layers(other.features.names)
-    return with_settings(other, params={**learner.params, "lda__n_layers": n_layers})
+    parts = tuple(map(changed, chosen.parts))
+    return replace(chosen, members=parts) if chosen.members else parts[0]
 
 
 def refuse_arrays(feature_set: str) -> None:

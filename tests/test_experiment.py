@@ -13,8 +13,8 @@ import pandas as pd
 import pytest
 
 from sercourse import bundles, corpora, evaluate, experiment, features, splits
+from sercourse.experiment.card import model_card
 from sercourse.experiment.evaluation import calibrated, inner_groups
-from sercourse.experiment.training import model_card
 from sercourse.recipes import Recipe, recipe
 
 CLASSIC = recipe("svm-classic")

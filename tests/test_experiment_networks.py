@@ -16,7 +16,6 @@ pytest.importorskip("keras", reason="needs Keras: pip install -e '.[networks]'")
 pytest.importorskip("tensorflow", reason="needs TensorFlow: pip install -e '.[networks]'")
 
 from sercourse import bundles, corpora, evaluate, experiment, networks
-from sercourse.experiment.evaluation import average
 from sercourse.recipes import Recipe, recipe
 
 pytestmark = pytest.mark.xdist_group("networks")
@@ -108,8 +107,6 @@ def test_an_ensemble_averages_what_its_members_say(
     np.testing.assert_allclose(measured.predictions[columns], expected, atol=2e-5)
     again = evaluate.summarize(measured.predictions, emotions=data.emotions)
     assert again["accuracy"] == measured.metrics["accuracy"]
-    with pytest.raises(ValueError, match="were tested on other clips"):
-        average([one, other.iloc[::-1].reset_index(drop=True)])
 
 
 def test_protocols_with_one_training_side_share_the_training(

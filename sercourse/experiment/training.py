@@ -10,12 +10,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import numpy as np
 import pandas as pd
 
 import sercourse
 from sercourse import bundles, corpora, evaluate, features, files, labels, normalize
+from sercourse.experiment.card import model_card
 from sercourse.experiment.dataset import EMOTION, GENDER, Array, Dataset, by_member
 from sercourse.experiment.evaluation import (
     CALIBRATION,
@@ -185,19 +185,6 @@ def _described(info: Mapping[str, Any], metrics: Mapping[str, Any]) -> dict[str,
     """Return the metrics and the model card as files."""
     text = json.dumps(metrics, indent=1) + "\n"
     return {"metrics.json": text, "README.md": model_card(info, metrics)}
-
-
-def model_card(info: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
-    """Fill in ``card.md`` with a bundle's ``bundle.json`` and ``metrics.json``."""
-    loader = jinja2.PackageLoader("sercourse", "experiment")
-    environment = jinja2.Environment(loader=loader, trim_blocks=True, lstrip_blocks=True)
-    environment.keep_trailing_newline = True
-    environment.filters |= {"format": format, "percent": _percent}
-    return environment.get_template("card.md").render(info=info, metrics=metrics)
-
-
-def _percent(share: float | None) -> str:
-    return "" if share is None else f"{share:.1%}".removesuffix("%")
 
 
 def exported(model: Model, X: Array) -> dict[str, bytes]:
