@@ -7,6 +7,8 @@ from typing import Any
 
 import jinja2
 
+SHARE_ALIKE = "CC BY-NC-SA 4.0"
+
 
 def model_card(info: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
     """Fill in ``card.md`` with a bundle's ``bundle.json`` and ``metrics.json``."""
@@ -22,3 +24,17 @@ def model_card(info: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
 
 def _percent(share: float | None) -> str:
     return "" if share is None else f"{share:.1%}".removesuffix("%")
+
+
+def model_licence(terms: str) -> str:
+    """Return the licence of a model, from the terms of its corpora; empty where they leave it open.
+
+    RAVDESS is shared alike. AESDD is taken by the stricter of the terms that its copies state.
+
+    Examples
+    --------
+    >>> model_licence("Its terms: CC BY-NC-SA 4.0."), model_licence("Its terms: mine.")
+    ('CC BY-NC-SA 4.0', '')
+    """
+    stated = (SHARE_ALIKE, "treat as non-commercial")
+    return SHARE_ALIKE if any(each in terms for each in stated) else ""

@@ -309,7 +309,7 @@ def run_search(
     tables |= {name: plan.ranked(tables[name]) for name in ("candidates", "finalists")}
     for name, each in tables.items():
         with files.keeping(kept), files.atomic_path(kept / f"{name}.csv") as temporary:
-            each.to_csv(temporary, index=False)
+            each.to_csv(temporary, index=False, lineterminator="\n")
     return Search(plan.told, **tables, folder=kept)
 
 

@@ -15,7 +15,7 @@ import pandas as pd
 
 import sercourse
 from sercourse import bundles, corpora, evaluate, features, files, labels, normalize
-from sercourse.experiment.card import model_card
+from sercourse.experiment.card import model_card, model_licence
 from sercourse.experiment.dataset import EMOTION, GENDER, Array, Dataset, by_member
 from sercourse.experiment.evaluation import (
     CALIBRATION,
@@ -148,6 +148,7 @@ def save_fitted(
         "members": members,
         "labels": list(data.emotions),
         **_origin(data, licence=licence),
+        "licence": model_licence(licence),
         "versions": versions | files.versions(*sorted({*VERSIONED, *packages})),
     }
     entries = [each.metrics for each in evaluations]
@@ -298,7 +299,7 @@ def _voice_file(data: Dataset) -> bytes:
 
 def csv(table: pd.DataFrame) -> str:
     """Return a table of a bundle as text."""
-    return table.to_csv(index=False, float_format=f"%.{DECIMALS}f")
+    return table.to_csv(index=False, lineterminator="\n", float_format=f"%.{DECIMALS}f")
 
 
 def train_gender(
