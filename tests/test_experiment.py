@@ -221,7 +221,7 @@ def test_a_saved_ensemble_is_calibrated_and_says_whom_it_normalises(
     assert np.abs(said - alike).max() > 0.001
     assert np.abs(said - evaluate.geometric_mean(np.stack(answers))).max() > 0.001
     assert "out of the features of `svm-classic` only" in (made / "README.md").read_text("utf-8")
-    with pytest.raises(ValueError, match="has 2 members and 1 arrays were given"):
+    with pytest.raises(ValueError, match="2 members and 1 arrays"):
         bundle.predict_proba(both.parts[0].X[:9])
     known = experiment.load_results(
         PAIR, experiment.dataset_without_features(clips), protocol="speaker+enrol", store=tmp_path
@@ -293,8 +293,8 @@ class Spy:
 
     versions: Sequence[np.ndarray] = ()
 
-    def fit(self, versions: Sequence[np.ndarray], y: np.ndarray, **settings: Any) -> Spy:
-        return Spy([each[settings["rows"]] for each in versions])
+    def fit(self, examples: Any, **settings: Any) -> Spy:
+        return Spy([each[examples.rows] for each in examples.versions])
 
 
 SPYING = replace(CLASSIC, name="spying", learner=Spy())

@@ -227,7 +227,7 @@ def test_a_fold_is_judged_by_the_threshold_of_the_others() -> None:
     assert parts[1]["coverage"] < 0.1
 
 
-@pytest.mark.parametrize(("threshold", "unknown"), [(0.0, False), (1.01, True)])
+@pytest.mark.parametrize(("threshold", "unknown"), [(0.0, False), (1.0, True)])
 def test_a_voice_that_is_not_sure_enough_is_unknown(
     threshold: float,
     unknown: bool,
