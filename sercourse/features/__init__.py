@@ -18,6 +18,3 @@ from sercourse.features.base import (
 )
 from sercourse.features.parts import read_parts, write_parts
 from sercourse.features.registry import SETS, named
-
-__all__ = ["SETS", "FeatureSet", "Features", "augmented", "contents", "extract", "feature_table"]
-__all__ += ["named", "read_parts", "save_features", "whisper", "with_pre_emphasis", "write_parts"]
