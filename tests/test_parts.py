@@ -102,7 +102,7 @@ def test_other_clips_settings_and_folders_are_refused(clips: pd.DataFrame, tmp_p
     with pytest.raises(FileExistsError, match=r"holds no _manifest\.json"):
         write(clips, tmp_path)
     (tmp_path / "out" / "_manifest.json").write_text("{")
-    with pytest.raises(ValueError, match="damaged"):
+    with pytest.raises(ValueError, match="delete it"):
         write(clips, tmp_path / "out")
 
 

@@ -64,12 +64,13 @@ def write_parts(
     key = files.digest([feature_set.key, fingerprint, n_rows, clips["clip_id"].tolist()])
     about = {"key": key, "fingerprint": fingerprint, "n_clips": len(clips), "n_parts": len(starts)}
     about |= {"feature_names": feature_set.names, "shape": feature_set.row_shape}
-    if (folder / MANIFEST).is_file() and _manifest(folder)["key"] != key:
+    manifest = folder / MANIFEST
+    if manifest.is_file() and key not in manifest.read_text("utf-8"):
         raise ValueError(
             f"{folder} holds features of other clips or settings, or of an earlier version: name "
             "another folder, or delete it"
         )
-    files.write_json(folder / MANIFEST, about | {"settings": feature_set.settings})
+    files.write_json(manifest, about | {"settings": feature_set.settings})
     found, uncached = [], clips.drop(columns="content", errors="ignore")
     for k, start in enumerate(tqdm(starts, unit="part", delay=1, disable=not progress)):
         path = _part(folder, k)
@@ -99,7 +100,7 @@ def read_parts(folder: str | Path) -> Iterator[Features]:
     import pyarrow.parquet as pq
 
     folder = files.user_path(folder)
-    about = _manifest(folder)
+    about = json.loads((folder / MANIFEST).read_text("utf-8"))
     names, shape = tuple(about["feature_names"]), tuple(about["shape"])
     for k in range(about["n_parts"]):
         path = _part(folder, k)
@@ -119,13 +120,6 @@ def read_parts(folder: str | Path) -> Iterator[Features]:
 
 def _part(folder: Path, k: int) -> Path:
     return folder / f"part-{k:06d}.parquet"
-
-
-def _manifest(folder: Path) -> dict[str, Any]:
-    try:
-        return dict(json.loads((folder / MANIFEST).read_text("utf-8")))
-    except ValueError as error:
-        raise ValueError(f"{folder / MANIFEST} is damaged: delete the folder") from error
 
 
 def _rejects(path: Path, *, key: str) -> list[list[str]] | None:
