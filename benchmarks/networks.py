@@ -1,10 +1,10 @@
-"""How fast networks learn and answer: steps of the ancestor's network, models and real time.
+"""How fast networks learn and answer: steps of Fabien's network, models and real time.
 
     python benchmarks/networks.py [--batch N] [--steps N] [--threads N]
 
-Every trained model in models/ judges one clip, on one core. Then a training step of the ancestor's
-network is timed as the ancestor wrote it, with the windows folded into the batch, and folded with
-fused layers, which is how `sercourse` trains it. The three take turns.
+Every trained model in models/ judges one clip, on one core. Then a training step of Fabien's
+network, with the windows folded into the batch, is timed with Keras's layers, and with fused ones,
+which is how `sercourse` trains it. The two take turns.
 """
 
 from __future__ import annotations
@@ -67,12 +67,11 @@ def use_threads(n: int) -> None:
 
 
 def training_step(*, n_clips: int, n_steps: int, n_threads: int) -> None:
-    """Time a step of the ancestor's network, in each of its forms in turns."""
+    """Time a step of Fabien's network, with each kind of layers in turns."""
     rng = np.random.default_rng(0)
     X = rng.uniform(-80, 0, (n_clips, 5, 128, 128)).astype(np.float32)
     y = np.arange(n_clips) % N_LABELS
     forms = {
-        "time-distributed": compiled(networks.cnn_lstm_time_distributed),
         "folded": compiled(networks.cnn_lstm_classic),
         "folded, fused layers": compiled(networks.cnn_lstm_classic),
     }
@@ -84,19 +83,19 @@ def training_step(*, n_clips: int, n_steps: int, n_threads: int) -> None:
             times[name].append(clocked(partial(model.train_on_batch, X, y)))
     print(f"training step of {n_clips} clips, {n_threads} threads, best of {n_steps}: wall, CPU")
     best = {name: fastest(each[1:]) for name, each in times.items()}  # the first builds the graph
-    slowest = best["time-distributed"]
+    slowest = best["folded"]
     for name, (wall, processor) in best.items():
         ratios = np.divide(slowest, (wall, processor))
         print(f"{name:<28}{wall:8.2f} s {processor:8.2f} s   ratio {ratios[0]:.1f} {ratios[1]:.1f}")
 
 
 def compiled(build: Callable[..., Any]) -> Any:
-    """Return a network ready to train as the ancestor's was."""
+    """Return a network ready to train as Fabien's was."""
     keras = networks.quiet_keras()
     networks.set_seed(0)
     model = build(n_labels=N_LABELS)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    # Compiling by XLA helps the time-distributed form a little and makes the folded one far slower.
+    # Compiling by XLA would make it far slower.
     model.compile(keras.optimizers.SGD(0.01, momentum=0.8), loss, jit_compile=False)
     return model
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import functools
 import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -24,9 +25,7 @@ from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.decomposition import PCA
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.feature_selection import SelectFpr, VarianceThreshold, f_classif
-from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline
@@ -38,11 +37,8 @@ from sercourse import files, splits
 
 Array = NDArray[np.floating]
 
-NO_FEATURE = ("0 feature(s)", "No feature in X meets the variance threshold")
-"""What scikit-learn says where a step has selected no feature."""
-
-MESSAGE_LENGTH = 100  # of what the converter to ONNX says, which may print whole trees
-SMALLEST_PROBABILITY = 1e-12  # what scikit-learn adds before it takes a logarithm
+# What scikit-learn says where a step has selected no feature.
+NO_FEATURE = r"0 feature\(s\)|No feature in X meets the variance threshold"
 
 
 class CappedPCA(TransformerMixin, BaseEstimator):
@@ -243,92 +239,6 @@ def weighted(model: Pipeline) -> Pipeline:
     return model.set_params(**dict.fromkeys(names, "balanced"))
 
 
-@dataclass(frozen=True)
-class Estimator:
-    """One of the toolkit's estimators.
-
-    Attributes
-    ----------
-    title : str
-        What tables and figures call it.
-    model : sklearn estimator
-        Unfitted.
-    grid : mapping
-        Settings of its pipeline that validation chooses among.
-    """
-
-    title: str
-    model: BaseEstimator
-    grid: Mapping[str, tuple[Any, ...]]
-
-    def make(self) -> Pipeline:
-        """Return an unfitted pipeline whose last step is called ``model``."""
-        return pipeline(self.model)
-
-
-# Smaller leaves make a forest of more than 5 MB of all of RAVDESS.
-_LEAVES = {"model__min_samples_leaf": (3, 6)}
-_BOOSTING = {"model__learning_rate": (0.1, 0.2), "model__max_depth": (2, 4)}
-_NEIGHBOURS = {"model__n_neighbors": (3, 5, 9, 15), "model__p": (1, 2)}
-_LAYERS = {"model__hidden_layer_sizes": ((64,), (128,), (128, 64)), "model__alpha": (0.01, 1.0)}
-_BAGS = {"model__max_features": (0.2, 0.5)}
-_SAMPLED = {"subsample": 0.7, "max_features": "sqrt", "random_state": 0}
-_PERCEPTRON = {"max_iter": 60, "random_state": 0}
-_BAG = {"n_estimators": 30, "random_state": 0}
-# A tree that looks at a few features for each question is ten times faster and varies more.
-_SMALL_TREE = tree.DecisionTreeClassifier(max_depth=3, max_features="sqrt")
-
-CLASSIFIERS: Mapping[str, Estimator] = {
-    "svc": Estimator("SVC", SVC(), {"model__C": (1, 3, 10, 30), "model__gamma": ("scale", 0.002)}),
-    "adaboost": Estimator(
-        "AdaBoost",
-        ensemble.AdaBoostClassifier(_SMALL_TREE, n_estimators=100, random_state=0),
-        {"model__estimator__max_depth": (2, 5), "model__learning_rate": (0.3, 1.0)},
-    ),
-    "random-forest": Estimator(
-        "random forest", ensemble.RandomForestClassifier(random_state=0), _LEAVES
-    ),
-    "gradient-boosting": Estimator(
-        "gradient boosting",
-        ensemble.GradientBoostingClassifier(n_estimators=60, **_SAMPLED),
-        _BOOSTING,
-    ),
-    "decision-tree": Estimator(
-        "decision tree",
-        tree.DecisionTreeClassifier(random_state=0),
-        {"model__max_depth": (4, 7, None), "model__min_samples_leaf": (3, 10)},
-    ),
-    "knn": Estimator("k-NN", neighbors.KNeighborsClassifier(), _NEIGHBOURS),
-    "mlp": Estimator("MLP", neural_network.MLPClassifier(**_PERCEPTRON), _LAYERS),
-    "bagging": Estimator(
-        "bagging",
-        ensemble.BaggingClassifier(tree.DecisionTreeClassifier(min_samples_leaf=2), **_BAG),
-        _BAGS,
-    ),
-}
-"""Estimators that name an emotion."""
-
-REGRESSORS: Mapping[str, Estimator] = {
-    "svr": Estimator("SVR", SVR(), {"model__C": (0.3, 1, 3), "model__epsilon": (0.1, 0.5)}),
-    "random-forest": Estimator(
-        "random forest",
-        ensemble.RandomForestRegressor(max_features="sqrt", random_state=0),
-        _LEAVES,
-    ),
-    "gradient-boosting": Estimator(
-        "gradient boosting", ensemble.GradientBoostingRegressor(**_SAMPLED), _BOOSTING
-    ),
-    "knn": Estimator("k-NN", neighbors.KNeighborsRegressor(), _NEIGHBOURS),
-    "mlp": Estimator("MLP", neural_network.MLPRegressor(**_PERCEPTRON), _LAYERS),
-    "bagging": Estimator(
-        "bagging",
-        ensemble.BaggingRegressor(tree.DecisionTreeRegressor(min_samples_leaf=2), **_BAG),
-        _BAGS,
-    ),
-}
-"""Estimators of the place of an emotion in an order."""
-
-
 @dataclass(frozen=True, eq=False)
 class FittedPipeline:
     """A calibrated pipeline that answers for every label, also one that it never saw.
@@ -355,18 +265,7 @@ class FittedPipeline:
         return probabilities
 
     def contents(self) -> dict[str, bytes]:
-        """Return the model as ONNX.
-
-        Raises
-        ------
-        ValueError
-            If a label did not occur in training: the exported model would not know its place.
-        """
-        if len(self.model.classes_) != self.n_labels:
-            raise ValueError(
-                f"{self.n_labels} emotions are wanted and {len(self.model.classes_)} occurred in "
-                "training: leave out those that have no clip"
-            )
+        """Return the model as the files of a bundle, by suffix."""
         return {".onnx": to_onnx(self.model, shape=self.shape)}
 
 
@@ -426,26 +325,6 @@ class PipelineLearner:
         """All that results depend on, for `files.digest`: every parameter, and the libraries."""
         return [self.pipeline(), self.grid, files.versions("scikit-learn", "scipy", "numpy")]
 
-    def fit_once(
-        self, versions: Sequence[Array], y: NDArray[np.intp], *, n_labels: int
-    ) -> FittedPipeline:
-        """Fit the pipeline as it is made: nothing is chosen, and probabilities mean little.
-
-        The model is as large and as fast as one of `fit`, or nearly so, and ready much sooner.
-
-        Parameters
-        ----------
-        versions : sequence of ndarray, shape (n_clips, ...) each
-            The clips, and copies of them.
-        y : ndarray of int, shape (n_clips,)
-        n_labels : int
-        """
-        X, codes = _rows(versions), np.tile(y, len(versions))
-        with _quiet():
-            fitted = FrozenEstimator(self.pipeline().fit(X, codes))
-            model = CalibratedClassifierCV(fitted, method="temperature", cv=2, ensemble=False)
-            return FittedPipeline(model.fit(X, codes), versions[0].shape[1:], n_labels)
-
     def fit(
         self,
         versions: Sequence[Array],
@@ -475,48 +354,81 @@ class PipelineLearner:
         Guo et al., "On calibration of modern neural networks", 2017, arXiv:1706.04599.
         """
         n = len(versions)
-        X = _rows(versions if rows is None else [each[rows] for each in versions])
+        some = versions if rows is None else [each[rows] for each in versions]
+        X = np.concatenate([each.reshape(len(each), -1) for each in some])
         # Temperature scaling wants labels 0, 1, 2, ...; the fitted model speaks the caller's.
         labels, codes = np.unique(np.tile(y, n), return_inverse=True)
         inner = splits.inner_splits(codes, np.tile(groups, n))
         told = None if weights is None else np.tile(weights, n)
+
+        def fit(model: Pipeline, grid: Mapping[str, Sequence[Any]]) -> CalibratedClassifierCV:
+            last = {} if told is None else {f"{model.steps[-1][0]}__sample_weight": told}
+            if grid:
+                search = GridSearchCV(model, dict(grid), cv=inner, refit=False)
+                model.set_params(**search.fit(X, codes, **last).best_params_)
+            found = CalibratedClassifierCV(model, method="temperature", cv=inner, ensemble=False)
+            return found.fit(X, codes, sample_weight=told, **last)
+
         with _quiet():
             try:
-                model = _calibrated(self.pipeline(), X, codes, inner, grid=self.grid, weights=told)
+                model = fit(self.pipeline(), self.grid)
             except ValueError as error:
-                if not any(said in str(error) for said in NO_FEATURE):
+                if not re.search(NO_FEATURE, str(error)):
                     why = str(error).strip().partition("\n")[0].rstrip(".")
                     raise ValueError(
                         f"{len(X)} clips are too few or too alike to train this model: add clips, "
                         f"or leave out emotions ({why})"
                     ) from error
                 report("the model selects no feature: it answers with the share of each emotion")
-                shares = pipeline(LogisticRegression(C=1e-9))  # unlike a dummy it can be exported
-                model = _calibrated(shares, X, codes, inner, grid={}, weights=told)
+                # Unlike a dummy it can be exported.
+                model = fit(pipeline(LogisticRegression(C=1e-9)), {})
         model.classes_ = labels
         return FittedPipeline(model, versions[0].shape[1:], n_labels)
 
 
-def _rows(versions: Sequence[Array]) -> Array:
-    """Return all versions of all clips, each as one row of numbers."""
-    return np.concatenate([each.reshape(len(each), -1) for each in versions])
+def _tuned(model: BaseEstimator, **grid: tuple[Any, ...]) -> PipelineLearner:
+    """Return the learner of a pipeline whose last step, `model`, has a grid of settings."""
+    settings = {f"model__{name}": values for name, values in grid.items()}
+    return PipelineLearner(functools.partial(pipeline, model), grid=settings)
 
 
-def _calibrated(
-    model: Pipeline,
-    X: Array,
-    codes: NDArray[np.intp],
-    inner: Sequence[splits.Split],
-    *,
-    grid: Mapping[str, Sequence[Any]],
-    weights: NDArray[np.floating] | None,
-) -> CalibratedClassifierCV:
-    told = {} if weights is None else {f"{model.steps[-1][0]}__sample_weight": weights}
-    if grid:
-        search = GridSearchCV(model, dict(grid), cv=inner, refit=False)
-        model.set_params(**search.fit(X, codes, **told).best_params_)
-    calibrated = CalibratedClassifierCV(model, method="temperature", cv=inner, ensemble=False)
-    return calibrated.fit(X, codes, sample_weight=weights, **told)
+_LEAVES: Any = {"min_samples_leaf": (3, 6)}  # smaller: a forest of more than 5 MB of all of RAVDESS
+_BOOSTING: Any = {"learning_rate": (0.1, 0.2), "max_depth": (2, 4)}
+_NEIGHBOURS: Any = {"n_neighbors": (3, 5, 9, 15), "p": (1, 2)}
+_LAYERS: Any = {"hidden_layer_sizes": ((64,), (128,), (128, 64)), "alpha": (0.01, 1.0)}
+_SAMPLED: Any = {"subsample": 0.7, "max_features": "sqrt", "random_state": 0}
+_PERCEPTRON: Any = {"max_iter": 60, "random_state": 0}
+_BAG: Any = {"n_estimators": 30, "random_state": 0}
+# A tree that looks at a few features for each question is ten times faster and varies more.
+_SMALL_TREE = tree.DecisionTreeClassifier(max_depth=3, max_features="sqrt")
+_STUMPS = ensemble.AdaBoostClassifier(_SMALL_TREE, n_estimators=100, random_state=0)
+_BOOSTED = ensemble.GradientBoostingClassifier(n_estimators=60, **_SAMPLED)
+_TREE = tree.DecisionTreeClassifier(random_state=0)
+_FOREST = ensemble.RandomForestRegressor(max_features="sqrt", random_state=0)
+_BAGGED = ensemble.BaggingClassifier(tree.DecisionTreeClassifier(min_samples_leaf=2), **_BAG)
+_BAGGED_VALUES = ensemble.BaggingRegressor(tree.DecisionTreeRegressor(min_samples_leaf=2), **_BAG)
+
+CLASSIFIERS: Mapping[str, PipelineLearner] = {
+    "svc": _tuned(SVC(), C=(1, 3, 10, 30), gamma=("scale", 0.002)),
+    "adaboost": _tuned(_STUMPS, estimator__max_depth=(2, 5), learning_rate=(0.3, 1.0)),
+    "random-forest": _tuned(ensemble.RandomForestClassifier(random_state=0), **_LEAVES),
+    "gradient-boosting": _tuned(_BOOSTED, **_BOOSTING),
+    "decision-tree": _tuned(_TREE, max_depth=(4, 7, None), min_samples_leaf=(3, 10)),
+    "knn": _tuned(neighbors.KNeighborsClassifier(), **_NEIGHBOURS),
+    "mlp": _tuned(neural_network.MLPClassifier(**_PERCEPTRON), **_LAYERS),
+    "bagging": _tuned(_BAGGED, max_features=(0.2, 0.5)),
+}
+"""Learners that name an emotion."""
+
+REGRESSORS: Mapping[str, PipelineLearner] = {
+    "svr": _tuned(SVR(), C=(0.3, 1, 3), epsilon=(0.1, 0.5)),
+    "random-forest": _tuned(_FOREST, **_LEAVES),
+    "gradient-boosting": _tuned(ensemble.GradientBoostingRegressor(**_SAMPLED), **_BOOSTING),
+    "knn": _tuned(neighbors.KNeighborsRegressor(), **_NEIGHBOURS),
+    "mlp": _tuned(neural_network.MLPRegressor(**_PERCEPTRON), **_LAYERS),
+    "bagging": _tuned(_BAGGED_VALUES, max_features=(0.2, 0.5)),
+}
+"""Learners of the place of an emotion in an order."""
 
 
 @contextlib.contextmanager
@@ -527,12 +439,9 @@ def _quiet() -> Iterator[None]:
         warnings.catch_warnings(),
         np.errstate(divide="ignore", invalid="ignore"),  # the F-test of a perfect feature
     ):
-        # How often a perceptron sees the clips is a setting, of which scikit-learn warns as if it
-        # were a limit.
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        warnings.filterwarnings("ignore", message="No features were selected")  # we say it
-        # Weights go to its last step: that the pipeline has no argument for them is known.
-        warnings.filterwarnings("ignore", message="Since Pipeline does not appear to accept")
+        # Such as that a perceptron sees the clips no more often than its settings say, that no
+        # feature was selected, which we say, and that a pipeline takes no weights, its step does.
+        warnings.simplefilter("ignore", UserWarning)
         yield
 
 
@@ -558,53 +467,46 @@ def to_onnx(model: CalibratedClassifierCV, *, shape: Sequence[int]) -> bytes:
     (fitted,) = model.calibrated_classifiers_
     pipeline = _plain(fitted.estimator)
     classifier = pipeline[-1]
-    scores_only = isinstance(classifier, SVC) or not hasattr(classifier, "predict_proba")
-    options: dict[str, bool] = {"raw_scores": True} if scores_only else {"zipmap": False}
-    if isinstance(classifier, SVC):
+    # Temperatures are found on the scores where there are some, else on logarithms.
+    has_scores = hasattr(classifier, "decision_function")
+    options = {"raw_scores": True} if has_scores else {}
+    if hasattr(classifier, "predict_proba") or isinstance(classifier, SVC):
         options["zipmap"] = False
-    n_features = fitted.estimator.n_features_in_
     with warnings.catch_warnings():
         # The converter still reads attributes of SVC that scikit-learn 1.9 deprecates.
         warnings.simplefilter("ignore", FutureWarning)
         try:
             converted = convert_sklearn(
                 pipeline,
-                initial_types=[("X", FloatTensorType([None, n_features]))],
+                initial_types=[("rows", FloatTensorType([None, fitted.estimator.n_features_in_]))],
                 options={id(classifier): options},
             )
         except (RuntimeError, NotImplementedError, ValueError) as error:
             steps = " -> ".join(type(step).__name__ for _, step in pipeline.steps)
-            said = str(error).splitlines()[0][:MESSAGE_LENGTH]
+            said = str(error).splitlines()[0][:100]  # it may print whole trees
             raise ValueError(
                 f"skl2onnx cannot export the model {steps} ({said}): choose another one to save it"
             ) from error
-    graph = converted.graph
-    inverse_temperature = float(fitted.calibrators[0].beta_)
+    graph, logits = converted.graph, "scores"
     scores = graph.output[-1].name  # the converter calls scores probabilities too
     for node in graph.node:
         node.output[:] = ["scores" if name == scores else name for name in node.output]
-    numbers, logits = {}, "scores"
-    if not scores_only:
-        inverse_temperature *= _logit_factor(classifier)
-        numbers["smallest"], logits = SMALLEST_PROBABILITY, "logarithms"
+    numbers = {"inverse_temperature": float(fitted.calibrators[0].beta_)}
+    graph.node.insert(0, helper.make_node("Flatten", ["X"], ["rows"], axis=1))
+    if not has_scores:
+        # As scikit-learn does before it takes a logarithm.
+        numbers["smallest"], logits = 1e-12, "logarithms"
         graph.node.append(helper.make_node("Add", ["scores", "smallest"], ["positive"]))
         graph.node.append(helper.make_node("Log", ["positive"], ["logarithms"]))
-    numbers["inverse_temperature"] = inverse_temperature
-    graph.initializer.extend(
-        helper.make_tensor(name, TensorProto.FLOAT, [], [value]) for name, value in numbers.items()
-    )
-    graph.node.append(helper.make_node("Mul", [logits, "inverse_temperature"], ["logits"]))
-    graph.node.append(helper.make_node("Softmax", ["logits"], ["probabilities"], axis=1))
-    del graph.output[:]
-    graph.output.append(
-        helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, [None, None])
-    )
-    if len(shape) > 1:
-        for node in graph.node:
-            node.input[:] = ["rows" if name == "X" else name for name in node.input]
-        graph.node.insert(0, helper.make_node("Flatten", ["X"], ["rows"], axis=1))
-        del graph.input[:]
-        graph.input.append(helper.make_tensor_value_info("X", TensorProto.FLOAT, [None, *shape]))
+    for name, value in numbers.items():
+        graph.initializer.append(helper.make_tensor(name, TensorProto.FLOAT, [], [value]))
+    graph.node.append(helper.make_node("Mul", [logits, "inverse_temperature"], ["scaled"]))
+    graph.node.append(helper.make_node("Softmax", ["scaled"], ["probabilities"], axis=1))
+    ends = {"X": (None, *shape), "probabilities": (None, None)}
+    told = [helper.make_tensor_value_info(n, TensorProto.FLOAT, size) for n, size in ends.items()]
+    del graph.input[:], graph.output[:]
+    graph.input.append(told[0])
+    graph.output.append(told[1])
     return bytes(converted.SerializeToString())
 
 
@@ -627,18 +529,3 @@ def _plain(pipeline: Pipeline) -> Pipeline:
         else:
             plain.append((step_name, step.pca_ if isinstance(step, CappedPCA) else step))
     return Pipeline([*plain, (name, classifier)])
-
-
-def _logit_factor(classifier: Any) -> float:
-    """Return by what the logarithms of exported probabilities are multiplied to give the scores.
-
-    Temperatures are found on the scores of `decision_function` where there is one; the converter
-    gives probabilities, whose logarithms differ from these by a factor, and by a constant that no
-    softmax sees.
-    """
-    if not hasattr(classifier, "decision_function"):
-        return 1.0
-    n_classes = len(classifier.classes_)
-    if n_classes == 2:  # the scores are minus and plus the whole difference of the logarithms
-        return 2.0
-    return n_classes - 1.0 if isinstance(classifier, ensemble.AdaBoostClassifier) else 1.0

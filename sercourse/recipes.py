@@ -419,7 +419,7 @@ _CONV2D = Recipe(
     "mfcc-conv2d-categorical",
     "Gehlot's network on 39 x 216 cepstra, trained with categorical cross-entropy",
     "mfcc-image",
-    NetworkLearner(networks.mfcc_conv2d, networks.MFCC_CONV2D_TRAINING, standardized=True),
+    NetworkLearner(networks.mfcc_conv2d, networks.VECTOR_TRAINING, standardized=True),
     **_NETWORK,
 )
 _MFCC_SVM = replace(
@@ -549,13 +549,13 @@ def from_zoo(
         learner: Any = NetworkLearner(
             networks.rnn, networks.RNN_TRAINING, options=params or {}, standardized=True
         )
-        title, seeds = "LSTMs and dense layers", 3
+        seeds = 3
     else:
         estimator = classical.CLASSIFIERS[name]
         grid = estimator.grid if params is None else {}
         learner = PipelineLearner(estimator.make, params or {}, grid, weighted)
-        title, seeds = estimator.title, 10
-    title = f"the toolkit: {title} on {feature_set} features"
+        seeds = 10
+    title = f"the toolkit's {name} on {feature_set} features"
     return Recipe(f"toolkit-{name}", title, feature_set, learner, normalized=False, seeds=seeds)
 
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+import json
 import re
-import warnings
-from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,8 +12,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.model_selection import GridSearchCV, StratifiedGroupKFold
 from sklearn.utils.validation import check_is_fitted
 
 from sercourse import classical, evaluate, experiment, features, files, labels, splits
@@ -23,7 +20,6 @@ from sercourse.recipes import recipe as recipe_of
 
 Clips = pd.DataFrame | Sequence[str | Path] | NDArray[Any]
 
-INNER_FOLDS = 3
 ABSENT = {"corpus": "custom", "speaker": pd.NA, "gender": pd.NA, "split": pd.NA}
 
 
@@ -67,7 +63,7 @@ class EmotionRecognizer(ClassifierMixin, BaseEstimator):
     recipe_ : Recipe
         What was fitted.
     search_ : pandas.DataFrame
-        Of the zoo: `estimator`, `settings` and `uar` on inner splits, best first.
+        Of the zoo, as `experiment.grid_search` gives it, best first.
 
     Examples
     --------
@@ -114,21 +110,18 @@ class EmotionRecognizer(ClassifierMixin, BaseEstimator):
             If there is no label, an emotion that is asked for does not occur, or what is left is
             too little to learn from.
         """
+        balances = (False, True, "undersample", "weights")
+        if self.balance not in balances:
+            raise ValueError(f"balance is {self.balance!r}: use one of {balances}")
         given = _labelled(X, y)
         if own := labels.own(given["emotion"]):
             self._say(own)
         clips = experiment.choose(given, emotions=self.emotions)
-        others = given["emotion"][~given["emotion"].isin(clips["emotion"])].astype(str)
-        counts = Counter(others)
-        self.left_out_ = {name: counts[name] for name in labels.in_order(counts)}
+        others = given["emotion"][~given["emotion"].isin(clips["emotion"])].value_counts()
+        self.left_out_ = {name: int(others[name]) for name in labels.in_order(others.index)}
         if self.left_out_:
             told = ", ".join(f"{count} {emotion}" for emotion, count in self.left_out_.items())
-            self._say(f"left out: {sum(self.left_out_.values())} clips of other emotions ({told})")
-        if self.balance not in (False, True, "undersample", "weights"):
-            raise ValueError(
-                f"balance is {self.balance!r}: use False, True, 'undersample' or 'weights'"
-            )
-        self.given_ = clips["emotion"].astype(str).value_counts()
+            self._say(f"left out: {others.sum()} clips of other emotions ({told})")
         if self.balance in (True, "undersample"):
             kept = splits.undersample(clips["emotion"].to_numpy(dtype=str), seed=self.seed)
             clips = clips.iloc[kept].reset_index(drop=True)
@@ -171,10 +164,9 @@ class EmotionRecognizer(ClassifierMixin, BaseEstimator):
             answers.append(model.predict_proba(found.X))
         p = answers[0]
         if len(answers) > 1:
-            temperature = experiment.temperatures(self.evaluations_, self.recipe_).get("model", 1.0)
-            p = evaluate.geometric_mean(
-                np.stack(answers), weights=self.recipe_.weights, temperature=temperature
-            )
+            t = experiment.temperatures(self.evaluations_, self.recipe_).get("model", 1.0)
+            told = {"weights": self.recipe_.weights, "temperature": t}
+            p = evaluate.geometric_mean(np.stack(answers), **told)
         return pd.DataFrame(p, columns=list(self.classes_), index=clips["clip_id"])
 
     def score(self, X: Clips, y: Iterable[str] | None = None, sample_weight: Any = None) -> float:
@@ -183,45 +175,10 @@ class EmotionRecognizer(ClassifierMixin, BaseEstimator):
         clips = _labelled(X, y)
         known = clips["emotion"].isin(list(self.classes_)).to_numpy()
         if not known.any():
-            raise ValueError(
-                f"none of the {len(clips)} clips is {' or '.join(self.classes_)}: give clips of "
-                "emotions that the recogniser knows"
-            )
+            wanted = " or ".join(self.classes_)
+            raise ValueError(f"none of the {len(clips)} clips is {wanted}: give some that are")
         correct = self.predict(clips[known]) == clips["emotion"][known].to_numpy(dtype=str)
         return float(np.average(correct, weights=sample_weight))
-
-    def train_score(self) -> float:
-        """Return the accuracy on the clips that were learnt from: no measure of anything else."""
-        check_is_fitted(self, "classes_")
-        return self.score(self.data_.clips)
-
-    def samples_by_class(self) -> pd.DataFrame:
-        """Return how many clips of each emotion were given, and how many were learnt from."""
-        check_is_fitted(self, "classes_")
-        used = self.data_.clips["emotion"].astype(str).value_counts()
-        return pd.DataFrame({"given": self.given_, "used": used}).loc[list(self.classes_)]
-
-    def confusion_matrix(
-        self, X: Clips, y: Iterable[str] | None = None, *, percentage: bool = False
-    ) -> pd.DataFrame:
-        """Return how often each emotion (row) was taken for which (column).
-
-        Parameters
-        ----------
-        X, y
-            As in `fit`; clips of other emotions are left out.
-        percentage : bool
-            Of the clips of each emotion [%]; a row sums to 100.
-        """
-        clips = _labelled(X, y)
-        clips = clips[clips["emotion"].isin(list(self.classes_))]
-        names = pd.Index(self.classes_)
-        counts = pd.crosstab(clips["emotion"].astype(str).to_numpy(), self.predict(clips))
-        counts = counts.reindex(index=names, columns=names, fill_value=0)
-        counts = counts.rename_axis("truth").rename_axis("predicted", axis=1)
-        if percentage:
-            return 100 * counts.div(counts.sum(axis=1).clip(lower=1), axis=0)
-        return counts
 
     def evaluate(self, protocol: str = "speaker", *, seeds: Sequence[int] = range(3)) -> Any:
         """Measure the recipe on the clips that were learnt from, fold by fold, under a protocol.
@@ -296,27 +253,15 @@ class EmotionRecognizer(ClassifierMixin, BaseEstimator):
     def _best_of_zoo(self, clips: pd.DataFrame) -> Recipe:
         # The features are the same for every classifier of the zoo.
         data = self._measured(from_zoo("svc", feature_set=self.features), clips)
-        groups = experiment.inner_groups(data, data.usual_protocol, data.everything.train)
-        tables = []
-        for name, kind in classical.CLASSIFIERS.items():
-            search = GridSearchCV(
-                kind.make(),
-                {key: list(values) for key, values in kind.grid.items()},
-                scoring="balanced_accuracy",
-                cv=StratifiedGroupKFold(INNER_FOLDS),
-                n_jobs=self.n_jobs,
-                refit=False,
-            )
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", ConvergenceWarning)
-                found = search.fit(data.X, data.y, groups=groups).cv_results_
-            columns = {"settings": found["params"], "uar": found["mean_test_score"]}
-            tables.append(pd.DataFrame({"estimator": name, **columns}))
-        table = pd.concat(tables).sort_values("uar", ascending=False, kind="stable")
-        self.search_ = table.reset_index(drop=True)
+        plan = experiment.SearchConfig(data, data.everything, data.usual_protocol, self.features)
+        tables = [
+            experiment.grid_search(plan, name, n_jobs=self.n_jobs, report=self._say)
+            for name in plan.zoo
+        ]
+        self.search_ = plan.ranked(pd.concat(tables))
         best = self.search_.iloc[0]
         self._say(f"best of the zoo: {best['estimator']} {best['settings']}, UAR {best['uar']:.1%}")
-        return from_zoo(best["estimator"], best["settings"], feature_set=self.features)
+        return from_zoo(best["estimator"], json.loads(best["settings"]), feature_set=self.features)
 
 
 def _table(X: Clips) -> pd.DataFrame:

@@ -7,18 +7,22 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 import soundfile
 
-from sercourse import audio, bundles, evaluate, experiment, files
+from conftest import Command
+from sercourse import audio, bundles, evaluate, experiment, features, files
 from sercourse.bundles import timeline
 
 ROOT = Path(__file__).resolve().parent.parent
 SHIPPED = sorted(path.parent for path in (ROOT / "models").glob("*/bundle.json"))
+TONE = np.sin(np.arange(32_000) * np.linspace(0.05, 0.2, 32_000)).astype(np.float32)
 each_bundle = pytest.mark.parametrize("folder", SHIPPED, ids=lambda folder: folder.name)
 
 
@@ -150,16 +154,21 @@ def test_a_missing_file_is_named(copied: Path) -> None:
     [
         ({"schema": 99}, "follows schema 99"),
         ({"schema": "2"}, "follows schema '2'"),
-        ({"files": None}, "has no files"),
-        ({"files": {}}, "has no files"),
-        ({"files": {"../secret": "0" * 64}}, "has no hash of"),
-        ({"members": []}, "has no members"),
-        ({"members": ["x"]}, "does not say what a model measures"),
-        ({"gender": "x"}, "does not say what a model measures"),
-        ({"labels": None}, "has no labels"),
-        (b"{", "not readable as JSON"),
-        (b"[]", "holds no JSON object"),
-        (b"\xff", "not readable as JSON"),
+        ({"files": None}, r"Expected `object`, got `null` - at `\$\.files`"),
+        ({"files": {}}, "files contradicts"),
+        ({"files": {"../secret": "0" * 64}}, "files contradicts"),
+        ({"members": []}, r"length >= 1 - at `\$\.members`"),
+        ({"members": ["x"]}, r"Expected `object`, got `str` - at `\$\.members\[0\]`"),
+        ({"gender": "x"}, r"Expected `object`, got `str` - at `\$\.gender`"),
+        ({"labels": None}, r"Expected `array`, got `null` - at `\$\.labels`"),
+        ({"labels": ["sad", "sad"]}, "labels contradicts"),
+        ({"labels": ["happy", "sad"]}, "2 labels and a model that gives 8"),
+        ({"weights": [1, 1]}, "weights contradicts"),
+        (b"{", "truncated"),
+        (b"[]", "Expected `object`, got `array`"),
+        (b"\xff", "JSON is malformed"),
+        (b'{"a":' * 200_000, "recursion"),
+        (b" " * (2**24 + 1), "has more than"),
     ],
 )
 def test_an_index_that_cannot_be_followed_is_refused(
@@ -169,8 +178,145 @@ def test_an_index_that_cannot_be_followed_is_refused(
     if isinstance(change, dict):
         change = json.dumps(json.loads(index.read_text("utf-8")) | change).encode()
     index.write_bytes(change)
-    with pytest.raises(ValueError, match=rf"bundle\.json .*{message}"):
-        bundles.load(copied)
+    with pytest.raises(ValueError, match=rf"bundle\.json.*{message}"):
+        bundles.load(copied).answer(TONE, sr=16_000)
+
+
+def leaves(part: Any, place: tuple = ()) -> Iterator[tuple]:
+    """Yield the place of every key and item of nested JSON, of long lists the first two."""
+    inner = part.items() if isinstance(part, dict) else enumerate(part[:2])
+    for key, value in inner:
+        yield (*place, key)
+        if isinstance(value, dict | list):
+            yield from leaves(value, (*place, key))
+
+
+DEEP = "as deep as can be"
+ODD = [None, True, -1, 0, 2.5, 10**400, 1e300, float("nan"), float("inf"), "", "x" * 10**5, [], {}]
+ODD += [[None], {"": 0}, DEEP]
+
+
+def altered(content: dict, place: tuple, value: Any) -> bytes:
+    """Return JSON in which one key is removed, or has another value."""
+    content = part = json.loads(json.dumps(content))
+    for key in place[:-1]:
+        part = part[key]
+    if value is ...:
+        del part[place[-1]]
+    else:
+        part[place[-1]] = value
+    return json.dumps(content).replace(f'"{DEEP}"', "[" * 10**5 + "]" * 10**5).encode()
+
+
+@each_bundle
+def test_an_altered_field_is_harmless_or_refused_in_one_sentence(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: Command
+) -> None:
+    for path in folder.iterdir():
+        (tmp_path / path.name).symlink_to(path)
+    monkeypatch.setattr(bundles, "available", lambda: [tmp_path])
+    monkeypatch.setattr(bundles.bundle, "session", cache(bundles.session))
+    known = {path: files.content_hash(path) for path in tmp_path.iterdir()}
+    real, compute, rows = files.content_hash, features.extract, {}
+
+    def content_hash(path: Path) -> str:
+        return known[path] if path.is_symlink() else real(path)
+
+    monkeypatch.setattr(files, "content_hash", content_hash)
+
+    def extract(y: np.ndarray, *, sr: int, feature_set: features.FeatureSet) -> np.ndarray:
+        key = (sr, feature_set.name)
+        if key not in rows:
+            rows[key] = compute(y, sr=sr, feature_set=feature_set)
+        return rows[key]
+
+    monkeypatch.setattr(features, "extract", extract)
+    rng, refused = np.random.default_rng(0), {"bundle.json": 0, "metrics.json": 0}
+    sentences: dict[str, str] = {}
+    for name in refused:
+        content = {each: json.loads((folder / each).read_text("utf-8")) for each in refused}
+        places = list(leaves(content[name]))
+        for k in range(60):
+            place = places[rng.integers(len(places)) if k % 3 else k % len(content[name])]
+            value = [..., *ODD][rng.integers(len(ODD) + 1)]
+            changed = altered(content[name], place, value)
+            (tmp_path / name).unlink()
+            (tmp_path / name).write_bytes(changed)
+            if name == "metrics.json":  # whoever alters it can renew its hash
+                content["bundle.json"]["files"][name] = files.content_hash(tmp_path / name)
+                (tmp_path / "bundle.json").unlink()
+                (tmp_path / "bundle.json").write_text(json.dumps(content["bundle.json"]))
+            about = f"{name}: {place} = {str(value)[:40]}"
+            try:
+                judged = bundles.load(tmp_path)
+                judged.metrics  # noqa: B018
+                p = judged.answer(TONE, sr=16_000).probabilities
+                assert tuple(p) == judged.labels, about
+                assert sum(p.values()) == pytest.approx(1, abs=1e-3), about
+                if name == "metrics.json":
+                    assert command("models").status == 0, about
+            except (ValueError, FileNotFoundError) as error:
+                refused[name] += 1
+                sentences[about] = str(error)
+            except Exception as error:
+                raise AssertionError(about) from error
+    for about, sentence in sentences.items():
+        assert f"{tmp_path}/" in sentence, about
+        assert "\n" not in sentence, about
+        assert len(sentence) < 600, about
+    assert min(refused.values()) > 10
+
+
+@pytest.mark.parametrize("place", ["../weights.bin", "weights.bin", "*/_ORT_MEM_ADDR_/*"])
+@pytest.mark.parametrize("kind", ["initializer", "constant"])
+def test_a_model_with_data_in_other_files_is_refused(
+    place: str, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import onnx
+    from onnx import TensorProto, helper
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "weights.bin").write_bytes(np.ones(4, dtype=np.float32).tobytes())
+    weights = helper.make_tensor("w", TensorProto.FLOAT, [4], bytes(16), raw=True)
+    onnx.external_data_helper.set_external_data(weights, place)
+    ends = [helper.make_tensor_value_info(n, TensorProto.FLOAT, [None, 4]) for n in ("X", "p")]
+    nodes = [helper.make_node("Add", ["X", "w"], ["p"])]
+    if kind == "constant":
+        nodes.insert(0, helper.make_node("Constant", [], ["w"], value=weights))
+    graph = helper.make_graph(nodes, "g", ends[:1], ends[1:])
+    if kind == "initializer":
+        graph.initializer.append(weights)
+    model = helper.make_model(graph).SerializeToString()
+    with pytest.raises(ValueError, match="keeps data in other files"):
+        bundles.session(model)
+
+
+def test_models_that_change_places_are_refused(tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(bundles.find("ravdess-svm+cnn-lstm"), tmp_path / "model"))
+    info = json.loads((folder / "bundle.json").read_text("utf-8"))
+    info["members"][1]["files"]["model"] = "svm.onnx"
+    (folder / "bundle.json").write_text(json.dumps(info), "utf-8")
+    with pytest.raises(ValueError, match=r"svm\.onnx is no model from features of shape \(288, 64"):
+        bundles.load(folder).answer(TONE, sr=16_000)
+    info["members"][1]["files"]["model"] = "cnn-lstm.onnx"
+    info["gender"]["files"]["model"] = "svm.onnx"
+    (folder / "bundle.json").write_text(json.dumps(info), "utf-8")
+    with pytest.raises(ValueError, match=r"bundle\.json: gender has 2 labels and a model .* 8"):
+        bundles.load(folder).answer(TONE, sr=16_000)
+
+
+@pytest.mark.parametrize("content", [b"PK no archive", b"", {"mean": [1.0]}])
+def test_a_typical_voice_that_is_none_is_named(copied: Path, content: bytes | dict) -> None:
+    path = copied / "voice.npz"
+    if isinstance(content, dict):
+        np.savez(path, **content)
+    else:
+        path.write_bytes(content)
+    index = json.loads((copied / "bundle.json").read_text("utf-8"))
+    index["files"]["voice.npz"] = files.content_hash(path)
+    (copied / "bundle.json").write_text(json.dumps(index), "utf-8")
+    with pytest.raises(ValueError, match=r"voice\.npz holds no typical voice"):
+        bundles.load(copied).answer(TONE, sr=16_000)
 
 
 def test_a_model_that_cannot_run_is_named(copied: Path) -> None:
@@ -178,7 +324,7 @@ def test_a_model_that_cannot_run_is_named(copied: Path) -> None:
     index = json.loads((copied / "bundle.json").read_text("utf-8"))
     index["files"]["model.onnx"] = files.content_hash(copied / "model.onnx")
     (copied / "bundle.json").write_text(json.dumps(index), "utf-8")
-    with pytest.raises(ValueError, match=r"model\.onnx is no model that can be run"):
+    with pytest.raises(ValueError, match=r"model\.onnx is no ONNX model that can be run"):
         bundles.load(copied).predict(np.sin(np.arange(32_000)), sr=16_000)
 
 

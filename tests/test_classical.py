@@ -109,7 +109,7 @@ def test_arrays_are_rows_of_numbers(name: str) -> None:
     np.testing.assert_array_equal(flat.predict_proba(X.reshape(n, -1)), ours)
 
 
-def test_classic_is_the_ancestors_pipeline(clouds) -> None:
+def test_classic_is_the_published_pipeline(clouds) -> None:
     X, y, _ = clouds
     plain = make_pipeline(
         StandardScaler(), SelectFpr(f_classif, alpha=0.01), PCA(140), SVC(C=3, gamma=0.005)

@@ -13,7 +13,7 @@ pytest.importorskip("keras", reason="needs Keras: pip install -e '.[networks]'")
 pytest.importorskip("tensorflow", reason="needs TensorFlow: pip install -e '.[networks]'")
 
 from sercourse import bundles, networks, splits
-from sercourse.networks import export, learner, training
+from sercourse.networks import learner, training
 from sercourse.recipes import recipe
 
 pytestmark = pytest.mark.xdist_group("networks")  # Keras and TensorFlow are loaded once
@@ -305,9 +305,9 @@ def test_inputs_are_standardised_by_what_is_learned_from(monkeypatch: pytest.Mon
     assert not model.weights
 
     seen = []
-    standardized = export.standardized
+    standardized = learner.standardized
     monkeypatch.setattr(
-        export, "standardized", lambda model, X: (seen.append(X), standardized(model, X))[1]
+        learner, "standardized", lambda model, X: (seen.append(X), standardized(model, X))[1]
     )
     answers = fitted().predict_proba(rows(60, seed=1)[0]).argmax(axis=1)
     assert 70 < len(seen[0]) < 90  # without the validation clips
@@ -548,8 +548,9 @@ def test_files_hold_the_scaling_and_the_heads(tmp_path: Path) -> None:
 def test_networks_export(name: str) -> None:
     chosen = recipe(name)
     shape = chosen.features.row_shape
-    X = np.random.default_rng(0).normal(size=(6, *shape)).astype(np.float32)
-    whole = chosen.learner.untrained(shape, n_labels=8)
+    X = np.random.default_rng(0).normal(size=(8, *shape)).astype(np.float32)
+    none = {"epochs": 0, "temperature": 1.0}
+    whole = chosen.learner.fit([X], np.arange(8), groups=X, n_labels=8, selected=none)
     ours = bundles.run(bundles.session(whole.contents()[".onnx"]), X)
     np.testing.assert_allclose(ours, whole.predict_proba(X), atol=1e-4)
 

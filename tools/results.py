@@ -87,9 +87,11 @@ def cost(recipe: Recipe, clips: pd.DataFrame, *, corpus: str) -> dict[str, float
 def exported(recipe: Recipe, clips: pd.DataFrame, *, corpus: str) -> tuple[bytes, int]:
     """Return the ONNX model of a recipe, and how many numbers it keeps."""
     learner: Any = recipe.learner
-    if hasattr(learner, "untrained"):
-        n_labels = clips["emotion"].nunique()
-        untrained = learner.untrained(recipe.features.row_shape, n_labels=n_labels)
+    if hasattr(learner, "training"):
+        n_labels, plain = clips["emotion"].nunique(), {"epochs": 0, "temperature": 1.0}
+        y = np.arange(n_labels)
+        X = np.zeros((n_labels, *recipe.features.row_shape), np.float32)
+        untrained = learner.fit([X], y, groups=y, n_labels=n_labels, selected=plain)
         return untrained.contents()[".onnx"], untrained.n_weights
     shipped = files.home() / "models" / f"{corpus}-{recipe.name}" / "model.onnx"
     if shipped.is_file():
@@ -97,8 +99,7 @@ def exported(recipe: Recipe, clips: pd.DataFrame, *, corpus: str) -> tuple[bytes
     else:
         data = experiment.prepare(recipe, clips, progress=False)
         fold = experiment.make_folds(data, protocol="speaker")[0]
-        versions = [each[fold.train] for each in (data.X, *data.copies)]
-        fitted = learner.fit_once(versions, data.y[fold.train], n_labels=len(data.labels))
+        fitted, _ = experiment.fit_fold(recipe, data, fold, protocol="speaker")
         content = fitted.contents()[".onnx"]
     return content, count_numbers(content)
 

@@ -17,12 +17,11 @@ from sercourse.bundles.bundle import (
     Bundle,
     Member,
     Prediction,
-    read_json,
     renormalized,
     restrict_labels,
     run,
-    session,
 )
+from sercourse.bundles.schema import read_json
 from sercourse.bundles.store import (
     DEFAULT_MODEL,
     INDEX,
@@ -34,25 +33,4 @@ from sercourse.bundles.store import (
     renew,
     save,
 )
-
-__all__ = [
-    "DEFAULT_MODEL",
-    "GENDER_MODEL",
-    "INDEX",
-    "UNKNOWN",
-    "Bundle",
-    "Member",
-    "Prediction",
-    "available",
-    "find",
-    "label_set",
-    "load",
-    "member_files",
-    "read_json",
-    "renew",
-    "renormalized",
-    "restrict_labels",
-    "run",
-    "save",
-    "session",
-]
+from sercourse.runtime import session

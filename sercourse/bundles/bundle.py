@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
+import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,10 +16,10 @@ from threadpoolctl import ThreadpoolController
 
 from sercourse import audio, evaluate, features, labels, normalize
 from sercourse.bundles import timeline
+from sercourse.bundles.schema import METRICS, read_json
+from sercourse.bundles.timeline import WINDOW_SECONDS
 from sercourse.features import short_term
-
-if TYPE_CHECKING:
-    import onnxruntime
+from sercourse.runtime import session
 
 GENDER_MODEL = "gender.onnx"
 PART_SECONDS = 4.0
@@ -90,17 +90,16 @@ class Member:
     @cached_property
     def feature_set(self) -> features.FeatureSet:
         """Features of the model; ValueError if this version of the package computes others."""
-        wanted = self.info["recipe"]["features"]
-        encoder = self.info["files"].get("encoder")
+        wanted, encoder = self.info["recipe"]["features"], self.info["files"].get("encoder")
         name = f"{wanted['name']}:{self.folder / encoder}" if encoder else wanted["name"]
-        feature_set = features.named(name)
-        if feature_set.settings != wanted or list(feature_set.names) != self.info["feature_names"]:
+        found = features.named(name)
+        if found.settings != wanted or list(found.names) != self.info["feature_names"]:
             raise ValueError(
-                f"the model in {self.folder} learned from other {wanted['name']!r} features than "
-                "this version of sercourse computes: train it again, or install the version that "
-                "bundle.json names"
+                f"{self.folder / 'bundle.json'}: the model learned from other {wanted['name']!r} "
+                "features (recipe.features, feature_names) than this version of sercourse "
+                "computes: train it again, or install the version that it names"
             )
-        return feature_set
+        return found
 
     @property
     def can_enrol(self) -> bool:
@@ -126,20 +125,28 @@ class Member:
     @cached_property
     def _typical(self) -> normalize.SpeakerStats:
         """The average voice of the training."""
-        with np.load(self.folder / self.info["files"]["voice"], allow_pickle=False) as stored:
-            return normalize.SpeakerStats(stored["mean"], stored["std"])
+        path, shape = self.folder / self.info["files"]["voice"], (len(self.info["feature_names"]),)
+        try:
+            with np.load(path, allow_pickle=False) as stored:
+                typical = normalize.SpeakerStats(stored["mean"], stored["std"])
+            if typical.mean.shape != shape or typical.std.shape != shape:
+                raise ValueError(f"its shape is {typical.mean.shape} and {shape} is wanted")
+        except (ValueError, LookupError, EOFError, zipfile.BadZipFile) as error:
+            raise ValueError(f"{path} holds no typical voice ({error}): get it again") from None
+        return typical
 
     def predict_proba(self, X: Array) -> NDArray[np.float64]:
         """Return probabilities (n, n_labels) for features of clips (n, ...)."""
-        return run(self._session, X if self.voice is None else normalize.normalize(X, self.voice))
+        X = X if self.voice is None else normalize.normalize(X, self.voice)
+        return run(self._session, X, name=self._path)
 
     @cached_property
-    def _session(self) -> onnxruntime.InferenceSession:
-        path = self.folder / self.info["files"]["enrolled" if self.voice else "model"]
-        try:
-            return session(path.read_bytes())
-        except Exception as error:  # onnxruntime's own kinds have nothing else in common
-            raise ValueError(f"{path} is no model that can be run: get it again") from error
+    def _session(self) -> Any:
+        return session(self._path.read_bytes(), name=self._path)
+
+    @property
+    def _path(self) -> Path:
+        return self.folder / str(self.info["files"]["enrolled" if self.voice else "model"])
 
 
 @dataclass(frozen=True, eq=False)
@@ -184,7 +191,7 @@ class Bundle:
     @cached_property
     def metrics(self) -> dict[str, Any]:
         """Content of `metrics.json`."""
-        return read_json(self.folder / "metrics.json")
+        return read_json(self.folder / "metrics.json", METRICS)
 
     def only(self, emotions: Iterable[str]) -> Bundle:
         """Return a bundle that answers with some emotions only, as `restrict_labels` does.
@@ -230,8 +237,6 @@ class Bundle:
             If the bundle has no model for enrolled speakers, no clip is given, or one cannot be
             read or holds no voice.
         """
-        if isinstance(paths, str | Path):
-            raise ValueError(f"paths is {str(paths)!r}: give a list of clips")
         if not self.can_enrol:
             raise ValueError(f"model {self.name!r} cannot enrol a speaker: it was trained without")
         sr, rows = self.sample_rate, []
@@ -259,12 +264,12 @@ class Bundle:
             As `features.extract` gives them, before any normalisation: one for each member.
         """
         if len(X) != len(self.members):
-            raise ValueError(
-                f"model {self.name!r} has {len(self.members)} members and {len(X)} arrays were "
-                "given: give what each member measures"
-            )
+            raise ValueError(f"{len(self.members)} members and {len(X)} arrays: give one for each")
         answers = [each.predict_proba(x) for each, x in zip(self.members, X, strict=True)]
-        p, temperature = answers[0], self.info.get("temperature", {})
+        known, p = tuple(self.info["labels"]), answers[0]
+        for each in answers:
+            self._refuse_labels(each, known)
+        temperature = self.info.get("temperature", {})
         if len(answers) > 1 or temperature:
             kind = "enrolled" if any(each.voice is not None for each in self.members) else "model"
             p = evaluate.geometric_mean(
@@ -274,7 +279,6 @@ class Bundle:
             )
         if self.emotions is None:
             return p
-        known = tuple(self.info["labels"])
         return renormalized(p[:, [known.index(emotion) for emotion in self.emotions]])
 
     def predict(self, y: Array, *, sr: int) -> dict[str, float]:
@@ -322,9 +326,7 @@ class Bundle:
         blocks = audio.blocks(path, sr=self.sample_rate, seconds=LONG_SECONDS, channel=channel)
         return replace(self._predict(blocks, path=str(path)), channel=channel)
 
-    def predict_over_time(
-        self, y: Array, *, sr: int, every: float, window: float = timeline.WINDOW_SECONDS
-    ) -> timeline.Timeline:
+    def predict_over_time(self, y: Array, *, sr: int, **steps: float) -> timeline.Timeline:
         """Return the probabilities of each emotion in windows that slide over a signal.
 
         Parameters
@@ -333,8 +335,8 @@ class Bundle:
             Mono signal in [-1, 1]; one that is shorter than a window gives one row.
         sr : int
             Its rate [Hz], that of the bundle.
-        every, window : float
-            As in `predict_stream`.
+        **steps
+            `every` and `window`, as in `predict_stream`.
 
         Returns
         -------
@@ -356,16 +358,10 @@ class Bundle:
         """
         y = np.asarray(y)
         short_term.require_signal(y)
-        moments = self.predict_stream([y], sr=sr, every=every, window=window)
-        return timeline.collect(moments, labels=self.labels)
+        return timeline.collect(self.predict_stream([y], sr=sr, **steps), labels=self.labels)
 
     def predict_file_over_time(
-        self,
-        path: str | Path,
-        *,
-        every: float,
-        window: float = timeline.WINDOW_SECONDS,
-        channel: audio.Channel = None,
+        self, path: str | Path, *, channel: audio.Channel = None, **steps: float
     ) -> timeline.Timeline:
         """Do the same for a sound file; read in blocks, an hour takes no more memory than a clip.
 
@@ -374,20 +370,16 @@ class Bundle:
         OSError, ValueError
             If the file cannot be read, or `every` or `window` is out of range.
         """
-        sr = self.sample_rate
-        blocks = audio.blocks(path, sr=sr, channel=channel)
-        moments = self.predict_stream(blocks, sr=sr, every=every, window=window)
+        blocks = audio.blocks(path, sr=self.sample_rate, channel=channel)
+        moments = self.predict_stream(blocks, sr=self.sample_rate, **steps)
         return timeline.collect(moments, labels=self.labels)
 
     def predict_stream(
-        self,
-        blocks: Iterable[Array],
-        *,
-        sr: int,
-        every: float,
-        window: float = timeline.WINDOW_SECONDS,
+        self, blocks: Iterable[Array], *, sr: int, every: float, window: float = WINDOW_SECONDS
     ) -> Iterator[timeline.Moment]:
-        """Judge windows that slide over a signal while it comes in.
+        """Judge windows that slide over a signal while it comes in, one at a time.
+
+        In a batch, which rounds in another order, probabilities differ by some 1e-6.
 
         Parameters
         ----------
@@ -446,28 +438,18 @@ class Bundle:
             reason = "; ".join(audio.fatal(quality.issues())) or NOT_LOUD
             raise ValueError(f"{path}: {reason}" if path else reason)
         p = dict(zip(self.labels, mean.tolist(), strict=False))
-        emotion = max(p, key=p.__getitem__)
+        emotion = _likeliest(p, self._sure_from if is_speech else np.inf)
         if not is_speech:
             warnings.append(NOT_SPEECH)
-        elif p[emotion] < self._sure_from:
+        elif emotion == UNKNOWN:
             warnings.append(f"{timeline.NOT_SURE}: no emotion reaches {self._sure_from:.0%}")
         gender, genders = None, dict[str, float]()
         if self.gender_member is not None:
             told = self.gender_member.info
             genders = dict(zip(told["labels"], mean[len(p) :].tolist(), strict=True))
-            likeliest = max(genders, key=genders.__getitem__)
-            is_sure = is_speech and genders[likeliest] >= told.get("threshold", 0.0)
-            gender = likeliest if is_sure else UNKNOWN
-        return Prediction(
-            path,
-            emotion if is_speech and p[emotion] >= self._sure_from else UNKNOWN,
-            p,
-            quality.n_samples / self.sample_rate,
-            tuple(warnings),
-            gender,
-            genders,
-            speech=is_speech,
-        )
+            gender = _likeliest(genders, told.get("threshold", 0.0) if is_speech else np.inf)
+        duration, doubts = quality.n_samples / self.sample_rate, tuple(warnings)
+        return Prediction(path, emotion, p, duration, doubts, gender, genders, speech=is_speech)
 
     def _average(self, parts: Iterable[tuple[Array, float]]) -> tuple[Array, bool]:
         """Judge parts of a signal, and average over those that are loud and like speech.
@@ -500,6 +482,7 @@ class Bundle:
         p = self.predict_proba(*own)
         if self.gender_member is not None:
             genders = self.gender_member.predict_proba(X[self.gender_member.feature_set])
+            self._refuse_labels(genders, self.gender_member.info["labels"], of="gender has ")
             p = np.hstack([p, genders])
         return p[0], all(m.knows(x).all() for m, x in zip(self.members, own, strict=True))
 
@@ -546,12 +529,25 @@ class Bundle:
         """Length of words that every member can take at once [s]."""
         return min(each.feature_set.longest for each in self.members)
 
+    def _refuse_labels(self, p: Array, known: Sequence[str], *, of: str = "it has ") -> None:
+        if p.shape[1] != len(known):
+            raise ValueError(
+                f"{self.folder / 'bundle.json'}: {of}{len(known)} labels and a model that gives "
+                f"{p.shape[1]}: get the model again"
+            )
+
     def _refuse_rate(self, sr: int) -> None:
         if sr != self.sample_rate:
             raise ValueError(
                 f"the signal is sampled at {sr} Hz and model {self.name!r} needs "
                 f"{self.sample_rate} Hz: resample it, or read it with audio.read at that rate"
             )
+
+
+def _likeliest(p: Mapping[str, float], threshold: float) -> str:
+    """Return the most probable label, or that it is unknown."""
+    best = max(p, key=p.__getitem__)
+    return best if p[best] >= threshold else UNKNOWN
 
 
 def _measured(blocks: Iterator[Array], quality: audio.Quality) -> Iterator[Array]:
@@ -621,28 +617,17 @@ def renormalized(p: NDArray[np.float64]) -> NDArray[np.float64]:
     return p / p.sum(axis=1, keepdims=True)
 
 
-def session(model: bytes) -> onnxruntime.InferenceSession:
-    """Return an ONNX model, ready to run on one core."""
-    import onnxruntime
+def run(model: Any, X: NDArray[np.floating], *, name: object = "this") -> NDArray[np.float64]:
+    """Return the probabilities (n, k) that an ONNX model gives rows of features (n, n_features).
 
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1  # rows are few: threads would cost more than they give
-    options.log_severity_level = 3
-    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-
-
-def run(model: onnxruntime.InferenceSession, X: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Return the probabilities (n, k) that an ONNX model gives rows of features (n, n_features)."""
-    (probabilities,) = model.run(["probabilities"], {"X": X.astype(np.float32)})
-    return np.asarray(probabilities, dtype=np.float64)
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """Return the object that a JSON file of a bundle holds."""
+    Raises
+    ------
+    ValueError
+        If it takes other features, or gives something else; `name` is what the sentence calls it.
+    """
     try:
-        content = json.loads(path.read_text("utf-8"))
-    except ValueError as error:  # of JSON or of UTF-8
-        raise ValueError(f"{path} is not readable as JSON ({error}): get the model again") from None
-    if not isinstance(content, dict):
-        raise ValueError(f"{path} holds no JSON object: get the model again")
-    return content
+        (probabilities,) = model.run(["probabilities"], {"X": X.astype(np.float32)})
+    except Exception as error:  # onnxruntime's own kinds have nothing else in common
+        told = f"features of shape {X.shape[1:]} to probabilities"
+        raise ValueError(f"{name} is no model from {told}: get it again") from error
+    return np.asarray(probabilities, dtype=np.float64)

@@ -8,11 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from sercourse import files
-from sercourse.bundles.bundle import Bundle, Member, read_json
+from sercourse.bundles import schema
+from sercourse.bundles.bundle import Bundle, Member
+from sercourse.bundles.schema import read_json
 
 SCHEMA = 2
 INDEX = "bundle.json"
 DEFAULT_MODEL = "any-voice"
+LARGEST_FILE = 2**31  # [bytes]; protocol buffers allow no more
 
 
 def available() -> list[Path]:
@@ -58,12 +61,14 @@ def load(model: str | Path = DEFAULT_MODEL) -> Bundle:
     info = read_json(folder / INDEX)
     if info.get("schema") != SCHEMA:
         raise ValueError(
-            f"{folder / INDEX} follows schema {info.get('schema')!r} and this version of sercourse "
-            f"reads schema {SCHEMA}: get a model and a version of the same time"
+            f"{folder / INDEX} follows schema {info.get('schema')!r:.20} and this version "
+            f"of sercourse reads schema {SCHEMA}: get a model and a version of the same time"
         )
+    read_json(folder / INDEX, schema.INDEX)
     _verify(folder, info)
-    gender = Member(folder, info["gender"]) if info.get("gender") is not None else None
-    return Bundle(folder, info, tuple(Member(folder, each) for each in info["members"]), gender)
+    members = [Member(folder, each) for each in info["members"]]
+    gender = Member(folder, info["gender"]) if "gender" in info else None
+    return Bundle(folder, info, tuple(members), gender)
 
 
 def save(
@@ -137,28 +142,29 @@ def _strangers(folder: Path) -> list[Path]:
 
 
 def _verify(folder: Path, info: Mapping[str, Any]) -> None:
-    """Refuse an index that cannot be followed, and files that are missing or have changed."""
-    index = folder / INDEX
-    for name, kind in {"name": str, "labels": list, "members": list, "files": dict}.items():
-        if not isinstance(info.get(name), kind) or not info[name]:
-            raise ValueError(f"{index} has no {name}: get the model again")
-    gender = info.get("gender")
-    for each in info["members"] + ([] if gender is None else [gender]):
-        if not isinstance(each, dict) or not {"recipe", "feature_names", "files"} <= set(each):
-            raise ValueError(f"{index} does not say what a model measures: get the model again")
-        if unknown := sorted(set(each["files"].values()) - set(info["files"])):
-            raise ValueError(f"{index} has no hash of {unknown[0]}: get the model again")
-    for name, wanted in info["files"].items():
-        if Path(name).name != name:
-            raise ValueError(f"{index} names a file outside the bundle, {name!r}")
-        if not (folder / name).is_file():
-            raise FileNotFoundError(
-                f"{folder / name} is missing from the bundle: get the model again"
-            )
-        if files.content_hash(folder / name) != wanted:
-            raise ValueError(
-                f"{folder / name} has changed since the bundle was made: get the model again"
-            )
+    """Refuse an index that contradicts itself, and files that are missing or have changed."""
+    index, members, hashes = folder / INDEX, info["members"], info["files"]
+    models = [*members, *([info["gender"]] if "gender" in info else [])]
+    named = [each["files"] for each in models]
+    contradictions = {
+        "labels": len(set(info["labels"])) < len(info["labels"]),
+        "weights": len(info.get("weights") or members) != len(members),
+        "sample_rate": len({each["sample_rate"] for each in models}) > 1,
+        "voice": any(("voice" in each) != ("enrolled" in each) for each in named),
+        "model": not all("model" in each for each in named),
+        "files": not {name for each in named for name in each.values()} <= set(hashes),
+    }
+    for field, wrong in contradictions.items():
+        if wrong:
+            raise ValueError(f"{index}: {field} contradicts the rest of it: get the model again")
+    for name, wanted in hashes.items():
+        path = folder / name
+        if path.name != name:
+            raise ValueError(f"{index}: files names one outside the bundle, {name!r}")
+        if not path.is_file():
+            raise FileNotFoundError(f"{path} is missing from the bundle: get the model again")
+        if path.stat().st_size > LARGEST_FILE or files.content_hash(path) != wanted:
+            raise ValueError(f"{path} has changed since the bundle was made: get the model again")
 
 
 def member_files(name: str | None = None, *, enrols: bool) -> dict[str, str]:
@@ -169,11 +175,10 @@ def member_files(name: str | None = None, *, enrols: bool) -> dict[str, str]:
     >>> member_files("svm", enrols=True)
     {'model': 'svm.onnx', 'enrolled': 'svm-enrolled.onnx', 'voice': 'svm-voice.npz'}
     """
-    stem = name or "model"
+    stem, voice = (name, f"{name}-voice") if name else ("model", "voice")
     if not enrols:
         return {"model": f"{stem}.onnx"}
-    voice = f"{name}-voice.npz" if name else "voice.npz"
-    return {"model": f"{stem}.onnx", "enrolled": f"{stem}-enrolled.onnx", "voice": voice}
+    return {"model": f"{stem}.onnx", "enrolled": f"{stem}-enrolled.onnx", "voice": f"{voice}.npz"}
 
 
 def label_set(emotions: Sequence[str], *, of: Sequence[str]) -> str:

@@ -17,8 +17,7 @@ if TYPE_CHECKING:
 WINDOW_SECONDS = 3.0
 """Default length of a window [s]: about a sentence, which is what models learn from."""
 
-SHORTEST_WINDOW, LONGEST_WINDOW = 0.5, 8.0  # [s]
-SHORTEST_STEP, LONGEST_STEP = 0.01, 3600.0  # [s]
+WINDOWS, STEPS = (0.5, 8.0), (0.01, 3600.0)  # shortest and longest [s]: models know sentences
 
 SILENCE, NO_SPEECH, TOO_QUIET = audio.SILENCE, "no speech", "too quiet"
 NOT_SURE = "not sure"  # no emotion reaches the required probability
@@ -167,16 +166,13 @@ def windows(
 
 def refuse_steps(*, every: float, window: float = WINDOW_SECONDS) -> None:
     """Raise ValueError if a step or a window is outside its range."""
-    if not SHORTEST_STEP <= every <= LONGEST_STEP:
-        raise ValueError(
-            f"a window every {every:g} s: give the step as {SHORTEST_STEP} to {LONGEST_STEP:g} "
-            "seconds, such as 1.0"
-        )
-    if not SHORTEST_WINDOW <= window <= LONGEST_WINDOW:
-        raise ValueError(
-            f"a window of {window:g} s: models know single sentences, so give its length as "
-            f"{SHORTEST_WINDOW} to {LONGEST_WINDOW:g} seconds, such as {WINDOW_SECONDS}"
-        )
+    for what, value, (low, high), such in (
+        ("every", every, STEPS, 1.0),
+        ("of", window, WINDOWS, WINDOW_SECONDS),
+    ):
+        if not low <= value <= high:
+            wanted = f"give {low} to {high:g} seconds, such as {such}"
+            raise ValueError(f"a window {what} {value:g} s: {wanted}")
 
 
 def _slide(blocks: Iterable[NDArray[Any]], *, sr: int, step: int, length: int) -> Iterator[Window]:

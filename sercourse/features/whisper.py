@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sercourse import audio, files
+from sercourse import audio, files, runtime
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -117,21 +117,20 @@ def session(encoder: str, sha256: str) -> onnxruntime.InferenceSession:
     ValueError, FileNotFoundError
         If it is no such encoder, or not the one that is meant.
     """
-    import onnxruntime
-
+    if not Path(encoder).is_file():
+        raise FileNotFoundError(f"{encoder}: there is no speech encoder: get the project again")
     data = Path(encoder).read_bytes()
     if (found := hashlib.sha256(data).hexdigest()) != sha256:
-        seen = f"its SHA-256 begins with {found[:12]}, and {sha256[:12]} is wanted"
-        raise ValueError(f"{encoder} has changed: {seen}; get it again")
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1  # clips run side by side
-    options.log_severity_level = 3
-    options.enable_mem_pattern = False  # each clip has another length
-    try:
-        model = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime's own kinds have nothing else in common
-        raise ValueError(f"{encoder} is no ONNX model that can be run: make it again") from error
-    if [(each.name, len(each.shape)) for each in model.get_outputs()] != [("statistics", 4)]:
-        wanted = "'statistics' (batch, layers, 2, width): see tools/make_speech_encoder.py"
-        raise ValueError(f"{encoder} gives other outputs than {wanted}")
+        raise ValueError(
+            f"{encoder} has changed: its SHA-256 begins with {found[:12]}, and {sha256[:12]} is "
+            "wanted; get it again"
+        )
+    # Each clip has another length.
+    model = runtime.session(data, name=encoder, mem_pattern=False)
+    outputs = [(each.name, len(each.shape)) for each in model.get_outputs()]
+    if outputs != [("statistics", 4)]:
+        raise ValueError(
+            f"{encoder} gives {outputs[0][0]!r}, and 'statistics' (batch, layers, 2, width) is "
+            "wanted; see tools/make_speech_encoder.py"
+        )
     return model

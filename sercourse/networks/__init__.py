@@ -9,7 +9,6 @@ from sercourse.networks.backend import fused_ops, quiet_keras, set_seed
 from sercourse.networks.builders import (
     AESDD_TRAINING,
     CNN_LSTM_TRAINING,
-    MFCC_CONV2D_TRAINING,
     MFCC_NET_TRAINING,
     REGULARIZED_TRAINING,
     RNN_TRAINING,
@@ -23,7 +22,6 @@ from sercourse.networks.builders import (
     blend,
     cnn_lstm,
     cnn_lstm_classic,
-    cnn_lstm_time_distributed,
     mfcc_conv2d,
     mfcc_net,
     mlp,
@@ -33,6 +31,11 @@ from sercourse.networks.builders import (
     vector_lstm,
     wide_mlp,
 )
-from sercourse.networks.export import joint_head, standardized
-from sercourse.networks.learner import FittedNetwork, NetworkLearner, expected_codes
+from sercourse.networks.learner import (
+    FittedNetwork,
+    NetworkLearner,
+    expected_codes,
+    joint_head,
+    standardized,
+)
 from sercourse.networks.training import Examples, Progress, Training, temperature, train

@@ -1,9 +1,10 @@
 """The networks, how each is trained, and what is done to its batches.
 
-Each builder takes `n_labels`, the number of emotions to tell apart, and `input_shape`, the shape of
-one input, and returns an unfitted `keras.Model` from inputs (n, *input_shape) to logits
-(n, n_labels). Augmentations take a batch (n, ...), its targets (n, n_labels) and a generator, and
-return another batch with its targets.
+Each builder takes `n_labels`, the number of emotions to tell apart, `input_shape`, the shape of one
+input, and the options that its own signature names; it returns an unfitted `keras.Model` from
+inputs (n, *input_shape) to logits (n, n_labels). Those under `_sequential` list their layers, which
+are applied one after the other. Augmentations take a batch (n, ...), its targets (n, n_labels) and
+a generator, and return another batch with its targets.
 
 Published architectures are those of Mael Fabien (`cnn_lstm_classic`), Jade Arpaliangeas
 (`aesdd_cnn_1` to `aesdd_cnn_3`), Kunal Gehlot (`mfcc_conv2d`), Aaka3021 (`mlp`, and the sizes of
@@ -12,7 +13,8 @@ Published architectures are those of Mael Fabien (`cnn_lstm_classic`), Jade Arpa
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import functools
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -35,22 +37,30 @@ REGULARIZED_TRAINING = replace(
     CNN_LSTM_TRAINING, epochs=60, batch_size=32, learning_rate=2e-3, weight_decay=1e-2
 )
 VECTOR_TRAINING = Training(epochs=40, batch_size=32, optimizer="adam", learning_rate=1e-3)
-MFCC_CONV2D_TRAINING = VECTOR_TRAINING
 AESDD_TRAINING = replace(VECTOR_TRAINING, epochs=20, batch_size=64)
 RNN_TRAINING = replace(VECTOR_TRAINING, epochs=60, batch_size=64)
 
 N_BANDS, N_SEEN = 64, 48  # each as wide as two of the 128 mel bands; the lowest reach 8 kHz
 
 
-def _network(
-    name: str, layers: Iterable[Any], input_shape: tuple[int, ...], n_labels: int
-) -> keras.Model:
-    """Apply layers one after the other, then a dense layer of logits."""
-    keras: Any = quiet_keras()
-    x = inputs = keras.Input(input_shape)
-    for layer in layers:
-        x = layer(x)
-    return keras.Model(inputs, keras.layers.Dense(n_labels, name="logits")(x), name=name)
+def _sequential(default: tuple[int, ...] | None = None) -> Callable[[Callable[..., Any]], Build]:
+    """Make a builder of a function that yields layers, for inputs of this shape by default."""
+
+    def decorate(hidden: Callable[..., Any]) -> Build:
+        @functools.wraps(hidden)
+        def build(
+            *, n_labels: int, input_shape: tuple[int, ...] | None = default, **options: Any
+        ) -> keras.Model:
+            keras: Any = quiet_keras()
+            x = inputs = keras.Input(input_shape)
+            for layer in hidden(keras.layers, input_shape, **options):
+                x = layer(x)
+            logits = keras.layers.Dense(n_labels, name="logits")(x)
+            return keras.Model(inputs, logits, name=hidden.__name__)
+
+        return build
+
+    return decorate
 
 
 # --- CNN-LSTM -------------------------------------------------------------------------------------
@@ -121,21 +131,16 @@ def cnn_lstm(
     return keras.Model(inputs, layers.Dense(n_labels, name="logits")(x), name="cnn_lstm")
 
 
-def cnn_lstm_classic(
-    *, n_labels: int, input_shape: tuple[int, int, int] = (5, 128, 128)
-) -> keras.Model:
-    """Build the time-distributed CNN and LSTM with the windows folded into the batch.
+@_sequential((5, 128, 128))
+def cnn_lstm_classic(layers: Any, shape: tuple[int, int, int]) -> Iterator[Any]:
+    """Build a CNN for each window of a log-mel spectrogram, and an LSTM over the windows.
 
-    The architecture is that of github.com/maelfabien/Multimodal-Emotion-Recognition (2019). Each
-    convolution sees ``n_clips * n_windows`` pictures at once. At inference it computes what
-    `cnn_lstm_time_distributed` computes. In training, batch normalisation takes its mean and
-    variance over all windows at once, where `TimeDistributed` takes them window by window.
-
-    Parameters
-    ----------
-    n_labels : int
-    input_shape : tuple of int
-        Windows, frames and bands, as `features.spectrogram.classic_windows` gives them.
+    Inputs have windows, frames and bands, as `features.spectrogram.classic_windows` gives them. The
+    architecture is that of github.com/maelfabien/Multimodal-Emotion-Recognition (2019), but the
+    windows are folded into the batch: each convolution sees ``n_clips * n_windows`` pictures at
+    once. At inference it computes what the published form does, whose layers are wrapped in
+    `TimeDistributed`. In training, batch normalisation takes its mean and variance over all windows
+    at once, where `TimeDistributed` takes them window by window.
 
     Examples
     --------
@@ -143,54 +148,17 @@ def cnn_lstm_classic(
     656583
     """
     ops: Any = quiet_keras().ops
-    n_windows, *picture = input_shape
-    *convolutions, lstm = _classic_layers()
-    layers = [
-        lambda x: ops.reshape(x, (-1, *picture, 1)),
-        *convolutions,
-        lambda x: ops.reshape(x, (-1, n_windows, x.shape[-1])),
-        lstm,
-    ]
-    return _network("cnn_lstm_classic", layers, input_shape, n_labels)
-
-
-def cnn_lstm_time_distributed(
-    *, n_labels: int, input_shape: tuple[int, int, int] = (5, 128, 128)
-) -> keras.Model:
-    """Build the same network as published, its layers wrapped in `TimeDistributed`.
-
-    Parameters and weights are those of `cnn_lstm_classic`.
-
-    Examples
-    --------
-    >>> wrapped, folded = cnn_lstm_time_distributed(n_labels=7), cnn_lstm_classic(n_labels=7)
-    >>> wrapped.set_weights(folded.get_weights())
-    """
-    keras: Any = quiet_keras()
-    layers: list[Any] = [lambda x: keras.ops.expand_dims(x, axis=-1)]
-    for layer in _classic_layers():
-        # Dropout acts on each number alone, so it needs no wrapper. Wrapped, it is the identity at
-        # inference, and TensorFlow's graph optimizer (2.21) then loses the ELU before the pooling.
-        alone = isinstance(layer, keras.layers.Dropout | keras.layers.LSTM)
-        layers.append(layer if alone else keras.layers.TimeDistributed(layer, name=layer.name))
-    return _network("cnn_lstm_time_distributed", layers, input_shape, n_labels)
-
-
-def _classic_layers() -> list[Any]:
-    """Make the layers that turn each window into a vector, and the LSTM over the windows."""
-    layers: Any = quiet_keras().layers
-    made = []
+    yield lambda x: ops.reshape(x, (-1, *shape[1:], 1))
     for k, (filters, pool) in enumerate(((64, 2), (64, 4), (128, 4), (128, 4)), start=1):
-        made += [
-            layers.Conv2D(filters, 3, padding="same", name=f"convolution_{k}"),
-            layers.BatchNormalization(name=f"normalization_{k}"),
-            layers.Activation("elu", name=f"elu_{k}"),
-            layers.MaxPooling2D(pool, padding="same", name=f"pooling_{k}"),
-            layers.Dropout(0.2, name=f"dropout_{k}"),
-        ]
+        yield layers.Conv2D(filters, 3, padding="same", name=f"convolution_{k}")
+        yield layers.BatchNormalization(name=f"normalization_{k}")
+        yield layers.Activation("elu", name=f"elu_{k}")
+        yield layers.MaxPooling2D(pool, padding="same", name=f"pooling_{k}")
+        yield layers.Dropout(0.2, name=f"dropout_{k}")
+    yield layers.Flatten(name="flatten")
+    yield lambda x: ops.reshape(x, (-1, shape[0], x.shape[-1]))
     # cuDNN's LSTM is another operation: a model that holds it runs on other machines only in part.
-    lstm = layers.LSTM(256, dropout=0.2, use_cudnn=False, name="lstm")
-    return [*made, layers.Flatten(name="flatten"), lstm]
+    yield layers.LSTM(256, dropout=0.2, use_cudnn=False, name="lstm")
 
 
 def augment_spectrograms(X: Array, T: Array, *, rng: np.random.Generator) -> tuple[Array, Array]:
@@ -221,28 +189,26 @@ def augment_spectrograms(X: Array, T: Array, *, rng: np.random.Generator) -> tup
 # --- mel segments of AESDD ------------------------------------------------------------------------
 
 
-def _aesdd_cnn(name: str, filters: tuple[int, ...], units: tuple[int, ...]) -> Build:
+def _aesdd_cnn(number: int, filters: tuple[int, ...], units: tuple[int, ...]) -> Build:
     """Return the builder of convolutions of so many filters and dense layers of so many units."""
 
-    def build(
+    def hidden(
+        layers: Any,
+        shape: tuple[int, int],
         *,
-        n_labels: int,
-        input_shape: tuple[int, int] = spectrogram.MEL_SEGMENTS_SHAPE[1:],
         dropout: float = 0.5,
         kernel: int = 3,
         band_poolings: int = len(filters),
-    ) -> keras.Model:
+    ) -> Iterator[Any]:
         """Build convolutions with ReLU and max pooling, and dense layers, over a mel segment.
 
         Networks 1 to 3 are those of github.com/JadeArpaliangeas/Speech-Emotion-Recognition-CNN,
         layer by layer, but with time down and frequency across. Network 4 is the third made deeper,
-        as its author wished.
+        as its author wished. A segment has frames and bands, as `features.spectrogram.mel_segments`
+        gives it.
 
         Parameters
         ----------
-        n_labels : int
-        input_shape : tuple of int
-            Frames and bands of a segment, as `features.spectrogram.mel_segments` gives them.
         dropout : float
             Before the dense layers; 0.3, 0.5 and 0.7 were tried.
         kernel : int
@@ -250,32 +216,28 @@ def _aesdd_cnn(name: str, filters: tuple[int, ...], units: tuple[int, ...]) -> B
         band_poolings : int
             How many poolings, from the first on, halve the bands too: of chroma's 12 bands two.
         """
-        layers: Any = quiet_keras().layers
-        hidden = [layers.Reshape((*input_shape, 1))]
+        yield layers.Reshape((*shape, 1))
         relu = {"padding": "same", "activation": "relu"}
         for k, width in enumerate(filters, start=1):
             pool = (2, 2 if k <= band_poolings else 1)
-            hidden.append(layers.Conv2D(width, kernel, **relu, name=f"convolution_{k}"))
-            hidden.append(layers.MaxPooling2D(pool, name=f"pooling_{k}"))
-        hidden += [layers.Flatten(), layers.Dropout(dropout), *_dense_layers(units)]
-        return _network(name, hidden, input_shape, n_labels)
+            yield layers.Conv2D(width, kernel, **relu, name=f"convolution_{k}")
+            yield layers.MaxPooling2D(pool, name=f"pooling_{k}")
+        yield from (layers.Flatten(), layers.Dropout(dropout))
+        yield from _dense_layers(layers, units)
 
-    build.__name__ = build.__qualname__ = name
-    return build
-
-
-aesdd_cnn_1 = _aesdd_cnn("aesdd_cnn_1", (16, 32), (64,))
-aesdd_cnn_2 = _aesdd_cnn("aesdd_cnn_2", (16, 32, 32), (64, 32))
-aesdd_cnn_3 = _aesdd_cnn("aesdd_cnn_3", (16, 32, 64, 128), (128, 64, 32))
-aesdd_cnn_4 = _aesdd_cnn("aesdd_cnn_4", (16, 32, 64, 128, 128, 128), (128, 64, 32))
+    hidden.__name__ = hidden.__qualname__ = f"aesdd_cnn_{number}"
+    return _sequential(spectrogram.MEL_SEGMENTS_SHAPE[1:])(hidden)
 
 
-def _dense_layers(units: Sequence[int]) -> list[Any]:
-    layers: Any = quiet_keras().layers
-    return [
-        layers.Dense(width, activation="relu", name=f"dense_{k}")
-        for k, width in enumerate(units, start=1)
-    ]
+aesdd_cnn_1 = _aesdd_cnn(1, (16, 32), (64,))
+aesdd_cnn_2 = _aesdd_cnn(2, (16, 32, 32), (64, 32))
+aesdd_cnn_3 = _aesdd_cnn(3, (16, 32, 64, 128), (128, 64, 32))
+aesdd_cnn_4 = _aesdd_cnn(4, (16, 32, 64, 128, 128, 128), (128, 64, 32))
+
+
+def _dense_layers(layers: Any, units: Sequence[int]) -> Iterator[Any]:
+    for k, width in enumerate(units, start=1):
+        yield layers.Dense(width, activation="relu", name=f"dense_{k}")
 
 
 def spec_augment(X: Array, T: Array, *, rng: np.random.Generator) -> tuple[Array, Array]:
@@ -294,33 +256,27 @@ def spec_augment(X: Array, T: Array, *, rng: np.random.Generator) -> tuple[Array
 # --- MFCC images ----------------------------------------------------------------------------------
 
 
-def mfcc_conv2d(
-    *, n_labels: int, input_shape: tuple[int, int] = librosa_sets.IMAGE_SHAPE
-) -> keras.Model:
+@_sequential(librosa_sets.IMAGE_SHAPE)
+def mfcc_conv2d(layers: Any, shape: tuple[int, int]) -> Iterator[Any]:
     """Build four convolutions of 8 filters, two of them 13 x 13, over an image of MFCC.
 
     The layers are those of Kunal Gehlot's Speech Emotion Recognition report, whose images have
-    coefficients down and time across, so the input is transposed first.
-
-    Parameters
-    ----------
-    n_labels : int
-    input_shape : tuple of int
-        Frames and coefficients, as `features.librosa_sets.mfcc_image` gives them.
+    coefficients down and time across, so the input is transposed first: frames and coefficients, as
+    `features.librosa_sets.mfcc_image` gives them.
 
     Examples
     --------
     >>> mfcc_conv2d(n_labels=7).count_params()
     208303
     """
-    layers: Any = quiet_keras().layers
-    hidden = [layers.Permute((2, 1)), layers.Reshape((*input_shape[::-1], 1))]
+    yield from (layers.Permute((2, 1)), layers.Reshape((*shape[::-1], 1)))
     for kernel, pooled in ((13, False), (13, True), (3, False), (1, True)):
-        hidden += [layers.Conv2D(8, kernel), layers.BatchNormalization(), layers.Activation("relu")]
-        hidden += [layers.MaxPooling2D((2, 1))] if pooled else []
-    hidden += [layers.Flatten(), layers.Dense(64), layers.BatchNormalization()]
-    hidden += [layers.Activation("relu"), layers.Dropout(0.2)]
-    return _network("mfcc_conv2d", hidden, input_shape, n_labels)
+        yield from (layers.Conv2D(8, kernel), layers.BatchNormalization())
+        yield layers.Activation("relu")
+        if pooled:
+            yield layers.MaxPooling2D((2, 1))
+    yield from (layers.Flatten(), layers.Dense(64), layers.BatchNormalization())
+    yield from (layers.Activation("relu"), layers.Dropout(0.2))
 
 
 def mfcc_net(
@@ -378,80 +334,53 @@ def _inverse_dct(n_coefficients: int) -> NDArray[np.float32]:
 # features are seldom neighbours in the voice: convolutions and LSTM gain nothing by them.
 
 
+@_sequential()
 def mlp(
-    *, n_labels: int, input_shape: tuple[int], units: Sequence[int] = (128, 64, 32, 16)
-) -> keras.Model:
-    """Build dense layers with ReLU: a multilayer perceptron.
-
-    Parameters
-    ----------
-    n_labels : int
-    input_shape : tuple of int
-        The number of features, which should be standardised.
-    units : sequence of int
-        Of each hidden layer.
+    layers: Any, shape: tuple[int], *, units: Sequence[int] = (128, 64, 32, 16)
+) -> Iterator[Any]:
+    """Build dense layers of so many units, with ReLU, over features that should be standardised.
 
     Examples
     --------
     >>> mlp(n_labels=8, input_shape=(162,)).count_params()
     31864
     """
-    return _network("mlp", _dense_layers(units), input_shape, n_labels)
+    yield from _dense_layers(layers, units)
 
 
-def vector_cnn(*, n_labels: int, input_shape: tuple[int]) -> keras.Model:
-    """Build convolutions along the vector of features, as if it were a signal.
-
-    Examples
-    --------
-    >>> vector_cnn(n_labels=8, input_shape=(162,)).output_shape
-    (None, 8)
-    """
-    layers: Any = quiet_keras().layers
-    hidden = [layers.Reshape((*input_shape, 1))]
+@_sequential()
+def vector_cnn(layers: Any, shape: tuple[int]) -> Iterator[Any]:
+    """Build convolutions along the vector of features, as if it were a signal."""
+    yield layers.Reshape((*shape, 1))
     for width in (64, 128, 128):
-        hidden.append(layers.Conv1D(width, 5, padding="same", activation="relu"))
-        hidden.append(layers.MaxPooling1D(2))
-    hidden += [layers.Flatten(), layers.Dropout(0.3), layers.Dense(32, activation="relu")]
-    return _network("vector_cnn", hidden, input_shape, n_labels)
+        yield layers.Conv1D(width, 5, padding="same", activation="relu")
+        yield layers.MaxPooling1D(2)
+    yield from (layers.Flatten(), layers.Dropout(0.3), layers.Dense(32, activation="relu"))
 
 
-def vector_lstm(*, n_labels: int, input_shape: tuple[int]) -> keras.Model:
-    """Build an LSTM that reads the vector number by number, as if it were time.
-
-    Examples
-    --------
-    >>> vector_lstm(n_labels=8, input_shape=(162,)).output_shape
-    (None, 8)
-    """
-    layers: Any = quiet_keras().layers
-    hidden = [layers.Reshape((*input_shape, 1)), layers.LSTM(64, use_cudnn=False)]
-    hidden += [layers.Dropout(0.3), layers.Dense(32, activation="relu")]
-    return _network("vector_lstm", hidden, input_shape, n_labels)
+@_sequential()
+def vector_lstm(layers: Any, shape: tuple[int]) -> Iterator[Any]:
+    """Build an LSTM that reads the vector number by number, as if it were time."""
+    yield from (layers.Reshape((*shape, 1)), layers.LSTM(64, use_cudnn=False))
+    yield from (layers.Dropout(0.3), layers.Dense(32, activation="relu"))
 
 
-def wide_mlp(*, n_labels: int, input_shape: tuple[int]) -> keras.Model:
-    """Build one dense layer of 256 with batch normalisation, dropout before and after it.
-
-    Examples
-    --------
-    >>> wide_mlp(n_labels=8, input_shape=(162,)).output_shape
-    (None, 8)
-    """
-    layers: Any = quiet_keras().layers
-    hidden = [layers.Dropout(0.2), layers.Dense(256, use_bias=False), layers.BatchNormalization()]
-    hidden += [layers.Activation("relu"), layers.Dropout(0.5)]
-    return _network("wide_mlp", hidden, input_shape, n_labels)
+@_sequential()
+def wide_mlp(layers: Any, shape: tuple[int]) -> Iterator[Any]:
+    """Build one dense layer of 256 with batch normalisation, dropout before and after it."""
+    yield from (layers.Dropout(0.2), layers.Dense(256, use_bias=False))
+    yield from (layers.BatchNormalization(), layers.Activation("relu"), layers.Dropout(0.5))
 
 
+@_sequential((193,))
 def rnn(
+    layers: Any,
+    shape: tuple[int, ...],
     *,
-    n_labels: int,
-    input_shape: tuple[int, ...] = (193,),
     lstm_units: Sequence[int] = (128, 128),
     dense_units: Sequence[int] = (128, 128),
     dropout: float = 0.3,
-) -> keras.Model:
+) -> Iterator[Any]:
     """Build the LSTMs and dense layers of github.com/x4nth055/emotion-recognition-using-speech.
 
     A row of means over time is a series of one step, in which an LSTM has nothing to remember: it
@@ -459,9 +388,6 @@ def rnn(
 
     Parameters
     ----------
-    n_labels : int
-    input_shape : tuple of int
-        Features of a clip, or frames and features.
     lstm_units, dense_units : sequence of int
         Sizes of the layers; at least one LSTM.
     dropout : float
@@ -472,15 +398,14 @@ def rnn(
     >>> rnn(n_labels=3, lstm_units=[8], dense_units=[]).output_shape
     (None, 3)
     """
-    layers: Any = quiet_keras().layers
-    hidden = [layers.Reshape((1, *input_shape))] if len(input_shape) == 1 else []
+    if len(shape) == 1:
+        yield layers.Reshape((1, *shape))
     for k, units in enumerate(lstm_units, start=1):
         series = k < len(lstm_units)  # the last LSTM answers for the whole series
-        hidden.append(layers.LSTM(units, return_sequences=series, use_cudnn=False))
-        hidden.append(layers.Dropout(dropout))
+        yield layers.LSTM(units, return_sequences=series, use_cudnn=False)
+        yield layers.Dropout(dropout)
     for units in dense_units:
-        hidden += [layers.Dense(units, activation="relu"), layers.Dropout(dropout)]
-    return _network("rnn", hidden, input_shape, n_labels)
+        yield from (layers.Dense(units, activation="relu"), layers.Dropout(dropout))
 
 
 def blend(X: Array, T: Array, *, rng: np.random.Generator) -> tuple[Array, Array]:

@@ -1,7 +1,9 @@
-"""How a recipe fits a network: inner validation, members, temperature, segments, files."""
+"""How a recipe fits a network: inner validation, members, temperature, segments, heads; files."""
 
 from __future__ import annotations
 
+import tempfile
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -12,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sercourse import files, splits
-from sercourse.networks import export, training
+from sercourse.networks import training
 from sercourse.networks.backend import quiet_keras, set_seed
 from sercourse.networks.training import Array, Augment, Build, Codes, Examples, Report, Training
 
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
     import keras
 
 VALIDATION_SHARE = 10  # one tenth of the groups
+INPUT, OUTPUT, OPSET = "X", "probabilities", 17  # of the ONNX file
+SMALLEST_VARIANCE = 1e-12
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,13 +53,26 @@ class FittedNetwork:
 
     @cached_property
     def model(self) -> keras.Model:
-        """One Keras model from input to calibrated probabilities."""
-        model = export.calibrated(self.members, temperatures=self.temperatures)
+        """One Keras model from clips to calibrated probabilities, averaged over their segments."""
+        keras: Any = quiet_keras()
+        shape, ops = self.members[0].input_shape[1:], keras.ops
+        inputs, scores = keras.Input(shape, name=INPUT), []
+        for i, (member, t) in enumerate(zip(self.members, self.temperatures, strict=True)):
+            # A copy that was never compiled: an optimizer triples the size of the file.
+            copied = type(member).from_config({**member.get_config(), "name": f"member_{i}"})
+            copied.set_weights(member.get_weights())
+            scores.append(keras.layers.Rescaling(1 / t)(copied(inputs)))
+        mean = scores[0] if len(scores) == 1 else keras.layers.Average()(scores)
+        judge = keras.Model(inputs, keras.layers.Softmax(name=OUTPUT)(mean))
         if self.segment_floor is None:
-            return model
-        return export.average_over_segments(
-            model, n_segments=self.n_segments, floor=self.segment_floor
-        )
+            return judge
+        clips = keras.Input((self.n_segments, *shape), name=INPUT)
+        p = judge(ops.reshape(clips, (-1, *shape)))
+        p = ops.reshape(p, (-1, self.n_segments, p.shape[-1]))
+        highest = ops.max(clips, axis=tuple(range(2, 2 + len(shape))))
+        there = ops.expand_dims(ops.cast(ops.greater(highest, self.segment_floor), "float32"), -1)
+        mean = ops.sum(p * there, axis=1) / ops.maximum(ops.sum(there, axis=1), 1.0)
+        return keras.Model(clips, mean)
 
     @property
     def n_weights(self) -> int:
@@ -93,8 +110,29 @@ class FittedNetwork:
         return sums / np.bincount(owner, minlength=len(X))[:, np.newaxis]
 
     def contents(self) -> dict[str, bytes]:
-        """Return the model as files of a bundle, by suffix."""
-        return {".onnx": export.to_onnx(self.model), ".keras": export.to_keras(self.model)}
+        """Return the model as files of a bundle, by suffix.
+
+        Those are ONNX, with input `X` (n, ...) float32 and output `probabilities` (n, n_labels),
+        and Keras's own format, without an optimizer.
+        """
+        import onnx
+
+        signature = [
+            quiet_keras().InputSpec(shape=self.model.input_shape, name=INPUT, dtype="float32")
+        ]
+        with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # Keras's converter looks for np.object
+            path = Path(folder) / "model.onnx"
+            told = {"input_signature": signature, "opset_version": OPSET}
+            self.model.export(path, format="onnx", verbose=False, **told)
+            exported = onnx.load(path)
+            self.model.save(path.with_suffix(".keras"), include_optimizer=False)
+            kept = path.with_suffix(".keras").read_bytes()
+        output = exported.graph.output[0]
+        for node in exported.graph.node:
+            node.output[:] = [OUTPUT if name == output.name else name for name in node.output]
+        output.name = OUTPUT
+        return {".onnx": bytes(exported.SerializeToString()), ".keras": kept}
 
 
 @dataclass(frozen=True)
@@ -117,7 +155,7 @@ class NetworkLearner:
         the clips that the network learns from. It becomes a part of the network.
     heads : tuple of int
         Labels are the pairs of two kinds of labels, so many of each: the network answers each kind
-        with a head of its own, see `export.joint_head`. () for one kind.
+        with a head of its own, see `joint_head`. () for one kind.
     segment_floor : float or None
         Where a clip is an array (n_segments, ...) whose absent segments lie at one level
         throughout, that level: the network learns segments, and a clip's answer is the mean of
@@ -160,24 +198,6 @@ class NetworkLearner:
         versions = files.versions("keras", "tensorflow", "numpy")
         return [self.settings, [self.build, self.augment], versions]
 
-    def untrained(self, shape: tuple[int, ...], *, n_labels: int) -> FittedNetwork:
-        """Return what `fit` would, as large and as fast, that has learnt nothing.
-
-        Parameters
-        ----------
-        shape : tuple of int
-            Of one clip.
-        n_labels : int
-        """
-        input_shape = shape if self.segment_floor is None else shape[1:]
-        members = tuple(
-            self.build(input_shape=input_shape, n_labels=n_labels, **self.options)
-            for _ in range(self.members)
-        )
-        return FittedNetwork(
-            members, (1.0,) * self.members, (), {}, self.segment_floor, n_segments=shape[0]
-        )
-
     def fit(
         self,
         versions: Sequence[Array],
@@ -213,27 +233,26 @@ class NetworkLearner:
         report : callable
             Gets a line now and then.
         """
-        n_segments = versions[0].shape[1]
         examples, validation = Examples(versions, y, n_labels, rows, weights), None
         if self.segment_floor is not None:
             # Groups are those of the clips: all segments of a clip are on one side.
             examples, owner = segments_of(examples, floor=self.segment_floor)
             groups = groups[owner]
-        learn, members = examples, []
+        learn, members, plan = examples, [], self.training
+        if selected is not None:
+            t, plan = selected["temperature"], replace(plan, epochs=round(selected["epochs"]))
+            plan = replace(plan, patience=None)
         for member in range(self.members):
-            plan = replace(self.training, seed=self.training.seed + member)
-            if selected is not None:
-                t, epochs = selected["temperature"], round(selected["epochs"])
-                plan = replace(plan, epochs=epochs, patience=None)
-            else:
+            seeded = replace(plan, seed=plan.seed + member)
+            if selected is None:
                 inner = splits.inner_splits(examples.y, groups, n_folds=VALIDATION_SHARE)
                 learn, validation = map(examples.of, inner[member % len(inner)])
-            set_seed(plan.seed)
+            set_seed(seeded.seed)
             model = self._network(learn, precision=plan.precision)
             progress = training.train(
                 model,
                 learn,
-                training=plan,
+                training=seeded,
                 validation=validation,
                 augment=self.augment,
                 folder=folder and folder / f"member-{member}",
@@ -251,6 +270,7 @@ class NetworkLearner:
             "epochs": float(np.mean([each.best or each.epoch for each in went])),
             "temperature": float(np.mean(temperatures)),
         }
+        n_segments = versions[0].shape[1]
         return FittedNetwork(models, temperatures, went, found, self.segment_floor, n_segments)
 
     def _network(self, examples: Examples, *, precision: str = "float32") -> keras.Model:
@@ -263,10 +283,82 @@ class NetworkLearner:
             shape = examples.versions[0].shape[1:]
             model = self.build(input_shape=shape, n_labels=n_labels, **self.options)
             if self.heads:
-                model = export.joint_head(model, sizes=self.heads)
-            return export.standardized(model, examples.plain()) if self.standardized else model
+                model = joint_head(model, sizes=self.heads)
+            return standardized(model, examples.plain()) if self.standardized else model
         finally:
             config.set_dtype_policy(before)
+
+
+def standardized(model: keras.Model, X: Array) -> keras.Model:
+    """Put a standardisation before a model: constants of the model, no weights.
+
+    Parameters
+    ----------
+    model : keras.Model
+    X : ndarray, shape (n_clips, ..., n_features)
+        What the model will learn from. Each place of the last axis has one mean and one variance,
+        over all clips and frames; one that never varies is left as wide as it is.
+
+    Examples
+    --------
+    >>> keras = quiet_keras()
+    >>> inputs = keras.Input((2,))
+    >>> plain = keras.Model(inputs, keras.layers.Identity()(inputs))
+    >>> X = np.array([[1.0, 7.0], [3.0, 7.0]], dtype=np.float32)
+    >>> standardized(plain, X).predict_on_batch(X).tolist()
+    [[-1.0, 0.0], [1.0, 0.0]]
+    """
+    keras: Any = quiet_keras()
+    over = tuple(range(X.ndim - 1))
+    mean, variance = X.mean(axis=over, dtype=np.float64), X.var(axis=over, dtype=np.float64)
+    factor = 1 / np.sqrt(np.where(variance > SMALLEST_VARIANCE, variance, 1.0))
+    inputs = keras.Input(model.input_shape[1:], name="raw")
+    # Keras's Normalization would keep tensors of its own, which the export to ONNX loses.
+    scale = keras.layers.Rescaling(
+        factor.tolist(), offset=(-mean * factor).tolist(), name="standardize"
+    )
+    return keras.Model(inputs, model(scale(inputs)), name=model.name)
+
+
+def joint_head(model: keras.Model, *, sizes: tuple[int, ...]) -> keras.Model:
+    """Turn the logits of two heads, a and b, into those of pairs of labels: a_i + b_j.
+
+    The softmax over all pairs is the product of both heads' softmaxes, and its cross-entropy the
+    sum of theirs: training on pairs trains both heads at once.
+
+    Parameters
+    ----------
+    model : keras.Model
+        From inputs to logits, shape (n, sum(sizes)), those of the first head first.
+    sizes : tuple of int
+        Labels of the first and of the second head.
+
+    Returns
+    -------
+    keras.Model
+        To logits (n, sizes[0] * sizes[1]); the pair (i, j) is at ``i * sizes[1] + j``.
+
+    References
+    ----------
+    Caruana, "Multitask learning", 1997, doi:10.1023/A:1007379606734.
+
+    Examples
+    --------
+    >>> keras = quiet_keras()
+    >>> inputs = keras.Input((5,))
+    >>> plain = keras.Model(inputs, keras.layers.Identity()(inputs))
+    >>> two = joint_head(plain, sizes=(3, 2))
+    >>> two.predict_on_batch(np.array([[1.0, 2.0, 3.0, 10.0, 20.0]])).tolist()
+    [[11.0, 21.0, 12.0, 22.0, 13.0, 23.0]]
+    """
+    keras: Any = quiet_keras()
+    first, second = sizes
+    inputs = keras.Input(model.input_shape[1:], name="input_of_both")
+    scores = model(inputs)
+    one = keras.ops.expand_dims(scores[:, :first], 2)
+    other = keras.ops.expand_dims(scores[:, first:], 1)
+    pairs = keras.layers.Reshape((first * second,), name="pairs")(one + other)
+    return keras.Model(inputs, pairs, name=model.name)
 
 
 def present_segments(X: Array, *, floor: float) -> NDArray[np.bool_]:
@@ -312,15 +404,10 @@ def segments_of(examples: Examples, *, floor: float) -> tuple[Examples, NDArray[
     """
     clips = np.arange(len(examples.y)) if examples.rows is None else examples.rows
     n_segments = examples.versions[0].shape[1]
-    # All up to the last that is present, in small parts: chosen rows of a table are copied.
-    parts = np.array_split(clips, max(1, len(clips) // 32))
+    # All up to the last that is present.
     number = np.arange(1, n_segments + 1)
-
-    def n_segments_of(X: Array) -> NDArray[np.intp]:
-        there = [present_segments(X[part], floor=floor) for part in parts]
-        return np.max(np.where(np.concatenate(there), number, 1), axis=1)
-
-    counts = np.stack([n_segments_of(each) for each in examples.versions])
+    there = [present_segments(each, floor=floor)[clips] for each in examples.versions]
+    counts = np.max(np.where(there, number, 1), axis=2)
     owner = np.repeat(np.arange(len(clips)), counts[0])
     first = np.cumsum(counts[0]) - counts[0]
     share = (np.arange(len(owner)) - first[owner]) / np.maximum(counts[0] - 1, 1)[owner]

@@ -226,10 +226,8 @@ def train(
         if folder is not None:
             _save_checkpoint(model, progress, folder)
         if progress.epoch % max(1, training.epochs // REPORTS) == 0:
-            line = f"epoch {progress.epoch} of {training.epochs}: loss {entry['loss']:.3f}"
-            if validation is not None:
-                line += f", validation accuracy {entry['validation_accuracy']:.1%}"
-            report(line)
+            said = ", ".join(f"{name.replace('_', ' ')} {x:.3f}" for name, x in entry.items())
+            report(f"epoch {progress.epoch} of {training.epochs}: {said}")
     if progress.kept:
         model.set_weights([each / (1 if patience else n_averaged) for each in progress.kept])
     return progress
@@ -249,15 +247,9 @@ def compile_model(model: keras.Model, *, training: Training, n_clips: int) -> No
         rate = keras.optimizers.schedules.CosineDecay(0.0, max(1, steps - warm_up), **warming)
         decay = training.weight_decay
         optimizer = keras.optimizers.AdamW(rate, weight_decay=decay, global_clipnorm=2.0)
-    smoothing = training.label_smoothing
-    losses = {
-        "categorical": keras.losses.CategoricalCrossentropy(
-            from_logits=True, label_smoothing=smoothing
-        ),
-        "binary": _binary_cross_entropy,
-        "ordinal": _squared_distance,
-    }
-    model.compile(optimizer=optimizer, loss=losses[training.loss])
+    plain = keras.losses.CategoricalCrossentropy(True, label_smoothing=training.label_smoothing)
+    losses = {"binary": _binary_cross_entropy, "ordinal": _squared_distance}
+    model.compile(optimizer=optimizer, loss=losses.get(training.loss, plain))
     optimizer.build(model.trainable_variables)
 
 
@@ -281,11 +273,8 @@ def _squared_distance(targets: Any, scores: Any) -> Any:
 
 def logits(model: keras.Model, X: Array) -> NDArray[np.float64]:
     """Return a model's logits of inputs, (n, n_labels), a batch at a time."""
-    parts = [
-        np.asarray(model.predict_on_batch(X[start : start + INFERENCE_BATCH].astype(np.float32)))
-        for start in range(0, len(X), INFERENCE_BATCH)
-    ]
-    return np.concatenate(parts).astype(np.float64)
+    found = model.predict(X.astype(np.float32, copy=False), batch_size=INFERENCE_BATCH, verbose=0)
+    return np.asarray(found, dtype=np.float64)
 
 
 def softmax(scores: Array) -> NDArray[np.float64]:
@@ -391,12 +380,8 @@ def _state(model: keras.Model) -> list[Any]:
 def _save_checkpoint(model: keras.Model, progress: Progress, folder: Path) -> None:
     told = json.dumps({"history": progress.history, "best": progress.best})
     state = [variable.numpy() for variable in _state(model)]
-    with (
-        files.keeping(folder),
-        files.atomic_path(folder / CHECKPOINT) as temporary,
-        temporary.open("wb") as stream,  # given a name, np.savez would add a suffix to it
-    ):
-        np.savez(stream, np.array(told), *state, *progress.kept)
+    with files.keeping(folder), files.atomic_path(folder / CHECKPOINT) as temporary:
+        np.savez(temporary, np.array(told), *state, *progress.kept)
 
 
 def _resume(model: keras.Model, folder: Path | None) -> Progress:
