@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import functools
+import hashlib
 import json
+import tomllib
 import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,8 @@ class Download:
         Pattern of the members to unpack.
     how : str
         What to do where there is no `url`.
+    clips : mapping of str to int
+        Readable clips of each emotion in the complete corpus.
     """
 
     name: str
@@ -46,77 +49,20 @@ class Download:
     checksum: str | None = None
     members: str = "*"
     how: str = ""
+    clips: Mapping[str, int] = field(default_factory=dict)
 
 
-_RAVDESS = {
-    "licence": "CC BY-NC-SA 4.0",
-    "cite": "Livingstone and Russo 2018, doi 10.5281/zenodo.1188976",
-}
+CORPORA: dict[str, dict[str, Any]] = tomllib.loads(
+    Path(__file__).with_name("corpora.toml").read_text("utf-8")
+)
+"""What is known about each corpus, by name."""
 
 REGISTRY: dict[str, Download] = {
-    each.name: each
-    for each in (
-        Download(
-            name="ravdess",
-            url="https://zenodo.org/records/1188976/files/Audio_Speech_Actors_01-24.zip?download=1",
-            size=208_468_073,
-            checksum="sha256:5d208e01632cc3e5242106fa2af3273e6dc5239fb8143131979ac74c4aa40657",
-            **_RAVDESS,
-        ),
-        Download(
-            name="ravdess-song",
-            url="https://zenodo.org/records/1188976/files/Audio_Song_Actors_01-24.zip?download=1",
-            size=225_505_317,
-            checksum="sha256:89f3df66cc67ebb70c8af6f72f3f359bee497f6f763a9d863b6477619716d428",
-            **_RAVDESS,
-        ),
-        Download(
-            name="emodb",
-            url="http://emodb.bilderbar.info/download/download.zip",
-            size=40_500_000,  # as its page rounds it
-            members="wav/*",
-            licence="freely available; its page asks to be cited",
-            cite="Burkhardt et al. 2005, doi 10.21437/Interspeech.2005-446",
-        ),
-        Download(
-            name="aesdd",
-            licence="mirrors contradict each other: treat as non-commercial, do not redistribute",
-            cite="Vryzas et al. 2018, doi 10.17743/jaes.2018.0036",
-            how=(
-                "Open https://m3c.web.auth.gr/research/aesdd-speech-emotion-recognition and follow "
-                "its link to the file locker, download the archive in the browser and unpack it"
-            ),
-        ),
-        Download(
-            name="tess",
-            licence="non-commercial",
-            cite="Pichora-Fuller and Dupuis 2020, doi 10.5683/SP2/E8H2MF",
-            how=(
-                "Open https://doi.org/10.5683/SP2/E8H2MF, accept the terms, download all files in "
-                "the browser and unpack them"
-            ),
-        ),
-        Download(
-            name="crema-d",
-            licence="Open Database License",
-            cite="Cao et al. 2014, doi 10.1109/TAFFC.2014.2336244",
-            how=(
-                "Install git-lfs, clone https://github.com/CheyneyComputerScience/CREMA-D and move "
-                "its folder AudioWAV (or AudioMP3)"
-            ),
-        ),
-        Download(
-            name="savee",
-            licence="free for research, after registration",
-            cite="Haq and Jackson 2010, in Machine Audition, pp. 398-423",
-            how=(
-                "Register at http://kahlan.eps.surrey.ac.uk/savee, download AudioData.zip with the "
-                "password that you are sent, and unpack it"
-            ),
-        ),
-    )
+    name: Download(name, **{key: value for key, value in told.items() if key != "names"})
+    for name, told in CORPORA.items()
+    if "licence" in told
 }
-"""The corpora that `fetch` and `instructions` know, by name."""
+"""The corpora that `fetch` knows, by name."""
 
 
 def fetch(name: str, *, to: str | Path, registry: Mapping[str, Download] = REGISTRY) -> Path:
@@ -151,12 +97,11 @@ def fetch(name: str, *, to: str | Path, registry: Mapping[str, Download] = REGIS
     download, to = entry(name, registry=registry), files.user_path(to)
     if download.url is None:
         raise LookupError(f"{name} cannot be downloaded by a program: {download.how} into {to}")
-    if is_fetched(name, to=to):
+    receipt = to / _RECEIPT
+    if receipt.is_file() and json.loads(receipt.read_text("utf-8")).get("name") == name:
         return to
     if to.exists() and not (to.is_dir() and not any(to.iterdir())):
-        raise FileExistsError(
-            f"{to}: holds files that this command did not put there; give another folder"
-        )
+        raise FileExistsError(f"{to}: holds files of something else: give another folder")
     archive = _archive(download)
     with files.atomic_folder(to, replaces=_RECEIPT) as temporary:
         try:
@@ -188,78 +133,35 @@ def entry(name: str, *, registry: Mapping[str, Download] = REGISTRY) -> Download
     return registry[name]
 
 
-def is_fetched(name: str, *, to: str | Path) -> bool:
-    """Tell whether `fetch` has put this corpus into the folder `to`."""
-    receipt = files.user_path(to) / _RECEIPT
-    return receipt.is_file() and json.loads(receipt.read_text("utf-8")).get("name") == name
-
-
-def instructions(
-    name: str, *, to: str | Path | None = None, registry: Mapping[str, Download] = REGISTRY
-) -> str:
-    """Say how to get a corpus into the folder `to` (``data/NAME``), its licence and what to cite.
-
-    Raises
-    ------
-    LookupError
-        If the name is not in the registry.
-
-    Examples
-    --------
-    >>> print(instructions("savee"))
-    savee cannot be downloaded by a program.
-    Register at ... and unpack it into data/savee
-    Licence: free for research, after registration
-    Cite: Haq and Jackson 2010, in Machine Audition, pp. 398-423
-    """
-    download, to = entry(name, registry=registry), to or f"data/{name}"
-    if download.url is None:
-        first = f"{name} cannot be downloaded by a program.\n{download.how} into {to}"
-    else:
-        first = f"Run: sercourse fetch {name} --to {to}"
-    return f"{first}\nLicence: {download.licence}\nCite: {download.cite}"
-
-
 def _archive(download: Download) -> Path:
     """Return the verified archive in the cache, downloaded if it is not there yet."""
-    import pooch
-
     archive = files.cache_dir() / "downloads" / f"{download.name}.zip"
-    if download.checksum is None and archive.is_file():
-        return archive  # only ever put there whole; pooch would ask for its hash
-    resume = functools.partial(
-        _resume,
-        partial=archive.with_suffix(".zip.part"),
-        size=download.size if download.checksum else None,
-    )
-    try:
-        pooch.retrieve(
-            download.url,
-            download.checksum,
-            fname=archive.name,
-            path=archive.parent,
-            downloader=resume,
-        )
-    except ValueError as error:
-        raise ValueError(
-            f"{download.url}: what came does not have the checksum {download.checksum}, "
-            "so it was deleted; try again, and report it if it happens twice"
-        ) from error
+    if not archive.is_file():
+        _resume(download, archive)
+    kind, _, wanted = (download.checksum or "").partition(":")
+    with archive.open("rb") as file:
+        found = hashlib.file_digest(file, kind).hexdigest() if wanted else ""
+    if found != wanted:
+        archive.unlink()
+        told = f"{download.url}: what came does not have the checksum {download.checksum}"
+        raise ValueError(f"{told}, so it was deleted; try again, and report it if it happens twice")
     return archive
 
 
-def _resume(url: str, output_file: str, pooch: Any, *, partial: Path, size: int | None) -> None:
-    """Download for pooch, going on from the bytes that an earlier attempt left in `partial`.
+def _resume(download: Download, archive: Path) -> None:
+    """Download an archive, going on from the bytes that an earlier attempt left beside it.
 
     A server that does not know ranges sends everything again.
     """
     import requests
     from tqdm import tqdm
 
+    partial, url = archive.with_suffix(".zip.part"), str(download.url)
+    size = download.size if download.checksum else None
     partial.parent.mkdir(parents=True, exist_ok=True)
     start = partial.stat().st_size if partial.exists() else 0
     if start and start == size:
-        partial.replace(output_file)
+        partial.replace(archive)
         return
     # Zenodo refuses the name that requests gives itself.
     headers = {"User-Agent": f"sercourse/{__version__}", "Accept-Encoding": "identity"}
@@ -269,7 +171,7 @@ def _resume(url: str, output_file: str, pooch: Any, *, partial: Path, size: int 
         with requests.get(url, headers=headers, stream=True, timeout=60) as response:
             if response.status_code == requests.codes.requested_range_not_satisfiable:
                 partial.unlink()
-                _resume(url, output_file, pooch, partial=partial, size=size)
+                _resume(download, archive)
                 return
             response.raise_for_status()
             start = start if response.status_code == requests.codes.partial_content else 0
@@ -287,4 +189,4 @@ def _resume(url: str, output_file: str, pooch: Any, *, partial: Path, size: int 
         kept = partial.stat().st_size if partial.exists() else 0
         advice = f"{kept:,} bytes are kept and the next attempt goes on from there"
         raise ConnectionError(f"{url}: {why}; {advice if kept else 'try again later'}") from error
-    partial.replace(output_file)
+    partial.replace(archive)

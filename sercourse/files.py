@@ -171,9 +171,8 @@ def refuse_unwritable(folder: str | Path, *, replaces: str) -> None:
     folder = user_path(folder)
     ours = (folder / replaces).is_file()
     if folder.exists() and not ours and not (folder.is_dir() and not any(folder.iterdir())):
-        raise FileExistsError(
-            f"{folder} exists and holds no {replaces}: nothing is overwritten; name another folder"
-        )
+        told = f"{folder} exists and holds no {replaces}"
+        raise FileExistsError(f"{told}: nothing is overwritten; name another folder")
     _try_beside(folder)
 
 

@@ -12,17 +12,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Mapping
 
-EMOTIONS: tuple[str, ...] = (
-    "neutral",
-    "calm",
-    "happy",
-    "sad",
-    "angry",
-    "fearful",
-    "disgust",
-    "surprised",
-    "bored",
-)
+EMOTIONS = ("neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised", "bored")
 """The canonical emotions. Every table, model and plot of the project keeps this order.
 
 Other labels come after them, sorted.
@@ -47,28 +37,6 @@ _SPELLINGS = {
 }
 ALIASES: dict[str, str] = {alias: name for name, told in _SPELLINGS.items() for alias in told}
 """The label that another spelling stands for."""
-
-# RAVDESS numbers neutral and calm apart; mixing them up loses a class without an error.
-RAVDESS_EMOTIONS = {f"{number:02d}": name for number, name in enumerate(EMOTIONS[:8], start=1)}
-AESDD_EMOTIONS = {"a": "angry", "d": "disgust", "f": "fearful", "h": "happy", "s": "sad"}
-SAVEE_EMOTIONS = {
-    **{letter: name for letter, name in AESDD_EMOTIONS.items() if letter != "s"},
-    "n": "neutral",
-    "sa": "sad",
-    "su": "surprised",
-}
-EMODB_EMOTIONS = {  # first letters of the German words
-    "W": "angry",
-    "L": "bored",
-    "E": "disgust",
-    "A": "fearful",
-    "F": "happy",
-    "T": "sad",
-    "N": "neutral",
-}
-CREMAD_EMOTIONS = {
-    name[:3].upper(): name for name in ("angry", "disgust", "fearful", "happy", "neutral", "sad")
-}
 
 ORDERED_EMOTIONS: tuple[dict[str, int], ...] = (
     {"sad": 0, "neutral": 1, "happy": 2},
@@ -95,10 +63,8 @@ def codes(emotions: Iterable[str]) -> dict[str, int]:
         if wanted == set(known):
             return dict(known)
     orders = " or ".join(" < ".join(known) for known in ORDERED_EMOTIONS)
-    raise ValueError(
-        f"there is no order of {', '.join(in_order(wanted))} for a regression: choose the emotions "
-        f"{orders}"
-    )
+    told = f"there is no order of {', '.join(in_order(wanted))} for a regression"
+    raise ValueError(f"{told}: choose the emotions {orders}")
 
 
 _SEPARATORS = re.compile(r"""[\s\-/\\,;:=|"*?<>]""")  # mean something in lists or file names

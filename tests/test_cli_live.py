@@ -110,13 +110,14 @@ def test_ctrl_c_ends_it_cleanly(
     command: Command,
 ) -> None:
     plug(twice)
-    judge, handler = commands._judge_utterance, signal.getsignal(request_)
+    show, handler = commands.options.show, signal.getsignal(request_)
 
-    def interrupted(*args: Any, **more: Any) -> None:
-        judge(*args, **more)
-        signal.raise_signal(request_)
+    def interrupted(text: str, **more: Any) -> None:
+        show(text, **more)
+        if " – " in text:
+            signal.raise_signal(request_)
 
-    monkeypatch.setattr(commands, "_judge_utterance", interrupted)
+    monkeypatch.setattr(commands.options, "show", interrupted)
     status, out, err = command("listen")
     assert status == 0
     assert len(emotions(out)) == 1

@@ -237,12 +237,10 @@ def test_a_corpus_is_not_taken_for_another(server: Server, tmp_path: Path) -> No
 def test_a_corpus_that_cannot_be_downloaded_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(LookupError, match=r"aesdd cannot be downloaded .* file locker"):
         fetch.fetch("aesdd", to=tmp_path / "aesdd")
-    assert f"into {tmp_path}" in fetch.instructions("aesdd", to=tmp_path)
-    assert "sercourse fetch ravdess --to data/ravdess" in fetch.instructions("ravdess")
 
 
 def test_unknown_name(tmp_path: Path) -> None:
-    with pytest.raises(LookupError, match="use one of ravdess, ravdess-song, emodb, aesdd"):
+    with pytest.raises(LookupError, match="use one of ravdess, ravdess-song, aesdd, emodb"):
         fetch.fetch("iemocap", to=tmp_path)
 
 

@@ -170,7 +170,8 @@ def test_home_is_understood_by_functions(corpus: Path, root: Path) -> None:
     features.save_features(table, "~/f.npz", **told)
     assert (home / "f.npz").is_file()
     assert bundles.load("~/model").folder == home / "model"
-    assert fetch.is_fetched("ravdess", to="~/d") is False
+    with pytest.raises(FileExistsError, match="holds files"):
+        fetch.fetch("ravdess", to="~/d")
     bundles.save("~/new", info={}, contents={"a": "b"})
     made = {path.name for path in home.iterdir()}
     assert made == {"d", "model", "rows", "f.npz", "new"}

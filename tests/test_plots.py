@@ -12,9 +12,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
-import scipy.stats
 from matplotlib.axes import Axes
-from matplotlib.collections import LineCollection, PathCollection
+from matplotlib.collections import LineCollection
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.patches import Patch
 from PIL import Image
@@ -84,8 +83,7 @@ OWN = ("angry", "höflich", "stressed")
 @pytest.mark.parametrize(
     "draw",
     [
-        lambda: plots.clip_counts(pd.DataFrame({"emotion": OWN, "speaker": "custom-eva-maria"})),
-        lambda: plots.by_emotion([1.0, 2.0, 3.0], emotions=OWN, label="duration [s]"),
+        lambda: plots.clip_counts(pd.DataFrame({"emotion": OWN})),
         lambda: plots.emotion_shares({"row": dict.fromkeys(OWN, 1)}),
         lambda: plots.emotions_over_time(
             pd.DataFrame({"start": [0.0], "end": [3.0], **{f"p_{name}": [1 / 3] for name in OWN}}),
@@ -171,16 +169,6 @@ def test_frequency_ticks_are_at_the_rows_of_their_frequencies() -> None:
     assert ax.get_ylabel() == "frequency [kHz]"
 
 
-def test_feature_matrix_is_white_at_zero_unless_limits_are_given() -> None:
-    values = np.linspace(-3, 9, 24).reshape(12, 2)
-    image = plots.feature_matrix(values, sr=8, hop_length=8, label="a").images[0]
-    low, high = image.get_clim()
-    assert low == -high
-    assert to_hex(image.cmap(image.norm(0.0))) == "#f7f7f7"
-    limited = plots.feature_matrix(values, sr=8, hop_length=8, label="a", limits=(0.0, 1.0))
-    assert limited.images[0].get_clim() == (0.0, 1.0)
-
-
 @pytest.mark.parametrize("with_waves", [False, True])
 def test_spectrograms_share_their_scale_and_hide_what_is_left_over(with_waves: bool) -> None:
     levels = {name: np.full((5, 4), float(-k)) for k, name in enumerate(THREE)}
@@ -216,20 +204,9 @@ CLIPS = pd.DataFrame(
 )
 
 
-def test_clip_counts_are_stacked_by_emotion() -> None:
+def test_clip_counts_stand_in_the_one_order() -> None:
     ax = plots.clip_counts(CLIPS[:13])
-    assert ticks(ax.xaxis) == ["1", "2", "3"]
-    assert [bar.get_y() + bar.get_height() for bar in ax.containers[1]] == [4, 4, 1]
-    ax = plots.clip_counts(CLIPS[:13], by="emotion")
     assert (ticks(ax.xaxis), texts(ax)) == (list(THREE), ["4", "5", "4"])
-
-
-def test_boxes_stand_at_the_medians_in_canonical_order() -> None:
-    values = [5.0, 1.0, 3.0, 10.0]
-    ax = plots.by_emotion(values, emotions=["sad", "happy", "happy", "sad"], label="level [dB]")
-    medians = [line for line in ax.lines if line.get_color() == "white"]
-    assert [line.get_ydata()[0] for line in medians] == [2.0, 7.5]
-    assert ticks(ax.xaxis) == ["happy", "sad"]
 
 
 # --- results --------------------------------------------------------------------------------
@@ -270,27 +247,17 @@ def test_confusion_rows_are_the_truth() -> None:
     assert (at[0, 1], at[1, 0]) == ("1", "0")  # column happy, row sad
 
 
-def test_accuracies_draw_intervals_and_deviations() -> None:
-    new = {"accuracy": 0.5, "chance": 0.2, "accuracy_interval": [0.45, 0.58]}
-    known = {"accuracy": 0.7, "chance": 0.25, "accuracy_sd": 0.02}
-    alone = {"accuracy": 0.6, "chance": 0.2, "accuracy_sd": None}
-    series = {"a": {"known": known, "new": new}, "b": {"new": alone}, "none": {}}
-    ax = plots.accuracies(series, marks={"people": 0.67})
-    assert ticks(ax.yaxis) == ["known (± 1 sd)", "new"]
+def test_series_stand_above_each_other_with_their_intervals_and_chance() -> None:
+    told = {"accuracy": [0.7, 0.5], "low": [0.68, 0.45], "high": [0.72, 0.58], "chance": 0.2}
+    first = pd.DataFrame(told, index=["known", "new"])
+    second = pd.DataFrame({"accuracy": [0.6]}, index=["new"])
+    ax = plots.intervals({"a": first, "b": second}, marks={"people": 0.67})
+    assert ticks(ax.yaxis) == ["known", "new"]
     np.testing.assert_allclose(segments(ax)[:, :, 0], [[68, 72], [45, 58]])
     assert texts(ax) == ["70.0", "50.0", "60.0"]
-    first, second = (line.get_xydata() for line in ax.lines if line.get_label() in ("a", "b"))
-    assert first[1, 1] < second[0, 1], "two series should stand above each other"
-    assert legend(ax) == ["a", "b", "none", "chance", "people"]
-
-
-def test_accuracies_take_what_evaluate_says() -> None:
-    truth = np.tile(THREE, 6)
-    p = pd.DataFrame({f"p_{name}": (truth == name).astype(float) for name in THREE})
-    told = {"truth": truth, "fold": CLIPS["speaker"], "protocol": "speaker", "gender": pd.NA}
-    predictions = CLIPS.assign(**told).join(p)
-    ax = plots.accuracies({"svm": {"new": evaluate.summarize(predictions, emotions=THREE)}})
-    assert texts(ax) == ["100.0"]
+    above, below = (line.get_xydata() for line in ax.lines if line.get_label() in ("a", "b"))
+    assert above[1, 1] < below[0, 1]
+    assert legend(ax) == ["a", "b", "chance", "people"]
 
 
 def test_gains_are_open_where_the_interval_includes_zero() -> None:
@@ -301,30 +268,6 @@ def test_gains_are_open_where_the_interval_includes_zero() -> None:
     np.testing.assert_allclose(hollow.get_xdata(), [-2])
     assert "open: the interval includes 0" in ax.get_xlabel()
     assert ax.get_legend() is None
-
-
-def test_speakers_are_drawn_from_best_to_worst_with_wilson_intervals() -> None:
-    correct = np.array([True, False, False, False, True, True, False, True])
-    speakers, genders = np.repeat(["x-07", "x-02"], 4), np.repeat(["male", "female"], 4)
-    ax = plots.speaker_accuracy(correct, speakers=speakers, genders=genders)
-    assert ticks(ax.yaxis) == ["02 female", "07 male"]
-    expected = scipy.stats.binomtest(1, 4).proportion_ci(method="wilson")
-    np.testing.assert_allclose(segments(ax)[1, :, 0], [100 * expected.low, 100 * expected.high])
-    assert legend(ax)[-1] == "all clips"
-
-
-def test_reliability_agrees_with_the_calibration_error() -> None:
-    rng = np.random.default_rng(0)
-    sure = rng.uniform(0.3, 1, 300)
-    sure[:3] = 1.0  # falls into the last bin, not beyond it
-    correct = rng.uniform(size=300) < sure**2
-    ax = plots.reliability(sure, correct=correct, n_bins=10)
-    (dots,) = (each for each in ax.collections if isinstance(each, PathCollection))
-    points, areas = dots.get_offsets() / 100, dots.get_sizes()
-    p = np.column_stack([sure, np.zeros(300)])
-    error = evaluate.calibration_error(p, correct, n_bins=10)
-    assert np.average(np.abs(points[:, 0] - points[:, 1]), weights=areas) == pytest.approx(error)
-    assert len(points) == 7
 
 
 def test_shares_are_scaled_to_full_rows_and_written_where_there_is_room() -> None:

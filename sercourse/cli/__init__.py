@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import os
 import sys
 import warnings
 from collections.abc import Sequence
@@ -12,7 +11,7 @@ from concurrent.futures import BrokenExecutor
 from typing import Any, NoReturn
 
 from sercourse import __version__
-from sercourse.cli import data, lessons, live, models, options
+from sercourse.cli import check, data, lessons, live, models, options
 
 
 class _Parser(argparse.ArgumentParser):
@@ -27,7 +26,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"sercourse {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for group in (lessons, data, models, live):
+    for group in (lessons, data, models, live, check):
         group.add_parsers(commands)
     return parser
 
@@ -51,16 +50,10 @@ def main(argv: Sequence[str] | None = None) -> int:
                 raise ValueError("an argument is empty: give it a value, or leave it out")
             args = build_parser().parse_args(argv)
             options.refuse_outputs(args)
-            status = int(args.run(args))
-        sys.stdout.flush()  # while a closed pipe can still be answered
-        return status
+            return int(args.run(args))
     except KeyboardInterrupt:
         options.say("\nsercourse: interrupted; what was finished is kept")
         return 130
-    except BrokenPipeError:
-        # The reader, such as `head`, has had enough; Python must not complain at exit either.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
     except BrokenExecutor:
         options.say(
             "sercourse: a process that was started for the work has died, of too little memory "
@@ -70,6 +63,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (ValueError, OSError, LookupError, ModuleNotFoundError) as error:  # a user causes these
         options.say(f"sercourse: {_sentence(error)}")
         return 2
+    finally:
+        options.show("", end="")  # also the help, while a closed pipe can still be answered
 
 
 def _show_warning(

@@ -30,17 +30,15 @@ def _scan(args: argparse.Namespace) -> int:
     That is clips, speakers, emotions, formats, identical clips, and every file that is left out,
     with the reason. --out and --json write the table of clips.
     """
-    import json
-
     import pandas as pd
 
     scans = options.scan(args)
     for found in scans:
         if options.prints_text(args):
-            print(_summary(found))
+            options.show(_summary(found))
         options.refuse_empty(found, args)
     clips = pd.concat([found.clips for found in scans])
-    rows = json.loads(clips.to_json(orient="records"))
+    rows = clips.astype(object).where(clips.notna(), None).to_dict("records")
     options.write(args, content=rows, table=lambda: clips)
     return 0
 
@@ -55,18 +53,21 @@ def _fetch(args: argparse.Namespace) -> int:
 
     to = args.to or Path("data") / args.name
     download = fetch.entry(args.name)
+    terms = f"Licence: {download.licence}\nCite: {download.cite}"
     if to.exists() and not to.is_dir():
         raise FileExistsError(f"{to} is a file: give the name of a folder")
     if not to.is_dir() or not any(to.iterdir()):
         if download.url is None:
-            print(fetch.instructions(args.name, to=to))
+            options.show(
+                f"{args.name} cannot be downloaded by a program.\n{download.how} into {to}\n{terms}"
+            )
             return 1
         fetch.fetch(args.name, to=to)
     found = corpora.scan(to, corpus=args.name)
     differences = corpora.missing(found.clips, corpus=args.name)
-    print(f"{to}: {len(found.clips)} clips, {len(found.rejects)} files left out")
-    print(*(differences or ["complete"]), sep="\n")
-    print(f"Licence: {download.licence}\nCite: {download.cite}")
+    options.show(f"{to}: {len(found.clips)} clips, {len(found.rejects)} files left out")
+    options.show("\n".join(differences or ["complete"]))
+    options.show(terms)
     return int(bool(differences))
 
 
@@ -86,7 +87,7 @@ def _features(args: argparse.Namespace) -> int:
     for reject in table.rejects.itertuples():
         options.say(f"left out: {reject.path}: {reject.reason}")
     sizes = " x ".join(str(size) for size in table.X.shape[1:])
-    print(f"{out}: {len(table.X)} clips x {sizes} features")
+    options.show(f"{out}: {len(table.X)} clips x {sizes} features")
     return int(len(table.rejects) > 0)
 
 
@@ -101,13 +102,8 @@ def _summary(found: Scan) -> str:
     if len(clips):
         spread = f"{duration.min():.2f} to {duration.max():.2f}, mean {duration.mean():.2f}"
         lines.append(("durations [s]", spread))
-    for _, alike in found.identical.groupby("content"):
-        lines.append(("identical", " = ".join(alike["clip_id"])))
+    alike = found.identical.groupby("content")["clip_id"]
+    lines += [("identical", " = ".join(names)) for _, names in alike]
     lines.append(("left out", str(len(found.rejects))))
-    return "\n".join(
-        [
-            *(f"{name:<15}{value}" for name, value in lines),
-            *(f"  {reject.path}: {reject.reason}" for reject in found.rejects.itertuples()),
-            *found.notes,
-        ]
-    )
+    rejects = (f"  {reject.path}: {reject.reason}" for reject in found.rejects.itertuples())
+    return "\n".join([*(f"{name:<15}{value}" for name, value in lines), *rejects, *found.notes])

@@ -7,30 +7,19 @@ import ast
 import os
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
+from typing import Any
 
 from sercourse.cli import options
 
 
 def add_parsers(commands: argparse._SubParsersAction) -> None:
     """Register `run` and `stale`."""
-    notebooks = argparse.ArgumentParser(add_help=False)
-    notebooks.add_argument(
-        "notebooks",
-        nargs="*",
-        metavar="NOTEBOOK",
-        help="number (03), name (03_train_svm) or path; default: every lesson",
-    )
+    text = "number (03), name (03_train_svm) or path; default: every lesson"
+    notebooks = options.parent("notebooks", nargs="*", metavar="NOTEBOOK", help=text)
     option = options.command(commands, "run", _run, notebooks)
-    option(
-        "-p",
-        "--parameter",
-        nargs=2,
-        action="append",
-        default=[],
-        metavar=("NAME", "VALUE"),
-        help="set a parameter in every lesson that has it (repeatable); a relative path in a "
-        "parameter named ..._dir is meant from here",
-    )
+    text = "set a parameter in every lesson that has it; a relative ..._dir is meant from here"
+    settings: Any = {"nargs": 2, "action": "append", "metavar": ("NAME", "VALUE"), "default": []}
+    option("-p", "--parameter", **settings, help=text)
     option("--out", default="build/course", metavar="DIR", help="default: %(default)s")
     cores = os.cpu_count() or 1
     option("--jobs", type=options.whole(1), default=cores, help="side by side; default: all cores")
@@ -58,8 +47,8 @@ def _run(args: argparse.Namespace) -> int:
             result = job.result()
             failed |= result.failure is not None
             told = f"{number}/{len(jobs)}  {result.notebook.stem}  {result.seconds:.1f} s"
-            print(f"{told}  {result.failure or 'ok'}", flush=True)
-    print(f"pages: {args.out}/index.html")
+            options.show(f"{told}  {result.failure or 'ok'}")
+    options.show(f"pages: {args.out}/index.html")
     return int(failed)
 
 
@@ -84,5 +73,5 @@ def _stale(args: argparse.Namespace) -> int:
 
     found = course.stale(course.find(args.notebooks))
     for path, reason in found.items():
-        print(f"{path.name} {reason}")
+        options.show(f"{path.name} {reason}")
     return int(bool(found))

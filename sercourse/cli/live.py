@@ -6,11 +6,11 @@ import argparse
 import contextlib
 import json
 import signal
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from sercourse import files
 from sercourse.cli import options
@@ -21,15 +21,15 @@ if TYPE_CHECKING:
 
     from sercourse.audio import Channel
     from sercourse.bundles import Bundle, Prediction
-    from sercourse.live import Source, Utterance
+    from sercourse.live import Source
 
+T = TypeVar("T")
 LONGEST_RECORDING = 600.0  # [s]
 PICTURES = (".png", ".svg", ".pdf", ".jpg")
 SOUND_SUFFIXES = (".wav", ".flac")
 
 
-@dataclass(frozen=True)
-class Take:
+class Take(NamedTuple):
     """A recording, or one of its channels."""
 
     path: Path
@@ -49,7 +49,6 @@ def add_parsers(commands: argparse._SubParsersAction) -> None:
     device = options.parent("--device", help="number or part of the name of a microphone")
 
     option = options.command(commands, "predict", _predict, model, options.outputs())
-    option("--csv", dest="out_file", type=options.path, help=argparse.SUPPRESS)  # its earlier name
     option("files", nargs="+", metavar="FILE", type=options.path, help="files or folders")
     option("--channel", type=_channel, help="left, right, a number, or each; default: the average")
     option("--every", type=float, metavar="SECONDS", help="judge a window that moves on by so much")
@@ -66,12 +65,8 @@ def add_parsers(commands: argparse._SubParsersAction) -> None:
     option = options.command(commands, "record", _record, device)
     option("out_file", metavar="OUT.wav", type=options.path, help="file to write; it must be new")
     option("--seconds", type=float, default=4.0, help="length; default: %(default)g")
-    option(
-        "--sr",
-        type=options.whole(4_000, 192_000),
-        default=16_000,
-        help="sampling rate [Hz]; default: %(default)s",
-    )
+    rate, text = options.whole(4_000, 192_000), "sampling rate [Hz]; default: %(default)s"
+    option("--sr", type=rate, default=16_000, help=text)
 
 
 @options.reader
@@ -100,29 +95,29 @@ def _load_model(args: argparse.Namespace) -> Bundle:
         bundle = bundle.answering_from(args.sure)
     if args.enrol is None:
         return bundle
-    voiced, sr = [], bundle.sample_rate
 
-    def keep(take: Take) -> None:
+    def voiced(take: Take) -> list[Path]:
         if issues := audio.fatal_issues(audio.read(take.path, sr=sr), sr=sr):
             raise ValueError("; ".join(issues))
-        voiced.append(take.path)
+        return [take.path]
 
-    _any_fails(_sound_files(Take(args.enrol)), do=keep)
-    return bundle.enrol(voiced)
+    sr = bundle.sample_rate
+    return bundle.enrol(_each(_sound_files(Take(args.enrol)), do=voiced)[0])
 
 
-def _any_fails(takes: Iterable[Take], *, do: Callable[[Take], object]) -> bool:
-    """Do something with each recording; say why it cannot be done with some."""
+def _each(takes: Iterable[Take], *, do: Callable[[Take], Iterable[T]]) -> tuple[list[T], bool]:
+    """Collect what each recording gives; say why some give nothing, and whether there are any."""
     from sercourse import audio
 
+    found: list[T] = []
     failed = False
     for take in takes:
         try:
-            do(take)
+            found += do(take)
         except audio.READ_ERRORS as error:
             _warn(f"{take}: {audio.reason(error, path=take.path)}")
             failed = True
-    return failed
+    return found, failed
 
 
 def _sound_files(take: Take) -> list[Take]:
@@ -169,32 +164,30 @@ def _predict(args: argparse.Namespace) -> int:
     if args.plot and args.plot.suffix.lower() not in PICTURES:
         raise ValueError(f"--plot {args.plot}: give a name that ends with {', '.join(PICTURES)}")
     bundle = _load_model(args)
-    sounds: list[Take] = []
-    takes: list[Take] = []
-    given = [Take(path, args.channel) for path in args.files]
-    failed = _any_fails(given, do=lambda take: sounds.extend(_sound_files(take)))
-    failed |= _any_fails(sounds, do=lambda take: takes.extend(_channels(take)))
+    sounds, missing = _each([Take(path, args.channel) for path in args.files], do=_sound_files)
+    takes, unread = _each(sounds, do=_channels)
     if args.plot and len(takes) > 1:
         raise ValueError(f"--plot draws one recording and {len(takes)} are given: give one of them")
     records: list[dict[str, Any]] = []
 
-    def judge(take: Take) -> None:
+    def judge(take: Take) -> list[None]:
         judged = _judge_clip if args.every is None else _judge_windows
         text, record, warnings = judged(bundle, take, args)
         for warning in warnings:
             _warn(f"{take}: {warning}")
         if options.prints_text(args):
-            print(f"{take}  {text}")
+            options.show(f"{take}  {text}")
         records.append({"path": str(take.path)} | record)
+        return []
 
     try:
-        failed |= _any_fails(takes, do=judge)
+        _, unjudged = _each(takes, do=judge)
     finally:  # an interruption keeps what was finished
         args.out_file = args.out_file if records else None
         options.write(args, content=records, table=lambda: _as_table(records))
     if args.plot and records:
         _draw(args.plot, takes[0], _as_table(records), sr=bundle.sample_rate)
-    return int(failed)
+    return int(missing or unread or unjudged)
 
 
 Judged = tuple[str, dict[str, Any], tuple[str, ...]]
@@ -203,14 +196,13 @@ Judged = tuple[str, dict[str, Any], tuple[str, ...]]
 
 def _judge_clip(bundle: Bundle, take: Take, args: argparse.Namespace) -> Judged:
     found = bundle.predict_file(take.path, channel=take.channel)
-    text = f"{found.duration:.1f} s  {found.emotion}{_judgement(found)}"
+    text = f"{found.duration:.1f} s  {_answer(found)}"
     record = asdict(found)
+    for name in ("channel", "gender", "gender_probabilities"):
+        if not record[name]:  # is not asked for, or the model does not know
+            del record[name]
     del record["warnings"]
-    if found.channel is None:
-        del record["channel"]
-    if found.gender is None:  # the model does not know
-        del record["gender"], record["gender_probabilities"]
-    elif found.speech:
+    if found.gender and found.speech:
         shares = ", ".join(f"{name} {p:.0%}" for name, p in found.gender_probabilities.items())
         text += f"\n  voice: {found.gender} ({shares})"
     return text, record, found.warnings
@@ -265,20 +257,11 @@ def _draw(target: Path, take: Take, table: pd.DataFrame, *, sr: int) -> None:
         ax.figure.canvas.print_figure(temporary, dpi=200, bbox_inches="tight")
 
 
-def _judgement(prediction: Prediction) -> str:
-    """Return the probabilities of a prediction as lines; none for what is no speech."""
-    return f"\n{bars(prediction.probabilities)}" if prediction.speech else ""
-
-
-def bars(probabilities: Mapping[str, float]) -> str:
-    """Return a line with a bar for each emotion, the most probable first.
-
-    >>> print(bars({"happy": 0.25, "sad": 0.75}))
-      sad        75.0%  ███████████████
-      happy      25.0%  █████
-    """
-    ranked = sorted(probabilities.items(), key=lambda item: -item[1])
-    return "\n".join(f"  {name:<10}{p:6.1%}  {'█' * round(20 * p)}".rstrip() for name, p in ranked)
+def _answer(found: Prediction) -> str:
+    """Return the answer, and a line with a bar for each emotion, the most probable first."""
+    ranked = sorted(found.probabilities.items(), key=lambda item: -item[1]) if found.speech else []
+    bars = (f"\n  {name:<10}{p:6.1%}  {'█' * round(20 * p)}".rstrip() for name, p in ranked)
+    return "".join([found.emotion, *bars])
 
 
 # --- a microphone ---------------------------------------------------------------------------------
@@ -292,10 +275,14 @@ def _listen(args: argparse.Namespace) -> int:
     """
     import numpy as np
 
+    from sercourse import live
     from sercourse.bundles import timeline
 
     if args.list_devices:
-        return _list_devices()
+        for each in live.devices():
+            about = f"{each.name}, {each.channels} channels, {each.sample_rate} Hz"
+            options.show(f"{each.index:3d}  {about}" + ("  (default)" if each.default else ""))
+        return 0
     if args.source and args.device:
         raise ValueError("--source is a file and --device a microphone: give one of them")
     if args.every is not None:
@@ -305,34 +292,24 @@ def _listen(args: argparse.Namespace) -> int:
     if args.save:
         files.refuse_unwritable_file(args.save / "utterance.wav")
     judged: list[bool] = []
-    problem = None
-    with _until_interrupted():
+    with _until_interrupted(judged) as problems:
         bundle = _load_model(args)
         noise = np.random.default_rng(0).normal(scale=0.1, size=bundle.sample_rate)
         # The first answer would otherwise wait for the model to load.
         bundle.predict(noise.astype(np.float32), sr=bundle.sample_rate)
         hear = _hear_utterances if args.every is None else _hear_windows
-        try:
-            with _source(args, sr=bundle.sample_rate) as source:
-                kept = f"; utterances are kept in {args.save}" if args.save else ""
-                where = args.source or "speak; Ctrl-C ends it"
-                options.say(f"listening with {bundle.name}: {where}{kept}")
-                for answered in hear(args, source=source, bundle=bundle):
-                    judged.append(answered)  # one by one: an interruption keeps them
-        except BrokenPipeError:  # who reads the answers has had enough
-            raise
-        except (OSError, ValueError) as error:
-            if not judged:
-                raise
-            problem = str(error)
-    if problem:
-        _warn(problem)
+        with _source(args, sr=bundle.sample_rate) as source:
+            kept = f"; utterances are kept in {args.save}" if args.save else ""
+            where = args.source or "speak; Ctrl-C ends it"
+            options.say(f"listening with {bundle.name}: {where}{kept}")
+            for answered in hear(args, source=source, bundle=bundle):
+                judged.append(answered)  # one by one: an interruption keeps them
     if args.source and not judged:
         _warn(f"{args.source}: no speech was found in it")
     else:
         unit = "utterances" if args.every is None else "windows"
         options.say(f"stopped: {sum(judged)} of {len(judged)} {unit} judged")
-    return int(problem is not None or (args.source is not None and not any(judged)))
+    return int(bool(problems) or (args.source is not None and not any(judged)))
 
 
 @contextlib.contextmanager
@@ -341,8 +318,7 @@ def _source(args: argparse.Namespace, *, sr: int) -> Iterator[Source]:
     from sercourse import live
 
     if getattr(args, "source", None):
-        with live.FileSource(args.source, sr=sr) as file:
-            yield file
+        yield live.FileSource(args.source, sr=sr)
         return
     with live.MicrophoneSource(sr=sr, device=args.device, report=_warn) as source:
         options.say(f"microphone: {source.name}, {source.device_rate} Hz")
@@ -358,30 +334,25 @@ def _hear_utterances(args: argparse.Namespace, *, source: Source, bundle: Bundle
     from sercourse import live
 
     for utterance in live.utterances(source.blocks(), sr=source.sr):
-        emotion = _judge_utterance(utterance, bundle=bundle)
+        when, emotion = _span(utterance.start, utterance.end), None
+        try:
+            found = bundle.answer(utterance.y, sr=bundle.sample_rate)
+        except ValueError as error:
+            _warn(f"{when}: {error}")
+        else:
+            emotion = found.emotion
+            for warning in found.warnings:
+                _warn(f"{when}: {warning}")
+            options.show(f"{when}  {_answer(found)}")
         if args.save:
-            when = datetime.now().strftime("%Y%m%d_%H%M%S_%f")
+            time = datetime.now().strftime("%Y%m%d_%H%M%S_%f")
             # A scan of such files knows the labels.
-            path = args.save / f"{when}_{emotion or 'unknown'}.wav"
+            path = args.save / f"{time}_{emotion or 'unknown'}.wav"
             _write_sound(path, utterance.y, sr=source.sr)
             options.say(f"kept {path}")
         yield emotion is not None
         if args.once:
             return
-
-
-def _judge_utterance(utterance: Utterance, *, bundle: Bundle) -> str | None:
-    """Print the emotion of an utterance, and return it; None if it cannot be judged."""
-    when = _span(utterance.start, utterance.end)
-    try:
-        found = bundle.answer(utterance.y, sr=bundle.sample_rate)
-    except ValueError as error:
-        _warn(f"{when}: {error}")
-        return None
-    for warning in found.warnings:
-        _warn(f"{when}: {warning}")
-    print(f"{when}  {found.emotion}{_judgement(found)}", flush=True)
-    return found.emotion
 
 
 def _hear_windows(args: argparse.Namespace, *, source: Source, bundle: Bundle) -> Iterator[bool]:
@@ -391,7 +362,7 @@ def _hear_windows(args: argparse.Namespace, *, source: Source, bundle: Bundle) -
     for moment in bundle.predict_stream(source.blocks(), sr=source.sr, every=args.every):
         judged, p = moment.note in timeline.JUDGED, moment.probabilities
         said = f"{bundle.labels[p.argmax()]} {p.max():.0%}" if judged else f"({moment.note})"
-        print(f"{_span(moment.start, moment.end)}  {said}", flush=True)
+        options.show(f"{_span(moment.start, moment.end)}  {said}")
         yield judged
 
 
@@ -418,29 +389,22 @@ def _record(args: argparse.Namespace) -> int:
         raise ValueError(f"--seconds {args.seconds:g}: give 0.1 to {LONGEST_RECORDING:g} seconds")
     if path.suffix.lower() not in SOUND_SUFFIXES:
         raise ValueError(f"{path}: give a name that ends with {' or '.join(SOUND_SUFFIXES)}")
-    n_samples, blocks, problem = round(args.seconds * sr), [np.zeros(0, np.float32)], None
-    with _until_interrupted():
-        try:
-            with _source(args, sr=sr) as source:
-                options.say(f"recording {args.seconds:g} s: speak")
-                for block in source.blocks():
-                    blocks.append(block)
-                    if sum(map(len, blocks)) >= n_samples:
-                        break
-        except OSError as error:
-            if len(blocks) == 1:
-                raise
-            problem = str(error)
-    if problem:
-        _warn(problem)
-    y = np.concatenate(blocks)[:n_samples]
-    if not len(y):
+    n_samples = round(args.seconds * sr)
+    blocks: list[np.ndarray] = []
+    with _until_interrupted(blocks) as problems, _source(args, sr=sr) as source:
+        options.say(f"recording {args.seconds:g} s: speak")
+        for block in source.blocks():
+            blocks.append(block)
+            if sum(map(len, blocks)) >= n_samples:
+                break
+    if not blocks:
         raise ValueError("nothing was recorded: it was ended too early")
+    y = np.concatenate(blocks)[:n_samples]
     _write_sound(path, y, sr=sr)
-    print(f"saved {path}: {len(y) / sr:.1f} s, loudest sample at {100 * abs(y).max():.0f} %")
+    options.show(f"saved {path}: {len(y) / sr:.1f} s, loudest sample at {100 * abs(y).max():.0f} %")
     for issue in audio.quality_issues(y, sr=sr):
         _warn(f"{path}: {issue}")
-    return int(problem is not None)
+    return int(bool(problems))
 
 
 def _write_sound(path: Path, y: np.ndarray, *, sr: int) -> None:
@@ -450,24 +414,23 @@ def _write_sound(path: Path, y: np.ndarray, *, sr: int) -> None:
         soundfile.write(temporary, y, sr, subtype="PCM_16")
 
 
-def _list_devices() -> int:
-    from sercourse import live
-
-    for each in live.devices():
-        default = "  (default)" if each.default else ""
-        about = f"{each.name}, {each.channels} channels, {each.sample_rate} Hz"
-        print(f"{each.index:3d}  {about}{default}")
-    return 0
-
-
 @contextlib.contextmanager
-def _until_interrupted() -> Iterator[None]:
-    """Let Ctrl-C, and a request of the system to end, leave the block without a complaint."""
+def _until_interrupted(heard: list[Any]) -> Iterator[list[Exception]]:
+    """Let Ctrl-C, or a request of the system to end, leave the block without a complaint.
+
+    So does a microphone that goes away, once something was `heard`; the error is yielded.
+    """
     requests = (signal.SIGINT, signal.SIGTERM)
+    problems: list[Exception] = []
     before = [signal.signal(each, signal.default_int_handler) for each in requests]
     try:
         with contextlib.suppress(KeyboardInterrupt):
-            yield
+            yield problems
+    except (OSError, ValueError) as error:
+        if not heard:
+            raise
+        _warn(error)
+        problems.append(error)
     finally:
         for each, handler in zip(requests, before, strict=True):
             signal.signal(each, handler)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from sercourse.recipes import Recipe
 
 CONDITIONS = "measure on clips as recorded, in noise, babble, rooms, by telephone, overdriven, MP3"
-FIGURES = {
+FIGURES = {  # in the order in which they are shown
     "accuracy": "accuracy",
     "low": "low",
     "high": "high",
@@ -36,14 +36,8 @@ def add_parsers(commands: argparse._SubParsersAction) -> None:
     option = recipe.add_argument
     option("--encoder", type=options.path, help="file of tools/make_speech_encoder.py to hear by")
     option("--seeds", type=options.whole(1), help="repeats of random; default: 10, networks 3")
-    option(
-        "--test",
-        metavar="NAME=DIR",
-        action="append",
-        type=options.place,
-        help="corpus that nothing learns from, for protocols corpus, corpus+norm, corpus+enrol "
-        "and given; may be repeated",
-    )
+    text = "for protocols corpus, corpus+norm, corpus+enrol, given: tested only; may be repeated"
+    option("--test", metavar="NAME=DIR", action="append", type=options.place, help=text)
     learning = (recipe, emotions, options.corpus(), options.jobs())
 
     option = options.command(commands, "evaluate", _evaluate, *learning, options.outputs())
@@ -53,32 +47,23 @@ def add_parsers(commands: argparse._SubParsersAction) -> None:
     option("--target", default="emotion", help="or gender, emotion+gender; default: %(default)s")
     option("--folds", type=options.names, metavar="A,B", help='only these: "fold 1,fold 2"')
     option("--leave-out", type=options.names, metavar="A,B", help="speakers whose clips are unused")
-    option("--training-seed", type=options.whole(0, 2**32 - 1), help="of a network; default: 0")
-    precisions = ("float32", "bfloat16")
-    option("--precision", choices=precisions, help="of a network's training; default: float32")
+    seed, text = options.whole(0, 2**32 - 1), "of a network; default: 0"
+    option("--training-seed", dest="seed", type=seed, help=text)
+    option("--precision", choices=["float32", "bfloat16"], help="of training; default: float32")
 
     option = options.command(commands, "train", _train, *learning)
     option("--out", required=True, type=options.path, metavar="DIR", help="folder of the bundle")
     option("--conditions", action="store_true", help=CONDITIONS)
-    option(
-        "--measure",
-        type=_measurement,
-        action="append",
-        metavar="PROTOCOL[:EMOTIONS]",
-        help="such as speaker or random:happy,sad; may be repeated; default: speaker, or random "
-        "where speakers are unknown",
-    )
+    text = "such as speaker or random:happy,sad; may be repeated; default: speaker, or random"
+    form = "PROTOCOL[:EMOTIONS]"
+    option("--measure", type=_measurement, action="append", metavar=form, help=text)
 
     model = options.parent("model", metavar="MODEL", help="a bundle, by name or folder")
     clips = (options.corpus(), options.jobs())
     option = options.command(commands, "train-gender", _train_gender, model, *clips)
     option("--recipe", help="default: a linear model on what the bundle's own models hear")
-    option(
-        "--elsewhere",
-        nargs=2,
-        metavar=("CORPUS", "ROOT"),
-        help="also measure the trained model on another corpus, such as: aesdd data/aesdd",
-    )
+    text = "also measure the trained model on another corpus, such as: aesdd data/aesdd"
+    option("--elsewhere", nargs=2, metavar=("CORPUS", "ROOT"), help=text)
 
     option = options.command(commands, "search", _search, emotions, *clips)
     option("--features", default="librosa", metavar="SET", help="or librosa:mfcc+chroma, voice ...")
@@ -112,13 +97,9 @@ def _evaluate(args: argparse.Namespace) -> int:
     Protocols are random, recording, speaker, speaker+norm, speaker+enrol, corpus, corpus+norm,
     corpus+enrol and given; --conditions has that of speaker.
     """
-    from sercourse import bundles, experiment, recipes
+    from sercourse import bundles, experiment
 
     recipe = _recipe(args)
-    if args.training_seed is not None:
-        recipe = recipes.with_settings(recipe, seed=args.training_seed)
-    if args.precision is not None:
-        recipe = recipes.with_settings(recipe, precision=args.precision)
     if args.into and not args.conditions:
         raise ValueError("--into writes what --conditions measures: give both")
     if args.into:
@@ -126,10 +107,8 @@ def _evaluate(args: argparse.Namespace) -> int:
     if args.conditions == (args.protocol is not None):
         raise ValueError("say what to measure: give --protocol NAME or --conditions, not both")
     if args.test and not _leaves_out(args.protocol or "speaker"):
-        raise ValueError(
-            f"protocol {args.protocol!r} tests what it learns from, and knows no --test: use "
-            "corpus, corpus+norm, corpus+enrol or given"
-        )
+        told = f"protocol {args.protocol!r} tests what it learns from, and knows no --test"
+        raise ValueError(f"{told}: use corpus, corpus+norm, corpus+enrol or given")
     data = _prepared(args, recipe, options.clips(args), target=args.target)
     if args.leave_out:
         data = data.without_speakers(args.leave_out)
@@ -138,7 +117,7 @@ def _evaluate(args: argparse.Namespace) -> int:
         options.say(f"saved {experiment.add_conditions(args.into, recipe, data, evaluation)}")
     metrics = evaluation.metrics
     if options.prints_text(args):
-        print(_report(metrics))
+        options.show(_report(metrics))
     options.write(args, content=metrics, table=lambda: _parts(metrics).reset_index(names="part"))
     return 0
 
@@ -160,40 +139,36 @@ def _train(args: argparse.Namespace) -> int:
     evaluations = []
     for protocol, subset in args.measure or [(data.usual_protocol, None)]:
         part = whole if _leaves_out(protocol) else data
-        part = part if subset is None else part.of_emotions(subset)
+        part = part.of_emotions(subset) if subset else part
         options.say(f"{protocol}, {len(part.emotions)} emotions")
         evaluations.append(_measured(args, recipe, part, protocol=protocol))
-    folder = experiment.train(
-        recipe,
-        data,
-        folder=args.out,
-        evaluations=evaluations,
-        licence=_licence(args.roots, data.corpus.split("+")),
-        report=options.say,
-    )
+    licence = _licence(args.roots, data.corpus.split("+"))
+    told: Any = {"evaluations": evaluations, "licence": licence, "report": options.say}
+    folder = experiment.train(recipe, data, folder=args.out, **told)
     if args.conditions:
         evaluations.append(_measured(args, recipe, data, protocol=None))
         experiment.add_conditions(folder, recipe, data, evaluations[-1])
-    print(*(_report(each.metrics) for each in evaluations), sep="\n")
-    print(f"saved {folder}: sercourse predict FILE --model {folder}")
+    options.show("\n".join(_report(each.metrics) for each in evaluations))
+    options.show(f"saved {folder}: sercourse predict FILE --model {folder}")
     return 0
 
 
 def _recipe(args: argparse.Namespace) -> Recipe:
-    """Return the recipe that was asked for, with the speech encoder that was."""
+    """Return the recipe that was asked for, with the speech encoder and settings that were."""
     from sercourse import recipes
 
     recipe = recipes.recipe(args.recipe)
-    return recipes.with_encoder(recipe, args.encoder) if args.encoder else recipe
+    recipe = recipes.with_encoder(recipe, args.encoder) if args.encoder else recipe
+    given = {name: getattr(args, name, None) for name in ("seed", "precision")}
+    given = {name: value for name, value in given.items() if value is not None}
+    return recipes.with_settings(recipe, **given) if given else recipe
 
 
 def _prepared(args: argparse.Namespace, recipe: Any, clips: pd.DataFrame, **more: Any) -> Any:
     from sercourse import experiment
 
-    emotions = getattr(args, "emotions", None)
-    return experiment.prepare(
-        recipe, clips, emotions=emotions, n_jobs=args.jobs, report=options.say, **more
-    )
+    more |= {"emotions": getattr(args, "emotions", None), "n_jobs": args.jobs}
+    return experiment.prepare(recipe, clips, report=options.say, **more)
 
 
 def _measured(
@@ -252,8 +227,8 @@ def _train_gender(args: argparse.Namespace) -> int:
     experiment.train_gender(folder, recipe, data, elsewhere=elsewhere, report=options.say)
     for name, part in bundles.load(folder).metrics["gender"]["conditions"].items():
         sure = f", of which {part['accuracy_sure']:.1%} right" if part["coverage"] else ""
-        print(f"{name}: {part['accuracy']:.1%} right; sure of {part['coverage']:.1%}{sure}")
-    print(f"saved {folder}: sercourse predict FILE --model {folder}")
+        options.show(f"{name}: {part['accuracy']:.1%} right; sure of {part['coverage']:.1%}{sure}")
+    options.show(f"saved {folder}: sercourse predict FILE --model {folder}")
     return 0
 
 
@@ -273,23 +248,21 @@ def _search(args: argparse.Namespace) -> int:
     fold = args.fold or next(iter(folds))
     if fold not in folds:
         raise ValueError(f"there is no fold {fold!r}: the protocol has {', '.join(folds)}")
-    plan = experiment.SearchConfig(
-        data, folds[fold], protocol, args.features, args.task, args.balance
-    )
+    settings = (protocol, args.features, args.task, args.balance)
+    plan = experiment.SearchConfig(data, folds[fold], *settings)
     folder = args.out
     if folder is None:
         with files.keeping(plan.folder.parent):
             files.refuse_unwritable(plan.folder, replaces="search.json")
             folder = plan.folder
-    found = experiment.run_search(
-        plan, estimators=args.estimators, folder=folder, n_jobs=args.jobs, report=options.say
-    )
+    kept: Any = {"folder": folder, "report": options.say}
+    found = experiment.run_search(plan, estimators=args.estimators, n_jobs=args.jobs, **kept)
     if args.sizes:
-        found = experiment.against_size(plan, found, folder=folder, report=options.say)
-    print("{task} on {corpus}, {protocol}, {fold}, chance {chance:.3f}".format(**found.told))
+        found = experiment.against_size(plan, found, **kept)
+    options.show("{task} on {corpus}, {protocol}, {fold}, chance {chance:.3f}".format(**found.told))
     shown = found.finalists.drop(columns=["settings"])
-    print(shown.to_string(index=False, float_format="%.3f"))
-    print(f"best on validation clips: {found.best}; tables in {folder or 'no folder'}")
+    options.show(shown.to_string(index=False, float_format="%.3f"))
+    options.show(f"best on validation clips: {found.best}; tables in {folder or 'no folder'}")
     return 0
 
 
@@ -297,22 +270,22 @@ def _models(args: argparse.Namespace) -> int:
     """List the trained models and how good they are."""
     from sercourse import bundles
 
-    folders, failed = bundles.available(), False
-    for folder in folders:
+    failed = False
+    for folder in (folders := bundles.available()):
         try:
             bundle = bundles.load(folder)
-            title, knows, corpus = bundle.info["title"], bundle.labels, bundle.info["corpus"]
-            entries = bundle.metrics["protocols"]
+            corpus, entries = bundle.info["corpus"], bundle.metrics["protocols"]
+            options.show(f"{bundle.name}: {bundle.info['title']}")
         except (OSError, ValueError, LookupError) as error:
             failed = True
             options.say(f"sercourse: {error}")
             continue
-        print(f"{bundle.name}: {title}\n  knows {', '.join(knows)}")
-        print("  from {name}, {n_clips} clips by {n_speakers} speakers".format(**corpus))
+        options.show(f"  knows {', '.join(bundle.labels)}")
+        options.show("  from {name}, {n_clips} clips by {n_speakers} speakers".format(**corpus))
         parts = {f"{each['protocol']}, {len(each['emotions'])} emotions": each for each in entries}
-        print(_figures(parts).to_string(float_format="%.1f", na_rep=""), flush=True)
+        options.show(_figures(parts).to_string(float_format="%.1f", na_rep=""))
     if not folders:
-        print("no trained model is here yet: make one with sercourse train")
+        options.show("no trained model is here yet: make one with sercourse train")
     return int(failed)
 
 
@@ -328,8 +301,7 @@ def _report(metrics: Mapping[str, Any]) -> str:
         lines.append(f"low, high: 95 % interval over speakers, {metrics['interval']}")
     if "mean_loss" in metrics:
         lines.append(f"mean loss {100 * metrics['mean_loss']:.1f} points")
-    shared = [fold for fold in metrics.get("folds", ()) if "shared" in fold]
-    for fold in shared:
+    for fold in (fold for fold in metrics.get("folds", ()) if "shared" in fold):
         asked, learnt = ", ".join(fold["shared"]), ", ".join(fold["trained_on"])
         lines.append(f"{fold['fold']}: learnt from {learnt}; shared emotions only: {asked}")
     return "\n".join(lines)

@@ -6,10 +6,11 @@ import argparse
 import functools
 import json
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TextIO, TypeVar
 
 from sercourse import files, labels
 
@@ -30,9 +31,30 @@ class Place(NamedTuple):
     root: Path
 
 
-def say(line: str) -> None:
+def show(text: object, *, end: str = "\n", file: TextIO | None = None) -> None:
+    """Print a result; what a terminal would obey, or cannot write, is spelt out: names may hold it.
+
+    Raises
+    ------
+    SystemExit
+        If nobody reads it any more, such as `head` that has had enough.
+    """
+    spelt = re.sub(
+        "[^\n -~]",
+        lambda found: found[0] if found[0].isprintable() else ascii(found[0])[1:-1],
+        str(text),
+    )
+    try:
+        print(spelt, end=end, file=file, flush=True)
+    except BrokenPipeError:
+        for stream in (sys.stdout, sys.stderr):  # Python flushes both at exit, and would complain
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        raise SystemExit(1) from None
+
+
+def say(line: object) -> None:
     """Print what is no result, such as progress and warnings, where it cannot mix with results."""
-    print(line, file=sys.stderr, flush=True)
+    show(line, file=sys.stderr)
 
 
 def command(
@@ -126,10 +148,15 @@ def jobs() -> argparse.ArgumentParser:
     return parent("--jobs", type=whole(1), default=cores, help="processes; default: all cores")
 
 
-def outputs() -> argparse.ArgumentParser:
-    """Return the options that write a result for programs."""
+def json_output() -> argparse.ArgumentParser:
+    """Return the option that writes a result for programs."""
     text = "also write the result there; without FILE, print it instead of text"
-    parser = parent("--json", type=path, nargs="?", const=STDOUT, metavar="FILE", help=text)
+    return parent("--json", type=path, nargs="?", const=STDOUT, metavar="FILE", help=text)
+
+
+def outputs() -> argparse.ArgumentParser:
+    """Return the options that write a result as JSON and as a table."""
+    parser = json_output()
     text = "also write a CSV; - prints it"
     parser.add_argument("--out", dest="out_file", type=path, metavar="FILE", help=text)
     return parser
@@ -156,22 +183,19 @@ def scan(args: argparse.Namespace) -> list[Scan]:
 
 def _meanings(args: argparse.Namespace) -> dict[str, str]:
     """Return what labels mean: of --labels, and of --map, which goes first."""
-    found = {}
-    if args.labels:
-        try:
-            found = labels.parse_translation(args.labels.read_text("utf-8-sig"))
-        except ValueError as error:
-            raise ValueError(f"--labels {args.labels}: {error}") from None
+    try:
+        told = args.labels.read_text("utf-8-sig") if args.labels else ""
+        found = labels.parse_translation(told)
+    except ValueError as error:
+        raise ValueError(f"--labels {args.labels}: {error}") from None
     return found | labels.parse_translation((args.map or "").replace(",", "\n"))
 
 
 def refuse_empty(found: Scan, args: argparse.Namespace) -> None:
     """Raise ValueError if there is no clip in a scan."""
     if found.clips.empty:
-        raise ValueError(
-            f"{args.table or args.roots[0].root}: no clip can be used; {len(found.rejects)} are "
-            "left out, for the reasons above"
-        )
+        told = f"{args.table or args.roots[0].root}: no clip can be used"
+        raise ValueError(f"{told}; {len(found.rejects)} are left out, for the reasons above")
 
 
 def clips(args: argparse.Namespace) -> pd.DataFrame:
@@ -230,20 +254,23 @@ def _refuse_valuable(target: Path, *, inputs: Sequence[Path]) -> None:
 
 def prints_text(args: argparse.Namespace) -> bool:
     """Return whether a result is printed as text, not as JSON or CSV."""
-    return STDOUT not in (args.json, args.out_file)
+    return STDOUT not in (args.json, getattr(args, "out_file", None))
 
 
-def write(args: argparse.Namespace, *, content: Any, table: Callable[[], pd.DataFrame]) -> None:
+def write(
+    args: argparse.Namespace, *, content: Any, table: Callable[[], pd.DataFrame] | None = None
+) -> None:
     """Write a result to where --json and --out say; a table that is not asked for is not made."""
     if args.json:
-        _write(args.json, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
-    if args.out_file:
+        text = json.dumps(content, indent=1, ensure_ascii=args.json == STDOUT)
+        _write(args.json, f"{text}\n")
+    if table and args.out_file:
         _write(args.out_file, table().to_csv(index=False, lineterminator="\n", float_format="%.6g"))
 
 
 def _write(target: Path, text: str) -> None:
     if target == STDOUT:
-        print(text, end="")
+        show(text, end="")
         return
     with files.atomic_path(target) as temporary:
         # The name of a file need not be text: it is written as the bytes that it has.

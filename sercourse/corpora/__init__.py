@@ -2,28 +2,11 @@
 
 from __future__ import annotations
 
-from sercourse.corpora.naming import RAVDESS_STATEMENTS
-from sercourse.corpora.scan import (
-    EXPECTED,
-    NAMES,
-    Scan,
-    combine,
-    fingerprint,
-    folder,
-    list_files,
-    missing,
-    scan,
-)
-
-__all__ = [
-    "EXPECTED",
-    "NAMES",
-    "RAVDESS_STATEMENTS",
-    "Scan",
-    "combine",
-    "fingerprint",
-    "folder",
-    "list_files",
-    "missing",
-    "scan",
-]
+from sercourse.corpora.scan import NAMES as NAMES
+from sercourse.corpora.scan import Scan as Scan
+from sercourse.corpora.scan import combine as combine
+from sercourse.corpora.scan import fingerprint as fingerprint
+from sercourse.corpora.scan import folder as folder
+from sercourse.corpora.scan import list_files as list_files
+from sercourse.corpora.scan import missing as missing
+from sercourse.corpora.scan import scan as scan

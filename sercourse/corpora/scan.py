@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import csv as csv_module
+import contextlib
 import functools
 import io
 import os
@@ -12,18 +12,18 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Any
 from unicodedata import normalize
 
 import pandas as pd
 
-from sercourse import audio, files, labels
+from sercourse import audio, fetch, files, labels
 from sercourse.corpora.naming import RULES, Row, custom_label, folder_labels
 
 NAMES: tuple[str, ...] = tuple(RULES)
 """Names of the corpora that `scan` knows."""
 
 _OTHER_SPELLINGS = {"emo-db": "emodb", "berlin": "emodb", "cremad": "crema-d", "crema": "crema-d"}
-_TOLD = ("speaker", "gender", "split", "intensity", "statement", "take")
 _OPTIONAL = ("start", "end", "agreement")  # only where a clip has one: [s], and a share
 _DTYPES = {
     **dict.fromkeys(("clip_id", "path", "corpus", "emotion", "speaker", "gender"), "string"),
@@ -34,7 +34,6 @@ _DTYPES = {
     **dict.fromkeys(("group", "split", "content"), "string"),
     **dict.fromkeys(_OPTIONAL, "float64"),
 }
-
 _COLUMNS = {  # of several that mean the same, the first is read
     "path": ("path", "file", "filename", "file_name", "filepath", "file_path", "wav", "audio"),
     "emotion": ("emotion", "label", "class", "category"),
@@ -48,26 +47,6 @@ _COLUMNS = {  # of several that mean the same, the first is read
 }
 _GENDERS = {"f": "female", "w": "female", "woman": "female", "m": "male", "man": "male"}
 _SAME_TIME = 0.1  # [s] that a segment may end after its file: annotators round
-
-EXPECTED: dict[str, dict[str, int]] = {
-    "ravdess": {"neutral": 96} | dict.fromkeys(labels.EMOTIONS[1:8], 192),
-    # Actor 18 does not sing, and nobody sings disgust or surprise.
-    "ravdess-song": {"neutral": 92} | dict.fromkeys(labels.EMOTIONS[1:6], 184),
-    "aesdd": {"happy": 119, "sad": 121, "angry": 120, "fearful": 120, "disgust": 122},
-    "emodb": {
-        "neutral": 79,
-        "happy": 71,
-        "sad": 62,
-        "angry": 127,
-        "fearful": 69,
-        "disgust": 46,
-        "bored": 81,
-    },
-    "tess": dict.fromkeys(labels.SAVEE_EMOTIONS.values(), 400),
-    "crema-d": dict.fromkeys(labels.CREMAD_EMOTIONS.values(), 1271) | {"neutral": 1087},
-    "savee": dict.fromkeys(labels.SAVEE_EMOTIONS.values(), 60) | {"neutral": 120},
-}
-"""Readable clips of each emotion, by corpus."""
 
 Reject = tuple[Path, str]  # a file that is left out, and why
 Found = tuple[list[Row], list[Reject], list[str]]  # clips, rejects, notes
@@ -162,17 +141,24 @@ def scan(
     >>> found.rejects.reason.tolist()
     ['empty file']
     """
-    root, name = _folder(root), _corpus_name(corpus, csv=csv)
-    translation = labels.Translation(translate or {})
-    if csv is None:
-        if audio_root is not None or raters is not None:
-            raise ValueError("an audio root and raters are about the rows of a CSV: give one")
-        rows, rejects, notes = _by_name(root, corpus=name, translate=translation)
-    else:
+    root, translation = _folder(root), labels.Translation(translate or {})
+    spelt = (corpus or ("custom" if csv else "")).strip().lower().replace("_", "-")
+    name = _OTHER_SPELLINGS.get(spelt, spelt)
+    if name not in RULES:
+        what = f"unknown corpus {corpus!r}" if corpus else "the corpus is not named"
+        raise ValueError(f"{what}: use one of {', '.join(NAMES)}")
+    if csv and name != "custom":
+        raise ValueError(f"a CSV labels a custom corpus, but {name} is labelled by its file names")
+    if raters not in (None, "majority"):
+        raise ValueError(f"raters is {raters!r}: give majority, or leave it out")
+    if csv is not None:
         base = root if audio_root is None else _folder(audio_root)
-        rows, rejects, notes = _by_csv(
-            files.user_path(csv), root=root, base=base, translate=translation, raters=raters
-        )
+        found = _by_csv(files.user_path(csv), (base, root), translate=translation, raters=raters)
+    elif audio_root is not None or raters:
+        raise ValueError("an audio root and raters are about the rows of a CSV: give one")
+    else:
+        found = _by_name(root, corpus=name, translate=translation)
+    rows, rejects, notes = found
     clips = _without_duplicates(_measured(rows, rejects), rejects)
     clips.sort(key=lambda row: row["clip_id"])
     for row in clips:
@@ -226,10 +212,7 @@ def folder(corpus: str, data_dir: str | Path | None = None) -> Path:
         advice = f"the sample has {known}: for {corpus}, say with data_dir which folder holds it"
     else:
         place = files.user_path(data_dir) / corpus
-        advice = (
-            f"data_dir is {str(data_dir)!r}: give the folder that holds {corpus}/, "
-            f"or None for the sample corpora ('sercourse fetch {corpus}' gets the real one)"
-        )
+        advice = f"as data_dir give the folder that holds {corpus}/, or None for the sample corpora"
     if not place.is_dir():
         raise FileNotFoundError(f"{place}: no such folder; {advice}")
     return place
@@ -243,7 +226,7 @@ def missing(clips: pd.DataFrame, *, corpus: str) -> list[str]:
     >>> missing(pd.DataFrame({"emotion": ["sad"] * 60 + ["happy"] * 60}), corpus="savee")[:2]
     ['neutral: 0 clips found, 120 expected', 'angry: 0 clips found, 60 expected']
     """
-    wanted, found = EXPECTED[corpus], clips["emotion"].value_counts()
+    wanted, found = fetch.entry(corpus).clips, clips["emotion"].value_counts()
     return [
         f"{emotion}: {found.get(emotion, 0)} clips found, {wanted.get(emotion, 0)} expected"
         for emotion in labels.in_order([*wanted, *found.index])
@@ -287,25 +270,21 @@ def combine(tables: Sequence[pd.DataFrame], *, test: Sequence[pd.DataFrame] = ()
     """
     if not tables:
         raise ValueError("there is no clip table to combine: give at least one")
-    sides = [*tables, *test]
     if test:
-        parts = ["train"] * len(tables) + ["test"] * len(test)
-        sides = [each.assign(split=part) for each, part in zip(sides, parts, strict=True)]
-    clips = pd.concat(sides, ignore_index=True)
+        tables = [each.assign(split="train") for each in tables]
+    clips = pd.concat([*tables, *(each.assign(split="test") for each in test)], ignore_index=True)
     clips["clip_id"] = clips["corpus"] + "/" + clips["clip_id"]
     if (twice := clips["clip_id"].duplicated()).any():
-        raise ValueError(
-            f"two tables have a clip {clips['clip_id'][twice].iloc[0]!r}: give each folder once, "
-            "and scan own clips from the folder above all of them"
-        )
+        clip = clips["clip_id"][twice].iloc[0]
+        raise ValueError(f"two tables have a clip {clip!r}: give each folder once, or that above")
     shown = clips.groupby("corpus")["emotion"].agg(set)
     for corpus, own in shown.items():
         others = set().union(*shown.drop(corpus))
         if others and not own & others:
+            first, second = (", ".join(labels.in_order(each)) for each in (own, others))
             raise ValueError(
-                f"corpus {corpus!r} shows {', '.join(labels.in_order(own))} and the others "
-                f"{', '.join(labels.in_order(others))}: without a shared emotion a model learns to "
-                "tell corpora apart; leave it out, or translate its labels"
+                f"corpus {corpus!r} shows {first} and the others {second}: without a shared "
+                "emotion a model learns to tell corpora apart; leave it out, or translate labels"
             )
     contents = clips["content"].astype("string")
     if "start" in clips:  # segments of one file belong together
@@ -316,9 +295,7 @@ def combine(tables: Sequence[pd.DataFrame], *, test: Sequence[pd.DataFrame] = ()
     n_sides = clips.groupby("group")["split"].nunique()
     if test and (shared := n_sides[n_sides > 1].index).size:
         names = " and ".join(clips["clip_id"][clips["group"] == shared[0]].iloc[:2])
-        raise ValueError(
-            f"the same recording is in training and in test ({names}): leave it out of one side"
-        )
+        raise ValueError(f"the same recording is in training and in test ({names}): remove one")
     return clips.astype({"split": "string"}).sort_values("clip_id", ignore_index=True)
 
 
@@ -354,17 +331,6 @@ def _folder(root: str | Path) -> Path:
     return root
 
 
-def _corpus_name(corpus: str | None, *, csv: str | Path | None) -> str:
-    spelt = (corpus or ("custom" if csv else "")).strip().lower().replace("_", "-")
-    name = _OTHER_SPELLINGS.get(spelt, spelt)
-    if name not in RULES:
-        what = f"unknown corpus {corpus!r}" if corpus else "the corpus is not named"
-        raise ValueError(f"{what}: use one of {', '.join(NAMES)}")
-    if csv and name != "custom":
-        raise ValueError(f"a CSV labels a custom corpus, but {name} is labelled by its file names")
-    return name
-
-
 # --- headers and content ----------------------------------------------------------------------
 
 
@@ -373,28 +339,25 @@ def _measured(rows: Iterable[Row], rejects: list[Reject]) -> list[Row]:
     paths = list(dict.fromkeys(row["path"] for row in rows))
     with ThreadPoolExecutor() as pool:
         measured = dict(zip(paths, pool.map(_measure, paths), strict=True))
-    rejects += [(path, told["fault"]) for path, told in measured.items() if "fault" in told]
+    rejects += [(path, told) for path, told in measured.items() if isinstance(told, str)]
     clips = []
-    for row in rows:
-        if "fault" not in (told := measured[row["path"]]):
-            try:
-                clips.append(_cut({**row, **told}))
-            except ValueError as error:
-                rejects.append((row["path"], str(error)))
+    for row in (row for row in rows if not isinstance(measured[row["path"]], str)):
+        try:
+            clips.append(_cut({**row, **measured[row["path"]]}))
+        except ValueError as error:
+            rejects.append((row["path"], str(error)))
     return clips
 
 
-def _measure(path: Path) -> Row:
+def _measure(path: Path) -> Row | str:
+    """Return what the header says and a key of the content, or why the file cannot be read."""
     try:
         header, content = audio.info(path), files.clip_key(path)
     except audio.READ_ERRORS as error:
-        try:
-            with path.open("rb") as file:
-                pointer = path.is_file() and file.read(23) == b"version https://git-lfs"
-        except OSError:
-            pointer = False
-        why = "a pointer of git-lfs in place of the sound: run git lfs pull"
-        return {"fault": why if pointer else audio.reason(error, path=path)}
+        with contextlib.suppress(OSError):
+            if path.is_file() and path.read_bytes()[:23] == b"version https://git-lfs":
+                return "a pointer of git-lfs in place of the sound: run git lfs pull"
+        return audio.reason(error, path=path)
     return {**vars(header), "content": content, "file": content}
 
 
@@ -407,36 +370,27 @@ def _cut(row: Row) -> Row:
     if not 0 <= start < min(end, duration) or end > duration + _SAME_TIME:
         raise ValueError(f"the segment from {start:g} to {end:g} s is none of its {duration:g} s")
     end = min(end, duration)
-    return {
-        **row,
-        "clip_id": f"{row['clip_id']}@{start:08.3f}-{end:08.3f}",
-        "start": start,
-        "end": end,
-        "duration": end - start,
-        "content": files.digest([row["file"], start, end]),
-    }
+    name = f"{row['clip_id']}@{start:08.3f}-{end:08.3f}"
+    content = files.digest([row["file"], start, end])
+    times = {"start": start, "end": end, "duration": end - start}
+    return {**row, **times, "clip_id": name, "content": content}
 
 
 def _without_duplicates(clips: Iterable[Row], rejects: list[Reject]) -> list[Row]:
     """Keep one of each set of copies: the one in the shallowest folder."""
     kept: dict[tuple[str, str], Row] = {}
     named: dict[str, Row] = {}
-    unique = []
     for row in sorted(clips, key=lambda row: (row["clip_id"].count("/"), row["path"])):
         first = kept.setdefault((row["path"].stem.lower(), row["content"]), row)
-        namesake = named.setdefault(row["clip_id"], row)
         if first is not row:
-            rejects.append((row["path"], _duplicate(first)))
-        elif namesake is not row:
-            other = f"{namesake['clip_id']}{namesake['path'].suffix}"
-            rejects.append((row["path"], f"same name as {other}, which is kept"))
-        else:
-            unique.append(row)
-    return unique
+            rejects.append((row["path"], f"duplicate of {_file_name(first)}"))
+        elif (namesake := named.setdefault(row["clip_id"], row)) is not row:
+            rejects.append((row["path"], f"same name as {_file_name(namesake)}, which is kept"))
+    return list(named.values())
 
 
-def _duplicate(of: Row) -> str:
-    return f"duplicate of {of['clip_id']}{of['path'].suffix}"
+def _file_name(row: Row) -> str:
+    return f"{row['clip_id']}{row['path'].suffix}"
 
 
 # --- clips by the names of files --------------------------------------------------------------
@@ -450,51 +404,50 @@ class Listing:
     ----------
     sounds : list of Path
         Those with the suffix of a sound file or the first bytes of one, sorted.
-    others : Counter
-        How many there are of others, by suffix; hidden ones do not count.
     errors : list of OSError
         Of folders that cannot be entered.
+    note : str
+        What was passed over; empty if that is nothing.
     """
 
     sounds: list[Path]
-    others: Counter[str]
     errors: list[OSError]
-
-    @property
-    def note(self) -> str:
-        """Say what was passed over; empty if that is nothing."""
-        if not self.others:
-            return ""
-        counts = ", ".join(f"{suffix} x {n}" for suffix, n in sorted(self.others.items()))
-        return f"passed over: {self.others.total()} file(s) that are no sound ({counts})"
+    note: str
 
 
 def list_files(root: Path) -> Listing:
     """List the files below a folder, and tell those of sound from others.
 
-    Linked folders are followed, except back to where they came from. What macOS leaves in archives
-    (``._*``, ``__MACOSX``) is no sound, whatever its suffix.
+    Linked folders are followed, each once, except into the folder itself or above it. What macOS
+    leaves in archives (``._*``, ``__MACOSX``) is no sound, whatever its suffix.
     """
-    found, suffixes = Listing([], Counter(), []), audio.SUFFIXES | audio.FFMPEG_SUFFIXES
-    for name, folders, names in os.walk(root, onerror=found.errors.append, followlinks=True):
-        here = Path(name)
-        above = (here.resolve(), *here.resolve().parents)
-        links = {each for each in folders if (here / each).is_symlink()}
-        folders[:] = [
-            each for each in folders if each not in links or (here / each).resolve() not in above
-        ]
-        of_macos = "__MACOSX" in here.relative_to(root).parts
-        for path in (here / each for each in names):
+    sounds: list[Path] = []
+    others: Counter[str] = Counter()
+    errors: list[OSError] = []
+    top, entered = root.resolve(), set()
+    for name, folders, names in os.walk(root, onerror=errors.append, followlinks=True):
+        folder = Path(name)
+        real = folder.resolve()
+        # A link to what is walked anyway would show it twice, and links may lead in circles.
+        if real in entered or real in top.parents or (folder.is_symlink() and top in real.parents):
+            folders.clear()
+            continue
+        entered.add(real)
+        folders.sort()
+        of_macos = "__MACOSX" in folder.relative_to(root).parts
+        for path in (folder / each for each in names):
             if of_macos or path.name.startswith("._"):
-                found.others["of macOS"] += 1
-            elif path.suffix.lower() in suffixes or _begins_as_sound(path):
-                found.sounds.append(path)
+                others["of macOS"] += 1
+            elif path.suffix.lower() in _SUFFIXES or _begins_as_sound(path):
+                sounds.append(path)
             elif not path.name.startswith("."):
-                found.others[path.suffix.lower() or "without suffix"] += 1
-    found.sounds.sort()
-    return found
+                others[path.suffix.lower() or "without suffix"] += 1
+    counts = ", ".join(f"{suffix} x {n}" for suffix, n in sorted(others.items()))
+    note = f"passed over: {others.total()} file(s) that are no sound ({counts})" if others else ""
+    return Listing(sorted(sounds), errors, note)
 
 
+_SUFFIXES = audio.SUFFIXES | audio.FFMPEG_SUFFIXES
 _BEGINNINGS = (
     *(b"fLaC", b"OggS", b"ID3", b".snd", b"caff", b"#!AMR", b"FLV", b"NIST_1A", b"riff"),
     b"\x1a\x45\xdf\xa3",  # Matroska, WebM
@@ -505,13 +458,11 @@ _BEGINNINGS = (
 
 
 def _begins_as_sound(path: Path) -> bool:
-    try:
-        if not path.is_file():  # reading from a pipe would wait
-            return False
-        with path.open("rb") as file:
-            head = file.read(16)
-    except OSError:
-        return False
+    head = b""
+    with contextlib.suppress(OSError):
+        if path.is_file():  # reading from a pipe would wait
+            with path.open("rb") as file:
+                head = file.read(16)
     if head[4:8] == b"ftyp":
         return head[8:12] not in (b"heic", b"heix", b"mif1", b"msf1", b"avif", b"crx ")  # pictures
     if head[:4] in (b"RIFF", b"RIFX", b"RF64", b"FORM"):
@@ -530,10 +481,9 @@ def _by_name(root: Path, *, corpus: str, translate: labels.Translation) -> Found
     paths = {path: PurePosixPath(path.relative_to(root).as_posix()) for path in listing.sounds}
     rows: list[Row] = []
     rejects: list[Reject] = []
-    for locked in listing.errors:
-        path = Path(locked.filename)
-        why = audio.reason(locked, path=path)
-        rejects.append((path, f"a folder that cannot be entered: {why}"))
+    for error in listing.errors:
+        why = audio.reason(error, path=error.filename)
+        rejects.append((Path(error.filename), f"a folder that cannot be entered: {why}"))
     if corpus == "custom":
         translate.add(folder_labels(paths.values(), knows=translate.knows))
     copies: dict[str, Path] = {}
@@ -571,31 +521,28 @@ def _by_name(root: Path, *, corpus: str, translate: labels.Translation) -> Found
 
 
 def _by_csv(
-    csv: Path, *, root: Path, base: Path, translate: labels.Translation, raters: str | None
+    csv: Path, places: Sequence[Path], *, translate: labels.Translation, raters: str | None
 ) -> Found:
     """Label the files, or segments of files, that a CSV lists.
 
-    A path is relative to `base`, to `root`, to the CSV or to where Python runs; without folders it
+    A path is relative to one of `places`, to the CSV or to where Python runs; without folders it
     may also be anywhere below the first of these, if there is only one such file.
     """
-    if raters not in (None, "majority"):
-        raise ValueError(f"raters is {raters!r}: give majority, or leave it out")
-    lines, unknown = _lines(csv)
-    notes = [f"{csv}: columns that are not understood: {', '.join(unknown)}"] if unknown else []
+    lines, notes = _lines(csv)
     rows: list[Row] = []
     rejects: list[Reject] = []
-    find = _finder((base, root, csv.parent, Path()))
+    find = _finder((*places, csv.parent, Path()))
     same: dict[tuple[Path, float | None, float | None], list[Row]] = defaultdict(list)
     for line in lines:
-        path = base / line["path"]
+        path = places[0] / line["path"]
         try:
             path = find(line["path"])
             row = _labelled(line, translate=translate)
         except (ValueError, OSError) as error:  # also of a name that no system allows
             rejects.append((path, audio.reason(error, path=path)))
         else:
-            row["path"], row["clip_id"] = path, _clip_id(path, root=base)
-            row["recording"] = row["clip_id"]
+            name = _clip_id(path, root=places[0])
+            row |= {"path": path, "clip_id": name, "recording": name}
             same[path, row["start"], row["end"]].append(row)
     for alike in same.values():
         try:
@@ -605,56 +552,53 @@ def _by_csv(
         else:
             rows.append(row)
             if raters is None:
-                rejects += [(each["path"], _duplicate(row)) for each in alike[1:]]
-    if not rows and not rejects:
+                why = f"duplicate of {_file_name(row)}"
+                rejects += [(each["path"], why) for each in alike[1:]]
+    if not lines:
         raise ValueError(f"{csv}: lists no clip")
     if shares := [row["agreement"] for row in rows if row["agreement"] is not None]:
         notes.append(
-            f"several raters: {len(shares)} clips were decided by majority, {shares.count(1.0)} of "
-            f"them by all raters; on average {sum(shares) / len(shares):.0%} of a clip's raters "
-            "agree"
+            f"several raters: {len(shares)} clips were decided by majority, {shares.count(1.0)} by "
+            f"all raters; on average {sum(shares) / len(shares):.0%} of a clip's raters agree"
         )
     return rows, rejects, notes
 
 
 def _lines(csv: Path) -> tuple[list[dict[str, str]], list[str]]:
-    """Return the lines of a table by what their cells mean, and the columns that mean nothing."""
+    """Return the lines of a table by what their cells mean, and notes on its columns."""
     if not csv.is_file():
         raise FileNotFoundError(f"{csv}: no such CSV file")
     data = csv.read_bytes()
+    wide = data.startswith((b"\xff\xfe", b"\xfe\xff"))  # "Unicode text" of Excel
     try:
-        wide = data.startswith((b"\xff\xfe", b"\xfe\xff"))  # "Unicode text" of Excel
         text = data.decode("utf-16" if wide else "utf-8-sig")
     except UnicodeDecodeError:
         raise ValueError(f"{csv}: is not UTF-8 text; save it as CSV in UTF-8") from None
-    lines = io.StringIO(text, newline=None)
-    if told := re.match(r'"?sep=(.)"?[\r\n]', text):  # the first line, for Excel
-        lines.readline()
-    header = lines.readline()
-    delimiter = told[1] if told else max(",;\t|", key=header.count)
-    (cells,) = csv_module.reader([header or "\n"], delimiter=delimiter)
-    names = [normalize("NFC", name.strip()) for name in cells]
-    spelt = [labels.spelling(name) for name in names]
-    places = {
-        meaning: spelt.index(next(each for each in aliases if each in spelt))
-        for meaning, aliases in _COLUMNS.items()
-        if set(aliases) & set(spelt)
-    }
-    if absent := [each for each in ("path", "emotion") if each not in places]:
-        raise ValueError(
-            f"{csv}: has no column {absent[0]!r}, only {names}; path and emotion are "
-            f"needed, {', '.join(list(_COLUMNS)[2:])} are welcome"
-        )
+    told = re.match(r'"?sep=(.)"?(\r\n?|\n)', text)  # the first line, for Excel
+    text = text[told.end() :] if told else text
+    header = text.lstrip().partition("\n")[0]
+    form: Any = {"dtype": str, "na_filter": False, "index_col": False}
+    form["sep"] = told[1] if told else max(",;\t|", key=header.count)
     try:
-        table = list(csv_module.reader(lines, delimiter=delimiter))
-    except csv_module.Error as error:
-        raise ValueError(f"{csv}: is no CSV ({error})") from None
-    rows = [
-        {name: line[k].strip() if k < len(line) else "" for name, k in places.items()}
-        for line in table
-    ]
-    unknown = [name for k, name in enumerate(names) if name and k not in places.values()]
-    return [row for row in rows if row["path"]], unknown
+        heads = pd.read_csv(io.StringIO(text), nrows=0, **form)
+        names = [normalize("NFC", str(name).strip()) for name in heads]
+        spelt = [labels.spelling(name) for name in names]
+        places = {
+            spelt.index(next(each for each in aliases if each in spelt)): meaning
+            for meaning, aliases in _COLUMNS.items()
+            if set(aliases) & set(spelt)
+        }
+        if absent := {"path", "emotion"} - set(places.values()):
+            seen = f"{csv}: has no column {max(absent)!r}, only {names}"
+            raise ValueError(f"{seen}; of columns there may be {', '.join(_COLUMNS)}")
+        table = pd.read_csv(io.StringIO(text), usecols=list(places), **form)
+    except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+        raise ValueError(f"{csv}: is no CSV ({error}): is every quotation mark closed?") from None
+    table.columns = [places[k] for k in sorted(places)]
+    table = table.apply(lambda cells: cells.str.strip())
+    unknown = [each for k, each in enumerate(names) if k not in places and "Unnamed:" not in each]
+    note = f"{csv}: columns that are not understood: {', '.join(unknown)}"
+    return table[table["path"] != ""].to_dict("records"), [note] if unknown else []
 
 
 def _finder(folders: Sequence[Path]) -> Callable[[str], Path]:
@@ -663,26 +607,24 @@ def _finder(folders: Sequence[Path]) -> Callable[[str], Path]:
     @functools.cache
     def below() -> dict[str, list[Path]]:
         """Files by name, with and without suffix, and by path."""
-        by_name, by_path = defaultdict(list), {}
+        found = defaultdict(list)
         for path in list_files(folders[0]).sounds:
-            by_path[normalize("NFC", path.relative_to(folders[0]).as_posix())] = [path]
-            for name in {path.name, path.stem}:
-                by_name[normalize("NFC", name)].append(path)
-        return by_name | by_path
+            for name in {path.name, path.stem, path.relative_to(folders[0]).as_posix()}:
+                found[normalize("NFC", name)].append(path)
+        return found
 
     def find(text: str) -> Path:
         text = text.replace("\\", "/")
-        for form in (text, normalize("NFC", text), normalize("NFD", text)):
-            for each in folders:
-                if (each / form).is_file():
-                    return each / form
+        forms = dict.fromkeys((text, normalize("NFC", text), normalize("NFD", text)))
+        direct = (each / form for form in forms for each in folders if (each / form).is_file())
+        if path := next(direct, None):
+            return path
         found = below().get(normalize("NFC", text), [])
+        if len(found) > 1:
+            told = f"{len(found)} files below {folders[0]} are called so"
+            raise ValueError(f"{told}: name their folder too")
         if not found:
             raise ValueError("no such file")
-        if len(found) > 1:
-            raise ValueError(
-                f"{len(found)} files below {folders[0]} are called so: name their folder too"
-            )
         return found[0]
 
     return find
@@ -695,30 +637,27 @@ def _labelled(line: Mapping[str, str], *, translate: labels.Translation) -> Row:
     if split not in ("", "train", "test"):
         raise ValueError(f"split {split!r} is neither train nor test")
     row |= {"gender": _GENDERS.get(gender, gender) or None, "split": split or None}
-    row |= {name: _seconds(row.get(name), name) for name in ("start", "end")}
+    for name in ("start", "end"):
+        text = row.get(name)
+        row[name] = None if text is None or text.lower() in ("nat", "nan") else _seconds(text)
+        if row[name] is not None and not 0 <= row[name] < float("inf"):
+            wanted = "such as 1.5 or 0 days 00:00:01.5"
+            raise ValueError(f"{name} {text!r} is no time in seconds, {wanted}")
     return row
 
 
-def _seconds(text: str | None, name: str) -> float | None:
-    """Return a time [s] from a number of seconds, or from a time as pandas and audformat write."""
-    if text is None or text.lower() in ("nat", "nan"):
-        return None
+def _seconds(text: str) -> float:
+    """Read a number of seconds, or a time as pandas and audformat write it; NaN if it is none."""
     try:
-        seconds = float(text.replace(",", "."))
+        return float(text.replace(",", "."))
     except ValueError:
-        try:
-            seconds = pd.Timedelta(text).total_seconds()
-        except ValueError:
-            seconds = -1.0
-    if not 0 <= seconds < float("inf"):
-        raise ValueError(f"{name} {text!r} is no time in seconds, such as 1.5 or 0 days 00:00:01.5")
-    return seconds
+        return pd.to_timedelta(text, errors="coerce").total_seconds()
 
 
 def _decided(rows: Sequence[Row], *, raters: str | None) -> Row:
     """Return what several rows say of the same clip; ValueError if they contradict each other."""
     agreed: Row = {}
-    for name in _TOLD:
+    for name in ("speaker", "gender", "split", "intensity", "statement", "take"):
         told = sorted({str(row[name]) for row in rows if row.get(name)})
         if len(told) > 1:
             raise ValueError(f"{len(rows)} rows contradict: {name} {' or '.join(told)}")

@@ -7,16 +7,11 @@ along. What both compute does not depend on where blocks end.
 
 from __future__ import annotations
 
-from sercourse.live.endpointing import Endpointing, Utterance, utterances
-from sercourse.live.sources import Device, FileSource, MicrophoneSource, Source, devices
-
-__all__ = [
-    "Device",
-    "Endpointing",
-    "FileSource",
-    "MicrophoneSource",
-    "Source",
-    "Utterance",
-    "devices",
-    "utterances",
-]
+from sercourse.live.endpointing import Endpointing as Endpointing
+from sercourse.live.endpointing import Utterance as Utterance
+from sercourse.live.endpointing import utterances as utterances
+from sercourse.live.sources import Device as Device
+from sercourse.live.sources import FileSource as FileSource
+from sercourse.live.sources import MicrophoneSource as MicrophoneSource
+from sercourse.live.sources import Source as Source
+from sercourse.live.sources import devices as devices

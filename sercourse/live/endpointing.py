@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,7 +54,7 @@ class Endpointing:
     --------
     >>> Endpointing(pause=0.1)
     Traceback (most recent call last):
-    ValueError: padding is 0.2 s and pause 0.1 s: give padding from 0 to the pause
+    ValueError: pause 0.1, ...: give 0 <= padding <= pause, 0 < shortest < longest <= 60 s
     """
 
     pause: float = 0.7
@@ -64,16 +65,9 @@ class Endpointing:
     depth: float = 30.0
 
     def __post_init__(self) -> None:
-        if not 0 <= self.padding <= self.pause:
-            raise ValueError(
-                f"padding is {self.padding:g} s and pause {self.pause:g} s: give padding from 0 to "
-                "the pause"
-            )
-        if not 0 < self.shortest < self.longest <= 60:
-            raise ValueError(
-                f"shortest is {self.shortest:g} s and longest {self.longest:g} s: give 0 < "
-                "shortest < longest <= 60"
-            )
+        told = ", ".join(f"{name} {value:g}" for name, value in vars(self).items())
+        if not (0 <= self.padding <= self.pause and 0 < self.shortest < self.longest <= 60):
+            raise ValueError(f"{told}: give 0 <= padding <= pause, 0 < shortest < longest <= 60 s")
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,8 +131,7 @@ def utterances(
     yield from endpointer.finish()
 
 
-@dataclass(frozen=True)
-class _Span:
+class _Span(NamedTuple):
     """Frames of an utterance, where the sound after its last word dies away, and its level [dB]."""
 
     start: int
@@ -156,8 +149,7 @@ class Endpointer:
         self._frame = round(_FRAME_SECONDS * sr)
         self._band = signal.butter(2, (low, min(high, 0.45 * sr)), "bandpass", output="sos", fs=sr)
         self._state = np.zeros((len(self._band), 2))  # of the filter
-        self._fresh = np.zeros(0, dtype=np.float32)  # not divided into frames yet
-        self._held = np.zeros(0, dtype=np.float32)
+        self._fresh = self._held = np.zeros(0, dtype=np.float32)  # not yet in frames; in frames
         self._level = np.zeros(0)  # [dB] of each frame of what is held
         self._first = 0  # number of the first frame that is held
         self._room = np.zeros(0)  # levels [dB] of the background before that

@@ -26,15 +26,10 @@ BACKLOG_SECONDS = 30.0
 PATIENCE_SECONDS = 3.0
 """A microphone that sends nothing for so long [s], or always the same value, is not at work."""
 
-UNMUTE = "unmute it, raise its level, and let this program use it, in the settings of your system"
-
-_CONNECT = (
-    "connect one and choose it in the sound settings of your system; a container or a remote "
-    "machine has none"
-)
 _INSTALL = (
-    "sudo apt install libportaudio2 on Debian and Ubuntu, brew install portaudio on macOS, else "
-    "python -m pip install --force-reinstall sounddevice"
+    "a microphone needs the library PortAudio, which is not installed: sudo apt install "
+    "libportaudio2 on Debian and Ubuntu, brew install portaudio on macOS, else python -m pip "
+    "install --force-reinstall sounddevice"
 )
 _ELSEWHERE = "or use a sound file as the source, or the recorder in the browser"
 
@@ -85,9 +80,7 @@ class FileSource(Source):
     """
 
     def __init__(self, path: str | Path, *, sr: int, realtime: bool = False) -> None:
-        self.sr = sr
-        self.realtime = realtime
-        self._path = files.user_path(path)
+        self.sr, self.realtime, self._path = sr, realtime, files.user_path(path)
 
     def blocks(self) -> Iterator[NDArray[np.float32]]:
         """Yield the signal; OSError or ValueError where it cannot be read."""
@@ -167,12 +160,9 @@ class MicrophoneSource(Source):
         device: int | str | None = None,
         report: Callable[[str], None] = lambda sentence: None,
     ) -> None:
-        self.sr = sr
-        self.overflows = 0
-        self.name = ""
-        self.device_rate = 0
-        self._device = device
-        self._report = report
+        self.sr, self.overflows = sr, 0
+        self.name, self.device_rate = "", 0
+        self._device, self._report = device, report
         self._waiting: queue.Queue[NDArray[np.float32] | None] = queue.Queue()  # None: the end
         self._stream: Any = None
 
@@ -181,11 +171,10 @@ class MicrophoneSource(Source):
         self.name = device.name
         self._waiting = queue.Queue()
         try:
-            self.device_rate, channels = _accepted(sounddevice, device, sr=self.sr)
+            settings = _accepted(sounddevice, device, sr=self.sr)
+            self.device_rate = settings["samplerate"]
             self._stream = sounddevice.InputStream(
-                samplerate=self.device_rate,
-                channels=channels,
-                device=device.index,
+                **settings,
                 dtype="float32",
                 blocksize=round(BLOCK_SECONDS * self.device_rate),
                 callback=self._take,
@@ -194,10 +183,8 @@ class MicrophoneSource(Source):
             self._stream.start()
         except sounddevice.PortAudioError as error:
             reason = str(error).partition(" [")[0]  # without PortAudio's codes
-            raise OSError(
-                f"the microphone {device.name!r} cannot be opened ({reason}): end the "
-                "program that holds it, or name another device"
-            ) from None
+            told = f"the microphone {device.name!r} cannot be opened ({reason})"
+            raise OSError(f"{told}: end the program that holds it, or name another") from None
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -219,7 +206,18 @@ class MicrophoneSource(Source):
             raise RuntimeError("the microphone is not open: with MicrophoneSource(...) as source")
         n_constant, is_told = 0, False
         resampler = soxr.ResampleStream(self.device_rate, self.sr, 1, dtype="float32", quality="HQ")
-        while (block := self._next()) is not None:
+        while True:
+            try:
+                block = self._waiting.get(timeout=PATIENCE_SECONDS)
+            except queue.Empty:
+                block = None
+            if block is None and self._stream is None:
+                return
+            if block is None:
+                raise OSError(
+                    f"the microphone {self.name!r} sends no more sound: it was unplugged or taken "
+                    "away; what was heard before is kept; connect it and start again"
+                )
             y = block if self.device_rate == self.sr else resampler.resample_chunk(block)
             if not len(y):  # the resampler holds the first samples back
                 continue
@@ -229,7 +227,8 @@ class MicrophoneSource(Source):
             before, n_constant = n_constant, n_constant + len(y) if np.ptp(y) == 0 else 0
             if before < PATIENCE_SECONDS * self.sr <= n_constant:
                 what = "one constant value" if y.any() else "nothing but zeros"
-                self._report(f"the input has been {what} for {PATIENCE_SECONDS:g} s: {UNMUTE}")
+                told = f"the input has been {what} for {PATIENCE_SECONDS:g} s"
+                self._report(f"{told}: unmute it, and let this program use it, in your settings")
             yield y
 
     def _take(self, samples: NDArray[np.float32], _n: int, _time: Any, status: Any) -> None:
@@ -239,19 +238,6 @@ class MicrophoneSource(Source):
             self._waiting.put(samples.mean(axis=1))  # a copy: the buffer is used again
         else:
             self.overflows += 1
-
-    def _next(self) -> NDArray[np.float32] | None:
-        """Return the next block at the device's rate; None once the source is closed."""
-        try:
-            block = self._waiting.get(timeout=PATIENCE_SECONDS)
-        except queue.Empty:
-            block = None
-        if block is None and self._stream is not None:
-            raise OSError(
-                f"the microphone {self.name!r} sends no more sound: it was unplugged or taken "
-                "away; what was heard before is kept; connect it and start again"
-            )
-        return block
 
 
 def devices() -> tuple[Device, ...]:
@@ -268,14 +254,14 @@ def devices() -> tuple[Device, ...]:
     default = sounddevice.default.device[0]
     return tuple(
         Device(
-            index,
-            known["name"],
-            known["max_input_channels"],
-            round(known["default_samplerate"]),
-            index == default,
+            k,
+            told["name"],
+            told["max_input_channels"],
+            round(told["default_samplerate"]),
+            k == default,
         )
-        for index, known in enumerate(sounddevice.query_devices())
-        if known["max_input_channels"] > 0
+        for k, told in enumerate(sounddevice.query_devices())
+        if told["max_input_channels"] > 0
     )
 
 
@@ -291,18 +277,21 @@ def find(device: int | str | None = None) -> Device:
     """
     known = devices()
     if not known:
-        raise OSError(f"the machine that runs Python has no microphone: {_CONNECT}; {_ELSEWHERE}")
+        raise OSError(
+            "the machine that runs Python has no microphone: connect one and choose it in the "
+            f"sound settings of your system (a remote machine has none), {_ELSEWHERE}"
+        )
     if device is None:
         return next((each for each in known if each.default), known[0])
     wanted = str(device).lower()
     fitting = [each for each in known if wanted in (str(each.index), each.name.lower())]
     if not fitting and not wanted.isdigit():
         fitting = [each for each in known if wanted in each.name.lower()]
-    if len(fitting) != 1:
-        listed = ", ".join(f"{each.index} ({each.name})" for each in fitting or known)
-        how_many = "several microphones have" if fitting else "no microphone has"
-        raise LookupError(f"{how_many} the number or name {device!r}: choose among {listed}")
-    return fitting[0]
+    if len(fitting) == 1:
+        return fitting[0]
+    listed = ", ".join(f"{each.index} ({each.name})" for each in fitting or known)
+    how_many = "several microphones have" if fitting else "no microphone has"
+    raise LookupError(f"{how_many} the number or name {device!r}: choose among {listed}")
 
 
 def _portaudio() -> ModuleType:
@@ -310,29 +299,21 @@ def _portaudio() -> ModuleType:
     try:
         import sounddevice
     except ModuleNotFoundError:
-        raise ModuleNotFoundError(
-            "a microphone needs sounddevice, which is not installed: install it with "
-            f"pip install -e '.[live]', {_ELSEWHERE}",
-            name="sounddevice",
-        ) from None
+        needed = "a microphone needs sounddevice, which is not installed: pip install -e '.[live]'"
+        raise ModuleNotFoundError(f"{needed}, {_ELSEWHERE}", name="sounddevice") from None
     except OSError:  # that is how it says that there is no PortAudio
-        raise OSError(
-            "a microphone needs the library PortAudio, which is not installed: "
-            f"{_INSTALL}, {_ELSEWHERE}"
-        ) from None
+        raise OSError(f"{_INSTALL}, {_ELSEWHERE}") from None
     return sounddevice
 
 
-def _accepted(sounddevice: Any, device: Device, *, sr: int) -> tuple[int, int]:
+def _accepted(sounddevice: Any, device: Device, *, sr: int) -> dict[str, int]:
     """Return the first rate [Hz] and number of channels that the device accepts."""
     refusal: Exception = OSError("no rate is accepted")
     for channels, rate in product((1, device.channels), (device.sample_rate, sr)):
+        settings = {"device": device.index, "channels": channels, "samplerate": rate}
         try:
-            sounddevice.check_input_settings(
-                device=device.index, channels=channels, dtype="float32", samplerate=rate
-            )
+            sounddevice.check_input_settings(**settings, dtype="float32")
+            return settings
         except sounddevice.PortAudioError as error:
             refusal = error
-        else:
-            return rate, channels
     raise refusal

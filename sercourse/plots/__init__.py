@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from sercourse.plots.corpora import by_emotion as by_emotion
-from sercourse.plots.corpora import clip_counts as clip_counts
-from sercourse.plots.results import accuracies as accuracies
+from sercourse.plots.results import clip_counts as clip_counts
 from sercourse.plots.results import confusion as confusion
 from sercourse.plots.results import emotion_shares as emotion_shares
 from sercourse.plots.results import intervals as intervals
 from sercourse.plots.results import learning_curves as learning_curves
 from sercourse.plots.results import matrix as matrix
-from sercourse.plots.results import reliability as reliability
-from sercourse.plots.results import speaker_accuracy as speaker_accuracy
 from sercourse.plots.results import trade_off as trade_off
-from sercourse.plots.signals import feature_matrix as feature_matrix
 from sercourse.plots.signals import spans as spans
 from sercourse.plots.signals import spectrogram as spectrogram
 from sercourse.plots.signals import spectrograms as spectrograms

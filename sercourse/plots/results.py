@@ -1,10 +1,11 @@
-"""Pictures of results: how good models are, how surely, how they err, learn, and what they cost."""
+"""Pictures of tables: how many clips there are, how good models are, how they err and learn."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -19,9 +20,7 @@ from sercourse.plots.style import (
     MAP,
     PALE,
     SERIES,
-    axes_or_new,
     palette,
-    speaker_name,
 )
 
 Array = NDArray[Any]
@@ -36,6 +35,34 @@ _DIVISORS: dict[str, tuple[int | None, str]] = {
     "precision": (0, "% of the column"),
 }
 _NARROWEST = 7.0  # [%]; a narrower bar has no room for its number
+
+
+def clip_counts(clips: pd.DataFrame, *, by: str = "emotion", ax: Axes | None = None) -> Axes:
+    """Draw the number of clips of each label as bars.
+
+    Parameters
+    ----------
+    clips : pandas.DataFrame
+        Clip table.
+    by : str
+        Its column of emotions.
+    ax : Axes, optional
+        Where to draw; a new figure unless given.
+
+    Examples
+    --------
+    >>> clips = pd.DataFrame({"emotion": ["sad", "happy", "sad"]})
+    >>> [text.get_text() for text in clip_counts(clips).texts]
+    ['1', '2']
+    """
+    ax = ax or plt.subplots()[1]
+    shades = palette(clips[by])
+    counts = clips[by].value_counts()[list(shades)]
+    bars = ax.bar(list(shades), counts, 0.8, color=list(shades.values()))
+    ax.bar_label(bars, padding=1)
+    ax.set(xlabel=by, ylabel="clips", ylim=(0, 1.1 * counts.max()))
+    ax.tick_params(axis="x", rotation=90)
+    return ax
 
 
 def matrix(
@@ -66,7 +93,7 @@ def matrix(
     >>> [text.get_text() for text in ax.texts]
     ['50', '75']
     """
-    ax = axes_or_new(ax)
+    ax = ax or plt.subplots()[1]
     values = table.to_numpy(dtype=float)
     image = ax.imshow(values, aspect="auto", cmap=cmap, clim=limits)
     for (row, column), value in np.ndenumerate(values):
@@ -148,7 +175,7 @@ def intervals(
     >>> [text.get_text() for text in ax.texts], [tick.get_text() for tick in ax.get_yticklabels()]
     (['+4.0'], ['noise'])
     """
-    ax = axes_or_new(ax)
+    ax = ax or plt.subplots()[1]
     names = list(dict.fromkeys(str(name) for table in series.values() for name in table.index))
     step = 0.6 / max(1, len(series))
     looks = zip(series.items(), SERIES["color"], SERIES["marker"], strict=False)
@@ -184,118 +211,6 @@ def intervals(
     return ax
 
 
-def accuracies(
-    series: Mapping[str, Mapping[str, Mapping[str, Any]]],
-    *,
-    marks: Mapping[str, float] | None = None,
-    ax: Axes | None = None,
-) -> Axes:
-    """Draw accuracies in rows with their intervals, from metrics; see `intervals`.
-
-    Parameters
-    ----------
-    series : mapping from str to mapping from str to metrics
-        For each series, such as a recipe, the rows by name; metrics as `evaluate.summarize` gives
-        them: `accuracy`, `chance`, and `accuracy_interval` or `accuracy_sd`. Of the latter, the
-        interval is one standard deviation to either side, and the row says so.
-    marks : mapping from str to float, optional
-        Shares to compare with.
-    ax : Axes, optional
-        Where to draw; a new figure unless given.
-
-    Examples
-    --------
-    >>> one = {"accuracy": 0.5, "chance": 0.2, "accuracy_sd": 0.02}
-    >>> ax = accuracies({"svm": {"known voices": one}})
-    >>> ax.get_xlabel(), [tick.get_text() for tick in ax.get_yticklabels()]
-    ('accuracy [%]', ['known voices (± 1 sd)'])
-    """
-    tables = {}
-    for title, rows in series.items():
-        told = {}
-        for name, metrics in rows.items():
-            row = {key: metrics[key] for key in ("accuracy", "chance")}
-            if metrics.get("accuracy_interval"):
-                row["low"], row["high"] = metrics["accuracy_interval"]
-            elif sd := metrics.get("accuracy_sd"):
-                row["low"], row["high"] = metrics["accuracy"] - sd, metrics["accuracy"] + sd
-                name = f"{name} (± 1 sd)"
-            told[name] = row
-        tables[title] = pd.DataFrame.from_dict(told, orient="index")
-    return intervals(tables, marks=marks, ax=ax)
-
-
-def speaker_accuracy(
-    correct: Array, *, speakers: Array, genders: Array, ax: Axes | None = None
-) -> Axes:
-    """Draw the accuracy of each speaker, from the best to the worst, with 95 % intervals.
-
-    The interval is that of a share of so many clips (Wilson, 1927, doi:10.2307/2276774): how far
-    the speaker's own figure could move by chance.
-
-    Parameters
-    ----------
-    correct : ndarray of bool, shape (n,)
-        Whether each clip was recognised.
-    speakers, genders : ndarray of str, shape (n,)
-    ax : Axes, optional
-        Where to draw; a new figure unless given.
-
-    Examples
-    --------
-    >>> right, who = np.array([True, False, True, True]), np.array(["x-1", "x-1", "x-2", "x-2"])
-    >>> ax = speaker_accuracy(right, speakers=who, genders=np.repeat("female", 4))
-    >>> [tick.get_text() for tick in ax.get_yticklabels()]
-    ['2 female', '1 female']
-    """
-    from scipy.stats import binomtest
-
-    names = [f"{speaker_name(s)} {g}" for s, g in zip(speakers, genders, strict=True)]
-    rows = {}
-    for name, own in pd.Series(np.asarray(correct, dtype=bool)).groupby(names):
-        interval = binomtest(int(own.sum()), len(own)).proportion_ci(method="wilson")
-        rows[name] = {"accuracy": own.mean(), "low": interval.low, "high": interval.high}
-    table = pd.DataFrame(rows).T.sort_values("accuracy", ascending=False)
-    return intervals({"one speaker": table}, marks={"all clips": float(np.mean(correct))}, ax=ax)
-
-
-def reliability(
-    confidence: Array, *, correct: Array, n_bins: int = 15, ax: Axes | None = None
-) -> Axes:
-    """Draw how often the model is right where it is so sure (a reliability diagram).
-
-    The area of a dot is the number of clips; a line joins it to the diagonal, on which a
-    calibrated model lies.
-
-    Parameters
-    ----------
-    confidence : ndarray, shape (n,)
-        The probability of the model's answer to each clip.
-    correct : ndarray of bool, shape (n,)
-        Whether the answer is right.
-    n_bins : int
-        Bins of equal width.
-    ax : Axes, optional
-        Where to draw; a new figure unless given.
-
-    References
-    ----------
-    DeGroot and Fienberg, "The comparison and evaluation of forecasters", 1983,
-    doi:10.2307/2987588.
-    """
-    ax = axes_or_new(ax)
-    clips = pd.DataFrame({"sure": np.asarray(confidence), "right": np.asarray(correct)})
-    bins = np.minimum((clips["sure"] * n_bins).astype(int), n_bins - 1)
-    sure, right = 100 * clips.astype(float).groupby(bins).mean().to_numpy().T
-    sizes = clips.groupby(bins).size().to_numpy()
-    ax.plot([0, 100], [0, 100], color=GREY, lw=1)
-    ax.vlines(sure, sure, right, color=GREY, lw=1)
-    ax.scatter(sure, right, s=400 * sizes / sizes.max(), color=INK, alpha=0.85, lw=0, clip_on=False)
-    ax.set(xlabel="how sure it is [%]", ylabel="how often it is right [%]", aspect="equal")
-    ax.set(xlim=(0, 100), ylim=(0, 100))
-    return ax
-
-
 def emotion_shares(
     rows: Mapping[str, Mapping[str, float]], *, label: str = "share [%]", ax: Axes | None = None
 ) -> Axes:
@@ -316,7 +231,7 @@ def emotion_shares(
     >>> [text.get_text() for text in ax.texts if text.get_text()]
     ['25', '75', '50', '50']
     """
-    ax = axes_or_new(ax)
+    ax = ax or plt.subplots()[1]
     table = pd.DataFrame({name: dict(shares) for name, shares in rows.items()}).T.fillna(0)
     percent = 100 * table.div(table.sum(axis=1), axis=0)
     left = np.zeros(len(table))
@@ -354,7 +269,7 @@ def trade_off(table: pd.DataFrame, *, price: str, label: str, ax: Axes | None = 
     >>> [text.get_text() for text in trade_off(models, price="ms", label="time [ms]").texts]
     ['knn', 'svm']
     """
-    ax = axes_or_new(ax)
+    ax = ax or plt.subplots()[1]
     table = table[[price, "accuracy"]].astype(float)
     ordered = table.sort_values([price, "accuracy"], ascending=[True, False])
     best_before = ordered["accuracy"].cummax().shift(fill_value=-1)
@@ -396,7 +311,7 @@ def learning_curves(
     >>> ax.get_xlabel(), ax.lines[0].get_xdata().tolist()
     ('epoch', [1, 2])
     """
-    ax = axes_or_new(ax)
+    ax = ax or plt.subplots()[1]
     looks = zip(curves.items(), SERIES["color"], SERIES["marker"], strict=False)
     for (name, values), colour, marker in looks:
         epochs = np.arange(1, len(values) + 1)

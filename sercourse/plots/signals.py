@@ -14,7 +14,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from sercourse.plots.style import ACCENT, EMOTION_COLOURS, INK, axes_or_new
+from sercourse.plots.style import ACCENT, EMOTION_COLOURS, INK
 
 Array = NDArray[Any]
 
@@ -49,7 +49,7 @@ def waveform(
     >>> waveform(np.sin(np.arange(100)), sr=100).get_xlabel()
     'time [s]'
     """
-    ax = axes_or_new(ax)
+    ax = ax or plt.subplots()[1]
     if len(y) <= 8 * _COLUMNS:
         ax.plot(start + np.arange(len(y)) / sr, y, color=colour)
     else:
@@ -132,63 +132,26 @@ def spectrogram(
     >>> [tick.get_text() for tick in ax.get_yticklabels()]
     ['0', '1', '2', '4']
     """
+    ax = ax or plt.subplots()[1]
     top = float(np.max(level)) if top is None else top
-    steps = plt.get_cmap("magma", round(SPAN_DB / _STEP_DB))
-    ax = feature_matrix(level, sr=sr, hop_length=hop_length, label="frequency [kHz]", ax=ax)
-    ax.images[-1].set(cmap=steps, clim=(top - SPAN_DB, top))
+    half, n_frames = hop_length / sr / 2, level.shape[1]
+    ax.imshow(
+        level,
+        origin="lower",
+        aspect="auto",
+        interpolation="nearest",
+        cmap=plt.get_cmap("magma", round(SPAN_DB / _STEP_DB)),
+        clim=(top - SPAN_DB, top),
+        extent=(-half, (2 * n_frames - 1) * half, 0.5, len(level) + 0.5),
+    )
+    end = 2 * max(1, n_frames - 1) * half
+    ax.set(xlabel="time [s]", ylabel="frequency [kHz]", xlim=(0, end))
     hertz = np.asarray(frequencies, dtype=np.float64)
     first, last = 2 * hertz[0] - hertz[1], 2 * hertz[-1] - hertz[-2]
     ticks = [tick for tick in _FREQUENCY_TICKS if first <= tick <= 1.01 * last]
     known = np.concatenate([[first], hertz, [last]])
     rows = np.interp(ticks, known, np.arange(len(known))).clip(0.5, len(hertz) + 0.5)
     ax.set_yticks(rows, [f"{tick / 1000:g}" for tick in ticks])
-    return ax
-
-
-def feature_matrix(
-    values: Array,
-    *,
-    sr: int,
-    hop_length: int,
-    label: str,
-    limits: tuple[float, float] | None = None,
-    ax: Axes | None = None,
-) -> Axes:
-    """Draw features over time, a row each: blue below zero, white at it, red above.
-
-    Parameters
-    ----------
-    values : ndarray, shape (n_features, n_frames)
-        The first row is drawn lowest, and is number 1.
-    sr, hop_length : int
-        Sampling rate [Hz], samples between two frames.
-    label : str
-        What the rows are, such as "coefficient".
-    limits : (float, float), optional
-        With these, the colours go from dark to light between two values instead.
-    ax : Axes, optional
-        Where to draw; a new figure unless given. ``ax.images[-1]`` is for a colour bar.
-
-    Examples
-    --------
-    >>> ax = feature_matrix(np.eye(3), sr=8_000, hop_length=80, label="coefficient")
-    >>> ax.get_ylabel(), ax.images[0].get_clim()
-    ('coefficient', (-1.0, 1.0))
-    """
-    ax = axes_or_new(ax)
-    reach = float(np.percentile(np.abs(values), 99.5)) or 1.0  # a single click does not set it
-    colours = plt.get_cmap("magma", 14) if limits else plt.get_cmap("RdBu_r", 17)
-    half, n_frames = hop_length / sr / 2, values.shape[1]
-    ax.imshow(
-        values,
-        origin="lower",
-        aspect="auto",
-        interpolation="nearest",
-        cmap=colours,
-        clim=limits or (-reach, reach),
-        extent=(-half, (2 * n_frames - 1) * half, 0.5, len(values) + 0.5),
-    )
-    ax.set(xlabel="time [s]", ylabel=label, xlim=(0, 2 * max(1, n_frames - 1) * half))
     return ax
 
 

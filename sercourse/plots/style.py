@@ -3,48 +3,35 @@
 from __future__ import annotations
 
 import io
-import re
 import zlib
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
-from typing import Any
 
 import matplotlib.pyplot as plt
-from cycler import cycler
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
 
 from sercourse.labels import EMOTIONS, in_order
 
 # Light and dark alternate, so that readers who see no red or no green can tell neighbours apart.
-_COLOURS = (
-    "#757b84",  # neutral
-    "#62c2bd",  # calm
-    "#f0b400",  # happy
-    "#2b5aa3",  # sad
-    "#b81d2c",  # angry
-    "#a678cf",  # fearful
-    "#7da636",  # disgust
-    "#f58a6c",  # surprised
-    "#453428",  # bored
-)
-
+_COLOURS = [
+    "#757b84",
+    "#62c2bd",
+    "#f0b400",
+    "#2b5aa3",
+    "#b81d2c",
+    "#a678cf",
+    "#7da636",
+    "#f58a6c",
+    "#453428",
+]
 EMOTION_COLOURS: Mapping[str, str] = MappingProxyType(dict(zip(EMOTIONS, _COLOURS, strict=True)))
 """The colour of each canonical emotion, in their order."""
 
 # Of labels that are not canonical.
 _OWN_COLOURS = (
-    "#d6569b",
-    "#1b7f5c",
-    "#c9b07c",
-    "#4a3f8f",
-    "#8fd14f",
-    "#8c4a1f",
-    "#5cc8f0",
-    "#e6b8dd",
-    "#ffa630",
-    "#1f4e5f",
+    *("#d6569b", "#1b7f5c", "#c9b07c", "#4a3f8f", "#8fd14f"),
+    *("#8c4a1f", "#5cc8f0", "#e6b8dd", "#ffa630", "#1f4e5f"),
 )
 
 INK = "#2e3742"
@@ -58,31 +45,6 @@ SERIES = {"color": (INK, ACCENT, GREY, "#2f8f9d"), "marker": ("o", "s", "^", "D"
 
 MAP = plt.get_cmap("YlGnBu", 12)  # few colours, so that a compact picture keeps them
 
-_SETTINGS: dict[Any, Any] = {
-    "figure.figsize": (7.0, 2.6),
-    "figure.dpi": 100,
-    "figure.constrained_layout.use": True,
-    "font.size": 9.0,
-    "axes.titlesize": 10.0,
-    "axes.titlelocation": "left",
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.edgecolor": "#9aa1a9",
-    "axes.labelcolor": INK,
-    "axes.titlecolor": INK,
-    "xtick.color": INK,
-    "ytick.color": INK,
-    "axes.axisbelow": True,
-    "grid.color": "#e3e6e9",
-    "legend.frameon": False,
-    "legend.fontsize": 8.0,
-    "legend.handlelength": 1.2,
-    "legend.handletextpad": 0.4,
-    "legend.columnspacing": 1.0,
-    "lines.linewidth": 1.2,
-    "axes.prop_cycle": cycler(color=SERIES["color"]),
-}
-
 
 def use_style() -> None:
     """Give matplotlib the look of the course: 700 pixels wide, quiet axes, readable labels.
@@ -92,7 +54,7 @@ def use_style() -> None:
     """
     from IPython.core.getipython import get_ipython
 
-    plt.rcParams.update(_SETTINGS)
+    plt.style.use("sercourse.plots.course")
     shell = get_ipython()
     if shell is not None and shell.display_formatter is not None:
         plt.close(plt.figure())  # loads the backend, which would later set its own writer of PNG
@@ -145,19 +107,3 @@ def palette(emotions: Iterable[str]) -> dict[str, str]:
         taken = list(chosen.values())
         chosen[name] = min(ranked, key=taken.count)
     return chosen
-
-
-def speaker_name(speaker: str) -> str:
-    """Return a speaker without the corpus.
-
-    Examples
-    --------
-    >>> speaker_name("ravdess-07"), speaker_name("crema-d-1001"), speaker_name("custom-anna-maria")
-    ('07', '1001', 'anna-maria')
-    """
-    return re.sub("^(crema-d|[a-z]+)-", "", speaker)
-
-
-def axes_or_new(ax: Axes | None) -> Axes:
-    """Return `ax`, or the axes of a new figure where it is None."""
-    return plt.subplots()[1] if ax is None else ax

@@ -182,13 +182,12 @@ def _samples(content: bytes, *, longest: float) -> NDArray[np.float32]:
         raise ValueError(f"it has {len(content)} bytes and {longest:g} s take at most {most}")
     try:
         with wave.open(io.BytesIO(content)) as file:
-            kind = (file.getframerate(), file.getnchannels(), 8 * file.getsampwidth())
-            expected, pcm = file.getnframes(), file.readframes(file.getnframes())
+            told, pcm = file.getparams(), file.readframes(file.getnframes())
     except (wave.Error, EOFError):
         raise ValueError(f"its {len(content)} bytes are no WAV file") from None
-    if kind != (RATE, 1, 16):
-        seen = "{} Hz, {} channels, {} bits".format(*kind)
+    if (told.framerate, told.nchannels, told.sampwidth) != (RATE, 1, 2):
+        seen = f"{told.framerate} Hz, {told.nchannels} channels, {8 * told.sampwidth} bits"
         raise ValueError(f"it has {seen} and {RATE} Hz, 1 channel, 16 bits are wanted")
-    if not pcm or len(pcm) != 2 * expected:
-        raise ValueError(f"it holds {len(pcm) // 2} samples and its header says {expected}")
+    if not pcm or len(pcm) != 2 * told.nframes:
+        raise ValueError(f"it holds {len(pcm) // 2} samples and its header says {told.nframes}")
     return np.frombuffer(pcm, dtype="<i2").astype(np.float32) / np.float32(32768)
