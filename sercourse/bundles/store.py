@@ -31,7 +31,9 @@ def find(model: str | Path) -> Path:
     FileNotFoundError
         If there is none; the sentence names those that there are.
     """
-    if ((folder := files.user_path(model)) / INDEX).is_file():
+    folder = files.user_path(model)
+    files.put_back(folder)
+    if (folder / INDEX).is_file():
         return folder
     known = {path.name: path for path in available()}
     if str(model) not in known:
