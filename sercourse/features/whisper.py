@@ -117,20 +117,12 @@ def session(encoder: str, sha256: str) -> onnxruntime.InferenceSession:
     ValueError, FileNotFoundError
         If it is no such encoder, or not the one that is meant.
     """
-    if not Path(encoder).is_file():
-        raise FileNotFoundError(f"{encoder}: there is no speech encoder: get the project again")
     data = Path(encoder).read_bytes()
     if (found := hashlib.sha256(data).hexdigest()) != sha256:
-        raise ValueError(
-            f"{encoder} has changed: its SHA-256 begins with {found[:12]}, and {sha256[:12]} is "
-            "wanted; get it again"
-        )
-    # Each clip has another length.
-    model = runtime.session(data, name=encoder, mem_pattern=False)
-    outputs = [(each.name, len(each.shape)) for each in model.get_outputs()]
-    if outputs != [("statistics", 4)]:
-        raise ValueError(
-            f"{encoder} gives {outputs[0][0]!r}, and 'statistics' (batch, layers, 2, width) is "
-            "wanted; see tools/make_speech_encoder.py"
-        )
+        seen = f"its SHA-256 begins with {found[:12]}, and {sha256[:12]} is wanted"
+        raise ValueError(f"{encoder} has changed: {seen}; get it again")
+    model = runtime.session(data, name=encoder, mem_pattern=False)  # each clip has another length
+    if [(each.name, len(each.shape)) for each in model.get_outputs()] != [("statistics", 4)]:
+        wanted = "'statistics' (batch, layers, 2, width): see tools/make_speech_encoder.py"
+        raise ValueError(f"{encoder} gives other outputs than {wanted}")
     return model
