@@ -29,6 +29,9 @@ TEMPORARY = ".sercourse-tmp-"
 """What the names of temporary files begin with."""
 
 
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # a disk, a quota, or a file
+
+
 class NotKept(UserWarning):
     """What was computed cannot be kept in the cache for the next time."""
 
@@ -214,7 +217,7 @@ def _naming(path: Path, *, only: Path | None = None) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if only and error.filename != str(only) and error.errno != errno.ENOSPC:
+        if only and error.filename != str(only) and error.errno not in FULL:
             raise  # of something else, such as a file that is read meanwhile
         said = os.strerror(error.errno) if error.errno else str(error)
         raise OSError(error.errno, f"cannot be written ({said})", str(path)) from None
