@@ -412,7 +412,7 @@ def _write_sound(path: Path, y: np.ndarray, *, sr: int) -> None:
     import soundfile
 
     sound = io.BytesIO()  # of a full disk libsndfile tells nothing
-    soundfile.write(sound, y, sr, format="WAV", subtype="PCM_16")
+    soundfile.write(sound, y, sr, format=path.suffix[1:], subtype="PCM_16")
     with files.atomic_path(path) as temporary:
         temporary.write_bytes(sound.getbuffer())
 
