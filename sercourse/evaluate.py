@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 Labels = Sequence[str] | NDArray[Any]
 
+LEVEL = 0.95  # of intervals
 BOOTSTRAP, STUDENT = "bootstrap", "student-t"
 FEWEST_FOR_BOOTSTRAP = 15
 """Speakers from which on a percentile bootstrap covers what it says; of 6 it covers 87 % for 95."""
@@ -44,12 +45,7 @@ def confusion(truth: Labels, predicted: Labels, *, labels: Sequence[str]) -> NDA
     return confusion_matrix(np.asarray(truth), np.asarray(predicted), labels=list(labels))
 
 
-def accuracy(counts: NDArray[np.int64]) -> float:
-    """Return the share of all clips on the diagonal of a confusion matrix."""
-    return float(np.trace(counts) / counts.sum())
-
-
-def unweighted_average_recall(counts: NDArray[np.int64]) -> float:
+def unweighted_average_recall(truth: Labels, said: Labels) -> float:
     """Return the mean recall over the emotions that occur: UAR, blind to how frequent each is.
 
     References
@@ -57,16 +53,9 @@ def unweighted_average_recall(counts: NDArray[np.int64]) -> float:
     Schuller, Steidl and Batliner, "The Interspeech 2009 Emotion Challenge", 2009,
     doi:10.21437/Interspeech.2009-103.
     """
-    support = counts.sum(axis=1)
-    occurs = support > 0
-    return float(np.mean(np.diag(counts)[occurs] / support[occurs]))
+    from sklearn.metrics import recall_score
 
-
-def macro_f1(counts: NDArray[np.int64]) -> float:
-    """Return the mean F1 over the emotions that occur, in truth or in prediction."""
-    found = 2 * np.diag(counts)
-    total = counts.sum(axis=0) + counts.sum(axis=1)
-    return float(np.mean(found[total > 0] / total[total > 0]))
+    return float(recall_score(truth, said, labels=np.unique(truth), average="macro"))
 
 
 def chance(truth: Labels) -> float:
@@ -145,14 +134,9 @@ def calibration_error(
 
 
 def speaker_interval(
-    correct: NDArray[np.bool_],
-    speakers: Labels,
-    *,
-    level: float = 0.95,
-    n_resamples: int = 10_000,
-    seed: int = 0,
+    correct: NDArray[np.bool_], speakers: Labels, *, n_resamples: int = 10_000
 ) -> tuple[float, float]:
-    """Interval of the accuracy over speakers: how far it would move with other voices.
+    """Return the 95 % interval of the accuracy over speakers: how far other voices would move it.
 
     Clips of one speaker are not independent, so the speakers are what is counted. From 15 speakers
     on whole speakers are drawn again (percentile bootstrap); that is too narrow for fewer, whose
@@ -163,10 +147,7 @@ def speaker_interval(
     correct : ndarray of bool, shape (n,)
         Or of numbers, such as what a change gained on each clip.
     speakers : sequence of str, length n
-    level : float
-        Coverage wanted.
     n_resamples : int
-    seed : int
 
     Returns
     -------
@@ -191,15 +172,14 @@ def speaker_interval(
     hits, sizes = np.bincount(codes, weights=correct), np.bincount(codes)
     means = hits / sizes
     if interval_method(len(names)) == BOOTSTRAP:
-        draws = np.random.default_rng(seed).integers(len(names), size=(n_resamples, len(names)))
+        draws = np.random.default_rng(0).integers(len(names), size=(n_resamples, len(names)))
         accuracies = hits[draws].sum(axis=1) / sizes[draws].sum(axis=1)
-        tail = (1 - level) / 2
-        low, high = np.quantile(accuracies, [tail, 1 - tail])
+        low, high = np.quantile(accuracies, [0.5 - LEVEL / 2, 0.5 + LEVEL / 2])
     elif np.ptp(means) == 0:  # as of one speaker, or of clips that are easy for all of a few
         return float("nan"), float("nan")
     else:
         mean, spread = hits.sum() / sizes.sum(), stats.sem(means)
-        low, high = stats.t.interval(level, len(names) - 1, mean, spread)
+        low, high = stats.t.interval(LEVEL, len(names) - 1, mean, spread)
         if np.asarray(correct).dtype == bool:
             low, high = max(low, 0.0), min(high, 1.0)
     return float(low), float(high)
@@ -216,9 +196,7 @@ def paired_gain(
     *,
     speakers: Labels,
     n_comparisons: int = 1,
-    level: float = 0.95,
     n_resamples: int = 10_000,
-    seed: int = 0,
 ) -> dict[str, float]:
     """Return what a change gained on the same clips, and how sure that is.
 
@@ -227,8 +205,8 @@ def paired_gain(
     these voices; about others one can be less sure.
 
     Several changes that are compared with one model give several chances to find a gain where there
-    is none. With `n_comparisons` each interval is widened as Bonferroni proposed, so that with the
-    probability `level`, or a higher one, *all* of them cover what they should.
+    is none. With `n_comparisons` each interval is widened as Bonferroni proposed, so that with a
+    probability of 95 % or more *all* of them cover what they should.
 
     Parameters
     ----------
@@ -237,10 +215,7 @@ def paired_gain(
     speakers : sequence of str, length n
     n_comparisons : int
         How many changes are compared in all.
-    level : float
-        Coverage wanted of all of them together.
     n_resamples : int
-    seed : int
 
     Returns
     -------
@@ -262,14 +237,14 @@ def paired_gain(
     (0.25, True)
     """
     change = np.asarray(after, dtype=float) - np.asarray(before, dtype=float)
-    rng, names = np.random.default_rng(seed), np.asarray(speakers)
+    rng, names = np.random.default_rng(0), np.asarray(speakers)
     total = np.zeros(n_resamples)
     for name in np.unique(names):
         own = change[names == name]
         # Clips change by one of a few amounts: how frequently each is drawn is all that counts.
         amounts, counts = np.unique(own, return_counts=True)
         total += rng.multinomial(len(own), counts / len(own), size=n_resamples) @ amounts
-    tail = (1 - level) / 2 / n_comparisons
+    tail = (1 - LEVEL) / 2 / n_comparisons
     low, high = np.quantile(total / len(change), [tail, 1 - tail])
     return {
         "accuracy": float(np.mean(after)),
@@ -369,16 +344,36 @@ def scores(
     >>> scores(["sad", "happy"], np.array([[0.25, 0.75], [1.0, 0.0]]), labels=["happy", "sad"])
     {'accuracy': 1.0, 'uar': 1.0, 'macro_f1': 1.0, 'ece': 0.125, 'chance': 0.5}
     """
-    truth = np.asarray(truth)
-    predicted = np.asarray(labels)[probabilities.argmax(axis=1)]
-    counts = confusion(truth, predicted, labels=labels)
+    from sklearn.metrics import f1_score
+
+    truth, said = np.asarray(truth), np.asarray(labels)[probabilities.argmax(axis=1)]
     return {
-        "accuracy": accuracy(counts),
-        "uar": unweighted_average_recall(counts),
-        "macro_f1": macro_f1(counts),
-        "ece": calibration_error(probabilities, predicted == truth),
+        "accuracy": float(np.mean(said == truth)),
+        "uar": unweighted_average_recall(truth, said),
+        "macro_f1": float(f1_score(truth, said, average="macro")),
+        "ece": calibration_error(probabilities, said == truth),
         "chance": chance(truth),
     }
+
+
+def answers(
+    rows: pd.DataFrame, *, labels: Sequence[str]
+) -> tuple[NDArray[np.str_], NDArray[np.float64]]:
+    """Read the most probable label of each row of predictions, and its probabilities.
+
+    Parameters
+    ----------
+    rows : pandas.DataFrame
+        With the columns ``p_<label>``.
+    labels : sequence of str, length k
+
+    Returns
+    -------
+    said : ndarray of str, shape (n,)
+    probabilities : ndarray, shape (n, k)
+    """
+    P = rows[[f"p_{label}" for label in labels]].to_numpy(dtype=np.float64)
+    return np.asarray(labels)[P.argmax(axis=1)], P
 
 
 def summarize(predictions: pd.DataFrame, *, emotions: Sequence[str]) -> dict[str, Any]:
@@ -417,71 +412,58 @@ def summarize(predictions: pd.DataFrame, *, emotions: Sequence[str]) -> dict[str
         else:
             told["test_speakers"] = sorted(map(str, rows["speaker"].dropna().unique()))
         folds.append({**told, **_figures(rows, emotions=emotions)})
-    overall = _figures(predictions, emotions=emotions)
+    summary = _figures(predictions, emotions=emotions)
     if protocol == "random":
         names = ("accuracy", "uar", "macro_f1", "ece", "chance")
-        overall |= {name: float(np.mean([fold[name] for fold in folds])) for name in names}
-    summary = {
-        **overall,
-        **_spread(predictions, protocol=protocol, emotions=emotions, folds=folds),
-    }
-    correct, probabilities = _correct(predictions, emotions=emotions)
-    if "draw" in predictions and predictions["draw"].notna().any():
-        accuracies = correct.groupby(predictions["draw"]).mean()
-        summary |= {"n_draws": len(accuracies), "accuracy_sd_of_draws": float(accuracies.std())}
-    predicted = np.asarray(emotions)[probabilities.argmax(axis=1)]
+        summary |= {name: float(np.mean([fold[name] for fold in folds])) for name in names}
+    summary |= _spread(predictions, emotions=emotions, folds=folds)
+    said, _ = answers(predictions, labels=emotions)
     truth = predictions["truth"].to_numpy(dtype=str)
-    summary["confusion"] = confusion(truth, predicted, labels=emotions).tolist()
+    draw = predictions.get("draw")
+    if draw is not None and draw.notna().any():
+        accuracies = _correct(predictions, emotions=emotions).groupby(draw.to_numpy()).mean()
+        summary |= {"n_draws": len(accuracies), "accuracy_sd_of_draws": float(accuracies.std())}
+    summary["confusion"] = confusion(truth, said, labels=emotions).tolist()
     summary["by_gender"] = {
         str(gender): _figures(rows, emotions=emotions)
         for gender, rows in predictions.dropna(subset=["gender"]).groupby("gender")
     }
     if "corpus" in predictions and predictions["corpus"].notna().any():
         summary["by_corpus"] = {
-            str(corpus): {
-                **_figures(rows, emotions=emotions),
-                **_spread(rows, protocol=protocol, emotions=emotions, folds=()),
-            }
+            str(corpus): _figures(rows, emotions=emotions) | _spread(rows, emotions=emotions)
             for corpus, rows in predictions.groupby("corpus")
         }
     return {**summary, "folds": folds}
 
 
 def _figures(rows: pd.DataFrame, *, emotions: Sequence[str]) -> dict[str, Any]:
-    _, probabilities = _correct(rows, emotions=emotions)
-    truth = rows["truth"].to_numpy(dtype=str)
-    told = scores(truth, probabilities, labels=emotions)
-    return {"n_scored": int(rows["clip_id"].nunique()), **told}
+    truth, (_, P) = rows["truth"].to_numpy(dtype=str), answers(rows, labels=emotions)
+    return {"n_scored": int(rows["clip_id"].nunique()), **scores(truth, P, labels=emotions)}
 
 
-def _correct(
-    rows: pd.DataFrame, *, emotions: Sequence[str]
-) -> tuple[pd.Series, NDArray[np.float64]]:
-    """Return whether each row is right, and its probabilities."""
-    probabilities = rows[[f"p_{emotion}" for emotion in emotions]].to_numpy(dtype=np.float64)
-    predicted = np.asarray(emotions)[probabilities.argmax(axis=1)]
-    return rows["truth"].astype(str) == predicted, probabilities
+def _correct(rows: pd.DataFrame, *, emotions: Sequence[str]) -> pd.Series:
+    """Return whether each row is right, by clip."""
+    return rows.set_index("clip_id")["truth"].astype(str) == answers(rows, labels=emotions)[0]
 
 
 def _spread(
-    predictions: pd.DataFrame,
-    *,
-    protocol: str,
-    emotions: Sequence[str],
-    folds: Sequence[dict[str, Any]],
+    rows: pd.DataFrame, *, emotions: Sequence[str], folds: Sequence[dict[str, Any]] = ()
 ) -> dict[str, Any]:
     """Return an interval over speakers where voices are new, else a deviation over folds."""
-    if protocol in ("random", "recording"):
+    if rows["protocol"].iloc[0] in ("random", "recording"):
         accuracies = [fold["accuracy"] for fold in folds]
         return {"accuracy_sd": float(np.std(accuracies, ddof=1)) if len(folds) > 1 else None}
     # A clip by an unknown speaker can only stand for itself.
-    voices = predictions["speaker"].fillna(predictions["clip_id"]).to_numpy(dtype=str)
-    correct, _ = _correct(predictions, emotions=emotions)
-    interval = speaker_interval(correct.to_numpy(dtype=bool), voices)
-    if not np.isfinite(interval).all():
-        return {"accuracy_interval": None}
-    method = interval_method(len(np.unique(voices)))
-    return {"accuracy_interval": list(interval), "interval": method}
+    voices = rows["speaker"].fillna(rows["clip_id"]).to_numpy(dtype=str)
+    interval = interval_or_none(_correct(rows, emotions=emotions).to_numpy(), voices)
+    method = {"interval": interval_method(len(np.unique(voices)))} if interval else {}
+    return {"accuracy_interval": interval, **method}
+
+
+def interval_or_none(correct: NDArray[Any], speakers: Labels) -> list[float] | None:
+    """Return what `speaker_interval` does as JSON can hold it: None where there is none."""
+    interval = speaker_interval(correct, speakers)
+    return list(interval) if np.isfinite(interval).all() else None
 
 
 def enrolment_gain(
@@ -502,12 +484,10 @@ def enrolment_gain(
     dict
         `accuracy` without enrolment, the `gain`, its `gain_interval` over speakers.
     """
-    known, _ = _correct(plain, emotions=emotions)
-    before = known.set_axis(plain["clip_id"]).reindex(enrolled["clip_id"]).to_numpy(dtype=float)
-    change = _correct(enrolled, emotions=emotions)[0].to_numpy() - before
-    interval = speaker_interval(change, enrolled["speaker"].to_numpy(dtype=str))
+    before = _correct(plain, emotions=emotions).reindex(enrolled["clip_id"]).to_numpy(dtype=float)
+    gain = _correct(enrolled, emotions=emotions).to_numpy() - before
     return {
         "accuracy": float(before.mean()),
-        "gain": float(change.mean()),
-        "gain_interval": list(interval) if np.isfinite(interval).all() else None,
+        "gain": float(gain.mean()),
+        "gain_interval": interval_or_none(gain, enrolled["speaker"].to_numpy(dtype=str)),
     }

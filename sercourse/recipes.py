@@ -25,6 +25,10 @@ Model = FittedPipeline | FittedNetwork
 RNN = "rnn"
 
 
+def silent(line: str) -> None:
+    """Report nothing."""
+
+
 @dataclass(frozen=True)
 class Recipe:
     """How a model is made, from a clip to calibrated probabilities.
@@ -170,21 +174,17 @@ def with_encoder(chosen: Recipe, encoder: Path) -> Recipe:
     ValueError
         If the recipe uses no speech encoder.
     """
-    other = _with_encoder(chosen, encoder)
-    if other == chosen:
+    uses = [each.feature_set == "whisper" for each in chosen.parts]
+    if not any(uses):
         raise ValueError(f"recipe {chosen.name!r} uses no speech encoder: choose another recipe")
-    return other
-
-
-def _with_encoder(chosen: Recipe, encoder: Path) -> Recipe:
     if chosen.members:
-        members = tuple(_with_encoder(each, encoder) for each in chosen.members)
-        return replace(chosen, members=members)
-    if chosen.feature_set != "whisper" or not isinstance(chosen.learner, PipelineLearner):
-        return chosen
-    other = replace(chosen, feature_set=f"whisper:{encoder}")
+        pairs = zip(chosen.members, uses, strict=True)
+        members = (with_encoder(each, encoder) if used else each for each, used in pairs)
+        return replace(chosen, members=tuple(members))
+    other, learner = replace(chosen, feature_set=f"whisper:{encoder}"), chosen.learner
+    assert isinstance(learner, PipelineLearner)
     n_layers = features.whisper.count_layers(other.features.names)
-    return with_settings(other, params={**chosen.learner.params, "lda__n_layers": n_layers})
+    return with_settings(other, params={**learner.params, "lda__n_layers": n_layers})
 
 
 def refuse_arrays(feature_set: str) -> None:
@@ -202,7 +202,17 @@ def refuse_arrays(feature_set: str) -> None:
         )
 
 
-_NETWORK: dict[str, Any] = {"normalized": False, "seeds": 3}
+def _network(
+    name: str,
+    title: str,
+    feature_set: str,
+    learner: NetworkLearner,
+    copies: Copies = (),
+    **settings: Any,
+) -> Recipe:
+    """Return a recipe of a network: three repeats, and voices as they are."""
+    settings = {"normalized": False, "seeds": 3, **settings}
+    return Recipe(name, title, feature_set, learner, copies, **settings)
 
 
 def _speeds(*factors: float) -> Copies:
@@ -233,12 +243,21 @@ SVM = Recipe(
     PipelineLearner(classical.svm_whitened),
     _SLOWER_AND_FASTER,
 )
+_ROBUST_SVM = replace(
+    SVM,
+    name="svm-robust",
+    title="the svm, trained with copies in noise, in rooms and through narrow microphones too",
+    augmentations=(*_SLOWER_AND_FASTER, *_HARDSHIPS),
+)
+_CLASSIC_SVM = Recipe(
+    "svm-classic",
+    "Fabien's SVM: 200 statistics, F-test, 140 principal components",
+    "statistics",
+    PipelineLearner(classical.svm_classic),
+)
+_LINEAR = PipelineLearner(classical.logistic)
 _LOGISTIC = Recipe(
-    "logistic",
-    "a logistic regression on voice features",
-    "voice",
-    PipelineLearner(classical.logistic),
-    normalized=False,
+    "logistic", "a logistic regression on voice features", "voice", _LINEAR, normalized=False
 )
 VOICES = replace(
     _LOGISTIC,
@@ -249,49 +268,34 @@ VOICES = replace(
 )
 """What tells female from male voices in a bundle. Copies at other speeds would be other voices."""
 
+_MLP = NetworkLearner(
+    networks.wide_mlp,
+    networks.REGULARIZED_TRAINING,
+    augment=networks.blend,
+    members=3,
+    standardized=True,
+)
+_MLP_TITLE = "wide dense layers on voice features, regularised; three averaged"
+_MEANS = tuple(
+    _network(
+        f"means-{name}",
+        f"Aaka3021's {title} on 162 means over time",
+        "means-162",
+        NetworkLearner(build, networks.VECTOR_TRAINING, standardized=True),
+    )
+    for name, title, build in (
+        ("mlp", "dense layers of 128, 64, 32 and 16", networks.mlp),
+        ("cnn", "convolutions", networks.vector_cnn),
+        ("lstm", "LSTM", networks.vector_lstm),
+    )
+)
 _VECTORS = (
-    Recipe(
-        "svm-classic",
-        "Fabien's SVM: 200 statistics, F-test, 140 principal components",
-        "statistics",
-        PipelineLearner(classical.svm_classic),
-    ),
+    _CLASSIC_SVM,
     SVM,
-    replace(
-        SVM,
-        name="svm-robust",
-        title="the svm, trained with copies in noise, in rooms and through narrow microphones too",
-        augmentations=(*_SLOWER_AND_FASTER, *_HARDSHIPS),
-    ),
+    _ROBUST_SVM,
     _LOGISTIC,
-    Recipe(
-        "voice-mlp",
-        "wide dense layers on voice features, regularised; three averaged",
-        "voice",
-        NetworkLearner(
-            networks.wide_mlp,
-            networks.REGULARIZED_TRAINING,
-            augment=networks.blend,
-            members=3,
-            standardized=True,
-        ),
-        _SLOWER_AND_FASTER,
-        seeds=3,
-    ),
-    *(
-        Recipe(
-            f"means-{name}",
-            f"{title} on 162 means over time",
-            "means-162",
-            NetworkLearner(build, networks.VECTOR_TRAINING, standardized=True),
-            **_NETWORK,
-        )
-        for name, title, build in (
-            ("mlp", "Aaka3021's dense layers of 128, 64, 32 and 16", networks.mlp),
-            ("cnn", "Aaka3021's convolutions", networks.vector_cnn),
-            ("lstm", "Aaka3021's LSTM", networks.vector_lstm),
-        )
-    ),
+    _network("voice-mlp", _MLP_TITLE, "voice", _MLP, _SLOWER_AND_FASTER, normalized=True),
+    *_MEANS,
 )
 
 # Spectrograms
@@ -299,34 +303,30 @@ _VECTORS = (
 
 def _cnn_lstm(step: str, title: str, copies: Copies = (), **settings: Any) -> Recipe:
     learner = NetworkLearner(networks.cnn_lstm, networks.CNN_LSTM_TRAINING, **settings)
-    return Recipe(f"cnn-lstm{step}", title, "log-mel", learner, copies, **_NETWORK)
+    return _network(f"cnn-lstm{step}", title, "log-mel", learner, copies)
 
 
 _CLASSIC_TRAINING = networks.Training(
     epochs=60, batch_size=16, optimizer="sgd", learning_rate=0.01, patience=10
 )
-_WARPED = networks.augment_spectrograms
-CNN_LSTM = _cnn_lstm(
-    "",
-    "convolutions over a mel spectrogram, an LSTM and attentive pooling",
-    _FOUR_SPEEDS,
-    augment=_WARPED,
-    members=2,
-)
+_WARPED: dict[str, Any] = {"augment": networks.augment_spectrograms}
+_TITLE = "convolutions over a mel spectrogram, an LSTM and attentive pooling"
+_CONVOLUTIONS: dict[str, Any] = {"units": 0, "attention": False}
+CNN_LSTM = _cnn_lstm("", _TITLE, _FOUR_SPEEDS, members=2, **_WARPED)
 _SPECTROGRAMS = (
-    Recipe(
+    _network(
         "cnn-lstm-classic",
         "Fabien's time-distributed CNN and LSTM on five windows of a mel spectrogram",
         "time-windows",
         NetworkLearner(networks.cnn_lstm_classic, _CLASSIC_TRAINING),
         tuple((Augmentation("gaussian", 15, 30, draw=draw),) for draw in (1, 2)),
-        seeds=3,
+        normalized=True,
     ),
     CNN_LSTM,
     _cnn_lstm(
         "-step-1",
         "a step to cnn-lstm: convolutions over the mel spectrogram, averaged over time",
-        options={"units": 0, "attention": False},
+        options=_CONVOLUTIONS,
     ),
     _cnn_lstm("-step-2", "a step to cnn-lstm: the LSTM and attentive pooling"),
     _cnn_lstm("-step-3", "a step to cnn-lstm: slower and faster copies", _FOUR_SPEEDS),
@@ -334,7 +334,7 @@ _SPECTROGRAMS = (
         "-step-4",
         "a step to cnn-lstm: pictures that are augmented in every batch",
         _FOUR_SPEEDS,
-        augment=_WARPED,
+        **_WARPED,
     ),
 )
 
@@ -346,29 +346,21 @@ _NOISE: Copies = tuple((Augmentation("noise", 15, 30, draw=draw),) for draw in (
 _STRETCH: Copies = ((Augmentation("stretch", 0.8, 0.95),), (Augmentation("stretch", 1.05, 1.25),))
 _SHIFT: Copies = ((Augmentation("shift", -0.5, 0.0),), (Augmentation("shift", 0.0, 0.5),))
 _ALL: Copies = (*_PITCH, *_NOISE, *_STRETCH, *_SHIFT)
-_MASKED = networks.spec_augment
+_MASKED: dict[str, Any] = {"augment": networks.spec_augment}
 
 
 def _aesdd_cnn(
-    name: str,
-    what: str,
-    *,
-    number: int = 3,
-    copies: Copies = (),
-    feature_set: str = "mel-segments",
-    **settings: Any,
+    name: str, what: str, copies: Copies = (), *, features_of: str = "mel", **settings: Any
 ) -> Recipe:
-    """Return a network of Arpaliangeas' on AESDD, or a variant of it."""
-    build = getattr(networks, f"aesdd_cnn_{number}")
-    floor = spectrogram.MEL_SEGMENTS_FLOOR_DB
-    return Recipe(
-        f"aesdd-cnn-{name}",
-        f"Arpaliangeas' network on AESDD with {what}, on segments of 3 s",
-        feature_set,
-        NetworkLearner(build, networks.AESDD_TRAINING, segment_floor=floor, **settings),
-        copies,
-        **_NETWORK,
+    """Return a network of Arpaliangeas' on AESDD, or a variant of it; its number leads the name."""
+    learner = NetworkLearner(
+        getattr(networks, f"aesdd_cnn_{name[0]}"),
+        networks.AESDD_TRAINING,
+        segment_floor=spectrogram.MEL_SEGMENTS_FLOOR_DB,
+        **settings,
     )
+    title = f"Arpaliangeas' network on AESDD with {what}, on segments of 3 s"
+    return _network(f"aesdd-cnn-{name}", title, f"{features_of}-segments", learner, copies)
 
 
 # Narrower than on RAVDESS, for the time that it takes: validation speakers (two, one training
@@ -376,51 +368,51 @@ def _aesdd_cnn(
 _NARROW = NetworkLearner(
     networks.cnn_lstm,
     replace(networks.CNN_LSTM_TRAINING, epochs=25),
-    augment=_WARPED,
     members=2,
     options={"filters": [16, 32, 64, 96]},
     segment_floor=spectrogram.LOG_MEL_FLOOR_DB,
+    **_WARPED,
 )
-_AESDD_CNN = Recipe(
+_AESDD_CNN = _network(
     "aesdd-cnn",
     "the CNN-LSTM on mel segments of 3 s, a clip judged by all of its segments",
     "log-mel-segments",
     _NARROW,
     _FOUR_SPEEDS,
-    **_NETWORK,
 )
+_TWO_POOLINGS: dict[str, Any] = {"band_poolings": 2}  # 12 classes: 6, then 3
 _SEGMENTS = (
-    _aesdd_cnn("1", "two convolutions", number=1),
-    _aesdd_cnn("2", "three convolutions", number=2),
+    _aesdd_cnn("1", "two convolutions"),
+    _aesdd_cnn("2", "three convolutions"),
     _aesdd_cnn("3", "four convolutions"),
-    _aesdd_cnn("3+pitch", "copies a third of an octave lower and higher", copies=_PITCH),
-    _aesdd_cnn("3+noise", "copies with white noise at 15 to 30 dB", copies=_NOISE),
-    _aesdd_cnn("3+stretch", "slower and faster copies at the same pitch", copies=_STRETCH),
-    _aesdd_cnn("3+shift", "copies up to half a second earlier and later", copies=_SHIFT),
-    _aesdd_cnn("3+specaugment", "runs of bands and frames hidden", augment=_MASKED),
-    _aesdd_cnn("3+all", "all of these copies and hidden runs", copies=_ALL, augment=_MASKED),
+    _aesdd_cnn("3+pitch", "copies a third of an octave lower and higher", _PITCH),
+    _aesdd_cnn("3+noise", "copies with white noise at 15 to 30 dB", _NOISE),
+    _aesdd_cnn("3+stretch", "slower and faster copies at the same pitch", _STRETCH),
+    _aesdd_cnn("3+shift", "copies up to half a second earlier and later", _SHIFT),
+    _aesdd_cnn("3+specaugment", "runs of bands and frames hidden", **_MASKED),
+    _aesdd_cnn("3+all", "all of these copies and hidden runs", _ALL, **_MASKED),
     _AESDD_CNN,
     _aesdd_cnn("3-dropout-0.3", "less dropout", options={"dropout": 0.3}),
     _aesdd_cnn("3-dropout-0.7", "more dropout", options={"dropout": 0.7}),
     _aesdd_cnn("3-kernel-5", "larger kernels", options={"kernel": 5}),
-    _aesdd_cnn("4", "six convolutions", number=4),
-    _aesdd_cnn("3-mfcc", "cepstra in place of mel bands", feature_set="mfcc-segments"),
+    _aesdd_cnn("4", "six convolutions"),
+    _aesdd_cnn("3-mfcc", "cepstra in place of mel bands", features_of="mfcc"),
     _aesdd_cnn(
-        "3-chroma",
-        "chroma in place of mel bands",
-        feature_set="chroma-segments",
-        options={"band_poolings": 2},  # 12 classes: 6, then 3
+        "3-chroma", "chroma in place of mel bands", features_of="chroma", options=_TWO_POOLINGS
     ),
 )
 
 # Pictures of cepstra
 
-_CONV2D = Recipe(
+
+def _of_cepstra(name: str, title: str, learner: Any, copies: Copies = ()) -> Recipe:
+    return _network(name, title, "mfcc-image", learner, copies)
+
+
+_CONV2D = _of_cepstra(
     "mfcc-conv2d-categorical",
     "Gehlot's network on 39 x 216 cepstra, trained with categorical cross-entropy",
-    "mfcc-image",
     NetworkLearner(networks.mfcc_conv2d, networks.VECTOR_TRAINING, standardized=True),
-    **_NETWORK,
 )
 _MFCC_SVM = replace(
     SVM,
@@ -428,15 +420,14 @@ _MFCC_SVM = replace(
     title="a linear SVM on the cloud that the frames of the same cepstra make",
     feature_set="mfcc-cloud",
     augmentations=_FOUR_SPEEDS,
-    **_NETWORK,
+    normalized=False,
+    seeds=3,
 )
-_MFCC_NET = Recipe(
+_MFCC_NET = _of_cepstra(
     "mfcc-net",
     "the CNN-LSTM on the same cepstra, turned back into mel bands",
-    "mfcc-image",
     NetworkLearner(networks.mfcc_net, networks.MFCC_NET_TRAINING, augment=networks.augment_mfcc),
     _FOUR_SPEEDS,
-    **_NETWORK,
 )
 _PICTURES = (
     replace(
@@ -445,19 +436,15 @@ _PICTURES = (
         title="Gehlot's network on 39 x 216 cepstra, trained with binary cross-entropy",
     ),
     _CONV2D,
-    Recipe(
+    _of_cepstra(
         "mfcc-forest",
         "a random forest on 39 x 216 cepstra, laid in one row",
-        "mfcc-image",
         PipelineLearner(classical.CLASSIFIERS["random-forest"].make),
-        **_NETWORK,
     ),
-    Recipe(
+    _of_cepstra(
         "mfcc-9nn",
         "the nine nearest neighbours by 39 x 216 cepstra, laid in one row",
-        "mfcc-image",
         PipelineLearner(classical.CLASSIFIERS["knn"].make, {"model__n_neighbors": 9}),
-        **_NETWORK,
     ),
     _MFCC_NET,
     _MFCC_SVM,

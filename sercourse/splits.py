@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Indices = NDArray[np.intp]
 Split = tuple[Indices, Indices]
@@ -37,6 +39,7 @@ RAVDESS_FOLDS: tuple[tuple[int, ...], ...] = (
 """Test actors of the six folds that EmoBox publishes (Ma et al., 2024), so that results compare."""
 
 INNER_FOLDS = 4  # of the training side
+RECORDING_FOLDS = 5
 TEST_SHARE = 0.2  # of the recordings, in a random split
 ENROLMENT_CLIPS = 8
 ENROLMENT_DRAWS = 5  # of these clips: which of them tell the voice moves the score
@@ -57,8 +60,6 @@ class Fold:
         Positions of the clips in the table.
     enrol : ndarray of int
         Clips of the test speakers that are set aside, unlabelled and unscored, to learn the voice.
-    seed : int or None
-        Seed of a random split.
     test_speakers : tuple of str
         The speakers of the test side where the split is by speaker or by corpus, else empty.
     shared : tuple of str
@@ -69,7 +70,6 @@ class Fold:
     train: Indices
     test: Indices
     enrol: Indices = field(default_factory=lambda: NO_CLIPS)
-    seed: int | None = None
     test_speakers: tuple[str, ...] = ()
     shared: tuple[str, ...] = ()
 
@@ -125,28 +125,36 @@ def make_folds(
     >>> [fold.test_speakers for fold in folds]
     [('x-1',), ('x-2',), ('x-3',)]
     """
+    import pandas as pd
+
     y, groups = np.asarray(y), np.asarray(groups)
+    voices = pd.Series(list(speakers), dtype="string")
     corpora = np.broadcast_to(np.asarray(corpus, dtype=str), y.shape)
     parts = np.asarray([""] * len(y) if split is None else split, dtype=object).astype(str)
     refuse_unknown(protocol)
-    if len(np.unique(y)) < 2:
-        raise ValueError(
-            f"the clips show {len(np.unique(y))} emotion(s): at least two are needed to classify"
-        )
+    if protocol.startswith("speaker") or "+" in protocol:
+        _refuse_unknown_speakers(voices)
     if protocol == "random":
-        return [_random_fold(y, groups, seed=seed) for seed in seeds]
-    if protocol == "recording":
-        return _recording_folds(y, groups)
-    if protocol == "given":
-        return [_given_fold(parts, groups)]
-    if protocol == "corpus":
-        return _corpus_folds(y, speakers, groups, corpora=corpora, parts=parts)
-    speakers = _known_speakers(speakers)
-    if protocol.startswith("corpus"):
-        folds = _corpus_folds(y, speakers, groups, corpora=corpora, parts=parts)
+        folds = [_random_fold(y, groups, seed=seed) for seed in seeds]
+    elif protocol == "recording":
+        fewest_groups(y, groups, least=RECORDING_FOLDS)
+        parted = enumerate(inner_splits(y, groups, n_folds=RECORDING_FOLDS), start=1)
+        folds = [Fold(f"fold {k}", train, test) for k, (train, test) in parted]
+    elif protocol == "given":
+        folds = [_given_fold(parts)]
+    elif protocol.startswith("corpus"):
+        folds = _corpus_folds(y, voices, corpora=corpora, parts=parts)
     else:
-        folds = _speaker_folds(speakers, groups, corpora=corpora)
-    return [_set_aside(fold, speakers) for fold in folds] if "+enrol" in protocol else folds
+        folds = _speaker_folds(voices.to_numpy(dtype=str), corpora=corpora)
+    for fold in folds:
+        if shared := set(groups[fold.train]) & set(groups[fold.test]):
+            raise ValueError(
+                f"recording {str(min(shared))!r}, or another take of it, is in training and in "
+                f"test of {fold.name}: leave it out of one of them"
+            )
+    if "+enrol" in protocol:
+        return [_set_aside(fold, voices.to_numpy(dtype=str)) for fold in folds]
+    return folds
 
 
 def refuse_unknown(protocol: str) -> None:
@@ -159,42 +167,16 @@ def _random_fold(y: NDArray[Any], groups: NDArray[Any], *, seed: int) -> Fold:
     """Draw 20 % of the groups as the test side, stratified by emotion."""
     from sklearn.model_selection import train_test_split
 
+    fewest_groups(y, groups)
     names, first = np.unique(groups, return_index=True)
-    _refuse_rare_emotions(y[first], least=2)
-    n_test, n_emotions = math.ceil(TEST_SHARE * len(names)), len(np.unique(y))
-    if n_test < n_emotions:
-        raise ValueError(
-            f"there are {len(names)} recordings of {n_emotions} emotions: a fifth of them, "
-            f"{n_test}, cannot show each emotion; add recordings or choose fewer emotions"
-        )
     _, test_groups = train_test_split(
         names, test_size=TEST_SHARE, stratify=y[first], random_state=seed
     )
     is_test = np.isin(groups, test_groups)
-    return Fold(f"seed {seed}", np.flatnonzero(~is_test), np.flatnonzero(is_test), seed=seed)
+    return Fold(f"seed {seed}", np.flatnonzero(~is_test), np.flatnonzero(is_test))
 
 
-def _recording_folds(y: NDArray[Any], groups: NDArray[Any], *, n_folds: int = 5) -> list[Fold]:
-    """Deal the recordings into folds, stratified by emotion, groups together."""
-    from sklearn.model_selection import StratifiedGroupKFold
-
-    _refuse_rare_emotions(y[np.unique(groups, return_index=True)[1]], least=n_folds)
-    splitter = StratifiedGroupKFold(n_folds, shuffle=True, random_state=0)
-    parts = splitter.split(y, y, groups)
-    return [Fold(f"fold {k}", train, test) for k, (train, test) in enumerate(parts, start=1)]
-
-
-def _refuse_rare_emotions(y: NDArray[Any], *, least: int) -> None:
-    emotions, counts = np.unique(y, return_counts=True)
-    if counts.min() < least:
-        rare = str(emotions[counts.argmin()])
-        raise ValueError(
-            f"emotion {rare!r} has {counts.min()} recording(s): this split needs at least {least} "
-            "of each; leave the emotion out or add recordings"
-        )
-
-
-def _given_fold(parts: NDArray[np.str_], groups: NDArray[Any]) -> Fold:
+def _given_fold(parts: NDArray[np.str_]) -> Fold:
     """Use the train and test parts that the clip table names."""
     train, test = np.flatnonzero(parts == "train"), np.flatnonzero(parts == "test")
     if not len(train) or not len(test):
@@ -202,39 +184,22 @@ def _given_fold(parts: NDArray[np.str_], groups: NDArray[Any]) -> Fold:
             f"the clip table names {len(train)} training and {len(test)} test clips: protocol "
             "'given' needs both, from folders train/ and test/ or a CSV column 'split'"
         )
-    _refuse_shared_recordings(groups, train=train, test=test)
     return Fold("given", train, test)
 
 
-def _refuse_shared_recordings(groups: NDArray[Any], *, train: Indices, test: Indices) -> None:
-    if shared := set(groups[train]) & set(groups[test]):
-        raise ValueError(
-            f"recording {str(min(shared))!r}, or another take of it, is in training and in test: "
-            "leave it out of one of them"
-        )
-
-
 def _corpus_folds(
-    y: NDArray[Any],
-    speakers: Sequence[Any] | NDArray[Any],
-    groups: NDArray[Any],
-    *,
-    corpora: NDArray[Any],
-    parts: NDArray[np.str_],
+    y: NDArray[Any], voices: pd.Series, *, corpora: NDArray[Any], parts: NDArray[np.str_]
 ) -> list[Fold]:
     """Leave out one corpus after the other, or test those of which all is to be tested.
 
     Only clips of labels that the training side shows are tested.
     """
-    import pandas as pd
-
     names = np.unique(corpora)
     if len(names) < 2:
         raise ValueError(
             f"all clips are of one corpus ({names[0]}): a split by corpus needs at least two; "
             "give them as NAME=DIR NAME=DIR"
         )
-    voices = pd.Series(list(speakers), dtype="string")
     only_tested = [name for name in names if (parts[corpora == name] == "test").all()]
     folds = []
     for name in only_tested or names:
@@ -248,40 +213,31 @@ def _corpus_folds(
                 "a test needs two shared labels at least; leave it out"
             )
         test = own[np.isin(y[own], shared)]
-        _refuse_shared_recordings(groups, train=train, test=test)
         members = set(voices[test].dropna())
         if heard := members & set(voices[train].dropna()):
             raise ValueError(
                 f"speaker {min(heard)} is in corpus {str(name)!r} and in another that is learnt "
                 "from: leave one of them out"
             )
-        folds.append(
-            Fold(str(name), train, test, test_speakers=tuple(sorted(members)), shared=shared)
-        )
+        speakers = tuple(sorted(members))
+        folds.append(Fold(str(name), train, test, test_speakers=speakers, shared=shared))
     return folds
 
 
-def _known_speakers(speakers: Sequence[Any] | NDArray[Any]) -> NDArray[np.str_]:
-    """Return the speakers as strings; ValueError if any is missing or all are the same."""
-    import pandas as pd
-
-    values = pd.Series(list(speakers), dtype="string")
-    if missing := int(values.isna().sum()):
+def _refuse_unknown_speakers(voices: pd.Series) -> None:
+    if missing := int(voices.isna().sum()):
         raise ValueError(
-            f"the speaker of {missing} of {len(values)} clips is unknown: a split by speaker needs "
+            f"the speaker of {missing} of {len(voices)} clips is unknown: a split by speaker needs "
             "them all; name them in a CSV column 'speaker', or use protocol 'random'"
         )
-    if values.nunique() < 2:
+    if voices.nunique() < 2:
         raise ValueError(
-            f"all clips are by one speaker ({values.iloc[0]}): a split by speaker needs at least "
+            f"all clips are by one speaker ({voices.iloc[0]}): a split by speaker needs at least "
             "two; use protocol 'random' or 'recording'"
         )
-    return values.to_numpy(dtype=str)
 
 
-def _speaker_folds(
-    speakers: NDArray[np.str_], groups: NDArray[Any], *, corpora: NDArray[Any]
-) -> list[Fold]:
+def _speaker_folds(speakers: NDArray[np.str_], *, corpora: NDArray[Any]) -> list[Fold]:
     """Divide by speaker, so that no test voice is heard in training."""
     dealt: list[list[str]] = []
     names = np.unique(corpora)
@@ -294,9 +250,6 @@ def _speaker_folds(
     for start in range(n_folds):  # of several corpora, their own folds are dealt out
         members = tuple(itertools.chain(*dealt[start::n_folds]))
         is_test = np.isin(speakers, members)
-        if shared := set(groups[is_test]) & set(groups[~is_test]):
-            group = str(min(shared))
-            raise ValueError(f"group {group!r} spans two speakers: give each its own group")
         train, test = np.flatnonzero(~is_test), np.flatnonzero(is_test)
         folds.append(Fold(f"fold {start + 1}", train, test, test_speakers=members))
     return folds
@@ -340,7 +293,7 @@ def draws(fold: Fold, speakers: Sequence[Any] | NDArray[Any]) -> list[Fold]:
     if not len(fold.enrol):
         return [fold]
     whole = replace(fold, test=np.union1d(fold.test, fold.enrol), enrol=NO_CLIPS)
-    names = _known_speakers(speakers)
+    names = np.asarray(speakers, dtype=str)
     return [_set_aside(whole, names, seed=seed) for seed in range(ENROLMENT_DRAWS)]
 
 
@@ -354,8 +307,6 @@ def undersample(y: Sequence[str] | NDArray[Any], *, seed: int = 0) -> Indices:
     ['sad', 'happy']
     """
     y, rng = np.asarray(y), np.random.default_rng(seed)
-    if not len(y):
-        raise ValueError("there is no clip to balance: choose emotions that occur")
     emotions, counts = np.unique(y, return_counts=True)
     chosen = [
         rng.choice(np.flatnonzero(y == emotion), counts.min(), replace=False)
@@ -395,13 +346,13 @@ def inner_splits(
     return list(splitter.split(y, y, groups))
 
 
-def fewest_groups(y: NDArray[Any], groups: NDArray[Any]) -> int:
-    """Return in how many groups the emotion occurs that occurs in the fewest.
+def fewest_groups(y: NDArray[Any], groups: NDArray[Any], *, least: int = 2) -> int:
+    """Count the groups of the emotion that occurs in the fewest.
 
     Raises
     ------
     ValueError
-        If that is one, so that no split has the emotion on both sides.
+        If they are fewer than `least`, so that some split lacks the emotion on one side.
 
     Examples
     --------
@@ -409,11 +360,11 @@ def fewest_groups(y: NDArray[Any], groups: NDArray[Any]) -> int:
     >>> fewest_groups(y, np.array([1, 2, 3, 1, 2]))
     2
     """
-    occurrences = {emotion: len(np.unique(groups[y == emotion])) for emotion in np.unique(y)}
+    occurrences = {str(emotion): len(np.unique(groups[y == emotion])) for emotion in np.unique(y)}
     rarest = min(occurrences, key=lambda emotion: occurrences[emotion])
-    if occurrences[rarest] < 2:
+    if occurrences[rarest] < least:
         raise ValueError(
-            f"emotion {str(rarest)!r} occurs in one group of the training side only: calibration "
-            "needs two at least; add recordings or leave the emotion out"
+            f"emotion {rarest!r} has {occurrences[rarest]} speaker(s) or recording(s) to divide: "
+            f"this split needs at least {least}; add recordings or leave the emotion out"
         )
     return occurrences[rarest]

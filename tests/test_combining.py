@@ -113,10 +113,7 @@ def test_a_corpus_is_left_out_and_asked_for_shared_emotions_only(
     recipe: recipes.Recipe, protocol: str, both: pd.DataFrame, tmp_path: Path
 ) -> None:
     data = experiment.prepare(recipe, both, progress=False)
-    lines: list[str] = []
-    found = experiment.evaluate_recipe(
-        recipe, data, protocol=protocol, store=tmp_path, report=lines.append
-    )
+    found = experiment.evaluate_recipe(recipe, data, protocol=protocol, store=tmp_path)
     told, rows = found.metrics, found.predictions
     assert [(fold["fold"], fold["trained_on"]) for fold in told["folds"]] == [
         ("aesdd", ["ravdess"]),
@@ -133,7 +130,6 @@ def test_a_corpus_is_left_out_and_asked_for_shared_emotions_only(
     for name, part in told["by_corpus"].items():
         assert part["accuracy"] == pytest.approx(right[name])
         assert part["accuracy_interval"][0] < part["accuracy"] < part["accuracy_interval"][1]
-    assert "aesdd: learnt from ravdess; shared and asked: happy, sad" in "".join(lines)
     assert ("without_enrolment" in told) == (protocol == "corpus+enrol")
 
 
@@ -152,7 +148,7 @@ def test_all_corpora_weigh_the_same(both: pd.DataFrame, tmp_path: Path) -> None:
     data = experiment.prepare(LOGISTIC, both, progress=False)
     (fold, *_) = experiment.make_folds(data, protocol="speaker")
     names = data.clips["corpus"].iloc[fold.train]
-    weights = pd.Series(experiment.folds.corpus_weights(names))
+    weights = pd.Series(experiment.evaluation.corpus_weights(names))
     totals = weights.groupby(names.to_numpy()).sum()
     assert totals["aesdd"] == pytest.approx(totals["ravdess"])
     assert weights.mean() == pytest.approx(1)

@@ -213,9 +213,11 @@ def test_finished_folds_are_not_fitted_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     fitted = []
-    fit = experiment.folds.Run.fit
+    fit = experiment.evaluation.Run.fit
     monkeypatch.setattr(
-        experiment.folds.Run, "fit", lambda run, fold: fitted.append(fold.name) or fit(run, fold)
+        experiment.evaluation.Run,
+        "fit",
+        lambda run, fold: fitted.append(fold.name) or fit(run, fold),
     )
     again = experiment.evaluate_conditions(SVM, data, store=store)
     assert not fitted

@@ -60,13 +60,13 @@ def test_finished_folds_are_read_back(
     first = experiment.evaluate_recipe(CLASSIC, data, protocol="speaker", store=tmp_path)
     next(tmp_path.rglob("fold-3.json")).unlink()
     fitted = []
-    fit = experiment.folds.Run.fit
+    fit = experiment.evaluation.Run.fit
 
     def count(run, fold):
         fitted.append(fold.name)
         return fit(run, fold)
 
-    monkeypatch.setattr(experiment.folds.Run, "fit", count)
+    monkeypatch.setattr(experiment.evaluation.Run, "fit", count)
     again = experiment.evaluate_recipe(CLASSIC, data, protocol="speaker", store=tmp_path)
     assert fitted == ["fold 3"]
     pd.testing.assert_frame_equal(first.predictions, again.predictions)
@@ -344,7 +344,7 @@ def test_the_final_model_takes_the_median_over_the_folds(
         seen.update(selected)
         raise StopIteration
 
-    monkeypatch.setattr(experiment.folds.Run, "fit", spy)
+    monkeypatch.setattr(experiment.evaluation.Run, "fit", spy)
     epochs, temperatures = (10.0, 20.0, 60.0), (3.0, 1.5, 1.2)  # the means are other numbers
     folds = [{"epochs": e, "temperature": t} for e, t in zip(epochs, temperatures, strict=True)]
     first, other = (

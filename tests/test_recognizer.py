@@ -287,7 +287,7 @@ def test_labels_are_asked_for(few: pd.DataFrame, fitted: EmotionRecognizer) -> N
 
 def test_one_clip_in_a_class_is_refused(few: pd.DataFrame) -> None:
     lonely = pd.concat([few[few["emotion"] != "sad"], few[few["emotion"] == "sad"].head(1)])
-    with pytest.raises(ValueError, match="emotion 'sad' occurs in one group"):
+    with pytest.raises(ValueError, match="emotion 'sad' has 1 speaker"):
         EmotionRecognizer("svm-classic").fit(lonely)
 
 

@@ -63,7 +63,7 @@ def test_random_tests_a_fifth_of_each_emotion() -> None:
     data = table(ACTORS)
     fold = splits.make_folds("random", corpus="ravdess", seeds=[3], **data)[0]
     _, counts = np.unique(data["y"][fold.test], return_counts=True)
-    assert fold.seed == 3
+    assert fold.name == "seed 3"
     assert abs(counts - 0.2 * 192).max() <= 1
     assert sorted(np.concatenate([fold.train, fold.test])) == list(range(384))
 
@@ -162,20 +162,14 @@ def test_given_follows_the_table() -> None:
     ("protocol", "change", "message"),
     [
         ("speakers", {}, "unknown protocol 'speakers': use one of random"),
-        ("random", {"y": ["sad"] * 48}, "show 1 emotion"),
-        ("random", {"y": ["sad"] * 47 + ["happy"]}, "'happy' has 1 recording"),
+        ("random", {"y": ["sad"] * 47 + ["happy"]}, "'happy' has 1 .*recording.* at least 2"),
         ("recording", {"y": ["sad"] * 44 + ["happy"] * 4}, "at least 5"),
         ("speaker", {"speakers": ["a"] * 48}, "all clips are by one speaker"),
         ("speaker", {"speakers": [None] * 2 + ["a", "b"] * 23}, "speaker of 2 of 48 clips"),
-        ("speaker", {"groups": ["g"] * 48}, "'g' spans two speakers"),
+        ("speaker", {"groups": ["g"] * 48}, "'g', or another take of it, is in training"),
         ("speaker+enrol", {"speakers": ["a"] * 40 + ["b"] * 8}, "speaker b has 8 clips"),
         ("given", {}, "0 training and 0 test clips"),
         ("given", {"split": ["train", "test"] * 24, "groups": ["g"] * 48}, "'g'.* in training and"),
-        (
-            "random",
-            {"y": [f"{k // 2}" for k in range(16)], "groups": range(16), "speakers": ["a"] * 16},
-            "16 recordings of 8 emotions: a fifth of them, 4, cannot",
-        ),
     ],
 )
 def test_impossible_splits_are_refused_in_a_sentence(

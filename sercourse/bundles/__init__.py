@@ -27,7 +27,6 @@ from sercourse.bundles.store import (
     INDEX,
     available,
     find,
-    label_set,
     load,
     member_files,
     renew,

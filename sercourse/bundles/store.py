@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -181,21 +181,3 @@ def member_files(name: str | None = None, *, enrols: bool) -> dict[str, str]:
     if not enrols:
         return {"model": f"{stem}.onnx"}
     return {"model": f"{stem}.onnx", "enrolled": f"{stem}-enrolled.onnx", "voice": f"{voice}.npz"}
-
-
-def label_set(emotions: Sequence[str], *, of: Sequence[str]) -> str:
-    """Return a short name for a choice among a corpus's emotions.
-
-    Examples
-    --------
-    >>> label_set(["happy", "sad"], of=["happy", "sad"])
-    'all'
-    >>> label_set(["happy", "sad"], of=["neutral", "happy", "sad"])
-    'without-neutral'
-    >>> label_set(["happy", "sad"], of=["neutral", "calm", "happy", "sad"])
-    'happy+sad'
-    """
-    missing = [emotion for emotion in of if emotion not in emotions]
-    if not missing:
-        return "all"
-    return f"without-{missing[0]}" if len(missing) == 1 else "+".join(emotions)

@@ -97,12 +97,14 @@ def _evaluate(args: argparse.Namespace) -> int:
     Protocols are random, recording, speaker, speaker+norm, speaker+enrol, corpus, corpus+norm,
     corpus+enrol and given; --conditions has that of speaker.
     """
-    from sercourse import bundles, experiment
+    from sercourse import experiment
 
     recipe = _recipe(args)
     if args.into and not args.conditions:
         raise ValueError("--into writes what --conditions measures: give both")
     if args.into:
+        from sercourse import bundles
+
         bundles.find(args.into)
     if args.conditions == (args.protocol is not None):
         raise ValueError("say what to measure: give --protocol NAME or --conditions, not both")
@@ -248,21 +250,17 @@ def _search(args: argparse.Namespace) -> int:
     fold = args.fold or next(iter(folds))
     if fold not in folds:
         raise ValueError(f"there is no fold {fold!r}: the protocol has {', '.join(folds)}")
-    settings = (protocol, args.features, args.task, args.balance)
-    plan = experiment.SearchConfig(data, folds[fold], *settings)
-    folder = args.out
-    if folder is None:
-        with files.keeping(plan.folder.parent):
-            files.refuse_unwritable(plan.folder, replaces="search.json")
-            folder = plan.folder
-    kept: Any = {"folder": folder, "report": options.say}
-    found = experiment.run_search(plan, estimators=args.estimators, n_jobs=args.jobs, **kept)
-    if args.sizes:
-        found = experiment.against_size(plan, found, **kept)
+    plan = experiment.SearchConfig(
+        data, folds[fold], protocol, args.features, args.task, args.balance
+    )
+    shares = experiment.SHARES if args.sizes else ()
+    settings = {"estimators": args.estimators, "folder": args.out, "n_jobs": args.jobs}
+    found = experiment.run_search(plan, shares=shares, report=options.say, **settings)
     options.show("{task} on {corpus}, {protocol}, {fold}, chance {chance:.3f}".format(**found.told))
     shown = found.finalists.drop(columns=["settings"])
     options.show(shown.to_string(index=False, float_format="%.3f"))
-    options.show(f"best on validation clips: {found.best}; tables in {folder or 'no folder'}")
+    best = found.finalists["estimator"].iloc[0]
+    options.show(f"best on validation clips: {best}; tables in {found.folder}")
     return 0
 
 

@@ -277,7 +277,9 @@ def combine(tables: Sequence[pd.DataFrame], *, test: Sequence[pd.DataFrame] = ()
     if (twice := clips["clip_id"].duplicated()).any():
         clip = clips["clip_id"][twice].iloc[0]
         raise ValueError(f"two tables have a clip {clip!r}: give each folder once, or that above")
-    shown = clips.groupby("corpus")["emotion"].agg(set)
+    # With pyarrow installed, pandas would make lists of sets.
+    sets = {corpus: set(emotions) for corpus, emotions in clips.groupby("corpus")["emotion"]}
+    shown = pd.Series(sets, dtype=object)
     for corpus, own in shown.items():
         others = set().union(*shown.drop(corpus))
         if others and not own & others:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from sercourse.experiment.conditions import add_conditions, condition_figures, evaluate_conditions
+import importlib
+from typing import Any
+
 from sercourse.experiment.dataset import (
     Dataset,
     by_member,
@@ -10,7 +12,6 @@ from sercourse.experiment.dataset import (
     dataset_without_features,
     marginal,
     prepare,
-    with_features,
 )
 from sercourse.experiment.evaluation import (
     FROM_TRAINING,
@@ -18,21 +19,22 @@ from sercourse.experiment.evaluation import (
     average,
     calibrated,
     evaluate_recipe,
+    fit_fold,
+    inner_groups,
     load_results,
+    make_folds,
 )
-from sercourse.experiment.folds import fit_fold, inner_groups, make_folds
-from sercourse.experiment.search import (
-    Search,
-    SearchConfig,
-    against_size,
-    grid_search,
-    milliseconds,
-    run_search,
-)
-from sercourse.experiment.train import (
-    gender_figures,
-    save_fitted,
-    temperatures,
-    train,
-    train_gender,
-)
+
+_LATER = {
+    "conditions": ("add_conditions", "condition_figures", "evaluate_conditions"),
+    "search": ("SHARES", "Search", "SearchConfig", "grid_search", "run_search"),
+    "training": ("gender_figures", "save_fitted", "temperatures", "train", "train_gender"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import what is not needed to evaluate at its first use (PEP 562)."""
+    for module, names in _LATER.items():
+        if name in names:
+            return getattr(importlib.import_module(f"{__name__}.{module}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -11,21 +11,12 @@ import numpy as np
 import pandas as pd
 
 from sercourse import augment, bundles, evaluate, features, files, splits
-from sercourse.experiment.dataset import Dataset, by_member
-from sercourse.experiment.evaluation import (
-    DECIMALS,
-    Evaluation,
-    average,
-    calibrated,
-    chosen_folds,
-    matching_folders,
-)
-from sercourse.experiment.folds import Run, make_folds
-from sercourse.experiment.train import renew
-from sercourse.recipes import Recipe, Report
+from sercourse.experiment import evaluation, training
+from sercourse.experiment.dataset import Dataset
+from sercourse.experiment.evaluation import DECIMALS, RECORDED, Evaluation, Result, Run
+from sercourse.recipes import Recipe, Report, silent
 
 PROTOCOL = "speaker"
-RECORDED = "as recorded"
 
 
 def evaluate_conditions(
@@ -35,7 +26,7 @@ def evaluate_conditions(
     only: Sequence[str] | None = None,
     n_jobs: int = 1,
     store: Path | None = None,
-    report: Report = lambda line: None,
+    report: Report = silent,
 ) -> Evaluation:
     """Cross-validate a recipe on new speakers, in each of `augment.CONDITIONS`.
 
@@ -44,10 +35,7 @@ def evaluate_conditions(
 
     Parameters
     ----------
-    recipe : Recipe
-    data : Dataset
-        Of the same recipe.
-    only, store, report
+    recipe, data, only, store, report
         As in `evaluate_recipe`.
     n_jobs : int
         Processes that compute features.
@@ -64,121 +52,45 @@ def evaluate_conditions(
     ValueError
         If there are not at least two known speakers, or a fold that is asked for does not exist.
     """
-    store = files.cache_dir() if store is None else store
-    folds = make_folds(data, protocol=PROTOCOL)
-    chosen = chosen_folds(folds, only)
-    settings = {
-        name: [change.settings for change in changes]
-        for name, changes in augment.CONDITIONS.items()
-    }
+    run = Run(recipe, data, PROTOCOL, store or files.cache_dir(), report)
+    folds = evaluation.make_folds(data, protocol=PROTOCOL)
+    chosen = evaluation.chosen_folds(folds, only)
+    settings = {name: [each.settings for each in c] for name, c in augment.CONDITIONS.items()}
     members = []
-    for member, part in by_member(recipe, data):
-        run, tables = Run(member, part, PROTOCOL, store, report), []
+    for member in run.members:
+        tables = []
         for fold in chosen:
-            clips = part.clips["clip_id"].iloc[fold.test].tolist()
-            same = {"settings": settings, "tested": clips}
-            compute = partial(_judged, run, fold, n_jobs=n_jobs)
-            result = run.stored_or_new(fold, same, compute, kind="-conditions")
-            told = part.clips.assign(truth=part.truth, fold=fold.name).set_index("clip_id")
+            clips = data.clips["clip_id"].iloc[fold.test].tolist()
+            same, file = {"settings": settings, "tested": clips}, member.file(fold, "-conditions")
+            result = evaluation.stored_or_new(
+                file, same, partial(_judged, member, fold, n_jobs=n_jobs)
+            )
+            told = data.clips.assign(truth=data.truth, fold=fold.name).set_index("clip_id")
             rows = told.loc[result["clip_id"], ["speaker", "fold", "truth"]].reset_index()
-            shown = []
             for name, P in result["probabilities"].items():
-                table = pd.DataFrame(P, columns=[f"p_{label}" for label in part.labels])
-                said = np.asarray(part.labels)[np.argmax(P, axis=1)]
-                tables.append(rows.assign(condition=name).join(table))
-                shown.append(f"{name} {np.mean(said == rows['truth']):.1%}")
-            report(f"{member.name}, {fold.name}: {'  '.join(shown)}")
+                tables.append(
+                    evaluation.with_probabilities(rows.assign(condition=name), P, data.labels)
+                )
+            report(f"{member.recipe.name}, {fold.name}: {len(rows)} clips in {len(settings)} ways")
         members.append(pd.concat(tables, ignore_index=True))
-    answers = _answers(_combined(recipe, members, data.labels), labels=data.labels)
-    metrics = {
-        "recipe": recipe.name,
-        "corpus": data.corpus,
-        "protocol": PROTOCOL,
-        "classes": list(data.labels),
-        "n_clips": len(answers),
-        **({"n_folds": len(chosen), "of_folds": len(folds)} if len(chosen) < len(folds) else {}),
-        **condition_figures(answers, labels=data.labels),
-    }
+    rows = evaluation.average(members, weights=recipe.weights)
+    if len(members) > 1:  # as for clips as recorded: the temperature is found on them
+        recorded = rows[rows["condition"].eq(RECORDED)]
+        rows, _ = evaluation.calibrated(rows, labels=data.labels, by=recorded)
+    said, P = evaluate.answers(rows, labels=data.labels)
+    rows = rows.assign(said=said, p=P.max(axis=1).round(DECIMALS))
+    parts = {str(name): part for name, part in rows.groupby("condition", sort=False)}
+    answers = parts[RECORDED][["clip_id", "speaker", "fold", "truth"]].reset_index(drop=True)
+    for name, part in parts.items():
+        answers = answers.assign(**{name: part["said"].array, f"p {name}": part["p"].array})
+    metrics = {**run.told, "classes": list(data.labels), "n_clips": len(answers)}
+    if len(chosen) < len(folds):
+        metrics |= {"n_folds": len(chosen), "of_folds": len(folds)}
+    metrics |= condition_figures(answers, labels=data.labels)
     return Evaluation(answers, metrics)
 
 
-def condition_figures(answers: pd.DataFrame, *, labels: Sequence[str]) -> dict[str, Any]:
-    """Return every figure that follows from answers in several conditions.
-
-    Parameters
-    ----------
-    answers : pandas.DataFrame
-        As the predictions of `evaluate_conditions`.
-    labels : sequence of str
-        What the answers are among.
-
-    Returns
-    -------
-    dict
-        `conditions`: of each `accuracy`, its `accuracy_interval` over speakers (None where there
-        is none), `uar`, `ece` and `loss`, the accuracy below that of the clips as recorded.
-        `mean_loss`: over all conditions but that. `interval`: how intervals are found.
-    """
-    truth, speakers = (answers[name].to_numpy(dtype=str) for name in ("truth", "speaker"))
-    told: dict[str, dict[str, Any]] = {}
-    for name in (each for each in answers if f"p {each}" in answers):
-        said, sure = answers[name].to_numpy(dtype=str), answers[f"p {name}"].to_numpy(dtype=float)
-        interval = evaluate.speaker_interval(said == truth, speakers)
-        accuracy = float(np.mean(said == truth))
-        counts = evaluate.confusion(truth, said, labels=labels)
-        told[str(name)] = {
-            "accuracy": accuracy,
-            "accuracy_interval": list(interval) if np.isfinite(interval).all() else None,
-            "uar": evaluate.unweighted_average_recall(counts),
-            "ece": evaluate.calibration_error(sure[:, np.newaxis], said == truth),
-            "loss": told[RECORDED]["accuracy"] - accuracy if told else 0.0,
-        }
-    return {
-        "conditions": told,
-        "mean_loss": float(np.mean([part["loss"] for name, part in told.items()][1:])),
-        "interval": evaluate.interval_method(len(np.unique(speakers))),
-    }
-
-
-def add_conditions(
-    folder: str | Path, recipe: Recipe, data: Dataset, evaluation: Evaluation
-) -> Path:
-    """Write what was measured in other conditions into a bundle; its models stay as they are.
-
-    Parameters
-    ----------
-    folder : path
-        Of the bundle.
-    recipe, data
-        By which, and of which clips, the bundle was made.
-    evaluation : Evaluation
-        Of `evaluate_conditions`.
-
-    Returns
-    -------
-    Path
-        The folder.
-
-    Raises
-    ------
-    ValueError
-        If the bundle was made by other settings or from other clips, or folds are missing.
-    """
-    if not list(matching_folders(recipe, data, folders=[bundles.find(folder)])):
-        raise ValueError(
-            f"{folder} was not made by recipe {recipe.name!r} from these {len(data.clips)} clips: "
-            "give the recipe and the corpus that its bundle.json names, or train it anew"
-        )
-    told = evaluation.metrics
-    if "n_folds" in told:
-        raise ValueError(
-            f"{told['n_folds']} of {told['of_folds']} folds were measured: a bundle tells of all"
-        )
-    table = evaluation.predictions.to_csv(index=False, float_format=f"%.{DECIMALS}f")
-    return renew(bundles.load(folder), {"conditions.csv": table}, metrics={"conditions": told})
-
-
-def _judged(run: Run, fold: splits.Fold, *, n_jobs: int) -> dict[str, Any]:
+def _judged(run: Run, fold: splits.Fold, *, n_jobs: int) -> Result:
     """Return what a model says of a fold's test clips in each condition.
 
     A clip that cannot be used in one of them is left out of all.
@@ -194,38 +106,71 @@ def _judged(run: Run, fold: splits.Fold, *, n_jobs: int) -> dict[str, Any]:
         if not len(table.clip_id):
             raise ValueError(f"{name}: no test clip of {fold.name} can be used: {reason}")
         said[name] = pd.DataFrame(model.predict_proba(table.X), index=table.clip_id)
-    everywhere = [each for each in clips["clip_id"] if all(each in P.index for P in said.values())]
+    kept = [each for each in clips["clip_id"] if all(each in P.index for P in said.values())]
+    told = {name: P.loc[kept].round(DECIMALS).to_numpy().tolist() for name, P in said.items()}
+    return {"clip_id": kept, "probabilities": told}
+
+
+def condition_figures(answers: pd.DataFrame, *, labels: Sequence[str]) -> dict[str, Any]:
+    """Return every figure that follows from answers in several conditions.
+
+    Parameters
+    ----------
+    answers : pandas.DataFrame
+        As the predictions of `evaluate_conditions`.
+
+    Returns
+    -------
+    dict
+        `conditions`: of each `accuracy`, its `accuracy_interval` over speakers (None where there
+        is none), `uar`, `ece` and `loss`, the accuracy below that of the clips as recorded.
+        `mean_loss`: over all conditions but that. `interval`: how intervals are found.
+    """
+    truth, speakers = (answers[name].to_numpy(dtype=str) for name in ("truth", "speaker"))
+    told: dict[str, dict[str, Any]] = {}
+    for name in (each for each in answers if f"p {each}" in answers):
+        said, sure = answers[name].to_numpy(dtype=str), answers[f"p {name}"].to_numpy(dtype=float)
+        accuracy = float(np.mean(said == truth))
+        told[str(name)] = {
+            "accuracy": accuracy,
+            "accuracy_interval": evaluate.interval_or_none(said == truth, speakers),
+            "uar": evaluate.unweighted_average_recall(truth, said),
+            "ece": evaluate.calibration_error(sure[:, np.newaxis], said == truth),
+            "loss": told[RECORDED]["accuracy"] - accuracy if told else 0.0,
+        }
     return {
-        "clip_id": everywhere,
-        "probabilities": {
-            name: P.loc[everywhere].round(DECIMALS).to_numpy().tolist() for name, P in said.items()
-        },
+        "conditions": told,
+        "mean_loss": float(np.mean([part["loss"] for part in told.values()][1:])),
+        "interval": evaluate.interval_method(len(np.unique(speakers))),
     }
 
 
-def _combined(
-    recipe: Recipe, tables: Sequence[pd.DataFrame], labels: Sequence[str]
-) -> pd.DataFrame:
-    """Return the probabilities of a recipe from those of its members."""
-    if len(tables) == 1:
-        return tables[0]
-    rows = average(tables, weights=recipe.weights)
-    columns = [f"p_{label}" for label in labels]
-    # As for clips as recorded: the temperature of a fold is found on the others.
-    recorded = rows[rows["condition"].eq(RECORDED)]
-    for fold, temperature in calibrated(recorded, labels=labels)[1].items():
-        own = rows["fold"].eq(fold).to_numpy()
-        P = rows.loc[own, columns].to_numpy(dtype=float)
-        rows.loc[own, columns] = evaluate.geometric_mean(P[np.newaxis], temperature=temperature)
-    return rows
+def add_conditions(folder: str | Path, recipe: Recipe, data: Dataset, measured: Evaluation) -> Path:
+    """Write what was measured in other conditions into a bundle; its models stay as they are.
 
+    Parameters
+    ----------
+    folder : path
+        Of the bundle.
+    recipe, data
+        By which, and of which clips, the bundle was made.
+    measured : Evaluation
+        Of `evaluate_conditions`.
 
-def _answers(rows: pd.DataFrame, *, labels: Sequence[str]) -> pd.DataFrame:
-    """Return a row for each clip with its answer in each condition, and how probable that was."""
-    P = rows[[f"p_{label}" for label in labels]].to_numpy(dtype=float)
-    rows = rows.assign(said=np.asarray(labels)[P.argmax(axis=1)], p=P.max(axis=1).round(DECIMALS))
-    parts = {str(name): part for name, part in rows.groupby("condition", sort=False)}
-    answers = parts[RECORDED][["clip_id", "speaker", "fold", "truth"]].reset_index(drop=True)
-    for name, part in parts.items():
-        answers = answers.assign(**{name: part["said"].array, f"p {name}": part["p"].array})
-    return answers
+    Raises
+    ------
+    ValueError
+        If the bundle was made by other settings or from other clips, or folds are missing.
+    """
+    if not list(evaluation.matching_folders(recipe, data, folders=[bundles.find(folder)])):
+        raise ValueError(
+            f"{folder} was not made by recipe {recipe.name!r} from these {len(data.clips)} clips: "
+            "give the recipe and the corpus that its bundle.json names, or train it anew"
+        )
+    told = measured.metrics
+    if "n_folds" in told:
+        raise ValueError(
+            f"{told['n_folds']} of {told['of_folds']} folds were measured: a bundle tells of all"
+        )
+    contents = {"conditions.csv": training.csv(measured.predictions)}
+    return training.renew(bundles.load(folder), contents, metrics={"conditions": told})

@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from sercourse import bundles, features, labels, splits
+from sercourse import evaluate, features, labels, splits
 from sercourse.labels import GENDERS
-from sercourse.recipes import Recipe, Report, has_setting, with_settings
+from sercourse.recipes import Recipe, Report, has_setting, silent, with_settings
 
 Array = NDArray[np.floating]
 
@@ -72,14 +72,10 @@ class Dataset:
         return self.clips["speaker"].fillna("").to_numpy(dtype=str)
 
     @property
-    def has_voices(self) -> bool:
-        """Whether every clip's speaker is known, and there are several."""
-        return bool(self.clips["speaker"].notna().all() and self.clips["speaker"].nunique() > 1)
-
-    @property
     def usual_protocol(self) -> str:
-        """Default protocol: ``speaker`` where speakers are known, else ``random``."""
-        return "speaker" if self.has_voices else "random"
+        """Default protocol: ``speaker`` where several are known, of all clips, else ``random``."""
+        speakers = self.clips["speaker"]
+        return "speaker" if speakers.notna().all() and speakers.nunique() > 1 else "random"
 
     @property
     def everything(self) -> splits.Fold:
@@ -95,10 +91,31 @@ class Dataset:
     @property
     def label_set(self) -> str:
         """Short name of the target and of the choice among the corpus's emotions."""
-        chosen = bundles.label_set(self.emotions, of=self.corpus_emotions or self.emotions)
+        missing = [each for each in self.corpus_emotions if each not in self.emotions]
+        chosen = "+".join(self.emotions) if missing else "all"
+        if len(missing) == 1:
+            chosen = f"without-{missing[0]}"
         if self.target == EMOTION:
             return chosen
         return self.target if chosen == "all" else f"{self.target}, {chosen}"
+
+    def summarize(self, predictions: pd.DataFrame) -> dict[str, Any]:
+        """Return what `evaluate.summarize` says; of joint labels, of emotion and gender alone, too.
+
+        Parameters
+        ----------
+        predictions : pandas.DataFrame
+            Of these clips, with the columns ``p_<label>``.
+        """
+        told = evaluate.summarize(predictions, emotions=self.labels)
+        if self.target == BOTH:
+            told["of_each"] = {
+                kind: evaluate.summarize(
+                    marginal(predictions, kind), emotions=class_names(kind, self.emotions)
+                )
+                for kind in (EMOTION, GENDER)
+            }
+        return told
 
     def of_clips(self, clip_ids: set[str]) -> Dataset:
         """Return the part with some of the clips."""
@@ -192,18 +209,18 @@ def by_member(recipe: Recipe, data: Dataset) -> list[tuple[Recipe, Dataset]]:
         If the clips were prepared for another recipe.
     """
     members, parts = recipe.parts, data.parts or (data,)
-    if data.target == BOTH:
-        heads = (len(data.emotions), len(GENDERS))
-        members = tuple(
-            with_settings(each, heads=heads) if has_setting(each, "heads") else each
-            for each in members
-        )
     if not data.parts and data.X.shape[1:] == (0,):
         parts = (data,) * len(members)
     if len(parts) != len(members):
         raise ValueError(
             f"recipe {recipe.name!r} has {len(members)} member(s) and the clips were measured for "
             f"{len(parts)}: measure them with experiment.prepare for this recipe"
+        )
+    if data.target == BOTH:
+        heads = (len(data.emotions), len(GENDERS))
+        members = tuple(
+            with_settings(each, heads=heads) if has_setting(each, "heads") else each
+            for each in members
         )
     return list(zip(members, parts, strict=True))
 
@@ -234,7 +251,7 @@ def dataset_without_features(
     *,
     emotions: Sequence[str] | None = None,
     target: str = EMOTION,
-    report: Report = lambda line: None,
+    report: Report = silent,
 ) -> Dataset:
     """Return the clips of an experiment without features: enough for `load_results`.
 
@@ -275,7 +292,7 @@ def prepare(
     target: str = EMOTION,
     n_jobs: int = 1,
     progress: bool = True,
-    report: Report = lambda line: None,
+    report: Report = silent,
 ) -> Dataset:
     """Compute the features of a recipe for the clips of the chosen emotions.
 
@@ -300,7 +317,7 @@ def prepare(
     ValueError
         If too few emotions, voices or no clips are left.
     """
-    whole = dataset_without_features(clips, emotions=emotions, target=target, report=report)
+    data = dataset_without_features(clips, emotions=emotions, target=target, report=report)
     # All clips are computed, and cached together: other choices of emotions then cost nothing.
     tables = [
         [
@@ -312,33 +329,14 @@ def prepare(
     for table, *_ in tables:
         for path, reason in table.rejects.itertuples(index=False):
             report(f"left out: {path}: {reason}")
-    return with_features(recipe, whole, tables)
-
-
-def with_features(
-    recipe: Recipe, data: Dataset, tables: Sequence[Sequence[features.Features]]
-) -> Dataset:
-    """Return the clips of a dataset that all feature tables hold, with these features.
-
-    Parameters
-    ----------
-    recipe : Recipe
-    data : Dataset
-        Without features.
-    tables : sequence of sequence of features.Features
-        For each member of the recipe: of the clips and of each of their copies.
-    """
     found = (table.clip_id for member in tables for table in member)
     usable = set(data.clips["clip_id"]).intersection(*found)
     used = data.of_clips(usable)
     used = replace(used, emotions=labels.in_order(used.clips["emotion"]))
-    parts = []
-    for member in tables:
-        kept = [np.isin(table.clip_id, list(usable)) for table in member]
-        # A selection is a copy, and tables are large.
-        X, *copies = (
-            table.X if rows.all() else table.X[rows]
-            for table, rows in zip(member, kept, strict=True)
-        )
-        parts.append(replace(used, X=X, copies=tuple(copies)))
+
+    def rows(table: features.Features) -> Array:
+        kept = np.isin(table.clip_id, list(usable))
+        return table.X if kept.all() else table.X[kept]  # a selection is a copy, tables are large
+
+    parts = [replace(used, X=rows(X), copies=tuple(map(rows, more))) for X, *more in tables]
     return replace(used, parts=tuple(parts)) if recipe.members else parts[0]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -14,34 +15,23 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from sercourse import bundles, corpora, evaluate, files, networks, splits
-from sercourse.bundles import read_json, renormalized
-from sercourse.experiment.dataset import (
-    BOTH,
-    EMOTION,
-    GENDER,
-    Dataset,
-    by_member,
-    class_names,
-    marginal,
-)
-from sercourse.experiment.folds import NORMALIZED, Result, Run, inner_by_speaker, make_folds
-from sercourse.recipes import Recipe, Report, has_setting, with_settings
+from sercourse import corpora, evaluate, files, networks, normalize, splits
+from sercourse.experiment.dataset import EMOTION, Array, Dataset, by_member
+from sercourse.recipes import Model, Recipe, Report, has_setting, silent, with_settings
 
 DECIMALS = 5  # of stored probabilities; every figure is computed from the rounded ones
 
+RECORDED = "as recorded"  # the first of the conditions that a model is asked in
+NORMALIZED = ("speaker+norm", "speaker+enrol", "corpus+norm", "corpus+enrol")
 ENROLLED = "+enrol"  # such protocols are compared with those of the name before it
+SIDE = ["clip_id", "content", "emotion", "speaker", "group", "corpus", "split"]
+"""Columns of the clip table that results depend on."""
 SELECTED = ("epochs", "temperature")
 CALIBRATION = "calibration of {}"  # key of an ensemble's temperature in `Evaluation.selected`
-FROM_TRAINING = (
-    "seconds",
-    *SELECTED,
-    "n_segments",
-    "segment_accuracy",
-    "trained_on",
-    "shared",
-)
+FROM_TRAINING = ("seconds", *SELECTED, "n_segments", "segment_accuracy", "trained_on", "shared")
 """Metrics of a fold that do not follow from its predictions."""
+
+Result = dict[str, Any]
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,6 +59,220 @@ class Evaluation:
     source: str = "run here"
 
 
+def make_folds(
+    data: Dataset, *, protocol: str, seeds: Sequence[int] = range(10)
+) -> list[splits.Fold]:
+    """Divide the clips of an experiment by a protocol.
+
+    Emotions are stratified whatever the target is, so that all targets have the same folds.
+    """
+    clips = data.clips
+    return splits.make_folds(
+        protocol,
+        y=data.truth if protocol.startswith("corpus") else clips["emotion"].to_numpy(dtype=str),
+        speakers=list(clips["speaker"]),
+        groups=clips["group"].to_numpy(dtype=str),
+        corpus=clips["corpus"].to_numpy(dtype=str),
+        seeds=seeds,
+        split=clips["split"].fillna("").to_numpy(dtype=str),
+    )
+
+
+def fit_fold(
+    recipe: Recipe, data: Dataset, fold: splits.Fold, *, protocol: str, report: Report = silent
+) -> tuple[Model, Array]:
+    """Fit a recipe on the training side of a fold; return it and the test side's features.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    data : Dataset
+    fold : splits.Fold
+    protocol : str
+        It says what is normalised, and what inner splits keep together.
+    report : callable
+        Gets a line now and then.
+    """
+    run = Run(recipe, data, protocol, report=report)
+    return run.fit(fold), run.test_side(fold)
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """The trainings of a recipe under a protocol.
+
+    Attributes
+    ----------
+    recipe : Recipe
+    data : Dataset
+    protocol : str
+    store : Path, optional
+        Folder of checkpoints and finished folds; without it there are no checkpoints.
+    report : callable
+        Gets a line now and then.
+    """
+
+    recipe: Recipe
+    data: Dataset
+    protocol: str
+    store: Path | None = None
+    report: Report = silent
+
+    @property
+    def members(self) -> list[Run]:
+        """The trainings of each member of an ensemble; of any other recipe, its own."""
+        pairs = by_member(self.recipe, self.data)
+        return [replace(self, recipe=recipe, data=data) for recipe, data in pairs]
+
+    @property
+    def told(self) -> dict[str, Any]:
+        """What is evaluated, as metrics tell it."""
+        names = {"recipe": self.recipe.name, "corpus": self.data.corpus}
+        return {**names, "protocol": self.protocol}
+
+    @property
+    def normalizes(self) -> bool:
+        """Whether features are normalised by speaker."""
+        return self.recipe.normalized and self.protocol in NORMALIZED
+
+    def fit(self, fold: splits.Fold, selected: Mapping[str, float] | None = None) -> Model:
+        """Fit on the training side of a fold.
+
+        Training copies stay on the side of their clip in every inner split. With `selected`,
+        epochs and temperature of a final model, nothing is left for validation.
+        """
+        data, train, learner = self.data, fold.train, self.recipe.learner
+        versions, rows = [data.X, *data.copies], train  # tables are large: nothing is copied
+        if self.normalizes:
+            speakers = data.speakers[train]
+            typical = normalize.mean_speaker_stats(data.X[train], speakers)
+            # A copy at another speed is another voice: it is normalised by itself.
+            versions = [
+                normalize.normalize_speakers(each[train], speakers, typical=typical)
+                for each in versions
+            ]
+            rows = np.arange(len(train))
+        groups, is_new = inner_groups(data, self.protocol, train), _new_voices(data, self.protocol)
+        if selected is None:
+            splits.fewest_groups(data.truth[train], groups)  # learners know numbers only
+            if is_new and not inner_by_speaker(data, self.protocol, train):
+                self.report(
+                    "an emotion has one speaker on the training side: inner validation is by "
+                    "recording, which flatters what it chooses"
+                )
+        weights = corpus_weights(data.clips["corpus"].iloc[train])
+        if weights is not None and not learner.takes_weights:
+            self.report(
+                f"{self.recipe.name} takes no weights: the corpora with more clips count for more"
+            )
+            weights = None
+        folder = None
+        if self.store is not None:  # protocols with one training side share its checkpoints
+            key = self._key(train, [self.normalizes, is_new, selected and selected["epochs"]])
+            folder = self.store / "trainings" / f"{self.recipe.name}-{key}"
+        return learner.fit(
+            versions,
+            data.y[train],
+            groups=groups,
+            n_labels=len(data.labels),
+            rows=rows,
+            selected=selected,
+            folder=folder,
+            weights=weights,
+            report=lambda line: self.report(f"  {fold.name}: {line}"),
+        )
+
+    def test_side(self, fold: splits.Fold) -> Array:
+        """Return the features of a fold's test side, normalised by speaker if the protocol is.
+
+        The statistics of a speaker come from the clips set aside to enrol it or, without such, from
+        all of its clips.
+        """
+        X, speakers = self.data.X, self.data.speakers
+        if not self.normalizes:
+            return X[fold.test]
+        typical = normalize.mean_speaker_stats(X[fold.train], speakers[fold.train])
+        heard = fold.enrol if len(fold.enrol) else fold.test
+        own = speakers[fold.test]
+        enrolment = {name: X[heard][speakers[heard] == name] for name in np.unique(own)}
+        return normalize.normalize_speakers(X[fold.test], own, typical=typical, enrolment=enrolment)
+
+    def file(self, fold: splits.Fold, kind: str = "") -> Path:
+        """Return where the result of a fold is stored."""
+        return self._folder / f"{fold.name.replace(' ', '-')}{kind}.json"
+
+    @cached_property
+    def _folder(self) -> Path:
+        """Folder of finished folds, named by all that they depend on."""
+        key = self._key(np.arange(len(self.data.clips)), [self.protocol])
+        folder = f"{self.recipe.name}-{self.data.corpus}-{self.protocol}-{key}"
+        return (self.store or files.cache_dir()) / "evaluations" / folder
+
+    def _key(self, rows: NDArray[np.intp], more: list[Any]) -> str:
+        """Return a key of the recipe, the versions of libraries, and some clips."""
+        data = self.data
+        sides = data.clips[SIDE].iloc[rows].fillna("").to_numpy(dtype=str).tolist()
+        truth = data.truth[rows].tolist()
+        return files.digest([self.recipe.key, list(data.labels), sides, truth, more])
+
+
+def stored(path: Path, same: Result) -> Result | None:
+    """Read a stored result; None if it is damaged, or an entry of `same` is another there."""
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        result: Result = json.loads(path.read_text("utf-8"))
+        if all(result[name] == value for name, value in same.items()):
+            return result
+    return None
+
+
+def stored_or_new(path: Path, same: Result, compute: Callable[[], Result]) -> Result:
+    """Read a stored result, or compute and store it."""
+    result = stored(path, same)
+    if result is None:
+        result = {**same, **compute()}
+        with files.keeping(path.parent):
+            files.write_json(path, result)
+    return result
+
+
+def corpus_weights(corpora: pd.Series) -> NDArray[np.float64] | None:
+    """Return the weight of each clip so that all corpora count alike; None if there is one.
+
+    Examples
+    --------
+    >>> corpus_weights(pd.Series(["a", "a", "a", "b"])).round(2).tolist()
+    [0.67, 0.67, 0.67, 2.0]
+    """
+    sizes = corpora.map(corpora.value_counts()).to_numpy(dtype=float)
+    n_corpora = corpora.nunique()
+    return len(corpora) / n_corpora / sizes if n_corpora > 1 else None
+
+
+def inner_groups(data: Dataset, protocol: str, train: NDArray[np.intp]) -> NDArray[np.str_]:
+    """Return what inner splits keep together for each training clip: speaker or recording."""
+    if inner_by_speaker(data, protocol, train):
+        return data.speakers[train]
+    return data.clips["group"].to_numpy(dtype=str)[train]
+
+
+def inner_by_speaker(data: Dataset, protocol: str, train: NDArray[np.intp]) -> bool:
+    """Whether inner splits of a training side keep speakers apart.
+
+    They do where the outer split does, if each label has two speakers there at least.
+    """
+    if not _new_voices(data, protocol) or (data.speakers[train] == "").any():
+        return False
+    return bool(pd.Series(data.speakers[train]).groupby(data.truth[train]).nunique().min() > 1)
+
+
+def _new_voices(data: Dataset, protocol: str) -> bool:
+    """Whether test speakers are new, as they also are where a split is given between corpora."""
+    if protocol != "given" or data.usual_protocol != "speaker":
+        return protocol.startswith(("speaker", "corpus"))
+    sides = [set(speakers) for _, speakers in data.clips.groupby("split")["speaker"]]
+    return len(sides) == 2 and not set.intersection(*sides)
+
+
 def evaluate_recipe(
     recipe: Recipe,
     data: Dataset,
@@ -77,7 +281,7 @@ def evaluate_recipe(
     seeds: Sequence[int] = range(10),
     only: Sequence[str] | None = None,
     store: Path | None = None,
-    report: Report = lambda line: None,
+    report: Report = silent,
 ) -> Evaluation:
     """Cross-validate a recipe under a protocol; folds that are stored already are read back.
 
@@ -106,27 +310,18 @@ def evaluate_recipe(
     --------
     load_results : Read what is known already; nothing is trained.
     """
-    store = files.cache_dir() if store is None else store
+    run = Run(recipe, data, protocol, store or files.cache_dir(), report)
     folds = make_folds(data, protocol=protocol, seeds=seeds)
     results: dict[str, list[Result]] = {fold.name: [] for fold in chosen_folds(folds, only)}
-    for member, part in by_member(recipe, data):
-        run = Run(member, part, protocol, store, report)
+    for member in run.members:
         for fold in (fold for fold in folds if fold.name in results):
-            if fold.shared:
-                told = {name: ", ".join(value) for name, value in _of_split(fold, data).items()}
-                report(
-                    f"{fold.name}: learnt from {told['trained_on']}; shared and asked: "
-                    f"{told['shared']}"
-                )
-            same = {"clip_id": _tested_clips(fold, part)}
-            result = run.stored_or_new(fold, same, partial(_run_fold, run, fold))
+            same = {"clip_id": _tested_clips(fold, data)}
+            result = stored_or_new(member.file(fold), same, partial(_run_fold, member, fold))
             results[fold.name].append(result)
-            said = np.argmax(result["probabilities"], axis=1)
-            accuracy = np.mean(said == part.y[_tested(fold, part)])
-            by_speaker = fold.test_speakers and not fold.shared
-            voices = f" ({', '.join(fold.test_speakers)})" if by_speaker else ""
-            report(f"{fold.name}{voices}: accuracy {accuracy:.1%} in {result['seconds']:.0f} s")
-    found = _evaluation(recipe, data, folds, results, protocol=protocol)
+            right = np.argmax(result["probabilities"], axis=1) == data.y[_tested(fold, data)]
+            voices = f" ({', '.join(fold.test_speakers)})" if fold.test_speakers else ""
+            report(f"{fold.name}{voices}: accuracy {right.mean():.1%} in {result['seconds']:.0f} s")
+    found = _evaluation(run, folds, results)
     if not protocol.endswith(ENROLLED):
         return found
     plain = protocol.removesuffix(ENROLLED)
@@ -177,16 +372,16 @@ def load_results(
         asked["stored, bfloat16"] = with_settings(recipe, precision="bfloat16")
     found = []
     for source, each in asked.items():
-        runs = [Run(*member, protocol, store) for member in by_member(each, data)]
-        results = {}
+        run, results = Run(each, data, protocol, store), {}
+        members = run.members
         for fold in folds:
             same = {"clip_id": _tested_clips(fold, data)}
-            read = [result for run in runs if (result := run.stored(fold, same))]
-            if len(read) == len(runs):
-                results[fold.name] = read
-        found.append(_evaluation(each, data, folds, results, protocol=protocol, source=source))
+            read = [stored(member.file(fold), same) for member in members]
+            if all(read):
+                results[fold.name] = [result for result in read if result]
+        found.append(_evaluation(run, folds, results, source=source))
         for folder in matching_folders(each, data, folders=folders):
-            found.append(_shipped(folder, each, data, folds, protocol=protocol))
+            found.append(_shipped(run, folds, folder))
     best = max(found, key=lambda each: len(each.metrics["folds"]))  # of equals the first
     if not best.metrics["folds"]:
         return None
@@ -204,12 +399,14 @@ def matching_folders(
 
     Bundles are verified; other folders name `members` and `corpus` in ``metrics.json``.
     """
+    from sercourse import bundles  # measuring needs none, and they bring ONNX
+
     if folders is None:
         results = files.home() / "data" / "results"
         folders = [*bundles.available(), *(path.parent for path in results.glob("*/metrics.json"))]
     wanted = json.loads(json.dumps([each.settings for each in recipe.parts]))
     for folder in folders:
-        info = read_json(folder / "metrics.json")
+        info = bundles.read_json(folder / "metrics.json")
         if info.get("recipe") != recipe.name:
             continue
         if (folder / bundles.INDEX).is_file():
@@ -220,34 +417,25 @@ def matching_folders(
             yield folder
 
 
-def _shipped(
-    folder: Path, recipe: Recipe, data: Dataset, folds: Sequence[splits.Fold], *, protocol: str
-) -> Evaluation:
+def _shipped(run: Run, folds: Sequence[splits.Fold], folder: Path) -> Evaluation:
     """Return what a folder tells of a protocol and these labels."""
+    data, protocol = run.data, run.protocol
+    entries = json.loads((folder / "metrics.json").read_text("utf-8"))["protocols"]
     wanted = (protocol, data.label_set, list(data.emotions))
-    entries = read_json(folder / "metrics.json")["protocols"]
     found = [e for e in entries if (e["protocol"], e["labels"], e["emotions"]) == wanted]
     results = {}
     if found:
         by_name = {fold["fold"]: fold for fold in found[0]["folds"]}
         (table,) = sorted(folder.glob("predictions.csv*"))[:1]
-        words = ("clip_id", "protocol", "labels", "fold", "truth")
-        told = pd.read_csv(table, dtype=dict.fromkeys(words, str))
+        told = pd.read_csv(table, dtype=dict.fromkeys(("clip_id", "labels", "fold"), str))
         told = told[told["protocol"].eq(protocol) & told["labels"].eq(data.label_set)]
         for fold in folds:
-            clips, rows = _tested_clips(fold, data), told[told["fold"] == fold.name]
-            if sorted(rows["clip_id"]) != sorted(clips):
-                continue
-            # Clips are scored once or, where voices are enrolled, in several draws, in order.
-            if rows["clip_id"].is_unique:
-                rows = rows.set_index("clip_id").loc[clips].reset_index()
-            if rows["clip_id"].tolist() == clips:
-                P = rows[[f"p_{label}" for label in data.labels]].to_numpy(dtype=float)
-                results[fold.name] = [{**by_name[fold.name], "probabilities": P.tolist()}]
-    source = "shipped" if (folder / bundles.INDEX).is_file() else "results"
-    read = _evaluation(
-        recipe, data, folds, results, protocol=protocol, source=source, calibrates=False
-    )
+            rows = told[told["fold"] == fold.name]
+            if rows["clip_id"].tolist() == _tested_clips(fold, data):
+                P = evaluate.answers(rows, labels=data.labels)[1]
+                results[fold.name] = [{**by_name[fold.name], "probabilities": P}]
+    source = "shipped" if (folder / "bundle.json").is_file() else "results"
+    read = _evaluation(run, folds, results, source=source, calibrates=False)
     if found and len(results) == len(found[0]["folds"]):  # figures that need the segments
         read.metrics.update({k: v for k, v in found[0].items() if "segment" in k})
     return read
@@ -262,13 +450,19 @@ def chosen_folds(folds: Sequence[splits.Fold], only: Sequence[str] | None) -> li
 
 
 def _run_fold(run: Run, fold: splits.Fold) -> Result:
-    """Fit a fold and judge its test side."""
+    """Fit a fold and judge its test side; what is not asked has a probability of 0."""
     data, started = run.data, time.perf_counter()
     model = run.fit(fold)
     asked = np.isin(data.labels, fold.shared or data.labels)
     drawn = splits.draws(fold, data.speakers)
     tests = [run.test_side(each) for each in drawn]
-    P = np.concatenate([_among(model.predict_proba(X), asked) for X in tests])
+
+    def among(P: NDArray[np.float64]) -> NDArray[np.float64]:
+        restricted = np.zeros_like(P)
+        restricted[:, asked] = np.maximum(P[:, asked], np.finfo(P.dtype).tiny)
+        return P if asked.all() else restricted / restricted.sum(axis=1, keepdims=True)
+
+    P = np.concatenate([among(model.predict_proba(X)) for X in tests])
     result: Result = {
         "probabilities": np.round(P, DECIMALS).tolist(),
         "seconds": round(time.perf_counter() - started, 2),
@@ -276,24 +470,14 @@ def _run_fold(run: Run, fold: splits.Fold) -> Result:
     }
     if isinstance(model, networks.FittedNetwork) and model.segment_floor is not None:
         owner, P = model.predict_segments(tests[0])
-        truth, said = data.y[drawn[0].test][owner], _among(P, asked).argmax(axis=1)
-        counts: NDArray[np.int64] = np.zeros((len(asked), len(asked)), dtype=np.int64)
-        np.add.at(counts, (truth, said), 1)
+        said, names = np.asarray(data.labels)[among(P).argmax(axis=1)], data.truth
+        counts = evaluate.confusion(names[drawn[0].test][owner], said, labels=data.labels)
         result |= {
             "n_segments": len(owner),
-            "segment_accuracy": round(evaluate.accuracy(counts), DECIMALS),
+            "segment_accuracy": round(float(np.trace(counts) / counts.sum()), DECIMALS),
             "segment_confusion": counts.tolist(),
         }
     return result
-
-
-def _among(P: NDArray[np.float64], asked: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Return probabilities (n, k) among the labels that are asked; those of the others are 0."""
-    if asked.all():
-        return P
-    among = np.zeros_like(P)
-    among[:, asked] = renormalized(P[:, asked])
-    return among
 
 
 def _tested(fold: splits.Fold, data: Dataset) -> NDArray[np.intp]:
@@ -306,23 +490,11 @@ def _tested_clips(fold: splits.Fold, data: Dataset) -> list[str]:
     return names
 
 
-def _of_split(fold: splits.Fold, data: Dataset) -> dict[str, Any]:
-    """Return training corpora and shared labels, where corpora are left out."""
-    if not fold.shared:
-        return {}
-    return {
-        "trained_on": sorted(data.clips["corpus"].iloc[fold.train].unique()),
-        "shared": [label for label in data.labels if label in fold.shared],
-    }
-
-
 def _evaluation(
-    recipe: Recipe,
-    data: Dataset,
+    run: Run,
     folds: Sequence[splits.Fold],
     results: Mapping[str, Sequence[Result]],
     *,
-    protocol: str,
     source: str = "run here",
     calibrates: bool = True,
 ) -> Evaluation:
@@ -331,110 +503,86 @@ def _evaluation(
     Ensembles are averaged. They, and models on corpora that were not heard, are calibrated by a
     temperature: that of a fold is found on the other folds.
     """
+    recipe, data, protocol = run.recipe, run.data, run.protocol
     done = [fold for fold in folds if fold.name in results]
     if not done:
         return Evaluation(pd.DataFrame(), {"folds": []}, source=source)
     members = list(zip(*(results[fold.name] for fold in done), strict=True))
-    tables = [_prediction_rows(data, done, each, protocol=protocol) for each in members]
-    predictions = average(tables, weights=recipe.weights) if len(tables) > 1 else tables[0]
+    tables = [_prediction_rows(run, done, each) for each in members]
+    predictions = average(tables, weights=recipe.weights)
     selected = {
-        member.name: [
-            {name: each[name] for name in SELECTED if name in each}
-            for each in own
-            if "epochs" in each
-        ]
+        member.name: [{name: each[name] for name in SELECTED} for each in own if "epochs" in each]
         for member, own in zip(recipe.parts, members, strict=False)
     }
     told: list[dict[str, Any]] = [
         {name: each[name] for name in FROM_TRAINING if name in each} for each in members[0]
     ]
-    if calibrates and (len(tables) > 1 or protocol.startswith("corpus")):
+    if calibrates and (len(members) > 1 or protocol.startswith("corpus")):
         temperature = _temperature(predictions, labels=data.labels)
         selected[CALIBRATION.format(recipe.name)] = [{"temperature": temperature}]
         predictions, temperatures = calibrated(predictions, labels=data.labels)
         told = [
             {
-                "seconds": round(sum(each["seconds"] for each in results[fold.name]), 2),
-                "temperature": temperatures[fold.name],
+                "seconds": round(sum(each["seconds"] for each in results[name]), 2),
+                "temperature": temperatures[name],
             }
-            for fold in done
+            for name in (fold.name for fold in done)
         ]
-    summary = _summary(predictions, data)
+    summary = data.summarize(predictions)
     for entry, more, fold in zip(summary["folds"], told, done, strict=True):
-        entry |= more | _of_split(fold, data)
+        entry |= more
+        if fold.shared:
+            entry["trained_on"] = sorted(data.clips["corpus"].iloc[fold.train].unique())
+            entry["shared"] = [label for label in data.labels if label in fold.shared]
     by_speaker = all(inner_by_speaker(data, protocol, fold.train) for fold in done)
     sizes = data.clips["corpus"].value_counts().sort_index()
-    metrics = {
-        "recipe": recipe.name,
-        "corpus": data.corpus,
-        "protocol": protocol,
-        "labels": data.label_set,
-        "emotions": list(data.emotions),
-        **({} if data.target == EMOTION else {"target": data.target, "classes": list(data.labels)}),
-        "n_clips": len(data.clips),
-    }
+    metrics = {**run.told, "labels": data.label_set, "emotions": list(data.emotions)}
+    if data.target != EMOTION:
+        metrics |= {"target": data.target, "classes": list(data.labels)}
+    metrics["n_clips"] = len(data.clips)
     if len(sizes) > 1:
         metrics["corpora"] = {str(name): int(n) for name, n in sizes.items()}
         metrics["corpora_weighted"] = [m.name for m in recipe.parts if m.learner.takes_weights]
     if len(done) < len(folds):
         metrics |= {"n_folds": len(done), "of_folds": len(folds)}
     metrics |= summary
-    if len(members) == 1:
+    if len(members) == 1 and all("segment_confusion" in each for each in members[0]):
         metrics |= _segment_summary(members[0], protocol=protocol)
     if protocol in NORMALIZED:
         metrics["normalized"] = [member.name for member in recipe.parts if member.normalized]
-    metrics["seconds"] = round(sum(each["seconds"] for own in members for each in own), 1)
+    metrics["seconds"] = round(sum(each["seconds"] for each in told), 1)
     metrics["inner_validation"] = "speakers" if by_speaker else "recordings"
     return Evaluation(predictions, metrics, selected, source)
 
 
 def _prediction_rows(
-    data: Dataset, folds: Sequence[splits.Fold], results: Sequence[Result], *, protocol: str
+    run: Run, folds: Sequence[splits.Fold], results: Sequence[Result]
 ) -> pd.DataFrame:
-    tables = []
+    data, tables = run.data, []
+    several = ["corpus"] if data.clips["corpus"].nunique() > 1 else []
     for fold, result in zip(folds, results, strict=True):
-        rows, drawn = _tested(fold, data), splits.draws(fold, data.speakers)
-        clips = data.clips.iloc[rows]
-        told: dict[str, Any] = {
-            **{name: clips[name].to_numpy() for name in ("clip_id", "speaker", "gender")},
-            "protocol": protocol,
-            "labels": data.label_set,
-            "fold": fold.name,
-            "truth": data.truth[rows],
-        }
-        if data.clips["corpus"].nunique() > 1:
-            told["corpus"] = clips["corpus"].to_numpy()
+        drawn = [each.test for each in splits.draws(fold, data.speakers)]
+        rows = np.concatenate(drawn)
+        columns = ["clip_id", "speaker", "gender", *several]
+        told = data.clips[columns].iloc[rows].reset_index(drop=True)
+        told = told.assign(protocol=run.protocol, labels=data.label_set, fold=fold.name)
+        told["truth"] = data.truth[rows]
         if len(drawn) > 1:
-            numbers = np.repeat(np.arange(1, len(drawn) + 1), [len(each.test) for each in drawn])
+            numbers = np.repeat(np.arange(1, len(drawn) + 1), list(map(len, drawn)))
             told["draw"] = pd.array(numbers, dtype="Int64")
-        P = pd.DataFrame(result["probabilities"], columns=[f"p_{label}" for label in data.labels])
-        tables.append(pd.DataFrame(told).join(P))
+        tables.append(with_probabilities(told, result["probabilities"], data.labels))
     return pd.concat(tables, ignore_index=True)
 
 
-def _summary(predictions: pd.DataFrame, data: Dataset) -> dict[str, Any]:
-    """Return the figures that follow from the predictions; of joint labels, also of each kind."""
-    told = evaluate.summarize(predictions, emotions=data.labels)
-    if data.target == BOTH:
-        told["of_each"] = {
-            kind: evaluate.summarize(
-                marginal(predictions, kind), emotions=class_names(kind, data.emotions)
-            )
-            for kind in (EMOTION, GENDER)
-        }
-    return told
-
-
 def _segment_summary(results: Sequence[Result], *, protocol: str) -> dict[str, Any]:
-    """Return the figures per segment beside those per recording, where the folds have them."""
-    if not all("segment_confusion" in result for result in results):
-        return {}
+    """Return the figures per segment beside those per recording."""
     counts = np.sum([result["segment_confusion"] for result in results], axis=0)
     accuracies = [result["segment_accuracy"] for result in results]
-    pooled = protocol != "random"  # as of recordings: else the mean over the seeds
+    # As of recordings: pooled, but for the seeds, of which it is the mean.
+    accuracy = np.mean(accuracies) if protocol == "random" else np.trace(counts) / counts.sum()
     return {
         "n_segments": int(counts.sum()),
-        "segment_accuracy": evaluate.accuracy(counts) if pooled else float(np.mean(accuracies)),
+        "segment_accuracy": float(accuracy),
         "segment_accuracy_sd": float(np.std(accuracies, ddof=1)) if len(accuracies) > 1 else None,
         "segment_confusion": counts.tolist(),
     }
@@ -446,6 +594,12 @@ def _compared(enrolled: Evaluation, plain: Evaluation | None, data: Dataset) -> 
         return enrolled
     gain = evaluate.enrolment_gain(enrolled.predictions, plain.predictions, emotions=data.labels)
     return replace(enrolled, metrics={**enrolled.metrics, "without_enrolment": gain})
+
+
+def with_probabilities(rows: pd.DataFrame, P: Any, labels: Sequence[str]) -> pd.DataFrame:
+    """Return rows with a column of rounded probabilities, ``p_<label>``, for each label."""
+    columns = np.round(np.asarray(P, dtype=float), DECIMALS).T
+    return rows.assign(**{f"p_{label}": p for label, p in zip(labels, columns, strict=True)})
 
 
 def average(members: Sequence[pd.DataFrame], *, weights: Sequence[float] = ()) -> pd.DataFrame:
@@ -463,44 +617,40 @@ def average(members: Sequence[pd.DataFrame], *, weights: Sequence[float] = ()) -
     ValueError
         If they are for other clips.
     """
-    first = members[0]
-    columns = [str(name) for name in first if str(name).startswith("p_")]
-    for other in members[1:]:
-        if not first[["clip_id", "fold"]].equals(other[["clip_id", "fold"]]):
-            raise ValueError(
-                "the members of an ensemble were tested on other clips: evaluate them again on the "
-                "same corpus"
-            )
-    P = np.stack([each[columns].to_numpy(dtype=float) for each in members])
+    first, *others = members
+    if not others:
+        return first
+    labels = [str(name)[2:] for name in first if str(name).startswith("p_")]
+    if not all(first[["clip_id", "fold"]].equals(each[["clip_id", "fold"]]) for each in others):
+        raise ValueError(
+            "the members of an ensemble were tested on other clips: evaluate them again on the "
+            "same corpus"
+        )
+    P = np.stack([evaluate.answers(each, labels=labels)[1] for each in members])
     mean = np.zeros(P.shape[1:])
     for fold in first["fold"].unique():
         own = first["fold"].eq(fold).to_numpy()
         mean[own] = _mean(P[:, own], weights=weights)
-    return _with_probabilities(first, columns, mean)
+    return with_probabilities(first, mean, labels)
 
 
 def calibrated(
-    predictions: pd.DataFrame, *, labels: Sequence[str]
+    predictions: pd.DataFrame, *, labels: Sequence[str], by: pd.DataFrame | None = None
 ) -> tuple[pd.DataFrame, dict[str, float]]:
     """Return predictions with temperature-scaled probabilities, and the temperature of each fold.
 
-    That of a fold is fitted on the clips of the other folds; a single fold stays as it is.
+    That of a fold is fitted on the clips of the other folds, in the predictions or in those of
+    `by`; a single fold stays as it is.
     """
-    columns = [f"p_{label}" for label in labels]
-    P, temperatures = predictions[columns].to_numpy(dtype=float, copy=True), {}
+    fitted_on = predictions if by is None else by
+    P, temperatures = evaluate.answers(predictions, labels=labels)[1].copy(), {}
     for fold in predictions["fold"].unique():
         own = predictions["fold"].eq(fold).to_numpy()
         # The seeds of `random` draw their clips anew: those of this fold tell it nothing.
-        others = predictions[~predictions["clip_id"].isin(predictions.loc[own, "clip_id"])]
+        others = fitted_on[~fitted_on["clip_id"].isin(predictions.loc[own, "clip_id"])]
         temperatures[str(fold)] = _temperature(others, labels=labels)
         P[own] = _mean(P[np.newaxis, own], temperature=temperatures[str(fold)])
-    return _with_probabilities(predictions, columns, P), temperatures
-
-
-def _with_probabilities(
-    predictions: pd.DataFrame, columns: Sequence[str], P: NDArray[np.float64]
-) -> pd.DataFrame:
-    return predictions.assign(**dict(zip(columns, np.round(P, DECIMALS).T, strict=True)))
+    return with_probabilities(predictions, P, labels), temperatures
 
 
 def _mean(P: NDArray[np.float64], **settings: Any) -> NDArray[np.float64]:
@@ -515,7 +665,7 @@ def _temperature(predictions: pd.DataFrame, *, labels: Sequence[str]) -> float:
     """Return the temperature that calibrates probabilities."""
     if predictions.empty:
         return 1.0
-    P = predictions[[f"p_{label}" for label in labels]].to_numpy(dtype=float)
+    _, P = evaluate.answers(predictions, labels=labels)
     y = pd.Index(labels).get_indexer(pd.Index(predictions["truth"]))
     scores = np.log(np.maximum(P, evaluate.SMALLEST_PROBABILITY))
     return round(networks.temperature(scores, y), DECIMALS)

@@ -7,7 +7,6 @@ import io
 import json
 import platform
 from collections.abc import Mapping, Sequence
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +17,19 @@ import sercourse
 from sercourse import bundles, corpora, evaluate, features, files, labels, normalize
 from sercourse.experiment.card import model_card
 from sercourse.experiment.dataset import EMOTION, GENDER, Array, Dataset, by_member
-from sercourse.experiment.evaluation import CALIBRATION, DECIMALS, Evaluation
-from sercourse.experiment.folds import Run, fit_fold, make_folds
+from sercourse.experiment.evaluation import (
+    CALIBRATION,
+    DECIMALS,
+    RECORDED,
+    Evaluation,
+    Run,
+    fit_fold,
+    make_folds,
+    with_probabilities,
+)
 from sercourse.features import whisper
 from sercourse.labels import GENDERS
-from sercourse.recipes import Model, Recipe, Report
+from sercourse.recipes import Model, Recipe, Report, silent
 
 LARGEST_ONNX_DIFFERENCE = 1e-4
 CHECKED_CLIPS = 256  # of the exported model against the trained one
@@ -37,12 +44,9 @@ SELECTION = Path(__file__).with_name("selection.json")
 Nothing is known of other recipes, nor of your own clips."""
 FEWEST_CLIPS = 500  # of these corpora; the synthetic samples, of the same names, have fewer
 
-GENDER_PREDICTIONS = "gender-predictions.csv"
 RIGHT_WHEN_SURE = 0.998
 """Share of right answers wanted; answers less sure than that takes are "unknown"."""
 ELSEWHERE = "elsewhere"  # in place of a protocol: clips of another corpus
-RECORDED = "as recorded"
-COLUMNS = [f"p_{name}" for name in GENDERS]
 
 
 def train(
@@ -53,7 +57,7 @@ def train(
     evaluations: Sequence[Evaluation],
     licence: str = "",
     store: Path | None = None,
-    report: Report = lambda line: None,
+    report: Report = silent,
 ) -> Path:
     """Train a recipe on all clips and write the bundle.
 
@@ -73,11 +77,6 @@ def train(
     report : callable
         Gets a line for each step.
 
-    Returns
-    -------
-    Path
-        The folder.
-
     Raises
     ------
     ValueError
@@ -87,21 +86,19 @@ def train(
     """
     if data.target != EMOTION:
         raise ValueError(f"target is {data.target!r}: a bundle answers {EMOTION!r}")
-    store = files.cache_dir() if store is None else store
     models = []
     for member, part in by_member(recipe, data):
         protocols = {"model": part.usual_protocol}
-        if member.normalized and part.has_voices:
+        if member.normalized and part.usual_protocol == "speaker":
             protocols["enrolled"] = "speaker+norm"
         fitted = {}
         for kind, protocol in protocols.items():
             report(f"training {member.name} on all {len(part.y)} clips ({kind})")
-            run = Run(member, part, protocol, store, report)
+            run = Run(member, part, protocol, store or files.cache_dir(), report)
             fitted[kind] = run.fit(part.everything, _selected(evaluations, member.name))
         models.append(fitted)
-    return save_fitted(
-        recipe, data, models, folder=folder, evaluations=evaluations, licence=licence
-    )
+    told: dict[str, Any] = {"evaluations": evaluations, "licence": licence}
+    return save_fitted(recipe, data, models, folder=folder, **told)
 
 
 def save_fitted(
@@ -113,29 +110,18 @@ def save_fitted(
     evaluations: Sequence[Evaluation] = (),
     licence: str = "",
 ) -> Path:
-    """Write the bundle of a recipe that was fitted already.
+    """Write the bundle of a recipe that was fitted already; parameters are as in `train`.
 
     Parameters
     ----------
-    recipe : Recipe
-    data : Dataset
-        What it was fitted on.
     models : sequence of mapping
         For each member of the recipe the `model` and, if there is one, that for `enrolled` voices.
-    folder, evaluations, licence
-        As in `train`.
-
-    Raises
-    ------
-    RuntimeError
-        If an exported model does not compute the same probabilities.
     """
     contents: dict[str, bytes | str] = {}
     members = []
     for (member, part), fitted in zip(by_member(recipe, data), models, strict=True):
-        names = bundles.member_files(
-            member.name if recipe.members else None, enrols="enrolled" in fitted
-        )
+        stem = member.name if recipe.members else None
+        names = bundles.member_files(stem, enrols="enrolled" in fitted)
         for kind, model in fitted.items():
             protocol = "speaker" if kind == "model" else "speaker+norm"
             made = exported(model, Run(member, part, protocol).test_side(part.everything))
@@ -143,7 +129,7 @@ def save_fitted(
             # Networks of an ensemble can go on training from their own bundles.
             if kind == "model" and ".keras" in made and not recipe.members:
                 contents["model.keras"] = made[".keras"]
-        told = member_info(member)
+        told = _member_info(member)
         if "voice" in names:
             contents[names["voice"]] = _voice_file(part)
             if member.features.encoder:
@@ -153,10 +139,8 @@ def save_fitted(
             names["encoder"] = "encoder.onnx"  # it is not the shipped one
             contents["encoder.onnx"] = files.user_path(path).read_bytes()
         members.append({**told, "files": names})
-    packages = {
-        *VERSIONED,
-        *(package for member in recipe.parts for package in member.learner.packages),
-    }
+    packages = {package for member in recipe.parts for package in member.learner.packages}
+    versions = {"sercourse": sercourse.__version__, "python": platform.python_version()}
     info: dict[str, Any] = {
         "name": folder.name,
         "title": recipe.title,
@@ -164,11 +148,7 @@ def save_fitted(
         "labels": list(data.emotions),
         "corpus": {**_corpus_info(data), "licence": licence},
         "trained": _today(),
-        "versions": {
-            "sercourse": sercourse.__version__,
-            "python": platform.python_version(),
-            **{package: metadata.version(package) for package in sorted(packages)},
-        },
+        "versions": versions | files.versions(*sorted({*VERSIONED, *packages})),
     }
     entries = [each.metrics for each in evaluations]
     if any("speech" in each for each in members):
@@ -179,12 +159,13 @@ def save_fitted(
     if recipe.weights:
         info["weights"] = list(recipe.weights)
     metrics = {"recipe": recipe.name, "corpus": data.corpus, "protocols": entries}
-    metrics |= selection(recipe.name, data)
-    contents |= {
-        "metrics.json": _json(metrics),
-        "predictions.csv": _predictions_csv(evaluations),
-        "README.md": model_card(info, metrics),
-    }
+    contents["predictions.csv"] = ""
+    if evaluations:
+        table = pd.concat([each.predictions for each in evaluations], ignore_index=True)
+        emotions = labels.in_order(str(name)[2:] for name in table.filter(regex="^p_"))
+        P = table[[f"p_{emotion}" for emotion in emotions]]
+        contents["predictions.csv"] = csv(table.drop(columns=P.columns).join(P))
+    contents |= _described(info, metrics | _selection(recipe.name, data))
     return bundles.save(folder, info=info, contents=contents)
 
 
@@ -196,11 +177,14 @@ def renew(
     **info: Any,
 ) -> Path:
     """Write a bundle anew with further files, metrics and entries of its index, and a new card."""
-    told = {**bundle.metrics, **metrics}
-    card = model_card({**bundle.info, **info}, told)
-    return bundles.renew(
-        bundle, {**contents, "metrics.json": _json(told), "README.md": card}, **info
-    )
+    told = _described({**bundle.info, **info}, {**bundle.metrics, **metrics})
+    return bundles.renew(bundle, {**contents, **told}, **info)
+
+
+def _described(info: Mapping[str, Any], metrics: Mapping[str, Any]) -> dict[str, str]:
+    """Return the metrics and the model card as files."""
+    text = json.dumps(metrics, indent=1) + "\n"
+    return {"metrics.json": text, "README.md": model_card(info, metrics)}
 
 
 def exported(model: Model, X: Array) -> dict[str, bytes]:
@@ -232,13 +216,16 @@ def exported(model: Model, X: Array) -> dict[str, bytes]:
 def answered(predictions: pd.DataFrame) -> list[dict[str, float | None]]:
     """Return coverage and accuracy of the clips whose likeliest emotion reaches each threshold."""
     P = predictions.filter(regex="^p_")
-    right = ("p_" + predictions["truth"]).to_numpy() == P.idxmax(axis=1).to_numpy()
-    found: list[dict[str, float | None]] = []
-    for threshold in THRESHOLDS:
-        sure = P.max(axis=1).ge(threshold).to_numpy()
-        accuracy = float(right[sure].mean()) if sure.any() else None
-        found.append({"from": threshold, "coverage": float(sure.mean()), "accuracy": accuracy})
-    return found
+    right, likeliest = "p_" + predictions["truth"] == P.idxmax(axis=1), P.max(axis=1)
+    return [
+        {"from": threshold, **_coverage(right, likeliest.ge(threshold))} for threshold in THRESHOLDS
+    ]
+
+
+def _coverage(right: pd.Series, sure: pd.Series) -> dict[str, float | None]:
+    """Return the share of clips that are sure, and the accuracy of these; None if none is."""
+    accuracy = float(right[sure].mean()) if sure.any() else None
+    return {"coverage": float(sure.mean()), "accuracy": accuracy}
 
 
 def temperatures(evaluations: Sequence[Evaluation], recipe: Recipe) -> dict[str, float]:
@@ -256,13 +243,19 @@ def temperatures(evaluations: Sequence[Evaluation], recipe: Recipe) -> dict[str,
     return found
 
 
-def selection(recipe: str, data: Dataset) -> dict[str, Any]:
+def _selected(evaluations: Sequence[Evaluation], name: str) -> dict[str, float] | None:
+    """Return the medians over the folds of the first evaluation; None if nothing was selected."""
+    folds = evaluations[0].selected.get(name, []) if evaluations else []
+    return {str(k): float(v) for k, v in pd.DataFrame(folds).median().items()} if folds else None
+
+
+def _selection(recipe: str, data: Dataset) -> dict[str, Any]:
     """Return what was known of the test clips when a recipe was made; empty where nothing is."""
     known = json.loads(SELECTION.read_text("utf-8")).get(f"{recipe} on {data.corpus}")
     return {"selection": known} if known and len(data.clips) >= FEWEST_CLIPS else {}
 
 
-def member_info(recipe: Recipe) -> dict[str, Any]:
+def _member_info(recipe: Recipe) -> dict[str, Any]:
     """Return the entry of a model in `bundle.json`, but for its files."""
     return {
         "recipe": recipe.settings,
@@ -271,29 +264,17 @@ def member_info(recipe: Recipe) -> dict[str, Any]:
     }
 
 
-def _selected(evaluations: Sequence[Evaluation], name: str) -> dict[str, float] | None:
-    """Return the medians over the folds of the first evaluation; None if nothing was selected."""
-    folds = evaluations[0].selected.get(name, []) if evaluations else []
-    if not folds:
-        return None
-    return {name: float(np.median([fold[name] for fold in folds])) for name in folds[0]}
-
-
 def _corpus_info(data: Dataset) -> dict[str, Any]:
+    """Return the entry of the clips in `bundle.json`; of several corpora also that of each."""
+
+    def size(clips: pd.DataFrame) -> dict[str, Any]:
+        return {"n_clips": len(clips), "n_speakers": int(clips["speaker"].nunique())}
+
     clips = data.clips
-    told: dict[str, Any] = {
-        "name": data.corpus,
-        "fingerprint": corpora.fingerprint(clips),
-        "n_clips": len(clips),
-        "n_speakers": int(clips["speaker"].nunique()),
-    }
+    told = {"name": data.corpus, "fingerprint": corpora.fingerprint(clips), **size(clips)}
     if clips["corpus"].nunique() > 1:
         told["parts"] = {
-            str(name): {
-                "n_clips": len(rows),
-                "n_speakers": int(rows["speaker"].nunique()),
-                "labels": list(labels.in_order(rows["emotion"])),
-            }
+            str(name): {**size(rows), "labels": list(labels.in_order(rows["emotion"]))}
             for name, rows in clips.groupby("corpus")
         }
     return told
@@ -320,21 +301,13 @@ def _voice_file(data: Dataset) -> bytes:
     return buffer.getvalue()
 
 
-def _predictions_csv(evaluations: Sequence[Evaluation]) -> str:
-    if not evaluations:
-        return ""
-    table = pd.concat([each.predictions for each in evaluations], ignore_index=True)
-    emotions = labels.in_order(str(name)[2:] for name in table.filter(regex="^p_"))
-    P = table[[f"p_{emotion}" for emotion in emotions]]
-    ordered = table.drop(columns=P.columns).join(P)
-    return ordered.to_csv(index=False, float_format=f"%.{DECIMALS}f")
-
-
-def _json(content: Mapping[str, Any]) -> str:
-    return json.dumps(content, indent=1) + "\n"
+def csv(table: pd.DataFrame) -> str:
+    """Return a table of a bundle as text."""
+    return table.to_csv(index=False, float_format=f"%.{DECIMALS}f")
 
 
 def _today() -> str:
+    """Return the date, in UTC."""
     return datetime.datetime.now(datetime.UTC).date().isoformat()
 
 
@@ -344,7 +317,7 @@ def train_gender(
     data: Dataset,
     *,
     elsewhere: Dataset | None = None,
-    report: Report = lambda line: None,
+    report: Report = silent,
 ) -> Path:
     """Cross-validate a classifier of gender, train it, and put it into a bundle.
 
@@ -364,21 +337,14 @@ def train_gender(
     report : callable
         Gets a line for each step.
 
-    Returns
-    -------
-    Path
-        The folder.
-
     Raises
     ------
     ValueError
-        If something else is asked of the clips, or recipe and bundle have other sample rates.
+        If recipe and bundle have other sample rates.
     RuntimeError
         If the exported model does not compute the same probabilities.
     """
     bundle, protocol = bundles.load(folder), data.usual_protocol
-    if data.target != GENDER:
-        raise ValueError(f"target is {data.target!r}: prepare the clips with target {GENDER!r}")
     if recipe.features.sr != bundle.sample_rate:
         raise ValueError(
             f"recipe {recipe.name!r} hears at {recipe.features.sr} Hz and model {bundle.name!r} at "
@@ -386,36 +352,51 @@ def train_gender(
         )
     tables = []
     for fold in make_folds(data, protocol=protocol):
+        report(f"{fold.name}: training without {', '.join(fold.test_speakers)}")
         model, _ = fit_fold(recipe, data, fold, protocol=protocol)
-        table = _answers(recipe, model, data, fold.test).assign(protocol=protocol, fold=fold.name)
-        tables.append(table)
-        right = (table["truth"] == _said(table)).mean()
-        report(f"{fold.name}: {right:.1%} of clips, as recorded and changed, are told apart")
-    report(f"training {recipe.name} on all {len(data.y)} clips (gender)")
+        table = _judged(recipe, model, data, fold.test)
+        tables.append(table.assign(protocol=protocol, fold=fold.name))
+    report(f"training {recipe.name} on all {len(data.y)} clips ({GENDER})")
     model, X = fit_fold(recipe, data, data.everything, protocol=protocol)
     if elsewhere is not None:
-        table = _answers(recipe, model, elsewhere, elsewhere.everything.test)
+        table = _judged(recipe, model, elsewhere, elsewhere.everything.test)
         if table["truth"].isna().any():
-            said = pd.Series(_said(table))[table["condition"].eq(RECORDED)]
-            most = said.groupby(table["speaker"]).agg(lambda names: names.mode()[0])
+            recorded = table[table["condition"].eq(RECORDED)]
+            said = pd.Series(evaluate.answers(recorded, labels=GENDERS)[0], recorded.index)
+            most = said.groupby(recorded["speaker"]).agg(lambda names: names.mode()[0])
             table["truth"] = table["speaker"].map(most)
         tables.append(table.assign(protocol=ELSEWHERE, fold=elsewhere.corpus))
     predictions = pd.concat(tables, ignore_index=True)
     told = {"recipe": recipe.name, "corpus": data.corpus, **gender_figures(predictions)}
-    told |= selection(recipe.name, data)
     contents: dict[str, bytes | str] = {
         bundles.GENDER_MODEL: exported(model, X)[".onnx"],
-        GENDER_PREDICTIONS: predictions.to_csv(index=False, float_format=f"%.{DECIMALS}f"),
+        "gender-predictions.csv": csv(predictions),
     }
     gender = {
-        **member_info(recipe),
+        **_member_info(recipe),
         "files": {"model": bundles.GENDER_MODEL},
         "labels": list(data.labels),
         "corpus": _corpus_info(data),
         "trained": _today(),
         "threshold": told["threshold"],
     }
-    return renew(bundle, contents, metrics={"gender": told}, gender=gender)
+    metrics = {GENDER: told | _selection(recipe.name, data)}
+    return renew(bundle, contents, metrics=metrics, gender=gender)
+
+
+def _judged(recipe: Recipe, model: Model, data: Dataset, rows: Any) -> pd.DataFrame:
+    """Return what a model says of clips as they were recorded, and of each copy of them."""
+    clips = data.clips[["clip_id", "speaker", "gender", "emotion"]].iloc[rows]
+    names = [RECORDED, *("+".join(each.kind for each in copy) for copy in recipe.augmentations)]
+    tables = [
+        with_probabilities(
+            clips.assign(truth=clips["gender"], condition=name),
+            model.predict_proba(X[rows]),
+            GENDERS,
+        )
+        for name, X in zip(names, (data.X, *data.copies), strict=True)
+    ]
+    return pd.concat(tables, ignore_index=True)
 
 
 def gender_figures(predictions: pd.DataFrame) -> dict[str, Any]:
@@ -435,13 +416,13 @@ def gender_figures(predictions: pd.DataFrame) -> dict[str, Any]:
         `accuracy` of all answers, `coverage`, the share that is sure enough, and `accuracy_sure`
         (None where none is).
     """
-    is_own = predictions["protocol"].ne(ELSEWHERE)
-    own = predictions[is_own]
-    thresholds = {fold: _threshold(own[own["fold"].ne(fold)]) for fold in own["fold"].unique()}
+    said, P = evaluate.answers(predictions, labels=GENDERS)
+    rows = predictions.assign(right=predictions["truth"] == said, p=P.max(axis=1))
+    is_own = rows["protocol"].ne(ELSEWHERE)
+    own = rows[is_own]
     threshold = _threshold(own)
-    limits = predictions["fold"].map(thresholds).fillna(threshold)
-    sure = predictions[COLUMNS].max(axis=1) >= limits
-    rows = predictions.assign(sure=sure, right=predictions["truth"] == _said(predictions))
+    limits = {fold: _threshold(own[own["fold"].ne(fold)]) for fold in own["fold"].unique()}
+    rows["sure"] = rows["p"] >= rows["fold"].map(limits).fillna(threshold)
     own, other = rows[is_own], rows[~is_own]
     recorded = own[own["condition"].eq(RECORDED)]
     summary = evaluate.summarize(recorded, emotions=GENDERS)
@@ -462,42 +443,21 @@ def gender_figures(predictions: pd.DataFrame) -> dict[str, Any]:
 
 
 def _by(rows: pd.DataFrame, column: str) -> dict[str, dict[str, Any]]:
-    return {
-        str(name): {
+    told = {}
+    for name, part in rows.groupby(column, sort=False):
+        sure = _coverage(part["right"], part["sure"])
+        told[str(name)] = {
             "n_scored": len(part),
             "accuracy": float(part["right"].mean()),
-            "coverage": float(part["sure"].mean()),
-            "accuracy_sure": (
-                float(part.loc[part["sure"], "right"].mean()) if part["sure"].any() else None
-            ),
+            "coverage": sure["coverage"],
+            "accuracy_sure": sure["accuracy"],
         }
-        for name, part in rows.groupby(column, sort=False)
-    }
-
-
-def _said(rows: pd.DataFrame) -> Any:
-    return np.asarray(GENDERS)[rows[COLUMNS].to_numpy().argmax(axis=1)]
+    return told
 
 
 def _threshold(rows: pd.DataFrame) -> float:
     """Return the lowest probability from which on answers are right as often as they are to be."""
-    sure, right = rows[COLUMNS].max(axis=1).to_numpy(), (rows["truth"] == _said(rows)).to_numpy()
-    order = np.argsort(-sure, kind="stable")
-    share = np.cumsum(right[order]) / np.arange(1, len(rows) + 1)
+    surest = rows.sort_values("p", ascending=False, kind="stable")
+    share = surest["right"].expanding().mean().to_numpy()
     enough = np.flatnonzero(share >= RIGHT_WHEN_SURE)
-    return float(sure[order][enough[-1]]) if len(enough) else 1.0
-
-
-def _answers(recipe: Recipe, model: Model, data: Dataset, rows: Any) -> pd.DataFrame:
-    """Return what a model says of clips as they were recorded, and of each copy of them."""
-    clips = data.clips.iloc[rows]
-    names = [RECORDED, *("+".join(each.kind for each in copy) for copy in recipe.augmentations)]
-    fixed = clips[["clip_id", "speaker", "gender", "emotion"]].assign(truth=clips["gender"])
-    tables = [
-        fixed.assign(
-            condition=name,
-            **dict(zip(COLUMNS, np.round(model.predict_proba(X[rows]), DECIMALS).T, strict=True)),
-        )
-        for name, X in zip(names, (data.X, *data.copies), strict=True)
-    ]
-    return pd.concat(tables, ignore_index=True)
+    return float(surest["p"].iloc[enough[-1]]) if len(enough) else 1.0
