@@ -11,7 +11,7 @@ VENV    := .venv
 BIN     := $(VENV)/bin
 STAMP   := $(VENV)/.installed
 
-.PHONY: help course test lab publish stale bench clean
+.PHONY: help course test lab publish stale bench fuzz clean
 
 help:                       ## say what there is to make
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1	/' | expand -t 16
@@ -34,6 +34,9 @@ stale: $(STAMP)             ## list lessons whose outputs are older than their c
 
 bench: $(STAMP)             ## speed and memory, as ratios against stated references
 	@set -e; for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python "$$script"; done
+
+fuzz: $(STAMP)              ## damaged files for an hour, or so many seconds: make fuzz SECONDS=600
+	@$(BIN)/python tests/fuzz/harness.py --seconds $(or $(SECONDS),3600) --seed $(or $(SEED),$(shell date +%s))
 
 clean:                      ## remove .venv and everything that can be made again
 	rm -rf $(VENV) build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache *.egg-info

@@ -101,9 +101,8 @@ def fetch(name: str, *, to: str | Path, registry: Mapping[str, Download] = REGIS
     if download.url is None:
         raise LookupError(f"{name} cannot be downloaded by a program: {download.how} into {to}")
     files.put_back(to)
-    with suppress(OSError, ValueError, TypeError, KeyError, RecursionError):
-        if json.loads((to / _RECEIPT).read_text("utf-8"))["name"] == name:
-            return to
+    if receipt(to / _RECEIPT) == name:
+        return to
     if to.exists() and not (to.is_dir() and not any(to.iterdir())):
         raise FileExistsError(f"{to}: holds files of something else: give another folder")
     archive = _archive(download)
@@ -120,6 +119,13 @@ def fetch(name: str, *, to: str | Path, registry: Mapping[str, Download] = REGIS
             ) from error
         files.write_json(temporary / _RECEIPT, {"name": name, "url": download.url})
     return to
+
+
+def receipt(file: Path) -> str | None:
+    """Return the name of the corpus that was fetched; None where that cannot be read."""
+    with suppress(OSError, ValueError, TypeError, KeyError, RecursionError):
+        return str(json.loads(file.read_text("utf-8"))["name"])
+    return None
 
 
 def _unpack(archive: Path, folder: Path, *, members: str) -> None:
