@@ -229,6 +229,8 @@ def case(target: str, number: int, *, seed: int, known: dict[str, Target]) -> tu
 
 def fault(target: Target, name: str, data: bytes) -> str:
     """Read a damaged file; return what is wrong with how that went, or an empty text."""
+    ignored: list[Any] = []  # which Python prints as a traceback, and goes on
+    sys.unraisablehook = ignored.append
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         path = Path(folder) / name
@@ -236,10 +238,12 @@ def fault(target: Target, name: str, data: bytes) -> str:
         try:
             answer = target.read(path)
         except (ValueError, OSError) as error:
-            said = str(error)
+            said = f"ignored: {ignored[0].exc_value!r}\n" if ignored else str(error)
             return "" if said and "\n" not in said.strip() else f"no sentence: {said!r:.200}"
         except Exception:
             return traceback.format_exc()
+        if ignored:
+            return f"ignored: {ignored[0].exc_value!r}"
         if not target.sealed or answer is None:
             return ""
         whole = dict(target.seeds)[name]
