@@ -304,6 +304,11 @@ def test_inner_splits_are_mixed_and_as_many_as_the_rarest_emotion_allows() -> No
         splits.inner_splits(np.array(["happy", "sad", "sad"]), np.array([1, 1, 2]))
 
 
+def test_folds_over_recordings_are_numbered_from_one() -> None:
+    folds = splits.make_folds("recording", corpus="x", **table(["x-1"], per_speaker=40))
+    assert [fold.name for fold in folds] == [f"fold {k}" for k in range(1, 6)]
+
+
 def test_the_published_folds_name_every_actor_once() -> None:
     assert sorted(np.concatenate(splits.RAVDESS_FOLDS)) == list(range(1, 25))
     assert splits.RAVDESS_FOLDS[0] == (1, 11, 20, 21)

@@ -91,7 +91,7 @@ def changed(node: ast.AST) -> Iterator[ast.AST]:
     if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Load):
         yield node.value
     if isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] in UNWRAPPED:
-        yield node.args[0]
+        yield from node.args[:1]
     if isinstance(node, ast.If) and isinstance(node.body[-1], ast.Raise | ast.Return):
         yield ast.If(ast.Constant(value=False), node.body, node.orelse)
 
