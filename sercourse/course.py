@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import hashlib
 import json
-import re
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,36 +17,7 @@ from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
 from nbformat import NotebookNode
 
-from sercourse import exercises
-from sercourse.files import atomic_path, user_path
-
-ROOT = Path(__file__).resolve().parents[1]
-"""Folder of the repository, where the package runs from a clone."""
-
-NOTEBOOKS = ROOT / "notebooks"
-"""Folder of the lessons."""
-
-WIDGET = "application/vnd.jupyter.widget-view+json"
-
-# **Needs:** x · **Produces:** y · **Time:** z, with any emphasis
-_NEEDS_LINE = re.compile(
-    r"^[*_]*Needs[*_:\s]+(?P<needs>.*?)[\s·|;,.*_]*"
-    r"Produces[*_:\s]+(?P<produces>.*?)[\s·|;,.*_]*"
-    r"Time[*_:\s]+(?P<time>.*?)[*_.\s]*$",
-    re.MULTILINE,
-)
-
-
-@dataclass(frozen=True)
-class Lesson:
-    """What the first cell of a lesson says."""
-
-    notebook: Path
-    title: str
-    promise: str
-    needs: str = ""
-    produces: str = ""
-    time: str = ""
+from sercourse.files import atomic_path, home, user_path
 
 
 @dataclass(frozen=True)
@@ -77,15 +47,18 @@ class _ThisPython(AsyncKernelManager):
         return KernelSpec(**get_kernel_dict(extra_arguments=["--log-level=CRITICAL"]), env=env)
 
 
-def lessons(folder: str | Path = NOTEBOOKS) -> list[Path]:
+def lessons(folder: str | Path | None = None) -> list[Path]:
     """Return the lessons of a folder in order: notebooks named `NN_topic` or `NNb_topic`.
+
+    The default is `notebooks/` of the project.
 
     Raises
     ------
     FileNotFoundError
         If the folder holds none, as when the package was installed without the repository.
     """
-    found = sorted(user_path(folder).glob("[0-9][0-9]*_*.ipynb"))
+    folder = home() / "notebooks" if folder is None else user_path(folder)
+    found = sorted(folder.glob("[0-9][0-9]*_*.ipynb"))
     if not found:
         raise FileNotFoundError(
             f"no lessons in {folder}: install the package from a clone of the repository "
@@ -94,7 +67,7 @@ def lessons(folder: str | Path = NOTEBOOKS) -> list[Path]:
     return found
 
 
-def find(names: Iterable[str], *, folder: str | Path = NOTEBOOKS) -> list[Path]:
+def find(names: Iterable[str], *, folder: str | Path | None = None) -> list[Path]:
     """Return the notebooks with these numbers (`3`, `03`), stems or paths; all if there is no name.
 
     Raises
@@ -108,7 +81,7 @@ def find(names: Iterable[str], *, folder: str | Path = NOTEBOOKS) -> list[Path]:
     return list(dict.fromkeys(found)) or lessons(folder)
 
 
-def _find(name: str, *, folder: str | Path) -> Path:
+def _find(name: str, *, folder: str | Path | None) -> Path:
     if name.endswith(".ipynb"):
         if not user_path(name).is_file():
             raise FileNotFoundError(f"no notebook {name}")
@@ -145,41 +118,19 @@ def write(notebook: NotebookNode, path: Path) -> None:
         nbformat.write(notebook, temporary)
 
 
-def describe(path: str | Path) -> Lesson:
-    """Read title, promise and requirements from the first cell of a lesson.
-
-    The cell has `# NN · Title`, one paragraph of promise, and a line
-    `**Needs:** ... · **Produces:** ... · **Time:** ...`; what is missing is an empty string.
-    """
-    headed = (
-        cell.source
-        for cell in read(path).cells
-        if cell.cell_type == "markdown" and cell.source.startswith("# ")
-    )
-    title, _, text = next(headed, f"# {Path(path).stem}").partition("\n")
-    paragraphs = [" ".join(each.split()) for each in re.split(r"\n\s*\n", text)]
-    badges = ("[!", "!", "<")
-    prose = [each for each in paragraphs if each and not each.startswith(badges)]
-    promise = next((each for each in prose if not _NEEDS_LINE.search(each)), "")
-    line = _NEEDS_LINE.search(text)
-    return Lesson(
-        Path(path), title.removeprefix("# ").strip(), promise, **line.groupdict() if line else {}
-    )
-
-
 def tags(cell: NotebookNode) -> Sequence[str]:
     """Return the tags of a cell."""
     return cell.metadata.get("tags", ())
 
 
 def code_cells(notebook: NotebookNode) -> list[NotebookNode]:
-    """Return the code cells that an author wrote: not the empty ones, not papermill's."""
+    """Return the code cells that an author wrote: not empty, papermill's, or Colab's bootstrap."""
     return [
         cell
         for cell in notebook.cells
         if cell.cell_type == "code"
         and cell.source.strip()
-        and "injected-parameters" not in tags(cell)
+        and not {"bootstrap", "injected-parameters"} & set(tags(cell))
     ]
 
 
@@ -248,8 +199,7 @@ def run(path: Path, *, out: str | Path, parameters: Mapping[str, Any] | None = N
     ----------
     path : Path
     out : path
-        Folder for the executed notebook, which is saved after every cell, its HTML page, and
-        `index.html`.
+        Folder for the executed notebook, which is saved after every cell.
     parameters : mapping, optional
         Replace values of the cell tagged `parameters`.
 
@@ -294,22 +244,7 @@ def run(path: Path, *, out: str | Path, parameters: Mapping[str, Any] | None = N
         cell.outputs = merge_streams(cell.outputs)
     notebook.metadata["papermill"]["exception"] = failure is not None  # unnoted of a dead kernel
     write(notebook, executed)
-    page = with_solutions(notebook, lesson=path.stem)
-    _write_page(page, executed.with_suffix(".html"), pictures=path.parent)
-    _write_index(folder)
     return Result(path, executed, seconds, failure)
-
-
-def with_solutions(notebook: NotebookNode, *, lesson: str) -> NotebookNode:
-    """Return a notebook with a folded solution below each exercise; the learner's has none."""
-    cells = []
-    for cell in notebook.cells:
-        cells.append(cell)
-        solved = exercises.solve(cell.source, lesson) if "exercise" in tags(cell) else cell.source
-        if solved != cell.source:
-            text = f"<details><summary>Solution</summary>\n\n```python\n{solved}\n```\n\n</details>"
-            cells.append(nbformat.v4.new_markdown_cell(text))
-    return NotebookNode({**notebook, "cells": cells})
 
 
 def _failing_cell(path: Path, executed: NotebookNode) -> str:
@@ -348,33 +283,3 @@ def merge_streams(outputs: Iterable[NotebookNode]) -> list[NotebookNode]:
         lines = stream.text.split("\n")
         stream.text = "\n".join(line.rstrip("\r").rpartition("\r")[2] for line in lines)
     return merged
-
-
-def _write_page(notebook: NotebookNode, page: Path, *, pictures: Path) -> None:
-    """Write a notebook as HTML, with the pictures that it links to and without widgets."""
-    from nbconvert import HTMLExporter
-
-    notebook.metadata.pop("widgets", None)
-    for cell in notebook.cells:
-        if cell.cell_type == "code":  # a button would have nobody to answer it
-            cell.outputs = [each for each in cell.outputs if WIDGET not in each.get("data", {})]
-        else:  # while it embeds pictures, nbconvert would close a fold where it opens
-            cell.source = re.sub(r"<(/?)details>", r"<!--\1details-->", cell.source)
-    exporter = HTMLExporter(template_name="lab", embed_images=True)
-    resources = {"metadata": {"name": page.stem, "path": str(pictures)}}
-    body, _ = exporter.from_notebook_node(notebook, resources=resources)
-    with atomic_path(page) as temporary:
-        temporary.write_text(re.sub(r"<!--(/?)details-->", r"<\1details>", body), "utf-8")
-
-
-def _write_index(folder: Path) -> None:
-    """Write `index.html`: a list of every executed notebook of the folder."""
-    lines = ["# Speech emotion recognition: the lessons\n"]
-    for path in sorted(folder.glob("*.ipynb")):
-        if told := read(path).metadata.get("papermill"):
-            lesson = describe(path)
-            status = "**failed**" if told["exception"] else "ran to its end"
-            links = f"[{lesson.title}]({path.stem}.html) ([notebook]({path.name}))"
-            lines.append(f"- {links}: {status} in {told['duration'] or 0:.0f} s. {lesson.promise}")
-    listing = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell("\n".join(lines))])
-    _write_page(listing, folder / "index.html", pictures=folder)

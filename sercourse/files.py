@@ -441,20 +441,43 @@ def home() -> Path:
     """Return the folder of the project, which holds `notebooks/`, `data/` and `models/`.
 
     It is `$SERCOURSE_HOME` where that is set, else the checkout that this package is imported from,
-    else the nearest folder above the working one.
+    else the nearest folder above the working one, else that of the installed package, which has
+    nothing but the default model.
 
     Raises
     ------
     FileNotFoundError
-        If none of them holds the sample corpora.
+        If none of them holds the speech encoder, which every copy of the project has.
     """
     chosen = os.environ.get("SERCOURSE_HOME")
-    here = Path.cwd()
-    places = [user_path(chosen)] if chosen else [Path(__file__).parents[1], here, *here.parents]
+    package, here = Path(__file__).parent, Path.cwd()
+    places = [user_path(chosen)] if chosen else [package.parent, here, *here.parents, package]
     for place in places:
-        if (place / "data" / "sample").is_dir():
+        if (place / "models" / "speech-encoder").is_dir():
             return place
     raise FileNotFoundError(
-        f"no folder data/sample in {places[0]}: clone the project and install it with "
+        f"no folder models/speech-encoder in {places[0]}: clone the project and install it with "
         "'pip install -e .', or set SERCOURSE_HOME to its folder"
     )
+
+
+def in_project(*parts: str) -> Path:
+    """Return a path below `home` that a clone has, and an installed package may lack.
+
+    Raises
+    ------
+    FileNotFoundError
+        If it is not there; the sentence says what to do.
+
+    Examples
+    --------
+    >>> in_project("data", "sample").name
+    'sample'
+    """
+    path = home().joinpath(*parts)
+    if not path.exists():
+        raise FileNotFoundError(
+            f"there is no {path}: an installed package brings the default model alone; clone the "
+            "project and work there, or set SERCOURSE_HOME to its folder"
+        )
+    return path

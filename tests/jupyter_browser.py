@@ -152,7 +152,7 @@ def chromium(
             "--use-fake-device-for-media-stream",
             f"--use-file-for-fake-audio-capture={microphone.resolve()}",
         )
-    if os.geteuid() == 0:
+    if hasattr(os, "geteuid") and os.geteuid() == 0:
         flags += ("--no-sandbox",)  # Chromium refuses its sandbox to root
     for flag in flags:
         options.add_argument(flag)

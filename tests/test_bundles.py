@@ -79,6 +79,15 @@ def test_claims_are_as_wide_as_their_speakers_are_few(folder: Path) -> None:
     assert metrics["selection"]["by_hand"] in card
 
 
+@each_bundle
+def test_index_and_card_state_the_licence_of_the_model(folder: Path) -> None:
+    info = bundles.load(folder).info
+    card = (folder / "README.md").read_text("utf-8").partition("## Licence")[2]
+    assert info["licence"] in card
+    assert info["licence"] == "CC BY-NC-SA 4.0"  # what RAVDESS asks for, and the course for AESDD
+    assert ("Copies of AESDD state different terms" in card) == ("aesdd" in info["corpus"]["name"])
+
+
 @pytest.mark.parametrize("name", ["svm+aesdd-cnn", "ravdess-svm+cnn-lstm"])
 def test_ensembles_are_calibrated(name: str) -> None:
     bundle = bundles.load(name)

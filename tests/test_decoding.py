@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import contextlib
-import resource
 import shutil
 import struct
 import subprocess
@@ -14,6 +13,7 @@ import numpy as np
 import pytest
 import soundfile as sf
 
+from conftest import posix
 from sercourse import audio, bundles, cli, corpora, decoding
 
 SR = 16_000
@@ -182,6 +182,7 @@ def lying_files(folder: Path) -> dict[str, Path]:
 
 
 def test_memory_follows_what_is_there(tmp_path: Path) -> None:
+    resource = pytest.importorskip("resource", reason="Windows does not tell it")
     files = lying_files(tmp_path)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     outcomes = {name: outcome(path) for name, path in files.items()}
@@ -298,6 +299,7 @@ def test_ffmpeg_needs_no_temporary_file_and_ends_with_its_reader(
     assert all(each.poll() is not None for each in started)
 
 
+@posix
 @needs_ffmpeg
 def test_ffmpeg_is_ended_when_it_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = encoded(tmp_path, "a.m4a", "-vn")

@@ -28,6 +28,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.svm import SVC
 
+from conftest import posix
 from sercourse import files
 
 CAPTURED: dict[str, Any] = {"capture_output": True, "text": True, "check": True}
@@ -272,6 +273,7 @@ def permissions(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
 
+@posix
 def test_permissions_are_those_of_the_umask_or_of_the_old_file(tmp_path: Path, umask: int) -> None:
     files.write_json(tmp_path / "new.json", {})
     assert permissions(tmp_path / "new.json") == 0o666 & ~umask
@@ -293,6 +295,7 @@ def test_a_link_stays_one_and_its_file_is_replaced(tmp_path: Path) -> None:
         assert (tmp_path / "there" / "real.json").read_text() == f"{content}\n"
 
 
+@posix
 def test_a_pipe_and_a_device_are_written_into(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     read: list[str] = []
@@ -307,6 +310,7 @@ def test_a_pipe_and_a_device_are_written_into(tmp_path: Path) -> None:
     assert stat.S_ISCHR(Path("/dev/null").stat().st_mode)
 
 
+@posix
 @pytest.mark.parametrize("name", ["/dev/stdout", "/dev/fd/1"])
 @pytest.mark.parametrize("redirected", [False, True])
 def test_standard_output_gets_what_is_written_there(
@@ -340,9 +344,10 @@ def test_what_is_read_is_not_overwritten(tmp_path: Path, kind: str) -> None:
 
 def test_home_is_understood_everywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))  # what Windows calls it
     monkeypatch.setenv("SERCOURSE_CACHE", "~/cache")
     monkeypatch.setenv("SERCOURSE_HOME", "~/project")
-    (tmp_path / "project" / "data" / "sample").mkdir(parents=True)
+    (tmp_path / "project" / "models" / "speech-encoder").mkdir(parents=True)
     assert files.cache_dir() == tmp_path / "cache"
     assert files.home() == tmp_path / "project"
     files.write_json("~/a.json", 1)

@@ -16,6 +16,7 @@ import soundfile
 import soxr
 from scipy import signal
 
+from conftest import posix
 from sercourse import audio, live
 from sercourse.live import sources
 
@@ -226,6 +227,7 @@ print(most[1] / most[0])
 """
 
 
+@posix  # it asks the system for its memory
 @pytest.mark.parametrize(
     ("function", "n_seconds"), [("listen_to_silence", 1_800), ("follow_speech", 600)]
 )

@@ -92,13 +92,20 @@ def saved(
 ) -> Path:
     """Write a bundle without a model, or a results folder."""
     members = [each.settings for each in chosen.parts]
-    corpus = {"fingerprint": corpora.fingerprint(data.clips)}
+    corpus = {"name": "ravdess", "fingerprint": corpora.fingerprint(data.clips)}
+    corpus |= {"n_clips": len(data.clips), "n_speakers": int(data.clips["speaker"].nunique())}
     metrics = {"recipe": chosen.name, "corpus": "ravdess", "protocols": [evaluation.metrics]}
     table = evaluation.predictions.to_csv(index=False)
     if bundle:
-        models = [{"recipe": each, "feature_names": [], "files": {}} for each in members]
-        info = {"name": chosen.name, "labels": list(data.labels), "members": models}
+        described = {"sample_rate": 16_000, "feature_names": ["level"]}
+        models = [
+            {"recipe": each, "files": {"model": f"{number}.onnx"}, **described}
+            for number, each in enumerate(members)
+        ]
+        info = {"name": chosen.name, "title": "a test", "labels": list(data.labels)}
+        info |= {"members": models}
         contents = {"metrics.json": json.dumps(metrics), "predictions.csv": table}
+        contents |= {f"{number}.onnx": b"no model" for number in range(len(members))}
         return bundles.save(folder, info=info | {"corpus": corpus}, contents=contents)
     folder.mkdir()
     told = metrics | {"members": members, "corpus": corpus}

@@ -12,9 +12,10 @@ from pathlib import Path
 import publish
 import pytest
 from nbformat import NotebookNode
+from readme import describe
 
 from sercourse import course, exercises
-from sercourse.course import code_cells, describe, read, tags
+from sercourse.course import code_cells, read, tags
 
 ROOT = Path(__file__).resolve().parent.parent
 LESSONS = sorted((ROOT / "notebooks").glob("[0-9][0-9]*_*.ipynb"))
@@ -181,7 +182,6 @@ def assert_lesson_runs(path: Path, *, out: Path) -> None:
     course.write(notebook, solved)
     result = course.run(solved, out=out)
     assert result.failure is None
-    assert result.executed.with_suffix(".html").stat().st_size > 10_000
     for cell in code_cells(read(result.executed)):
         if "exercise" in tags(cell):
             assert "".join(each.get("text", "") for each in cell.outputs).endswith(": right\n")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import Command
+from conftest import Command, posix
 from sercourse import bundles, corpora, features, fetch
 from sercourse.cli import main
 
@@ -89,6 +89,7 @@ def test_home_is_understood_in_options(
     assert (home / "cache").is_dir() == words.startswith("features")
 
 
+@posix
 def test_features_go_to_a_pipe(corpus: Path) -> None:
     argv = [sys.executable, "-m", "sercourse", "features", "d", "--csv", "labels.csv"]
     argv += ["--set", "statistics", "--out", "/dev/stdout"]

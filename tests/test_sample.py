@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -140,7 +141,7 @@ def test_missing_synthesiser_is_one_sentence(root: Path, tmp_path: Path) -> None
     script = root / "tools" / "make_sample_corpora.py"
     done = subprocess.run(
         [sys.executable, str(script), "--out", str(tmp_path / "sample")],
-        env={"PATH": str(tmp_path)},
+        env={**os.environ, "PATH": str(tmp_path)},
         capture_output=True,
         text=True,
         check=False,

@@ -22,7 +22,7 @@ from nbformat import NotebookNode
 
 import sercourse
 from sercourse import course
-from sercourse.files import cache_dir, user_path
+from sercourse.files import cache_dir, home, user_path
 
 MAX_BYTES = 400_000
 """A larger notebook is slow to review and may not be shown by code-hosting sites."""
@@ -30,6 +30,7 @@ MAX_BYTES = 400_000
 LISTEN = "[sound: run the cell to listen]"
 """Stands for recorded audio, which the corpora's licences keep out of the repository."""
 
+WIDGET = "application/vnd.jupyter.widget-view+json"
 AUDIO_REPR = "<IPython.lib.display.Audio object>"
 AUDIO_TAG = re.compile(r"<audio\b.*?</audio>", re.DOTALL | re.IGNORECASE)
 EMBEDDED = re.compile(r"data:[\w/+.-]+;base64,[\w+/=\s]+")
@@ -116,7 +117,7 @@ def clean(
         kept = [
             output
             for output in cell.outputs
-            if output.get("name") != "stderr" and course.WIDGET not in output.get("data", {})
+            if output.get("name") != "stderr" and WIDGET not in output.get("data", {})
         ]
         cell.outputs = [cleaned(each, placeholders=placeholders, sound=sound) for each in kept]
         texts: list[str] = []
@@ -179,7 +180,7 @@ def placeholders(corpora: Path) -> Placeholders:
     folders = {corpora: "data"}
     folders |= {path: f"data/{path.name}" for path in corpora.iterdir() if path.is_dir()}
     # A corpus may be a link: lessons may show either end of it.
-    stand_ins = {str(course.ROOT): ".", str(cache_dir().absolute()): "cache"} | {
+    stand_ins = {str(home()): ".", str(cache_dir().absolute()): "cache"} | {
         str(place): name for folder, name in folders.items() for place in (folder, folder.resolve())
     }
     return dict(sorted(stand_ins.items(), key=lambda item: -len(item[0])))
@@ -188,7 +189,7 @@ def placeholders(corpora: Path) -> Placeholders:
 def machine_path() -> re.Pattern[str]:
     """Return a pattern of absolute paths below any folder that this machine is known to have."""
     places = [Path.home(), Path(tempfile.gettempdir()), Path(sys.prefix), Path(sys.base_prefix)]
-    tops = {place.parts[1] for place in (*places, course.ROOT, Path.cwd()) if len(place.parts) > 1}
+    tops = {place.parts[1] for place in (*places, home(), Path.cwd()) if len(place.parts) > 1}
     names = "|".join(sorted(re.escape(top) for top in tops | FOLDERS))
     end = r"[^\s'\"<>]*"
     posix = rf"(?<![\w.<~$/-])/(?:{names})/{end}|file://{end}"

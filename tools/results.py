@@ -53,7 +53,7 @@ def keep(recipe: Recipe, clips: pd.DataFrame, *, corpus: str) -> str:
     folder.mkdir(parents=True, exist_ok=True)
     files.write_json(folder / "metrics.json", metrics)
     table = pd.concat([each.predictions for each in whole], ignore_index=True)
-    text = table.to_csv(index=False, float_format="%.5f")
+    text = table.to_csv(index=False, float_format="%.5f", lineterminator="\n")
     with files.atomic_path(folder / "predictions.csv.gz") as temporary:
         temporary.write_bytes(gzip.compress(text.encode(), mtime=0))
     told = (f"{each.metrics['protocol']} {each.metrics['accuracy']:.1%}" for each in whole)

@@ -213,7 +213,7 @@ def mp3(y: np.ndarray, *, sr: int, kbits: float) -> np.ndarray:
 def _voices(sr: int) -> list[np.ndarray]:
     """Return speech of each speaker of the sample corpus, at one level and without long pauses."""
     found = []
-    for folder in sorted((files.home() / "data" / "sample" / "ravdess").glob("Actor_*")):
+    for folder in sorted(files.in_project("data", "sample", "ravdess").glob("Actor_*")):
         paths = sorted(folder.glob("*.ogg"))
         some = paths[:: max(1, len(paths) // TAKES)]
         voice = np.concatenate([audio.trim(audio.read(path, sr=sr), sr=sr) for path in some])

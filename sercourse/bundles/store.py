@@ -39,7 +39,8 @@ def find(model: str | Path) -> Path:
     if str(model) not in known:
         names = ", ".join(known) or "none"
         raise FileNotFoundError(
-            f"no model {str(model)!r}: give the folder of a bundle or one of the names {names}"
+            f"no model {str(model)!r}: give the folder of a bundle or one of the names {names}; "
+            "a clone of the project has more than an installed package"
         )
     return known[str(model)]
 

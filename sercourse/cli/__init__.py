@@ -32,7 +32,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 EXTRAS = {
-    "lessons": ("IPython", "matplotlib", "nbconvert", "nbformat", "papermill", "seaborn"),
+    "lessons": ("IPython", "matplotlib", "nbformat", "papermill", "seaborn"),
     "networks": ("keras", "tensorflow", "tf2onnx"),
     "live": ("sounddevice",),
 }
@@ -43,6 +43,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status: 0 done, 1 partly done, 2 refused."""
     with contextlib.suppress(AttributeError):  # a bar is a question mark where it has no letter
         sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
+        if not sys.stdout.isatty():  # programs read UTF-8, whatever the terminals of a system use
+            sys.stdout.reconfigure(encoding="utf-8")  # type: ignore[union-attr]
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _show_warning

@@ -27,7 +27,7 @@ def add_parsers(commands: argparse._SubParsersAction) -> None:
 
 
 def _run(args: argparse.Namespace) -> int:
-    """Run lessons and render them as web pages.
+    """Run lessons and keep the executed notebooks, of which `make course` makes pages.
 
     Each has a fresh kernel and takes the sample corpora unless a parameter says otherwise; none
     needs another, so several run side by side. Exit status 1 if a cell failed.
@@ -48,7 +48,7 @@ def _run(args: argparse.Namespace) -> int:
             failed |= result.failure is not None
             told = f"{number}/{len(jobs)}  {result.notebook.stem}  {result.seconds:.1f} s"
             options.show(f"{told}  {result.failure or 'ok'}")
-    options.show(f"pages: {args.out}/index.html")
+    options.show(f"executed notebooks: {args.out}")
     return int(failed)
 
 

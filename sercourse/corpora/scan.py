@@ -207,7 +207,7 @@ def folder(corpus: str, data_dir: str | Path | None = None) -> Path:
     ('data', 'sample', 'aesdd')
     """
     if data_dir is None:
-        place = files.home() / "data" / "sample" / corpus
+        place = files.in_project("data", "sample") / corpus
         known = " and ".join(sorted(each.name for each in place.parent.iterdir() if each.is_dir()))
         advice = f"the sample has {known}: for {corpus}, say with data_dir which folder holds it"
     else:

@@ -7,6 +7,7 @@ from typing import Any
 
 import jinja2
 
+SHARE_ALIKE = "CC BY-NC-SA 4.0"
 _SIGNS = str.maketrans({"<": "&lt;", "[": "&#91;", "|": "&#124;", "\n": " ", "\r": " "})
 
 
@@ -34,3 +35,17 @@ def _escaped(value: Any) -> Any:
 
 def _percent(share: float | None) -> str:
     return "" if share is None else f"{share:.1%}".removesuffix("%")
+
+
+def model_licence(terms: str) -> str:
+    """Return the licence of a model, from the terms of its corpora; empty where they leave it open.
+
+    RAVDESS is shared alike. AESDD is taken by the stricter of the terms that its copies state.
+
+    Examples
+    --------
+    >>> model_licence("Its terms: CC BY-NC-SA 4.0."), model_licence("Its terms: mine.")
+    ('CC BY-NC-SA 4.0', '')
+    """
+    stated = (SHARE_ALIKE, "treat as non-commercial")
+    return SHARE_ALIKE if any(each in terms for each in stated) else ""

@@ -311,7 +311,7 @@ def run_search(
     with files.keeping(kept):
         for name, each in tables.items():
             with files.atomic_path(kept / f"{name}.csv") as temporary:
-                each.to_csv(temporary, index=False)
+                each.to_csv(temporary, index=False, lineterminator="\n")
     return Search(plan.told, **tables, folder=kept)
 
 

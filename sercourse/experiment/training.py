@@ -15,7 +15,7 @@ import pandas as pd
 
 import sercourse
 from sercourse import bundles, corpora, evaluate, features, files, labels, normalize
-from sercourse.experiment.card import model_card
+from sercourse.experiment.card import model_card, model_licence
 from sercourse.experiment.dataset import EMOTION, GENDER, Array, Dataset, by_member
 from sercourse.experiment.evaluation import (
     CALIBRATION,
@@ -147,6 +147,7 @@ def save_fitted(
         "members": members,
         "labels": list(data.emotions),
         "corpus": {**_corpus_info(data), "licence": licence},
+        "licence": model_licence(licence),
         "trained": _today(),
         "versions": versions | files.versions(*sorted({*VERSIONED, *packages})),
     }
@@ -303,7 +304,7 @@ def _voice_file(data: Dataset) -> bytes:
 
 def csv(table: pd.DataFrame) -> str:
     """Return a table of a bundle as text."""
-    return table.to_csv(index=False, float_format=f"%.{DECIMALS}f")
+    return table.to_csv(index=False, lineterminator="\n", float_format=f"%.{DECIMALS}f")
 
 
 def _today() -> str:
