@@ -235,6 +235,8 @@ def test_what_is_no_probability_is_refused(p_happy: float, p_sad: float) -> None
         evaluate.answers(rows, labels=["happy", "sad"])
     said, P = evaluate.answers(rows.iloc[:1].assign(p_sad=0.5005), labels=["happy", "sad"])
     assert (said.tolist(), P.tolist()) == (["sad"], [[0.5, 0.5005]])
+    sure = pd.DataFrame({"p_happy": [1.0], "p_sad": [0.0]})
+    assert evaluate.answers(sure, labels=["happy", "sad"])[0].tolist() == ["happy"]
 
 
 def of_two_folds(protocol: str, names: tuple[str, str]) -> pd.DataFrame:
@@ -256,6 +258,8 @@ def test_a_summary_by_hand() -> None:
     assert told["accuracy"] == 5 / 8
     assert told["uar"] == pytest.approx((1 / 2 + 4 / 6) / 2)
     assert told["chance"] == 6 / 8
+    assert told["ece"] == pytest.approx(0.8 - 5 / 8)
+    assert told["n_scored"] == 8
     assert [fold["accuracy"] for fold in told["folds"]] == [3 / 4, 2 / 4]
     assert [fold["test_speakers"] for fold in told["folds"]] == [["b"], ["a"]]
     assert [fold["fold"] for fold in told["folds"]] == ["fold 1", "fold 2"]

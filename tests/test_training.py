@@ -549,6 +549,7 @@ def agree(model: networks.FittedNetwork, X: np.ndarray, folder: Path) -> None:
     load = networks.quiet_keras().saving.load_model
     loaded = load(folder / "model.keras", safe_mode=True, compile=False)
     np.testing.assert_allclose(loaded.predict_on_batch(X), ours, atol=1e-5)
+    assert model.contents() == contents  # no date and no random name is in them
 
 
 def test_files_of_an_average_agree(averaged: networks.FittedNetwork, tmp_path: Path) -> None:

@@ -99,7 +99,7 @@ def changed(node: ast.AST) -> Iterator[ast.AST]:
 def places(node: ast.AST) -> Iterator[tuple[ast.AST, str, int | None, ast.AST]]:
     """Yield parent, field, index and child of all that runs: no annotation, no error's words."""
     skipped = {"annotation", "returns", "type_params", "exc", "decorator_list"}
-    if isinstance(node, ast.Assign) and isinstance(node.value, ast.Subscript):
+    if isinstance(node, ast.Assign) and isinstance(node.value, ast.Subscript | ast.BinOp):
         skipped.add("value" if node.col_offset == 0 else "")  # a name for a type
     for name, value in ast.iter_fields(node):
         if name in skipped or (isinstance(node, ast.FormattedValue) and name != "value"):
