@@ -12,7 +12,7 @@ VENV    := .venv
 BIN     := $(VENV)/bin
 STAMP   := $(VENV)/.installed
 
-.PHONY: help course site test lab wheel publish stale bench fuzz clean
+.PHONY: help course site test lab wheel publish stale bench fuzz versions clean
 
 help:                       ## say what there is to make
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1	/' | expand -t 16
@@ -45,6 +45,9 @@ bench: $(STAMP)             ## speed and memory, as ratios against stated refere
 
 fuzz: $(STAMP)              ## damaged files for an hour, or so many seconds: make fuzz SECONDS=600
 	@$(BIN)/python tests/fuzz/harness.py --seconds $(or $(SECONDS),3600) --seed $(or $(SEED),$(shell date +%s))
+
+versions:                   ## the tests on each Python, with lowest and newest dependencies: hours
+	@$(PYTHON) tools/versions.py
 
 clean:                      ## remove .venv and everything that can be made again
 	rm -rf $(VENV) build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache *.egg-info
