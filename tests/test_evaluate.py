@@ -200,7 +200,7 @@ def test_a_ninety_percent_interval_is_not_called_95() -> None:
 
 
 def test_calibration_by_hand() -> None:
-    confidence, correct = np.array([0.95, 0.95, 0.55, 0.55, 1.0]), np.array([1, 0, 1, 1, 1])
+    confidence, correct = np.array([0.95, 0.95, 0.55, 0.55, 1.0]), np.array([1, 1, 1, 1, 0])
     P = np.stack([confidence, 1 - confidence], axis=1)
     found = evaluate.calibration_error(P, correct.astype(bool), n_bins=10)
     assert found == pytest.approx((abs(2 - 2.9) + abs(2 - 1.1)) / 5)  # 1.0 is in a bin with 0.95
@@ -292,6 +292,12 @@ def test_with_the_same_voices_on_both_sides_folds_deviate(
     )
     one = of_two_folds(protocol, names).iloc[:4]
     assert evaluate.summarize(one, emotions=["happy", "sad"])["accuracy_sd"] is None
+
+
+def test_folds_are_told_in_their_order() -> None:
+    rows = of_two_folds("speaker", ("fold 9", "fold 10"))
+    told = evaluate.summarize(rows, emotions=["happy", "sad"])["folds"]
+    assert [fold["fold"] for fold in told] == ["fold 9", "fold 10"]
 
 
 def test_each_corpus_has_figures_of_its_own() -> None:
