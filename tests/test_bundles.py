@@ -647,8 +647,9 @@ def test_files_of_an_earlier_bundle_do_not_outlive_it(copied: Path) -> None:
     bundles.save(copied, info=old, contents={**kept, "old.txt": "old"})
     bundles.save(copied, info=old, contents=kept)
     assert sorted(path.name for path in copied.iterdir()) == sorted([*kept, "bundle.json"])
-    (copied / "bundle.json").write_text("damaged")
-    bundles.save(copied, info=old, contents=kept)
+    for damage in ("damaged", '{"files": 5}'):
+        (copied / "bundle.json").write_text(damage)
+        bundles.save(copied, info=old, contents=kept)
     assert bundles.load(copied).info["title"] == bundle.info["title"]
 
 

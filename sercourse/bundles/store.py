@@ -139,7 +139,7 @@ def _strangers(folder: Path) -> list[Path]:
         return []
     try:
         own = {INDEX, *(read_json(folder / INDEX).get("files") or ())}
-    except ValueError:  # a damaged index does not say whose the other files are
+    except (ValueError, TypeError):  # a damaged index does not say whose the others are
         own = {INDEX}
     return [path for path in folder.iterdir() if path.name not in own]
 
