@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sercourse import experiment, files, splits
+from sercourse import corpora, experiment, files, splits
 from sercourse.experiment import evaluation
 from sercourse.recipes import recipe
 
@@ -91,6 +92,17 @@ def test_a_fold_is_known_by_all_that_it_depends_on_and_by_nothing_else(
     other = evaluation.Run(recipe("svm"), data, "speaker", tmp_path)
     assert other.file(fold) != known
     assert run_of(data, tmp_path).file(fold, "-noise").name == "fold-1-noise.json"
+
+
+def test_a_training_is_known_by_its_own_side_only(data: experiment.Dataset, tmp_path: Path) -> None:
+    fold = evaluation.make_folds(data, protocol="speaker")[0]
+    assert 3 in fold.test
+    for name, value in {"clip_id": "other", "emotion": "sad"}.items():
+        other = with_column(data, name, value)
+        keys = [run_of(each, tmp_path)._key(fold.train, []) for each in (data, other)]
+        assert keys[0] == keys[1]
+        keys = [run_of(each, tmp_path)._key(fold.test, []) for each in (data, other)]
+        assert keys[0] != keys[1]
 
 
 def test_the_cache_is_the_store_where_none_is_given(
@@ -195,6 +207,10 @@ def test_inner_splits_keep_voices_apart_where_the_outer_one_does(data: experimen
         assert evaluation.inner_by_speaker(data, protocol, train) == apart
         wanted = data.clips["speaker" if apart else "group"].tolist()
         assert evaluation.inner_groups(data, protocol, train).tolist() == wanted
+    assert evaluation.inner_groups(data, "random", train[5:]).tolist() == [
+        f"g{k}" for k in range(5, N)
+    ]
+    assert len(evaluation.inner_groups(data, "speaker", train[5:])) == N - 5
     one_voice = data.clips["emotion"].eq("sad") & data.clips["speaker"].ne("x-0")
     few = np.flatnonzero(~one_voice)
     assert not evaluation.inner_by_speaker(data, "speaker", few)  # one voice is sad
@@ -207,8 +223,78 @@ def test_inner_splits_keep_voices_apart_where_the_outer_one_does(data: experimen
 
 
 def test_corpora_count_alike() -> None:
+    assert evaluation.corpus_weights(pd.Series(["a", "b", "b"])) == pytest.approx([1.5, 0.75, 0.75])
     assert evaluation.corpus_weights(pd.Series(["a"] * 5)) is None
     weights = evaluation.corpus_weights(pd.Series(["a"] * 4 + ["b"] * 2 + ["c"]))
     assert weights is not None
     assert weights.sum() == pytest.approx(7)
     assert [weights[:4].sum(), weights[4:6].sum(), weights[6:].sum()] == pytest.approx([7 / 3] * 3)
+
+
+@pytest.fixture
+def results(data: experiment.Dataset, tmp_path: Path) -> Path:
+    """Return a folder of results, of which there is no bundle."""
+    found = experiment.evaluate_recipe(CLASSIC, data, protocol="speaker", store=tmp_path / "store")
+    folder = tmp_path / "results"
+    folder.mkdir()
+    told = {"fingerprint": corpora.fingerprint(data.clips)}
+    members = [json.loads(json.dumps(CLASSIC.settings))]
+    metrics = {"recipe": "svm-classic", "corpus": told, "members": members}
+    files.write_json(folder / "metrics.json", {**metrics, "protocols": [found.metrics]})
+    found.predictions.to_csv(folder / "predictions.csv", index=False)
+    return folder
+
+
+def read(data: experiment.Dataset, folder: Path) -> experiment.Evaluation | None:
+    settings: dict[str, Any] = {"store": folder / "none", "folders": [folder]}
+    return experiment.load_results(CLASSIC, data, protocol="speaker", **settings)
+
+
+@pytest.mark.parametrize("damage", ["8.26", "", "x", "-0.1", "0.999", "nan"])
+def test_a_result_that_is_no_probability_is_refused_with_its_file(
+    damage: str, data: experiment.Dataset, results: Path
+) -> None:
+    found = read(data, results)
+    assert found is not None
+    assert (found.source, len(found.predictions)) == ("results", N)
+    table = results / "predictions.csv"
+    lines = table.read_text().splitlines()
+    cells = lines[5].split(",")
+    cells[-1] = damage
+    table.write_text("\n".join([*lines[:5], ",".join(cells), *lines[6:]]))
+    with pytest.raises(ValueError, match=r"predictions\.csv cannot be read .*: get it again"):
+        read(data, results)
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff\xfe", b"a,b\n1,2\n", b'"', b"\x1f\x8b\x08"])
+def test_a_damaged_table_of_results_is_refused(
+    content: bytes, data: experiment.Dataset, results: Path
+) -> None:
+    (results / "predictions.csv").write_bytes(content)
+    with pytest.raises(ValueError, match=r"predictions\.csv cannot be read"):
+        read(data, results)
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        (["recipe"], 5),
+        (["corpus"], "x"),
+        (["members"], []),
+        (["protocols", 0, "accuracy"], 1.5),
+        (["protocols", 0, "folds", 0, "seconds"], "soon"),
+        (["protocols", 0, "folds", 0, "temperature"], -1),
+    ],
+)
+def test_an_altered_field_of_results_is_refused_by_its_name(
+    place: list[Any], value: Any, data: experiment.Dataset, results: Path
+) -> None:
+    metrics = json.loads((results / "metrics.json").read_text("utf-8"))
+    inside = metrics
+    for key in place[:-1]:
+        inside = inside[key]
+    inside[place[-1]] = value
+    files.write_json(results / "metrics.json", metrics)
+    name = place[-1] if isinstance(place[-1], str) else place[-2]
+    with pytest.raises(ValueError, match=rf"metrics\.json: .*\$\.?.*{name}"):
+        read(data, results)
