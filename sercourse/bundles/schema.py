@@ -106,5 +106,5 @@ def read_json(path: Path, kind: Any = dict[str, Any]) -> dict[str, Any]:
         msgspec.json.decode(content, type=kind)
         found: dict[str, Any] = msgspec.json.decode(content)
         return found
-    except (ValueError, RecursionError) as error:  # of JSON, of UTF-8, or of a nest without end
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:  # also of a deep nest
         raise ValueError(f"{path}: {error}: get the model again") from None
