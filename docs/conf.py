@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+from pathlib import Path
 from typing import Any
 
 from docutils import nodes
@@ -93,6 +95,14 @@ def block_formula(writer: Any, node: nodes.math_block) -> None:
     raise nodes.SkipNode
 
 
+def sound(_name: str, _raw: str, clip: str, *_: Any) -> tuple[list[nodes.Node], list[nodes.Node]]:
+    """Play a clip of the sample corpora; it is a part of the page."""
+    data = base64.b64encode((Path(__file__).parents[1] / clip).read_bytes()).decode()
+    address = f"data:audio/ogg;base64,{data}"
+    player = f'<audio controls src="{address}" aria-label="{Path(clip).stem}"></audio>'
+    return [nodes.raw("", player, format="html")], []
+
+
 def skip_inherited(_app: Sphinx, _what: str, _name: str, value: Any, *_: Any) -> bool | None:
     """Leave out what scikit-learn adds to its estimators."""
     module = getattr(value, "__module__", None) or "sercourse"
@@ -101,5 +111,6 @@ def skip_inherited(_app: Sphinx, _what: str, _name: str, value: Any, *_: Any) ->
 
 def setup(app: Sphinx) -> None:
     """Register the formulas, and what the reference leaves out."""
+    app.add_role("sound", sound)
     app.connect("autodoc-skip-member", skip_inherited)
     app.add_html_math_renderer("mathml", (inline_formula, None), (block_formula, None))

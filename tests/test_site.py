@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -196,6 +197,14 @@ def test_a_lesson_has_its_parts(pages: dict[Path, Any]) -> None:
         made = article.select_one(".made").text
         corpora = course.read(path).metadata["sercourse"]["corpus"]
         assert all(name.upper() in made for name in corpora), stem
+
+
+def test_the_first_lesson_plays_the_sample(site: Path, root: Path) -> None:
+    html = (site / "notebooks" / "01_exploration.html").read_text("utf-8")
+    players = re.findall(r'<audio controls src="data:audio/ogg;base64,([^"]+)"', html)
+    sample = {path.read_bytes() for path in (root / "data" / "sample").rglob("*.ogg")}
+    assert len(players) == 3
+    assert {base64.b64decode(each) for each in players} <= sample
 
 
 def test_the_buttons_lead_where_the_badges_do(pages: dict[Path, Any]) -> None:

@@ -16,6 +16,9 @@ from sercourse import course, exercises, files
 BADGE = re.compile(r"\[!\[[^]]*\]\([^)]*\)\]\(([^)\s]*)\)\n*")
 """The picture link below the title of a lesson, which leads to Colab."""
 
+PLAYER = re.compile(r'<audio controls src="(?:\.\./)+(data/sample/[\w./-]+)"></audio>')
+"""Plays a clip of the sample, beside which a page stands whose HTML is shown as text."""
+
 UNSEEN = {"bootstrap", "papermill-error-cell-tag"}
 """Tags of cells that a page leaves out: they prepare Colab, and repeat that a run failed."""
 
@@ -45,6 +48,7 @@ def page(path: Path) -> NotebookNode:
     for cell in rest:
         if cell.cell_type == "markdown":
             heading = (re.findall(r"^#+ (.*)", cell.source, re.MULTILINE) or [heading])[-1]
+            cell.source = PLAYER.sub(r"{sound}`\1`", cell.source)
             cells.append(cell)
         elif "quiz" in course.tags(cell):  # its stored output asks another host for scripts
             cells.append(new_markdown_cell(quiz(path.stem)))
