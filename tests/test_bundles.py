@@ -675,6 +675,12 @@ def test_a_bundle_is_found_by_name_or_folder(copied: Path) -> None:
         bundles.find("nobody")
 
 
+def test_a_model_that_a_killed_training_had_moved_is_put_back(copied: Path) -> None:
+    copied.rename(copied.with_name(".model-replaced"))
+    assert bundles.load(copied).name
+    assert [path.name for path in copied.parent.iterdir()] == ["model"]
+
+
 def test_files_of_members_are_called_by_their_names() -> None:
     assert bundles.member_files(enrols=False) == {"model": "model.onnx"}
     assert bundles.member_files("svm", enrols=False) == {"model": "svm.onnx"}

@@ -200,10 +200,13 @@ def test_a_ninety_percent_interval_is_not_called_95() -> None:
 
 
 def test_calibration_by_hand() -> None:
-    confidence, correct = np.array([0.95, 0.95, 0.55, 0.55, 1.0]), np.array([1, 1, 1, 1, 0])
+    confidence = np.array([0.95, 0.95, 0.55, 0.55, 1.0, 0.85])
+    correct = np.array([1, 1, 1, 1, 0, 1])
     P = np.stack([confidence, 1 - confidence], axis=1)
     found = evaluate.calibration_error(P, correct.astype(bool), n_bins=10)
-    assert found == pytest.approx((abs(2 - 2.9) + abs(2 - 1.1)) / 5)  # 1.0 is in a bin with 0.95
+    assert found == pytest.approx(
+        (abs(2 - 2.9) + abs(2 - 1.1) + abs(1 - 0.85)) / 6
+    )  # 1.0 is in a bin with 0.95
     fine = evaluate.calibration_error(np.array([[0.64, 0.36], [0.62, 0.38]]), np.array([1, 0]) > 0)
     assert fine == pytest.approx((0.36 + 0.62 - 0) / 2 - 0.36)  # 15 bins: both are in one
 
@@ -233,8 +236,8 @@ def test_what_is_no_probability_is_refused(p_happy: float, p_sad: float) -> None
     rows = pd.DataFrame({"p_happy": [0.5, p_happy], "p_sad": [0.5, p_sad]})
     with pytest.raises(ValueError, match=rf"prediction 2 has no .* sum to 1: happy {p_happy:g}"):
         evaluate.answers(rows, labels=["happy", "sad"])
-    said, P = evaluate.answers(rows.iloc[:1].assign(p_sad=0.5005), labels=["happy", "sad"])
-    assert (said.tolist(), P.tolist()) == (["sad"], [[0.5, 0.5005]])
+    said, P = evaluate.answers(rows.iloc[:1].assign(p_sad=0.50095), labels=["happy", "sad"])
+    assert (said.tolist(), P.tolist()) == (["sad"], [[0.5, 0.50095]])
     sure = pd.DataFrame({"p_happy": [1.0], "p_sad": [0.0]})
     assert evaluate.answers(sure, labels=["happy", "sad"])[0].tolist() == ["happy"]
 
