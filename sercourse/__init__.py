@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import pkgutil
 from typing import Any
 
 # From 1.29 on, onnxruntime writes a device id into the user's home and looks up a telemetry host
@@ -15,28 +16,7 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 __version__ = "0.1.0"
 
-_SUBMODULES = (
-    "audio",
-    "augment",
-    "bundles",
-    "classical",
-    "corpora",
-    "course",
-    "evaluate",
-    "experiment",
-    "features",
-    "fetch",
-    "files",
-    "labels",
-    "live",
-    "networks",
-    "normalize",
-    "plots",
-    "recipes",
-    "recognizer",
-    "recorder",
-    "splits",
-)
+_SUBMODULES = [each.name for each in pkgutil.iter_modules(__path__) if each.name != "__main__"]
 
 __all__ = ["EmotionRecognizer", "__version__", *_SUBMODULES]
 

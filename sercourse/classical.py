@@ -6,12 +6,11 @@ each with a small grid of the settings that matter most.
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import functools
 import re
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -34,6 +33,7 @@ from sklearn.svm import SVC, SVR, LinearSVC
 from sklearn.utils.validation import has_fit_parameter
 
 from sercourse import files, splits
+from sercourse.networks import Examples
 
 Array = NDArray[np.floating]
 
@@ -327,20 +327,16 @@ class PipelineLearner:
 
     def fit(
         self,
-        versions: Sequence[Array],
-        y: NDArray[np.intp],
+        examples: Examples,
         *,
         groups: NDArray[Any],
-        n_labels: int,
-        rows: NDArray[np.intp] | None = None,
-        weights: NDArray[np.floating] | None = None,
         selected: Mapping[str, float] | None = None,
         folder: Path | None = None,
         report: Callable[[str], None] = lambda line: None,
     ) -> FittedPipeline:
         """Choose settings by inner validation, then fit and calibrate on all versions of the clips.
 
-        Parameters are those of `recipes.Learner`. Weights go to the last step and to the
+        Parameters are those of `NetworkLearner.fit`. Weights go to the last step and to the
         temperature. Fitting takes a minute at most, so it keeps no checkpoint in `folder`; and the
         temperature is found by cross-validation, so that nothing needs to be `selected` before.
 
@@ -353,11 +349,12 @@ class PipelineLearner:
         ----------
         Guo et al., "On calibration of modern neural networks", 2017, arXiv:1706.04599.
         """
-        n = len(versions)
+        versions, rows, weights = examples.versions, examples.rows, examples.weights
+        n, shape = len(versions), versions[0].shape[1:]
         some = versions if rows is None else [each[rows] for each in versions]
         X = np.concatenate([each.reshape(len(each), -1) for each in some])
         # Temperature scaling wants labels 0, 1, 2, ...; the fitted model speaks the caller's.
-        labels, codes = np.unique(np.tile(y, n), return_inverse=True)
+        labels, codes = np.unique(np.tile(examples.y, n), return_inverse=True)
         inner = splits.inner_splits(codes, np.tile(groups, n))
         told = None if weights is None else np.tile(weights, n)
 
@@ -369,7 +366,15 @@ class PipelineLearner:
             found = CalibratedClassifierCV(model, method="temperature", cv=inner, ensemble=False)
             return found.fit(X, codes, sample_weight=told, **last)
 
-        with _quiet():
+        with (
+            # More threads wait for each other on busy cores.
+            threadpoolctl.threadpool_limits(1),
+            warnings.catch_warnings(),
+            np.errstate(divide="ignore", invalid="ignore"),  # the F-test of a perfect feature
+        ):
+            # Such as that a perceptron sees the clips no more often than its settings say, that no
+            # feature was selected, which we say, and that a step takes weights, not its pipeline.
+            warnings.simplefilter("ignore", UserWarning)
             try:
                 model = fit(self.pipeline(), self.grid)
             except ValueError as error:
@@ -383,7 +388,7 @@ class PipelineLearner:
                 # Unlike a dummy it can be exported.
                 model = fit(pipeline(LogisticRegression(C=1e-9)), {})
         model.classes_ = labels
-        return FittedPipeline(model, versions[0].shape[1:], n_labels)
+        return FittedPipeline(model, shape, examples.n_labels)
 
 
 def _tuned(model: BaseEstimator, **grid: tuple[Any, ...]) -> PipelineLearner:
@@ -429,20 +434,6 @@ REGRESSORS: Mapping[str, PipelineLearner] = {
     "bagging": _tuned(_BAGGED_VALUES, max_features=(0.2, 0.5)),
 }
 """Learners of the place of an emotion in an order."""
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Use one thread, as more wait for each other on busy cores, and give no usual warnings."""
-    with (
-        threadpoolctl.threadpool_limits(1),
-        warnings.catch_warnings(),
-        np.errstate(divide="ignore", invalid="ignore"),  # the F-test of a perfect feature
-    ):
-        # Such as that a perceptron sees the clips no more often than its settings say, that no
-        # feature was selected, which we say, and that a pipeline takes no weights, its step does.
-        warnings.simplefilter("ignore", UserWarning)
-        yield
 
 
 def to_onnx(model: CalibratedClassifierCV, *, shape: Sequence[int]) -> bytes:

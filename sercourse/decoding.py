@@ -11,10 +11,10 @@ import os
 import re
 import shutil
 import subprocess
+import tempfile
 import threading
 import time
 import warnings
-from collections import deque
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
@@ -223,13 +223,12 @@ def _decoded(
     program = shutil.which("ffmpeg") or "ffmpeg"
     command = [program, *_SAFELY, "-nostdin", "-i", f"file:{path}", "-map", "0:a:0"]
     command += ["-ac", str(channels), "-ar", str(rate), "-f", "f32le", "pipe:1"]
-    nothing, pipe = subprocess.DEVNULL, subprocess.PIPE
     n_read, late, length = 0, False, 4 * channels * _piece_length(rate, channels)
-    with subprocess.Popen(command, stdin=nothing, stdout=pipe, stderr=pipe) as process:
+    with (
+        tempfile.TemporaryFile() as said,
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=said) as process,
+    ):
         stdout: Any = process.stdout
-        said: deque[bytes] = deque(maxlen=100)
-        listener = threading.Thread(target=said.extend, args=(process.stderr,), daemon=True)
-        listener.start()
         try:
             while True:
                 watchdog = threading.Timer(PATIENCE_SECONDS, process.kill)
@@ -248,8 +247,8 @@ def _decoded(
             status = process.wait()
         finally:
             process.kill()  # it may still be decoding
-            listener.join()
-    words = b"\n".join(said).decode(errors="replace")
+        said.seek(0)
+        words = said.read(100_000).decode(errors="replace")
     missing = 1 - n_read / rate / seconds if seconds else 0.0
     if late:
         raise ValueError(f"{path}: ffmpeg brought no sound for {PATIENCE_SECONDS:g} s")

@@ -405,14 +405,7 @@ def summarize(predictions: pd.DataFrame, *, emotions: Sequence[str]) -> dict[str
         on both sides, `accuracy_sd` (over folds); `n_draws` and `accuracy_sd_of_draws` where voices
         were enrolled several times; `confusion`, `by_gender` and `folds`; `by_corpus` where there
         is a column `corpus`.
-
-    Raises
-    ------
-    ValueError
-        If there is no prediction.
     """
-    if predictions.empty:
-        raise ValueError("there are no predictions to score: evaluate the recipe first")
     protocol = str(predictions["protocol"].iloc[0])
     folds: list[dict[str, Any]] = []
     for name, rows in predictions.groupby("fold", sort=False):

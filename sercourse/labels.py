@@ -58,12 +58,12 @@ def codes(emotions: Iterable[str]) -> dict[str, int]:
     >>> codes(["happy", "neutral", "sad"])
     {'sad': 0, 'neutral': 1, 'happy': 2}
     """
-    wanted = set(in_order(emotions))
+    wanted = in_order(emotions)
     for known in ORDERED_EMOTIONS:
-        if wanted == set(known):
+        if set(wanted) == set(known):
             return dict(known)
     orders = " or ".join(" < ".join(known) for known in ORDERED_EMOTIONS)
-    told = f"there is no order of {', '.join(in_order(wanted))} for a regression"
+    told = f"there is no order of {', '.join(wanted)} for a regression"
     raise ValueError(f"{told}: choose the emotions {orders}")
 
 

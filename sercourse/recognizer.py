@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.metrics import confusion_matrix
 from sklearn.utils.validation import check_is_fitted
 
 from sercourse import classical, evaluate, experiment, features, files, labels, splits
@@ -122,6 +123,7 @@ class EmotionRecognizer(ClassifierMixin, BaseEstimator):
         if self.left_out_:
             told = ", ".join(f"{count} {emotion}" for emotion, count in self.left_out_.items())
             self._say(f"left out: {others.sum()} clips of other emotions ({told})")
+        self.given_ = clips["emotion"].value_counts()
         if self.balance in (True, "undersample"):
             kept = splits.undersample(clips["emotion"].to_numpy(dtype=str), seed=self.seed)
             clips = clips.iloc[kept].reset_index(drop=True)
@@ -171,14 +173,36 @@ class EmotionRecognizer(ClassifierMixin, BaseEstimator):
 
     def score(self, X: Clips, y: Iterable[str] | None = None, sample_weight: Any = None) -> float:
         """Return the accuracy on clips of the known emotions; others are left out."""
-        check_is_fitted(self, "classes_")
-        clips = _labelled(X, y)
-        known = clips["emotion"].isin(list(self.classes_)).to_numpy()
-        if not known.any():
-            wanted = " or ".join(self.classes_)
-            raise ValueError(f"none of the {len(clips)} clips is {wanted}: give some that are")
-        correct = self.predict(clips[known]) == clips["emotion"][known].to_numpy(dtype=str)
+        clips = self._known(X, y)
+        correct = self.predict(clips) == clips["emotion"].to_numpy(dtype=str)
         return float(np.average(correct, weights=sample_weight))
+
+    def train_score(self) -> float:
+        """Return the accuracy on the clips that were learnt from: no measure of anything else."""
+        return self.score(self.data_.clips)
+
+    def samples_by_class(self) -> pd.DataFrame:
+        """Return how many clips of each emotion were given, and how many were learnt from."""
+        used = self.data_.clips["emotion"].value_counts()
+        return pd.DataFrame({"given": self.given_, "used": used}).loc[list(self.classes_)]
+
+    def confusion_matrix(
+        self, X: Clips, y: Iterable[str] | None = None, *, percentage: bool = False
+    ) -> pd.DataFrame:
+        """Return how often each emotion (row) was taken for which (column).
+
+        Parameters
+        ----------
+        X, y
+            As in `fit`; clips of other emotions are left out.
+        percentage : bool
+            Of the clips of each emotion [%]; a row sums to 100.
+        """
+        clips, names = self._known(X, y), list(self.classes_)
+        of = {"labels": names, "normalize": "true" if percentage else None}
+        counts = confusion_matrix(clips["emotion"], self.predict(clips), **of)
+        rows, columns = pd.Index(names, name="truth"), pd.Index(names, name="predicted")
+        return pd.DataFrame(100 * counts if percentage else counts, rows, columns)
 
     def evaluate(self, protocol: str = "speaker", *, seeds: Sequence[int] = range(3)) -> Any:
         """Measure the recipe on the clips that were learnt from, fold by fold, under a protocol.
@@ -213,14 +237,19 @@ class EmotionRecognizer(ClassifierMixin, BaseEstimator):
             Terms of the clips, for the model card.
         """
         check_is_fitted(self, "classes_")
-        return experiment.save_fitted(
-            self.recipe_,
-            self.data_,
-            [{"model": model} for model in self.models_],
-            folder=files.user_path(folder),
-            evaluations=self.evaluations_,
-            licence=licence,
-        )
+        told: Any = {"folder": files.user_path(folder), "evaluations": self.evaluations_}
+        models = [{"model": model} for model in self.models_]
+        return experiment.save_fitted(self.recipe_, self.data_, models, licence=licence, **told)
+
+    def _known(self, X: Clips, y: Iterable[str] | None) -> pd.DataFrame:
+        """Return the clips of the emotions that were learnt, with their labels."""
+        check_is_fitted(self, "classes_")
+        clips = _labelled(X, y)
+        known = clips[clips["emotion"].isin(list(self.classes_))]
+        if known.empty:
+            wanted = " or ".join(self.classes_)
+            raise ValueError(f"none of the {len(clips)} clips is {wanted}: give some that are")
+        return known
 
     def _say(self, line: str) -> None:
         if self.report is not None:
@@ -242,13 +271,10 @@ class EmotionRecognizer(ClassifierMixin, BaseEstimator):
             return self._best_of_zoo(clips)
         learner = classical.PipelineLearner(lambda: classical.pipeline(self.model))
         kind = type(classical.pipeline(self.model)[-1]).__name__
-        return Recipe(
-            re.sub(r"(?<=[a-z])(?=[A-Z])", "-", kind).lower(),
-            f"{kind} of scikit-learn on {self.features} features",
-            feature_set=self.features,
-            learner=learner,
-            normalized=False,
-        )
+        name = re.sub(r"(?<=[a-z])(?=[A-Z])", "-", kind).lower()
+        title = f"{kind} of scikit-learn on {self.features} features"
+        own: Any = {"feature_set": self.features, "learner": learner, "normalized": False}
+        return Recipe(name, title, **own)
 
     def _best_of_zoo(self, clips: pd.DataFrame) -> Recipe:
         # The features are the same for every classifier of the zoo.

@@ -172,8 +172,12 @@ def _random_fold(y: NDArray[Any], groups: NDArray[Any], *, seed: int) -> Fold:
     _, test_groups = train_test_split(
         names, test_size=TEST_SHARE, stratify=y[first], random_state=seed
     )
-    is_test = np.isin(groups, test_groups)
-    return Fold(f"seed {seed}", np.flatnonzero(~is_test), np.flatnonzero(is_test))
+    return _fold(f"seed {seed}", np.isin(groups, test_groups))
+
+
+def _fold(name: str, is_test: NDArray[np.bool_], speakers: tuple[str, ...] = ()) -> Fold:
+    train, test = np.flatnonzero(~is_test), np.flatnonzero(is_test)
+    return Fold(name, train, test, test_speakers=speakers)
 
 
 def _given_fold(parts: NDArray[np.str_]) -> Fold:
@@ -246,13 +250,9 @@ def _speaker_folds(speakers: NDArray[np.str_], *, corpora: NDArray[Any]) -> list
         own = speakers[(corpora == name) & ~np.isin(speakers, already)]
         dealt += _of_one_corpus(np.unique(own).tolist(), corpus=name)
     n_folds = len(dealt) if len(names) == 1 else min(SPEAKER_FOLDS, len(dealt))
-    folds = []
-    for start in range(n_folds):  # of several corpora, their own folds are dealt out
-        members = tuple(itertools.chain(*dealt[start::n_folds]))
-        is_test = np.isin(speakers, members)
-        train, test = np.flatnonzero(~is_test), np.flatnonzero(is_test)
-        folds.append(Fold(f"fold {start + 1}", train, test, test_speakers=members))
-    return folds
+    # Of several corpora, their own folds are dealt out.
+    joined = [tuple(itertools.chain(*dealt[start::n_folds])) for start in range(n_folds)]
+    return [_fold(f"fold {k}", np.isin(speakers, own), own) for k, own in enumerate(joined, 1)]
 
 
 def _of_one_corpus(present: list[str], *, corpus: str) -> list[list[str]]:

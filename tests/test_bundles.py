@@ -19,6 +19,7 @@ import soundfile
 from conftest import Command
 from sercourse import audio, bundles, evaluate, experiment, features, files
 from sercourse.bundles import timeline
+from sercourse.experiment.evaluation import FROM_TRAINING
 
 ROOT = Path(__file__).resolve().parent.parent
 SHIPPED = sorted(path.parent for path in (ROOT / "models").glob("*/bundle.json"))
@@ -45,7 +46,7 @@ def test_every_figure_follows_from_the_predictions(folder: Path) -> None:
         rows = predictions.query("protocol == @entry['protocol'] and labels == @entry['labels']")
         again = evaluate.summarize(rows, emotions=entry["emotions"])
         for fold in entry["folds"]:
-            for name in experiment.FROM_TRAINING:
+            for name in FROM_TRAINING:
                 fold.pop(name, None)
         for name, value in again.items():
             assert_same(entry[name], value)

@@ -17,6 +17,7 @@ from sklearn.svm import SVC, LinearSVC
 
 from sercourse import bundles, classical, recipes, splits
 from sercourse.classical import PipelineLearner
+from sercourse.networks import Examples
 
 N_CLASSES, PER_CLASS, N_FEATURES = 4, 60, 220
 SHAPE = (6, 4)
@@ -42,7 +43,8 @@ def clouds() -> Clouds:
 def fitted(learner: Any, X: np.ndarray, y: np.ndarray, groups: np.ndarray, **told: Any) -> Any:
     """Fit a learner, or the pipeline that a function makes."""
     learner = learner if hasattr(learner, "fit") else PipelineLearner(learner)
-    return learner.fit([X], y, groups=groups, n_labels=len(np.unique(y)), **told)
+    told_of = {name: told.pop(name) for name in ("rows", "weights") if name in told}
+    return learner.fit(Examples([X], y, len(np.unique(y)), **told_of), groups=groups, **told)
 
 
 def exported(model: Any, X: np.ndarray) -> np.ndarray:
@@ -192,9 +194,10 @@ def test_clips_of_little_weight_teach_little(name: str, takes: bool) -> None:
     X[:, 0] += 3 * y
     told = np.where(np.arange(n) % 3, y, 1 - y)  # a third of the labels is wrong
     weights = np.where(np.arange(n) % 3, 1.49, 0.02)
-    known = {"groups": np.arange(n) // 12, "n_labels": 2}
     plain, weighted = (
-        learner.fit([X], told, **known, **options).predict_proba(X)[np.arange(n), y].mean()
+        fitted(learner, X, told, np.arange(n) // 12, **options)
+        .predict_proba(X)[np.arange(n), y]
+        .mean()
         for options in ({}, {"weights": weights})
     )
     assert weighted > max(0.85, plain + 0.1)
@@ -219,7 +222,7 @@ def test_a_voice_and_its_copies_are_on_one_side_of_every_inner_split(clouds) -> 
     learner = PipelineLearner(
         lambda: Pipeline([("model", Curious(max_iter=50))]), grid={"model__C": (0.1, 1.0)}
     )
-    learner.fit([named, named], y, groups=speakers, n_labels=N_CLASSES)
+    learner.fit(Examples([named, named], y, N_CLASSES), groups=speakers)
     # The grid's two settings, then the calibration.
     assert len(asked) == 3 * splits.INNER_FOLDS
     for heard, others in asked:

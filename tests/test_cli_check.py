@@ -17,7 +17,7 @@ import soundfile
 
 from conftest import Command
 from sercourse import bundles
-from sercourse.cli import check
+from sercourse.cli import lessons
 
 
 @pytest.fixture
@@ -53,15 +53,15 @@ def test_check_says_what_to_do_about_what_is_missing(
         'absent-one>=1; extra == "train"',
         "pandas; extra == 'train'",
     ]
-    monkeypatch.setattr(check.metadata, "requires", lambda name: wanted)
-    monkeypatch.setattr(check.shutil, "which", lambda name: None)
+    monkeypatch.setattr(lessons.metadata, "requires", lambda name: wanted)
+    monkeypatch.setattr(lessons.shutil, "which", lambda name: None)
     monkeypatch.setattr(Path, "home", lambda: tmp_path)
     monkeypatch.setenv("SERCOURSE_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("SERCOURSE_HOME", str(tmp_path))
     monkeypatch.setenv("SERCOURSE_DATA", str(tmp_path / "mine"))
     microphone = fake_sounddevice.Microphone(sound=[])
     monkeypatch.setitem(sys.modules, "sounddevice", fake_sounddevice.module(microphone))
-    (tmp_path / "data" / "sample").mkdir(parents=True)
+    (tmp_path / "models" / "speech-encoder").mkdir(parents=True)
     (tmp_path / "mine" / "aesdd").mkdir(parents=True)
     (tmp_path / "cache").mkdir()
     (tmp_path / "cache" / "row").write_bytes(bytes(2_000_000))
@@ -83,9 +83,9 @@ def test_check_without_an_installation(
     told: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def absent(name: str) -> None:
-        raise check.metadata.PackageNotFoundError
+        raise lessons.metadata.PackageNotFoundError
 
-    monkeypatch.setattr(check.metadata, "requires", absent)
+    monkeypatch.setattr(lessons.metadata, "requires", absent)
     monkeypatch.setitem(sys.modules, "sounddevice", None)
     monkeypatch.setenv("SERCOURSE_HOME", str(tmp_path))
     monkeypatch.delenv("SERCOURSE_DATA", raising=False)

@@ -19,7 +19,7 @@ from PIL import Image
 
 from conftest import Command
 from sercourse import audio
-from sercourse.plots.style import EMOTION_COLOURS
+from sercourse.plots import EMOTION_COLOURS
 
 CLIP = "Actor_01/03-01-05-01-01-01-01.ogg"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,6 +12,8 @@ import pytest
 import soundfile
 
 from sercourse import bundles, corpora, evaluate, experiment, recipes
+from sercourse.classical import PipelineLearner
+from sercourse.experiment.evaluation import inner_groups
 
 
 @pytest.fixture
@@ -91,7 +94,7 @@ def test_training_on_one_corpus_and_testing_on_another(
     assert found.predictions["clip_id"].str.startswith("aesdd/").all()
     assert len(found.predictions) == aesdd["emotion"].isin(emotions).sum()
     # All test voices are new: so are those that calibration looks at.
-    assert set(experiment.inner_groups(data, "given", data.everything.train)) == set(data.speakers)
+    assert set(inner_groups(data, "given", data.everything.train)) == set(data.speakers)
 
 
 KNN = recipes.from_zoo("knn", {}, feature_set="statistics")
@@ -144,11 +147,22 @@ def test_corpora_that_are_to_be_tested_are_never_learnt_from(
     assert set(data.clips["corpus"].iloc[fold.test]) == {"aesdd"}
 
 
-def test_all_corpora_weigh_the_same(both: pd.DataFrame, tmp_path: Path) -> None:
+def test_all_corpora_weigh_the_same(
+    both: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     data = experiment.prepare(LOGISTIC, both, progress=False)
     (fold, *_) = experiment.make_folds(data, protocol="speaker")
     names = data.clips["corpus"].iloc[fold.train]
-    weights = pd.Series(experiment.evaluation.corpus_weights(names))
+    fit, seen = PipelineLearner.fit, []
+
+    def spy(learner: Any, examples: Any, **told: Any) -> Any:
+        seen.append(examples.weights)
+        return fit(learner, examples, **told)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(PipelineLearner, "fit", spy)
+        experiment.fit_fold(LOGISTIC, data, fold, protocol="speaker")
+    weights = pd.Series(seen[0])
     totals = weights.groupby(names.to_numpy()).sum()
     assert totals["aesdd"] == pytest.approx(totals["ravdess"])
     assert weights.mean() == pytest.approx(1)

@@ -342,9 +342,8 @@ def test_commands_print_a_table_and_write_it(
     monkeypatch.setenv("SERCOURSE_CACHE", str(store))
     target, model, made = tmp_path / "told.json", tmp_path / "model", tmp_path / "made"
     shutil.copytree(bundle.folder, model)
-    bundles.renew(
-        bundles.load(model), {"metrics.json": '{"recipe": "svm-classic", "protocols": []}'}
-    )
+    nothing = {"recipe": "svm-classic", "corpus": "ravdess", "protocols": []}
+    bundles.renew(bundles.load(model), {"metrics.json": json.dumps(nothing)})
     command = ["evaluate", *arguments, "--conditions", "--json", str(target)]
     assert cli.main([*command, "--into", str(model)]) == 0
     assert json.loads(target.read_text("utf-8")) == json.loads(json.dumps(measured.metrics))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import sys
@@ -9,14 +10,18 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import nbformat
+import numpy as np
 import publish
 import pytest
+from matplotlib.colors import to_rgb
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+from PIL import Image
 from readme import describe
 
 from conftest import Command
-from sercourse import course, files
+from sercourse import course, files, plots
 from sercourse.course import assign, code_hash, parameter_names, read
 
 FIRST = """# 01 · A *small* lesson
@@ -250,7 +255,7 @@ def test_links_to_corpora_are_replaced_at_both_ends(tmp_path: Path) -> None:
 
 
 def test_widgets_timings_and_pictures_are_cleaned() -> None:
-    picture = {"image/png": "aGk+/home/x", "application/json": {"deep": ["fine"]}}
+    picture = {"image/jpeg": "aGk+/home/x", "application/json": {"deep": ["fine"]}}
     cell = new_code_cell("1", metadata={"execution": {"iopub.execute_input": "2026"}, "tags": []})
     cell.outputs = [
         new_output("display_data", data={publish.WIDGET: {"model_id": "1"}, "text/plain": "bar"}),
@@ -265,3 +270,23 @@ def test_widgets_timings_and_pictures_are_cleaned() -> None:
     kept.data["application/json"] = {"deep": ["/home/x/y"]}
     with pytest.raises(ValueError, match="code cell 1 shows '/home/x/y'"):
         publish.clean(notebook, name="x", placeholders={})
+
+
+def test_compact_png_is_smaller_and_keeps_the_colour_of_small_marks() -> None:
+    fig, ax = plt.subplots()
+    rng = np.random.default_rng(0)
+    ax.imshow(rng.normal(size=(20, 60)), cmap="magma")
+    ax.scatter(np.arange(9), np.arange(9), s=60, color=list(plots.EMOTION_COLOURS.values()))
+    full = io.BytesIO()
+    fig.savefig(full, format="png", bbox_inches="tight")
+    plt.close(fig)
+    small = publish.compact_png(full.getvalue())
+    assert len(small) < 0.6 * len(full.getvalue())
+    before = np.asarray(Image.open(full).convert("RGB")).astype(int)
+    picture = Image.open(io.BytesIO(small))
+    assert picture.mode == "P"
+    after = np.asarray(picture.convert("RGB")).astype(int)
+    for colour in plots.EMOTION_COLOURS.values():
+        mark = (before == np.round(255 * np.array(to_rgb(colour)))).all(axis=2)
+        assert mark.sum() > 20
+        assert np.abs(after[mark] - before[mark]).max() <= 25, colour

@@ -14,6 +14,7 @@ import pytest
 
 from sercourse import bundles, corpora, evaluate, experiment, features, splits
 from sercourse.experiment.card import model_card
+from sercourse.experiment.evaluation import calibrated, inner_groups
 from sercourse.recipes import Recipe, recipe
 
 CLASSIC = recipe("svm-classic")
@@ -158,7 +159,7 @@ def test_inner_splits_keep_speakers_apart_wherever_they_can(
     changed = data.clips.assign(emotion=data.clips["emotion"].mask(bored, "bored"))
     other = replace(data, clips=changed)
     every = data.everything.train
-    kept = experiment.inner_groups(other, "speaker", every)
+    kept = inner_groups(other, "speaker", every)
     assert (kept == data.speakers).all() == (rare == 2)
     assert len(set(kept)) == (12 if rare == 2 else 360)
 
@@ -172,7 +173,7 @@ def test_an_ensemble_is_calibrated_on_the_other_folds() -> None:
     told = pd.DataFrame(shy, columns=[f"p_{label}" for label in labels])
     told = told.assign(truth=truth, fold=np.repeat(["fold 1", "fold 2", "fold 3"], 200))
     told = told.assign(clip_id=[f"c{k}" for k in range(n)])
-    found, temperatures = experiment.calibrated(told, labels=labels)
+    found, temperatures = calibrated(told, labels=labels)
     P, before = found.filter(regex="^p_").to_numpy(), told.filter(regex="^p_").to_numpy()
     np.testing.assert_array_equal(P.argmax(axis=1), before.argmax(axis=1))
     right = np.asarray(labels)[P.argmax(axis=1)] == truth
@@ -182,9 +183,9 @@ def test_an_ensemble_is_calibrated_on_the_other_folds() -> None:
     own = told["fold"].eq("fold 1")
     turned = told.assign(truth=told["truth"].mask(own, "happy"))
     again = pd.concat([turned, turned[own].assign(fold="fold 4")])
-    assert experiment.calibrated(turned, labels=labels)[1]["fold 1"] == temperatures["fold 1"]
-    assert experiment.calibrated(again, labels=labels)[1]["fold 1"] == temperatures["fold 1"]
-    _, alone = experiment.calibrated(told[own], labels=labels)
+    assert calibrated(turned, labels=labels)[1]["fold 1"] == temperatures["fold 1"]
+    assert calibrated(again, labels=labels)[1]["fold 1"] == temperatures["fold 1"]
+    _, alone = calibrated(told[own], labels=labels)
     assert alone == {"fold 1": 1.0}
 
 
@@ -220,7 +221,7 @@ def test_a_saved_ensemble_is_calibrated_and_says_whom_it_normalises(
     assert np.abs(said - alike).max() > 0.001
     assert np.abs(said - evaluate.geometric_mean(np.stack(answers))).max() > 0.001
     assert "out of the features of `svm-classic` only" in (made / "README.md").read_text("utf-8")
-    with pytest.raises(ValueError, match="has 2 members and 1 arrays were given"):
+    with pytest.raises(ValueError, match="2 members and 1 arrays"):
         bundle.predict_proba(both.parts[0].X[:9])
     known = experiment.load_results(
         PAIR, experiment.dataset_without_features(clips), protocol="speaker+enrol", store=tmp_path
@@ -292,8 +293,8 @@ class Spy:
 
     versions: Sequence[np.ndarray] = ()
 
-    def fit(self, versions: Sequence[np.ndarray], y: np.ndarray, **settings: Any) -> Spy:
-        return Spy([each[settings["rows"]] for each in versions])
+    def fit(self, examples: Any, **settings: Any) -> Spy:
+        return Spy([each[examples.rows] for each in examples.versions])
 
 
 SPYING = replace(CLASSIC, name="spying", learner=Spy())

@@ -18,7 +18,6 @@ from scipy import signal
 
 from conftest import posix
 from sercourse import audio, live
-from sercourse.live import sources
 
 SR = 16_000
 CLIPS = [
@@ -362,7 +361,7 @@ def test_lost_sound_is_counted(plug: Plug, monkeypatch: pytest.MonkeyPatch) -> N
     block = np.ones((1_600, 1))
     plug(sound=[block, None, block, None])
     assert listen()[1].overflows == 2
-    monkeypatch.setattr(sources, "BACKLOG_SECONDS", 0.5)
+    monkeypatch.setattr(live, "BACKLOG_SECONDS", 0.5)
     plug(sound=[block] * 9)
     y, source, _ = listen()
     assert len(y) == 5 * 1_600
@@ -372,7 +371,7 @@ def test_lost_sound_is_counted(plug: Plug, monkeypatch: pytest.MonkeyPatch) -> N
 def test_a_microphone_that_sends_nothing_is_given_up(
     plug: Plug, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sources, "PATIENCE_SECONDS", 0.05)
+    monkeypatch.setattr(live, "PATIENCE_SECONDS", 0.05)
     plug(sound=[np.ones((1_600, 1))], gone=False)
     assert len(listen()[0]) == 1_600
 
@@ -408,12 +407,12 @@ def test_a_device_is_found_by_number_or_name(plug: Plug) -> None:
         ("headset", "USB Headset"),
         ("usb mic", "USB Mic"),
     ):
-        assert sources.find(wanted).name == name
+        assert live.find(wanted).name == name
     with pytest.raises(LookupError, match=r"several .*'usb': choose among 2 \(USB Mic\), 3"):
-        sources.find("usb")
+        live.find("usb")
     for wanted in ("camera", 0, 7):  # 0 is a loudspeaker
         with pytest.raises(LookupError, match=r"no microphone .*choose among 1 \(Built-in Mic\)"):
-            sources.find(wanted)
+            live.find(wanted)
 
 
 def test_what_is_missing_gets_a_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -47,7 +47,7 @@ def aesdd_cnn(filters: tuple[int, ...], units: tuple[int, ...]) -> list[tuple[tu
 # Builder, its arguments, and the shape and number of weights of each layer that has some.
 LAYERS: list[tuple[Any, dict[str, Any], list[tuple[tuple[int, ...], int]]]] = [
     (
-        networks.cnn_lstm_classic,
+        networks.builders.cnn_lstm_classic,
         {"n_labels": 7},
         [
             ((128, 128, 64), 640),
@@ -62,12 +62,16 @@ LAYERS: list[tuple[Any, dict[str, Any], list[tuple[tuple[int, ...], int]]]] = [
             ((7,), 1_799),
         ],
     ),
-    (networks.aesdd_cnn_1, {"n_labels": 5}, aesdd_cnn((16, 32), (64,))),
-    (networks.aesdd_cnn_2, {"n_labels": 5}, aesdd_cnn((16, 32, 32), (64, 32))),
-    (networks.aesdd_cnn_3, {"n_labels": 5}, aesdd_cnn((16, 32, 64, 128), (128, 64, 32))),
-    (networks.aesdd_cnn_4, {"n_labels": 5}, aesdd_cnn((16, 32, 64, *[128] * 3), (128, 64, 32))),
+    (networks.builders.aesdd_cnn_1, {"n_labels": 5}, aesdd_cnn((16, 32), (64,))),
+    (networks.builders.aesdd_cnn_2, {"n_labels": 5}, aesdd_cnn((16, 32, 32), (64, 32))),
+    (networks.builders.aesdd_cnn_3, {"n_labels": 5}, aesdd_cnn((16, 32, 64, 128), (128, 64, 32))),
     (
-        networks.mfcc_conv2d,
+        networks.builders.aesdd_cnn_4,
+        {"n_labels": 5},
+        aesdd_cnn((16, 32, 64, *[128] * 3), (128, 64, 32)),
+    ),
+    (
+        networks.builders.mfcc_conv2d,
         {"n_labels": 7},
         [
             ((27, 204, 8), conv(13, 1, 8)),
@@ -84,7 +88,7 @@ LAYERS: list[tuple[Any, dict[str, Any], list[tuple[tuple[int, ...], int]]]] = [
         ],
     ),
     (
-        networks.mlp,
+        networks.builders.mlp,
         {"n_labels": 8, "input_shape": (162,)},
         [
             ((128,), dense(162, 128)),
@@ -95,7 +99,7 @@ LAYERS: list[tuple[Any, dict[str, Any], list[tuple[tuple[int, ...], int]]]] = [
         ],
     ),
     (
-        networks.rnn,
+        networks.builders.rnn,
         {"n_labels": 5},
         [
             ((1, 128), 4 * (dense(193, 128) + 128 * 128)),
@@ -117,13 +121,13 @@ def test_layers_are_those_of_the_published_networks(build, settings, layers) -> 
 
 
 def test_dropout_kernels_and_units_are_options() -> None:
-    model = networks.aesdd_cnn_3(n_labels=5, dropout=0.7, kernel=5)
+    model = networks.builders.aesdd_cnn_3(n_labels=5, dropout=0.7, kernel=5)
     assert [each.rate for each in model.layers if "dropout" in each.name] == [0.7]
     assert model.get_layer("convolution_2").count_params() == conv(5, 16, 32)
-    chroma = networks.aesdd_cnn_3(n_labels=5, input_shape=(130, 12), band_poolings=2)
+    chroma = networks.builders.aesdd_cnn_3(n_labels=5, input_shape=(130, 12), band_poolings=2)
     sizes = [chroma.get_layer(f"pooling_{k}").output.shape[1:3] for k in range(1, 5)]
     assert sizes == [(65, 6), (32, 3), (16, 3), (8, 3)]
-    series = networks.rnn(n_labels=2, input_shape=(7, 3), lstm_units=[4], dense_units=[])
+    series = networks.builders.rnn(n_labels=2, input_shape=(7, 3), lstm_units=[4], dense_units=[])
     X = np.random.default_rng(0).normal(size=(2, 7, 3)).astype(np.float32)
     backwards = series.predict_on_batch(X[:, ::-1])
     assert np.abs(series.predict_on_batch(X) - backwards).max() > 1e-3
@@ -132,7 +136,7 @@ def test_dropout_kernels_and_units_are_options() -> None:
 def pair(**sizes: Any) -> tuple[Any, Any]:
     """Return the folded network and the published form, wrapped, with the same weights."""
     keras = networks.quiet_keras()
-    folded, other = (networks.cnn_lstm_classic(**sizes) for _ in range(2))
+    folded, other = (networks.builders.cnn_lstm_classic(**sizes) for _ in range(2))
     inputs = keras.Input(folded.input_shape[1:])
     x = keras.ops.expand_dims(inputs, axis=-1)
     for layer in other.layers:
@@ -203,7 +207,7 @@ def test_forms_differ_in_training_by_the_statistics_of_the_batch() -> None:
 
 def test_mfcc_net_sees_the_bands_that_cepstra_were_made_of() -> None:
     keras = networks.quiet_keras()
-    model = networks.mfcc_net(n_labels=8)
+    model = networks.builders.mfcc_net(n_labels=8)
     level = np.cumsum(np.random.default_rng(0).normal(size=(2, 216, 128)), axis=2)
     basis = dct(np.eye(128), norm="ortho")[:, :39]
     cepstra = (level @ basis).astype(np.float32)
@@ -218,8 +222,11 @@ def test_mfcc_net_sees_the_bands_that_cepstra_were_made_of() -> None:
 @pytest.mark.parametrize(
     ("change", "X"),
     [
-        (networks.augment_spectrograms, np.maximum(levels(6, 288, 64), -70)),
-        (networks.augment_mfcc, levels(6, 216, 128) @ dct(np.eye(128), norm="ortho")[:, :39]),
+        (networks.builders.augment_spectrograms, np.maximum(levels(6, 288, 64), -70)),
+        (
+            networks.builders.augment_mfcc,
+            levels(6, 216, 128) @ dct(np.eye(128), norm="ortho")[:, :39],
+        ),
         (networks.spec_augment, levels(6, 40, 32)),
     ],
 )
@@ -232,7 +239,7 @@ def test_augmentation_is_seeded_and_keeps_shape_and_input(change, X: np.ndarray)
     np.testing.assert_array_equal(one[0], again[0])
     assert (one[0].shape, one[0].dtype) == (X.shape, np.float32)
     assert np.abs(one[0] - other[0]).max() > 1
-    if change is networks.augment_spectrograms:
+    if change is networks.builders.augment_spectrograms:
         assert one[0].min() >= -70
         assert one[0].max() <= 0
 
@@ -263,7 +270,7 @@ from sercourse import networks
 
 keras = networks.quiet_keras()
 networks.set_seed(0)
-model = networks.cnn_lstm_classic(n_labels=3, input_shape=(2, 32, 24))
+model = networks.builders.cnn_lstm_classic(n_labels=3, input_shape=(2, 32, 24))
 loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 model.compile(keras.optimizers.SGD(0.01, momentum=0.8), loss)
 X = np.random.default_rng(0).uniform(-80, 0, (4, 2, 32, 24)).astype(np.float32)
@@ -295,7 +302,9 @@ def test_importing_the_networks_loads_no_backend() -> None:
 @pytest.mark.parametrize("name", ["keras", "tensorflow"])
 def test_a_missing_library_is_said_in_one_sentence(name: str) -> None:
     code = f"import sys; sys.modules[{name!r}] = None\n"
-    code += "from sercourse import networks\ntry:\n    networks.cnn_lstm_classic(n_labels=7)\n"
+    code += (
+        "from sercourse import networks\ntry:\n    networks.builders.cnn_lstm_classic(n_labels=7)\n"
+    )
     code += "except ModuleNotFoundError as error:\n    print(error)"
     done = run(code, KERAS_BACKEND="tensorflow")
     assert done.stdout == (

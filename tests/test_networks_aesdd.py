@@ -14,6 +14,7 @@ pytest.importorskip("keras", reason="needs Keras: pip install -e '.[networks]'")
 pytest.importorskip("tensorflow", reason="needs TensorFlow: pip install -e '.[networks]'")
 
 from sercourse import bundles, corpora, evaluate, experiment, networks, recipes
+from sercourse.experiment.evaluation import FROM_TRAINING
 from sercourse.features import named
 from sercourse.recipes import RECIPES, Recipe, recipe
 
@@ -110,7 +111,9 @@ SMALL = Recipe(
     "small-segments",
     "a small network on segments",
     "mel-segments",
-    networks.NetworkLearner(networks.aesdd_cnn_1, replace(SHORT, epochs=1), segment_floor=FLOOR),
+    networks.NetworkLearner(
+        networks.builders.aesdd_cnn_1, replace(SHORT, epochs=1), segment_floor=FLOOR
+    ),
     augmentations=recipe("aesdd-cnn-3+stretch").augmentations[:1],
     normalized=False,
     seeds=1,
@@ -163,7 +166,7 @@ def test_whatever_follows_from_predictions_is_told_apart(
 ) -> None:
     again = evaluate.summarize(measured.predictions, emotions=data.emotions)
     for fold, alone in zip(measured.metrics["folds"], again["folds"], strict=True):
-        assert fold.keys() - alone.keys() <= set(experiment.FROM_TRAINING)
+        assert fold.keys() - alone.keys() <= set(FROM_TRAINING)
 
 
 @pytest.fixture(scope="module")
@@ -183,7 +186,7 @@ def test_the_bundle_answers_as_the_keras_model(trained: Path, data: experiment.D
     by_file = bundle.predict_file(data.clips["path"].iloc[2])
     np.testing.assert_allclose(list(by_file.probabilities.values()), theirs[2], atol=1e-4)
     assert bundle.sample_rate == 44_100
-    assert not bundle.can_enrol
+    assert not bundle.members[0].can_enrol
 
 
 def test_metrics_of_the_bundle_tell_of_segments(trained: Path) -> None:

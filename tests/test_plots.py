@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import io
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +15,9 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.patches import Patch
-from PIL import Image
 
-from sercourse import evaluate, labels, plots
+from sercourse import labels, plots
 from sercourse.labels import EMOTIONS
-from sercourse.plots import timeline
 
 mpl.use("Agg")
 pytestmark = pytest.mark.filterwarnings("error")
@@ -80,20 +77,10 @@ def test_colour_of_an_alias_and_of_nothing() -> None:
 OWN = ("angry", "höflich", "stressed")
 
 
-@pytest.mark.parametrize(
-    "draw",
-    [
-        lambda: plots.clip_counts(pd.DataFrame({"emotion": OWN})),
-        lambda: plots.emotion_shares({"row": dict.fromkeys(OWN, 1)}),
-        lambda: plots.emotions_over_time(
-            pd.DataFrame({"start": [0.0], "end": [3.0], **{f"p_{name}": [1 / 3] for name in OWN}}),
-            y=np.ones(24_000),
-            sr=8_000,
-        ),
-    ],
-)
-def test_pictures_of_labels_of_ones_own(draw: Callable[[], Axes]) -> None:
-    shown = {to_hex(each.get_facecolor()) for each in draw().figure.findobj(Patch)}
+def test_pictures_of_labels_of_ones_own() -> None:
+    table = {"start": [0.0], "end": [3.0], **{f"p_{name}": [1 / 3] for name in OWN}}
+    ax = plots.emotions_over_time(pd.DataFrame(table), y=np.ones(24_000), sr=8_000)
+    shown = {to_hex(each.get_facecolor()) for each in ax.figure.findobj(Patch)}
     assert set(plots.palette(OWN).values()) <= shown
 
 
@@ -101,26 +88,6 @@ def test_style_gives_pictures_of_700_pixels() -> None:
     plots.use_style()
     width, _ = plt.figure().get_size_inches() * mpl.rcParams["figure.dpi"]
     assert width == 700
-
-
-def test_compact_png_is_smaller_and_keeps_the_colour_of_small_marks() -> None:
-    plots.use_style()
-    fig, ax = plt.subplots()
-    rng = np.random.default_rng(0)
-    ax.imshow(rng.normal(size=(20, 60)), cmap="magma")
-    ax.scatter(np.arange(9), np.arange(9), s=60, color=list(plots.EMOTION_COLOURS.values()))
-    full = io.BytesIO()
-    fig.savefig(full, format="png", bbox_inches="tight")
-    small = plots.compact_png(fig)
-    assert len(small) < 0.6 * len(full.getvalue())
-    before = np.asarray(Image.open(full).convert("RGB")).astype(int)
-    picture = Image.open(io.BytesIO(small))
-    assert picture.mode == "P"
-    after = np.asarray(picture.convert("RGB")).astype(int)
-    for colour in plots.EMOTION_COLOURS.values():
-        mark = (before == np.round(255 * np.array(to_rgb(colour)))).all(axis=2)
-        assert mark.sum() > 20
-        assert np.abs(after[mark] - before[mark]).max() <= 25, colour
 
 
 # --- signals --------------------------------------------------------------------------------
@@ -193,58 +160,7 @@ def test_descriptors_stand_under_their_waveform_at_the_middle_of_frames() -> Non
     assert axes[1, 0].get_ylabel() == "energy [dB]"
 
 
-# --- corpora --------------------------------------------------------------------------------
-
-CLIPS = pd.DataFrame(
-    {
-        "speaker": np.repeat(["x-1", "x-2", "x-3"], 6),
-        "emotion": np.tile(["sad", "happy", "angry"], 6),
-        "clip_id": [f"c{k}" for k in range(18)],
-    }
-)
-
-
-def test_clip_counts_stand_in_the_one_order() -> None:
-    ax = plots.clip_counts(CLIPS[:13])
-    assert (ticks(ax.xaxis), texts(ax)) == (list(THREE), ["4", "5", "4"])
-
-
 # --- results --------------------------------------------------------------------------------
-
-
-def test_matrix_writes_numbers_where_there_are_some() -> None:
-    index, columns = pd.Index([1, 10], name="C"), pd.Index(["a", "b"], name="gamma")
-    table = pd.DataFrame([[5.0, np.nan], [50.0, 99.6]], index, columns)
-    ax = plots.matrix(table, limits=(0, 100))
-    assert texts(ax) == ["5", "50", "100"]
-    assert (ax.texts[0].get_color(), ax.texts[2].get_color()) == ("black", "white")
-    assert (ax.get_xlabel(), ax.get_ylabel(), ticks(ax.yaxis)) == ("gamma", "C", ["1", "10"])
-    assert ax.images[0].get_clim() == (0, 100)
-    assert texts(plots.matrix(table, numbers=False)) == []
-
-
-@pytest.mark.parametrize(
-    ("of", "shown"),
-    [
-        ("count", ["6", "2", "0", "0", "4", "0", "1", "0", "0"]),
-        ("recall", ["75", "25", "0", "0", "100", "0", "100", "0", "0"]),
-        # Nobody was called angry, so that its precision is not defined and not written.
-        ("precision", ["86", "33", "0", "67", "14", "0"]),
-    ],
-)
-def test_confusion_by_count_recall_and_precision(of: str, shown: list[str]) -> None:
-    ax = plots.confusion(np.array([[6, 2, 0], [0, 4, 0], [1, 0, 0]]), emotions=THREE, of=of)
-    assert texts(ax) == shown
-    assert of in ax.get_title(loc="left") + ax.get_title()
-    assert ticks(ax.yaxis) == list(THREE)
-    assert (ax.get_xlabel(), ax.get_ylabel()) == ("answer", "truth")
-
-
-def test_confusion_rows_are_the_truth() -> None:
-    counts = evaluate.confusion(["sad", "sad"], ["happy", "sad"], labels=THREE)
-    written = plots.confusion(counts, emotions=THREE).texts
-    at = {each.get_position(): each.get_text() for each in written}
-    assert (at[0, 1], at[1, 0]) == ("1", "0")  # column happy, row sad
 
 
 def test_series_stand_above_each_other_with_their_intervals_and_chance() -> None:
@@ -268,28 +184,6 @@ def test_gains_are_open_where_the_interval_includes_zero() -> None:
     np.testing.assert_allclose(hollow.get_xdata(), [-2])
     assert "open: the interval includes 0" in ax.get_xlabel()
     assert ax.get_legend() is None
-
-
-def test_shares_are_scaled_to_full_rows_and_written_where_there_is_room() -> None:
-    ax = plots.emotion_shares({"truth": {"sad": 3, "happy": 1}, "svm": {"sad": 97, "angry": 3}})
-    assert ticks(ax.yaxis) == ["truth", "svm"]
-    widths = {bars.get_label(): [bar.get_width() for bar in bars] for bars in ax.containers}
-    assert widths == {"happy": [25, 0], "sad": [75, 97], "angry": [0, 3]}
-    assert [text for text in texts(ax) if text] == ["25", "75", "97"]
-
-
-def test_trade_off_names_the_pareto_front() -> None:
-    rows = {"knn": (10, 0.3), "dear": (10, 0.2), "svm": (100, 0.6), "cnn": (1000, 0.6)}
-    ax = plots.trade_off(pd.DataFrame(rows, index=["ms", "accuracy"]).T, price="ms", label="[ms]")
-    assert texts(ax) == ["knn", "svm"]
-    assert ax.lines[0].get_ydata().tolist() == [30, 60]
-    assert (ax.get_xscale(), ax.get_xlabel()) == ("log", "[ms]")
-
-
-def test_learning_curves_count_epochs_from_one() -> None:
-    ax = plots.learning_curves({"training": [], "validation": [3.0, 2.0]}, label="loss [nat]")
-    assert ax.lines[1].get_xydata().tolist() == [[1, 3], [2, 2]]
-    assert (legend(ax), ax.get_ylabel()) == (["training", "validation"], "loss [nat]")
 
 
 # --- emotions over time ---------------------------------------------------------------------
@@ -335,7 +229,7 @@ def test_the_waveform_has_the_colours_of_the_winners() -> None:
     for time, name in ((1.0, "sad"), (6.5, "angry"), (7.5, "happy")):
         assert shades[np.abs(at - time).argmin()] == to_rgb(plots.EMOTION_COLOURS[name])
     for time in (5.0, 10.5):  # in the pause, and after the last window
-        assert shades[np.abs(at - time).argmin()] == to_rgb(timeline.NOT_JUDGED)
+        assert shades[np.abs(at - time).argmin()] == to_rgb(plots.NOT_JUDGED)
     assert legend(ax) == [*THREE, "not judged"]
     assert texts(top)[0] == "sad"
 

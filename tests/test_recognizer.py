@@ -96,11 +96,24 @@ def test_segments_of_one_recording_share_a_group(few: pd.DataFrame) -> None:
     assert recognizer.data_.clips["content"].is_unique
 
 
-def test_balance_learns_from_as_many_clips_of_each(
+def test_balance_and_samples_by_class(fitted: EmotionRecognizer, clips: pd.DataFrame) -> None:
+    counts, table = clips["emotion"].value_counts(), fitted.samples_by_class()
+    assert table.index.tolist() == ["neutral", "happy", "sad"]  # the one order of emotions
+    assert table["given"].tolist() == [counts[name] for name in table.index]
+    assert set(table["used"]) == {counts["neutral"]}
+
+
+def test_confusion_matrix_has_labels_and_percent(
     fitted: EmotionRecognizer, clips: pd.DataFrame
 ) -> None:
-    used = fitted.data_.clips["emotion"].value_counts()
-    assert used.to_dict() == dict.fromkeys(THREE, clips["emotion"].value_counts()["neutral"])
+    counts = fitted.confusion_matrix(clips)
+    share = fitted.confusion_matrix(clips, percentage=True)
+    assert counts.index.name == "truth"
+    assert counts.columns.tolist() == counts.index.tolist() == fitted.classes_.tolist()
+    given = clips["emotion"].value_counts()
+    assert counts.sum(axis=1).tolist() == [given[name] for name in counts.index]
+    assert np.allclose(share.sum(axis=1), 100)
+    assert np.trace(counts) / counts.to_numpy().sum() == pytest.approx(fitted.score(clips))
 
 
 def test_paths_and_labels_do_what_a_table_does(few: pd.DataFrame) -> None:
@@ -125,7 +138,7 @@ def test_a_recording_under_two_names_stays_on_one_side(few: pd.DataFrame, tmp_pa
 def test_labels_beside_a_table_come_first(few: pd.DataFrame) -> None:
     swapped = few["emotion"].map({"sad": "happy", "happy": "sad", "neutral": "neutral"})
     recognizer = EmotionRecognizer("svm-classic").fit(few, swapped)
-    assert recognizer.score(few, swapped) > 0.9
+    assert recognizer.score(few, swapped) == recognizer.train_score() > 0.9
     assert recognizer.score(few) < 0.5
 
 

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.base import clone
 from sklearn.pipeline import Pipeline
 
 from sercourse import classical, experiment, files, recipes
@@ -202,8 +201,8 @@ def test_more_clips_are_more_in_the_table_of_sizes(tmp_path: Path) -> None:
 
 def test_recurrent_network_classifies_and_regresses(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("keras")
-    training = replace(search.networks.RNN_TRAINING, epochs=25, learning_rate=0.02)
-    monkeypatch.setattr(search.networks, "RNN_TRAINING", training)
+    training = replace(recipes.TRAININGS["rnn"], epochs=25, learning_rate=0.02)
+    monkeypatch.setitem(recipes.TRAININGS, "rnn", training)
     tiny = {"lstm_units": [8], "dense_units": [8], "dropout": 0.0}
     for name, score, enough in (("classify", "uar", 0.75), ("regress", "error", 0.45)):
         wanted = plan(task=name)
@@ -279,7 +278,8 @@ def test_a_search_knows_its_numbers_estimators_and_libraries(
     experiment.run_search(plan(), estimators=["decision-tree"], folder=tmp_path)
     with monkeypatch.context() as patched:
         tree = classical.CLASSIFIERS["decision-tree"]
-        deeper = replace(tree, model=clone(tree.model).set_params(splitter="random"))
+        model = tree.make().set_params(model__splitter="random")
+        deeper = replace(tree, make=lambda: model)
         zoo = {**classical.CLASSIFIERS, "decision-tree": deeper}
         patched.setattr(classical, "CLASSIFIERS", zoo)
         assert plan().told["key"] != key

@@ -101,7 +101,7 @@ def test_steps_and_windows_out_of_range_are_refused(
 ) -> None:
     for value in values:
         with pytest.raises(ValueError, match=message):
-            timeline.windows([], sr=SR, **{"every": 1, setting: value})
+            timeline.refuse_steps(**{"every": 1, setting: value})
 
 
 def noise(colour: float, *, seed: int) -> np.ndarray:

@@ -13,7 +13,7 @@ pytest.importorskip("keras", reason="needs Keras: pip install -e '.[networks]'")
 pytest.importorskip("tensorflow", reason="needs TensorFlow: pip install -e '.[networks]'")
 
 from sercourse import bundles, networks, splits
-from sercourse.networks import learner, training
+from sercourse.networks import Examples, learner, training
 from sercourse.recipes import recipe
 
 pytestmark = pytest.mark.xdist_group("networks")  # Keras and TensorFlow are loaded once
@@ -77,7 +77,7 @@ def test_a_training_that_was_cut_comes_to_the_same_weights(
         np.testing.assert_allclose(mine, theirs, atol=1e-6)
 
 
-@pytest.mark.parametrize("augment", [None, networks.blend])
+@pytest.mark.parametrize("augment", [None, networks.builders.blend])
 def test_clips_without_weight_teach_nothing(augment) -> None:
     keras = networks.quiet_keras()
     networks.set_seed(0)
@@ -105,7 +105,7 @@ def steps(build, shape: tuple[int, ...], *, is_fused: bool) -> tuple[list[float]
     model.compile(keras.optimizers.SGD(1e-3), loss)
     X, y = rng.uniform(-60, 0, (4, 6, *shape)).astype(np.float32), rng.integers(0, 3, (4, 6))
     calls = keras.layers.BatchNormalization.call, keras.layers.Conv2D.call
-    with networks.fused_ops() if is_fused else contextlib.nullcontext():
+    with networks.backend.fused_ops() if is_fused else contextlib.nullcontext():
         losses = [float(model.train_on_batch(*batch)) for batch in zip(X, y, strict=True)]
     assert calls == (keras.layers.BatchNormalization.call, keras.layers.Conv2D.call)
     return losses, [training.logits(model, X[0]), *model.get_weights()]
@@ -113,7 +113,7 @@ def steps(build, shape: tuple[int, ...], *, is_fused: bool) -> tuple[list[float]
 
 @pytest.mark.parametrize(
     ("build", "shape"),
-    [(networks.cnn_lstm, SHAPE), (networks.cnn_lstm_classic, (2, 32, 32))],
+    [(networks.cnn_lstm, SHAPE), (networks.builders.cnn_lstm_classic, (2, 32, 32))],
 )
 def test_fused_operations_learn_the_same(build, shape: tuple[int, ...]) -> None:
     losses, results = steps(build, shape, is_fused=False)
@@ -238,8 +238,8 @@ def test_the_temperature_is_found_on_clips_that_were_not_learnt_from() -> None:
     X[np.arange(90), y] += 1  # little to go by, and units enough to learn the noise by heart
     voices = np.repeat(np.arange(10), 9)
     brief = networks.Training(epochs=15, batch_size=90, optimizer="adam", learning_rate=0.03)
-    wide = networks.NetworkLearner(networks.mlp, brief, options={"units": [64]})
-    model = wide.fit([X], y, groups=voices, n_labels=3)
+    wide = networks.NetworkLearner(networks.builders.mlp, brief, options={"units": [64]})
+    model = wide.fit(Examples([X], y, 3), groups=voices)
     known, unheard = (
         training.temperature(training.logits(model.members[0], X[side]), y[side])
         for side in splits.inner_splits(y, voices, n_folds=10)[0]
@@ -258,7 +258,7 @@ def averaged() -> networks.FittedNetwork:
     )
     examples = tones(60, seed=0)
     speakers = np.repeat([f"s{i}" for i in range(10)], 6)
-    return learner.fit(examples.versions, examples.y, groups=speakers, n_labels=3)
+    return learner.fit(examples, groups=speakers)
 
 
 def test_members_differ_and_are_averaged(averaged: networks.FittedNetwork) -> None:
@@ -278,9 +278,7 @@ def test_the_final_network_takes_what_the_folds_found() -> None:
     examples = tones(24, seed=0)
     everyone = np.array(["only one"] * 24)  # no inner split could be made of it
     selected = {"epochs": 3.0, "temperature": 1.7}
-    model = learner.fit(
-        examples.versions, examples.y, groups=everyone, n_labels=3, selected=selected
-    )
+    model = learner.fit(examples, groups=everyone, selected=selected)
     assert model.progress[0].epoch == 3
     assert model.selected == selected
 
@@ -307,9 +305,9 @@ def rows(n: int, *, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
 
 def fitted(**settings) -> networks.FittedNetwork:
     X, y = rows(90)
-    learner = networks.NetworkLearner(networks.mlp, VECTOR, standardized=True, **settings)
+    learner = networks.NetworkLearner(networks.builders.mlp, VECTOR, standardized=True, **settings)
     n_labels = int(np.prod(settings.get("heads", (3,))))
-    return learner.fit([X], y, groups=np.arange(90) // 2, n_labels=n_labels)
+    return learner.fit(Examples([X], y, n_labels), groups=np.arange(90) // 2)
 
 
 def test_inputs_are_standardised_by_what_is_learned_from(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -317,7 +315,7 @@ def test_inputs_are_standardised_by_what_is_learned_from(monkeypatch: pytest.Mon
     X = np.random.default_rng(0).normal(7, 3, size=(40, 5, 4)).astype(np.float32)
     X[..., 2] = 1.5  # never varies
     inputs = keras.Input((5, 4))
-    model = networks.standardized(keras.Model(inputs, keras.layers.Identity()(inputs)), X)
+    model = networks.learner.standardized(keras.Model(inputs, keras.layers.Identity()(inputs)), X)
     scaled = model.predict_on_batch(X)
     np.testing.assert_allclose(scaled.mean(axis=(0, 1)), 0, atol=1e-5)
     np.testing.assert_allclose(scaled.std(axis=(0, 1)), [1, 1, 0, 1], atol=1e-5)
@@ -335,8 +333,8 @@ def test_inputs_are_standardised_by_what_is_learned_from(monkeypatch: pytest.Mon
 
 def test_two_heads_answer_pairs() -> None:
     networks.set_seed(0)
-    plain = networks.mlp(n_labels=5, input_shape=ROWS)
-    pairs = networks.joint_head(plain, sizes=(3, 2))
+    plain = networks.builders.mlp(n_labels=5, input_shape=ROWS)
+    pairs = networks.learner.joint_head(plain, sizes=(3, 2))
     X = rows(6)[0] / 500
     scores, both = plain.predict_on_batch(X), pairs.predict_on_batch(X)
     one, other = training.softmax(scores[:, :3]), training.softmax(scores[:, 3:])
@@ -348,9 +346,11 @@ def test_heads_learn_both_at_once() -> None:
     X, y = rows(120)
     louder = np.arange(120) % 2
     X[:, 6:] += 90 * louder[:, np.newaxis]
-    learner = networks.NetworkLearner(networks.mlp, replace(VECTOR, epochs=15), standardized=True)
+    learner = networks.NetworkLearner(
+        networks.builders.mlp, replace(VECTOR, epochs=15), standardized=True
+    )
     learner = replace(learner, heads=(3, 2))
-    model = learner.fit([X], 2 * y + louder, groups=np.arange(120) // 2, n_labels=6)
+    model = learner.fit(Examples([X], 2 * y + louder, 6), groups=np.arange(120) // 2)
     pairs = model.predict_proba(X).reshape(-1, 3, 2)
     assert (pairs.sum(axis=2).argmax(axis=1) == y).mean() > 0.9
     assert (pairs.sum(axis=1).argmax(axis=1) == louder).mean() > 0.9
@@ -360,7 +360,7 @@ def test_heads_learn_both_at_once() -> None:
 @pytest.mark.parametrize("loss", ["categorical", "binary", "ordinal"])
 def test_the_loss_of_an_epoch_is_the_mean_over_all_of_its_batches(loss: str) -> None:
     X, y = rows(31)
-    model = networks.standardized(networks.mlp(n_labels=3, input_shape=ROWS), X)
+    model = networks.learner.standardized(networks.builders.mlp(n_labels=3, input_shape=ROWS), X)
     still = replace(VECTOR, epochs=1, learning_rate=0.0, batch_size=7, loss=loss)
     (told,) = networks.train(model, networks.Examples([X], y, 3), training=still).history
     p, T = training.softmax(training.logits(model, X)), np.eye(3)[y]
@@ -382,18 +382,18 @@ def test_ordinal_training_comes_near_the_place() -> None:
         return X.astype(np.float32), y
 
     learner = networks.NetworkLearner(
-        networks.rnn,
+        networks.builders.rnn,
         networks.Training(epochs=30, optimizer="adam", learning_rate=0.01, loss="ordinal"),
         options={"lstm_units": [8], "dense_units": [8], "dropout": 0.0},
         standardized=True,
     )
     X, y = ordered(0)
-    model = learner.fit([X], y, groups=np.arange(len(y)) % 10, n_labels=4)
+    model = learner.fit(Examples([X], y, 4), groups=np.arange(len(y)) % 10)
     last = model.progress[0].history[-1]
     assert last["validation_loss"] < 0.4  # a variance of the place is 1.25
     assert last["validation_accuracy"] > 0.6
     X, y = ordered(1)
-    values = networks.expected_codes(model, X)
+    values = networks.learner.expected_codes(model, X)
     assert np.mean(np.abs(values - y)) < 0.4  # always the middle would be off by 1
     assert values.min() >= 0
     assert values.max() <= 3
@@ -404,8 +404,8 @@ def test_training_in_bfloat16_gives_a_network_in_float32() -> None:
     y = np.arange(24) % 2
     X = (rng.standard_normal((24, 16, 16)) + 2 * y[:, None, None]).astype(np.float32)
     brief = networks.Training(epochs=3, batch_size=8, optimizer="adam", precision="bfloat16")
-    model = networks.NetworkLearner(networks.aesdd_cnn_1, brief).fit(
-        [X], y, groups=np.arange(24) // 2, n_labels=2
+    model = networks.NetworkLearner(networks.builders.aesdd_cnn_1, brief).fit(
+        Examples([X], y, 2), groups=np.arange(24) // 2
     )
     assert {each.dtype for each in model.members[0].weights} == {"float32"}
     assert model.members[0].compute_dtype == "float32"
@@ -417,7 +417,7 @@ def test_training_in_bfloat16_gives_a_network_in_float32() -> None:
     ("optimizer", "rates"), [("adam", [0.1] * 3), ("sgd", [0.1] * 3), ("adamw", [0.05, 0.1, 0.0])]
 )
 def test_rates_are_constant_or_warm_up_and_decay(optimizer: str, rates: list[float]) -> None:
-    model = networks.mlp(n_labels=3, input_shape=ROWS)
+    model = networks.builders.mlp(n_labels=3, input_shape=ROWS)
     plan = networks.Training(epochs=20, batch_size=1, optimizer=optimizer, learning_rate=0.1)
     training.compile_model(model, training=plan, n_clips=1)
     seen = []
@@ -432,7 +432,7 @@ def test_rates_are_constant_or_warm_up_and_decay(optimizer: str, rates: list[flo
 FLOOR = -100.0
 SEGMENT = (24, 16)
 ON_SEGMENTS = networks.NetworkLearner(
-    networks.aesdd_cnn_1, replace(VECTOR, epochs=6), segment_floor=FLOOR
+    networks.builders.aesdd_cnn_1, replace(VECTOR, epochs=6), segment_floor=FLOOR
 )
 
 
@@ -451,7 +451,7 @@ def in_segments(n: int, *, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.nd
 @pytest.fixture(scope="module")
 def of_segments() -> networks.FittedNetwork:
     X, y, _ = in_segments(40)
-    return replace(ON_SEGMENTS, members=2).fit([X], y, groups=np.arange(40) // 2, n_labels=3)
+    return replace(ON_SEGMENTS, members=2).fit(Examples([X], y, 3), groups=np.arange(40) // 2)
 
 
 def test_examples_are_the_segments_that_are_there() -> None:
@@ -497,7 +497,7 @@ def test_no_absent_segment_is_ever_shown() -> None:
 
     selected = {"epochs": 1.0, "temperature": 1.0}
     replace(ON_SEGMENTS, augment=remember).fit(
-        [X, slower], y, groups=np.arange(40), n_labels=3, selected=selected
+        Examples([X, slower], y, 3), groups=np.arange(40), selected=selected
     )
     batch, labels = (np.concatenate(each) for each in zip(*shown, strict=True))
     assert len(batch) == counts.sum()
@@ -520,7 +520,7 @@ def test_the_inner_split_keeps_the_segments_of_a_group(monkeypatch: pytest.Monke
     monkeypatch.setattr(splits, "inner_splits", spy)
     rows = np.arange(39, 9, -1)
     brief = replace(ON_SEGMENTS, training=replace(VECTOR, epochs=1))
-    brief.fit([X], y[rows], groups=groups[rows], n_labels=3, rows=rows)
+    brief.fit(Examples([X], y[rows], 3, rows), groups=groups[rows])
     assert seen["groups"].tolist() == np.repeat(groups[rows], counts[rows]).tolist()
     for learn, check in seen["splits"]:
         assert not set(seen["groups"][learn]) & set(seen["groups"][check])
@@ -570,14 +570,14 @@ def test_networks_export(name: str) -> None:
     shape = chosen.features.row_shape
     X = np.random.default_rng(0).normal(size=(8, *shape)).astype(np.float32)
     none = {"epochs": 0, "temperature": 1.0}
-    whole = chosen.learner.fit([X], np.arange(8), groups=X, n_labels=8, selected=none)
+    whole = chosen.learner.fit(Examples([X], np.arange(8), 8), groups=X, selected=none)
     ours = bundles.run(bundles.session(whole.contents()[".onnx"]), X)
     np.testing.assert_allclose(ours, whole.predict_proba(X), atol=1e-4)
 
 
 @pytest.mark.parametrize("unusual", [{}, {"loss": "ordinal"}, {"precision": "bfloat16"}])
 def test_settings_are_told_where_they_are_unusual(unusual: dict) -> None:
-    plain = networks.NetworkLearner(networks.mlp, networks.Training(epochs=3))
+    plain = networks.NetworkLearner(networks.builders.mlp, networks.Training(epochs=3))
     told = replace(plain, training=networks.Training(epochs=3, **unusual)).settings
     assert told["training"] == plain.settings["training"] | unusual
     assert plain.settings.keys() == {"network", "training", "augmentation", "members"}

@@ -3,8 +3,8 @@
     python tools/mutate.py sercourse/splits.py tests/test_splits.py --sample 60 --seed 0
 
 A change swaps a comparison or a sum, moves a number, drops an index or a ``not``, or takes a guard
-out. Tests that fail, or take three times as long, have noticed it. Every change runs in a process of
-its own; no file is written.
+out. Tests that fail, or take three times as long, have noticed it. Every change runs in a process
+of its own; no file is written.
 """
 
 from __future__ import annotations

@@ -6,9 +6,11 @@
 from __future__ import annotations
 
 import argparse
+import io
 from pathlib import Path
 
 import numpy as np
+import publish
 
 from sercourse import audio, corpora, files, plots
 from sercourse.features import spectrogram
@@ -32,7 +34,9 @@ def draw(folder: Path, *, speaker: str, source: str) -> bytes:
     figure = plots.spectrograms(levels, waves=waves, columns=5, **scale)[0].figure
     figure.set(size_inches=(10, 3.4), dpi=160)
     figure.supxlabel(f"{SENTENCE} · {source}", fontsize=9)
-    return plots.compact_png(figure)
+    full = io.BytesIO()
+    figure.savefig(full, format="png", bbox_inches="tight")
+    return publish.compact_png(full.getvalue())
 
 
 def main() -> None:

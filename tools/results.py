@@ -21,7 +21,7 @@ import onnx
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
-from sercourse import audio, bundles, corpora, experiment, features, files, recipes
+from sercourse import audio, bundles, corpora, experiment, features, files, networks, recipes
 from sercourse.features import whisper
 from sercourse.recipes import Recipe
 
@@ -92,7 +92,7 @@ def exported(recipe: Recipe, clips: pd.DataFrame, *, corpus: str) -> tuple[bytes
         n_labels, plain = clips["emotion"].nunique(), {"epochs": 0, "temperature": 1.0}
         y = np.arange(n_labels)
         X = np.zeros((n_labels, *recipe.features.row_shape), np.float32)
-        untrained = learner.fit([X], y, groups=y, n_labels=n_labels, selected=plain)
+        untrained = learner.fit(networks.Examples([X], y, n_labels), groups=y, selected=plain)
         return untrained.contents()[".onnx"], untrained.n_weights
     shipped = files.home() / "models" / f"{corpus}-{recipe.name}" / "model.onnx"
     if shipped.is_file():

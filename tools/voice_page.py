@@ -24,11 +24,10 @@ from typing import Any
 
 import numpy as np
 
-from sercourse import audio, bundles, decoding, evaluate, features
+from sercourse import audio, bundles, decoding, evaluate, features, plots
 from sercourse.bundles import timeline
 from sercourse.features import whisper
 from sercourse.files import atomic_path, write_json
-from sercourse.plots import style
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = ROOT / "docs" / "voice"
@@ -167,7 +166,7 @@ def settings(bundle: bundles.Bundle) -> dict[str, Any]:
         "name": bundle.name,
         "made": "",
         "labels": list(bundle.labels),
-        "colours": [style.palette(bundle.labels)[name] for name in bundle.labels],
+        "colours": [plots.palette(bundle.labels)[name] for name in bundle.labels],
         "unknown": bundles.UNKNOWN,
         "sureFrom": float(bundle.info.get("sure_from", 0.0)),
         "temperature": float(bundle.info.get("temperature", {}).get("model", 1.0)),

@@ -31,10 +31,6 @@ from sercourse.augment.waveform import (
     time_stretch,
 )
 
-__all__ = ["CONDITIONS", "Augmentation", "add_noise", "freq_mask", "gain", "limit_band"]
-__all__ += ["mix_noise", "mixup", "pitch_shift", "reverberate", "shift_time", "spectral_tilt"]
-__all__ += ["time_mask", "time_stretch", "vtlp"]
-
 Kind = Callable[[np.ndarray, int, float, np.random.Generator], np.ndarray]
 
 DRR_DB = (0.0, 10.0)

@@ -17,7 +17,6 @@ from sercourse.bundles.bundle import (
     Bundle,
     Member,
     Prediction,
-    renormalized,
     restrict_labels,
     run,
 )

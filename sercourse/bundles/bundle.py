@@ -94,11 +94,12 @@ class Member:
         name = f"{wanted['name']}:{self.folder / encoder}" if encoder else wanted["name"]
         found = features.named(name)
         if found.settings != wanted or list(found.names) != self.info["feature_names"]:
-            raise ValueError(
-                f"{self.folder / 'bundle.json'}: the model learned from other {wanted['name']!r} "
-                "features (recipe.features, feature_names) than this version of sercourse "
-                "computes: train it again, or install the version that it names"
+            other = (
+                f"learned from other {wanted['name']!r} features (recipe.features, feature_names)"
             )
+            told = f"the model {other} than this version of sercourse computes"
+            advice = "train it again, or install the version that it names"
+            raise ValueError(f"{self.folder / 'bundle.json'}: {told}: {advice}")
         return found
 
     @property
@@ -217,11 +218,6 @@ class Bundle:
             raise ValueError(f"the probability is {probability}: give a number from 0 to 1")
         return replace(self, info={**self.info, "sure_from": float(probability)})
 
-    @property
-    def can_enrol(self) -> bool:
-        """Whether a member has a model for enrolled speakers."""
-        return any(each.can_enrol for each in self.members)
-
     def enrol(self, paths: Iterable[str | Path]) -> Bundle:
         """Return a bundle that is normalised for the speaker of some unlabelled clips.
 
@@ -237,7 +233,7 @@ class Bundle:
             If the bundle has no model for enrolled speakers, no clip is given, or one cannot be
             read or holds no voice.
         """
-        if not self.can_enrol:
+        if not any(each.can_enrol for each in self.members):
             raise ValueError(f"model {self.name!r} cannot enrol a speaker: it was trained without")
         sr, rows = self.sample_rate, []
         for path in paths:
@@ -272,11 +268,9 @@ class Bundle:
         temperature = self.info.get("temperature", {})
         if len(answers) > 1 or temperature:
             kind = "enrolled" if any(each.voice is not None for each in self.members) else "model"
-            p = evaluate.geometric_mean(
-                np.stack(answers),
-                weights=self.info.get("weights", ()),
-                temperature=float(temperature.get(kind, temperature.get("model", 1.0))),
-            )
+            t = float(temperature.get(kind, temperature.get("model", 1.0)))
+            weights = self.info.get("weights", ())
+            p = evaluate.geometric_mean(np.stack(answers), weights=weights, temperature=t)
         if self.emotions is None:
             return p
         return renormalized(p[:, [known.index(emotion) for emotion in self.emotions]])
@@ -388,9 +382,9 @@ class Bundle:
         sr : int
             Its rate [Hz], that of the bundle.
         every : float
-            Hop from one window's start to the next one's [s].
+            Hop from one window's start to the next one's [s], from 0.01 to 3600.
         window : float
-            Length of a window [s].
+            Length of a window [s], from 0.5 to 8.
 
         Returns
         -------
@@ -413,6 +407,7 @@ class Bundle:
         [1.0, 1.5]
         """
         self._refuse_rate(sr)
+        timeline.refuse_steps(every=every, window=window)
         windows = timeline.windows(blocks, sr=sr, every=every, window=window)
         return map(replace(self, gender_member=None)._moment, windows)
 
@@ -531,17 +526,14 @@ class Bundle:
 
     def _refuse_labels(self, p: Array, known: Sequence[str], *, of: str = "it has ") -> None:
         if p.shape[1] != len(known):
-            raise ValueError(
-                f"{self.folder / 'bundle.json'}: {of}{len(known)} labels and a model that gives "
-                f"{p.shape[1]}: get the model again"
-            )
+            seen = f"{of}{len(known)} labels and a model that gives {p.shape[1]}"
+            raise ValueError(f"{self.folder / 'bundle.json'}: {seen}: get the model again")
 
     def _refuse_rate(self, sr: int) -> None:
         if sr != self.sample_rate:
-            raise ValueError(
-                f"the signal is sampled at {sr} Hz and model {self.name!r} needs "
-                f"{self.sample_rate} Hz: resample it, or read it with audio.read at that rate"
-            )
+            needs = f"model {self.name!r} needs {self.sample_rate} Hz"
+            advice = "resample it, or read it with audio.read at that rate"
+            raise ValueError(f"the signal is sampled at {sr} Hz and {needs}: {advice}")
 
 
 def _likeliest(p: Mapping[str, float], threshold: float) -> str:

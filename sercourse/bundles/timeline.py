@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,8 +42,7 @@ FRAME_SECONDS = 0.02
 FLOOR_DB = -90.0  # of full scale
 
 
-@dataclass(frozen=True, eq=False)
-class Window:
+class Window(NamedTuple):
     """A piece of a recording: samples `y` from `start` to `end` [s]."""
 
     start: float
@@ -145,14 +144,13 @@ def windows(
     sr : int
         Its rate [Hz].
     every : float
-        Hop from one window's start to the next one's [s], from 0.01 to 3600.
+        Hop from one window's start to the next one's [s].
     window : float
-        Length [s], from 0.5 to 8.
+        Length [s].
 
-    Raises
+    Yields
     ------
-    ValueError
-        If `every` or `window` is outside its range.
+    Window
 
     Examples
     --------
@@ -160,22 +158,7 @@ def windows(
     >>> [(each.start, each.end) for each in windows(pieces, sr=100, every=5, window=4)]
     [(0.0, 4.0), (5.0, 9.0), (9.0, 13.0)]
     """
-    refuse_steps(every=every, window=window)
-    return _slide(blocks, sr=sr, step=max(1, round(every * sr)), length=round(window * sr))
-
-
-def refuse_steps(*, every: float, window: float = WINDOW_SECONDS) -> None:
-    """Raise ValueError if a step or a window is outside its range."""
-    for what, value, (low, high), such in (
-        ("every", every, STEPS, 1.0),
-        ("of", window, WINDOWS, WINDOW_SECONDS),
-    ):
-        if not low <= value <= high:
-            wanted = f"give {low} to {high:g} seconds, such as {such}"
-            raise ValueError(f"a window {what} {value:g} s: {wanted}")
-
-
-def _slide(blocks: Iterable[NDArray[Any]], *, sr: int, step: int, length: int) -> Iterator[Window]:
+    step, length = max(1, round(every * sr)), round(window * sr)
     held, first, start = np.zeros(0, dtype=np.float32), 0, 0  # `first` is the place of held[0]
     for block in blocks:
         held = np.concatenate([held, block])
@@ -191,6 +174,17 @@ def _slide(blocks: Iterable[NDArray[Any]], *, sr: int, step: int, length: int) -
     if total and (start == 0 or new >= audio.MIN_SECONDS * sr):
         y = held[-length:]
         yield Window((total - len(y)) / sr, total / sr, y)
+
+
+def refuse_steps(*, every: float, window: float = WINDOW_SECONDS) -> None:
+    """Raise ValueError if a step or a window is outside its range."""
+    for what, value, (low, high), such in (
+        ("every", every, STEPS, 1.0),
+        ("of", window, WINDOWS, WINDOW_SECONDS),
+    ):
+        if not low <= value <= high:
+            wanted = f"give {low} to {high:g} seconds, such as {such}"
+            raise ValueError(f"a window {what} {value:g} s: {wanted}")
 
 
 def measure(y: NDArray[Any], *, sr: int) -> tuple[float, str]:

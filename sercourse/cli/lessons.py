@@ -1,19 +1,27 @@
-"""Commands on the lessons: run them, list those whose outputs are stale."""
+"""Commands on the course: run lessons, list stale ones, say what is installed and found."""
 
 from __future__ import annotations
 
 import argparse
 import ast
 import os
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from multiprocessing import get_context
+import platform
+import re
+import shutil
+from collections import defaultdict
+from collections.abc import Iterator
+from importlib import metadata
+from pathlib import Path
 from typing import Any
 
+from sercourse import __version__, files
 from sercourse.cli import options
+
+Found = tuple[str, str, str]  # what, what there is of it, and what to do about it
 
 
 def add_parsers(commands: argparse._SubParsersAction) -> None:
-    """Register `run` and `stale`."""
+    """Register `run`, `stale` and `check`."""
     text = "number (03), name (03_train_svm) or path; default: every lesson"
     notebooks = options.parent("notebooks", nargs="*", metavar="NOTEBOOK", help=text)
     option = options.command(commands, "run", _run, notebooks)
@@ -24,6 +32,7 @@ def add_parsers(commands: argparse._SubParsersAction) -> None:
     cores = os.cpu_count() or 1
     option("--jobs", type=options.whole(1), default=cores, help="side by side; default: all cores")
     options.command(commands, "stale", _stale, notebooks)
+    options.command(commands, "check", _check, options.json_output())
 
 
 def _run(args: argparse.Namespace) -> int:
@@ -32,22 +41,20 @@ def _run(args: argparse.Namespace) -> int:
     Each has a fresh kernel and takes the sample corpora unless a parameter says otherwise; none
     needs another, so several run side by side. Exit status 1 if a cell failed.
     """
+    from joblib import Parallel, delayed
+
     from sercourse import course
 
     paths = course.find(args.notebooks)
     parameters = {name: _value(text) for name, text in args.parameter}
     given = course.assign(paths, parameters=parameters)
     failed = False
-    with ProcessPoolExecutor(min(args.jobs, len(paths)), get_context("spawn")) as pool:
-        jobs = [
-            pool.submit(course.run, path, out=args.out, parameters=own)
-            for path, own in given.items()
-        ]
-        for number, job in enumerate(as_completed(jobs), start=1):
-            result = job.result()
-            failed |= result.failure is not None
-            told = f"{number}/{len(jobs)}  {result.notebook.stem}  {result.seconds:.1f} s"
-            options.show(f"{told}  {result.failure or 'ok'}")
+    run, pool = delayed(course.run), Parallel(args.jobs, return_as="generator_unordered")
+    results = pool(run(path, out=args.out, parameters=own) for path, own in given.items())
+    for number, result in enumerate(results, start=1):
+        failed |= result.failure is not None
+        told = f"{number}/{len(given)}  {result.notebook.stem}  {result.seconds:.1f} s"
+        options.show(f"{told}  {result.failure or 'ok'}")
     options.show(f"executed notebooks: {args.out}")
     return int(failed)
 
@@ -75,3 +82,77 @@ def _stale(args: argparse.Namespace) -> int:
     for path, reason in found.items():
         options.show(f"{path.name} {reason}")
     return int(bool(found))
+
+
+def _check(args: argparse.Namespace) -> int:
+    """Say what is installed and found here, and what to do about what is missing.
+
+    It is what a report of a problem needs. Exit status 1 if a library or a model is broken.
+    """
+    home, names = str(Path.home()), ("what", "found", "advice")
+    # The home folder names a person.
+    rows = [[text.replace(home, "~") for text in row] for row in (*_installed(), *_found())]
+    for what, found, advice in rows if options.prints_text(args) else ():
+        options.show(f"{what:15} {found}" + (f"\n{'':15} -> {advice}" if advice else ""))
+    options.write(args, content=[dict(zip(names, row, strict=True)) for row in rows])
+    return int(any(advice for what, _, advice in rows if what in ("libraries", "broken model")))
+
+
+def _installed() -> Iterator[Found]:
+    """Yield the versions of libraries, and which extras are complete."""
+    yield "sercourse", __version__, ""
+    yield "python", f"{platform.python_version()} on {platform.platform()}", ""
+    try:
+        wanted = metadata.requires("sercourse") or []
+    except metadata.PackageNotFoundError:
+        yield "libraries", "sercourse is not installed", "in its folder: python -m pip install -e ."
+        return
+    groups: dict[str, list[str]] = defaultdict(list)
+    for line in wanted:
+        name, *of = re.findall(r"^[\w.-]+|(?<=extra == .)\w+", line)
+        groups[f"extra {of[0]}" if of else "libraries"].append(name)
+    for what, names in groups.items():
+        found = files.versions(*names)
+        there = ", ".join(f"{name} {version}" for name, version in found.items() if version)
+        if absent := [name for name in names if not found[name]]:
+            advice = f"python -m pip install {' '.join(absent)}"
+            yield what, f"without {', '.join(absent)}: {there}", advice
+        else:
+            yield what, f"complete: {there}", ""
+
+
+def _found() -> Iterator[Found]:
+    """Yield what sound can come through, corpora, models and the cache."""
+    from sercourse import bundles, fetch
+
+    try:
+        from sercourse import live
+
+        n_inputs = len(live.devices())
+        advice = "" if n_inputs else "connect a microphone, or use a file or the browser"
+        yield "PortAudio", f"found, {n_inputs} input devices", advice
+    except (ImportError, OSError) as error:
+        yield "PortAudio", "no input device can be used", str(error)
+    if shutil.which("ffmpeg") and shutil.which("ffprobe"):
+        yield "ffmpeg", "found", ""
+    else:
+        yield "ffmpeg", "not found", "install ffmpeg; only m4a, webm, aac and films need it"
+    models: list[Path] = []
+    places = [os.environ.get("SERCOURSE_DATA", "")]
+    try:
+        models, places = bundles.available(), [str(files.home() / "data"), *places]
+    except FileNotFoundError as error:
+        yield "project", "not found", str(error)
+    for place in filter(None, places):
+        names = [name for name in fetch.REGISTRY if (files.user_path(place) / name).is_dir()]
+        advice = "" if names else "sercourse fetch ravdess, or set SERCOURSE_DATA to their folder"
+        yield "corpora", f"{', '.join(names) or 'none'} in {place}", advice
+    for folder in models:
+        try:
+            bundles.load(folder)
+            yield "model", folder.name, ""
+        except (OSError, ValueError, LookupError, ImportError) as error:
+            yield "broken model", folder.name, f"restore it, or train it again: {error}"
+    cache = files.cache_dir()
+    size = sum(each.stat().st_size for each in cache.rglob("*") if each.is_file())
+    yield "cache", f"{cache}, {size / 1e6:.0f} MB", ""

@@ -272,15 +272,15 @@ def _models(args: argparse.Namespace) -> int:
     for folder in (folders := bundles.available()):
         try:
             bundle = bundles.load(folder)
-            corpus, entries = bundle.info["corpus"], bundle.metrics["protocols"]
-            options.show(f"{bundle.name}: {bundle.info['title']}")
+            told = bundle.metrics["protocols"]
         except (OSError, ValueError, LookupError) as error:
             failed = True
             options.say(f"sercourse: {error}")
             continue
-        options.show(f"  knows {', '.join(bundle.labels)}")
-        options.show("  from {name}, {n_clips} clips by {n_speakers} speakers".format(**corpus))
-        parts = {f"{each['protocol']}, {len(each['emotions'])} emotions": each for each in entries}
+        options.show(f"{bundle.name}: {bundle.info['title']}\n  knows {', '.join(bundle.labels)}")
+        source = "  from {name}, {n_clips} clips by {n_speakers} speakers"
+        options.show(source.format(**bundle.info["corpus"]))
+        parts = {f"{each['protocol']}, {len(each['emotions'])} emotions": each for each in told}
         options.show(_figures(parts).to_string(float_format="%.1f", na_rep=""))
     if not folders:
         options.show("no trained model is here yet: make one with sercourse train")
@@ -316,9 +316,8 @@ def _figures(parts: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
     """Return a table of figures [%], a row for each part."""
     import pandas as pd
 
-    rows = {}
-    for name, part in parts.items():
-        low, high = part.get("accuracy_interval") or (None, None)
-        rows[name] = {**part, "low": low, "high": high}
-    table = pd.DataFrame.from_dict(rows, orient="index").reindex(columns=list(FIGURES))
-    return 100 * table.astype(float).dropna(axis="columns", how="all").rename(columns=FIGURES)
+    table = pd.DataFrame(list(parts.values()), index=list(parts))
+    ends = [each.get("accuracy_interval") or (None, None) for each in parts.values()]
+    table[["low", "high"]] = pd.DataFrame(ends, index=table.index)
+    table = table.reindex(columns=list(FIGURES)).astype(float)
+    return 100 * table.dropna(axis="columns", how="all").rename(columns=FIGURES)

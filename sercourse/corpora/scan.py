@@ -310,18 +310,13 @@ def join_groups(recordings: Iterable[str], contents: Iterable[str]) -> list[str]
     ['a', 'a', 'a', 'c']
     """
     recordings = list(recordings)
-    leader: dict[str, str] = {}
-
-    def leader_of(key: str) -> str:
-        while leader.setdefault(key, key) != key:
-            key = leader[key]
-        return key
-
-    for recording, content in zip(recordings, contents, strict=True):
-        # "~" sorts after letters and digits, so that a group is always named by a recording.
-        first, last = sorted((leader_of(recording), leader_of(f"~{content}")))
-        leader[last] = first
-    return [leader_of(recording) for recording in recordings]
+    table = pd.DataFrame({"recording": recordings, "content": list(contents)}, dtype=object)
+    group, before = table["recording"], pd.Series()
+    while not group.equals(before):  # each turn goes one link of the chain further
+        before = group
+        for shared in table:
+            group = group.groupby(table[shared]).transform("min")
+    return list(group)
 
 
 def _folder(root: str | Path) -> Path:

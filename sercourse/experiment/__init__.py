@@ -5,36 +5,19 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-from sercourse.experiment.dataset import (
-    Dataset,
-    by_member,
-    choose,
-    dataset_without_features,
-    marginal,
-    prepare,
-)
-from sercourse.experiment.evaluation import (
-    FROM_TRAINING,
-    Evaluation,
-    average,
-    calibrated,
-    evaluate_recipe,
-    fit_fold,
-    inner_groups,
-    load_results,
-    make_folds,
-)
-
-_LATER = {
+_NAMES = {
+    "dataset": ("Dataset", "by_member", "choose", "dataset_without_features", "prepare"),
+    "evaluation": ("Evaluation", "evaluate_recipe", "fit_fold", "load_results", "make_folds"),
     "conditions": ("add_conditions", "condition_figures", "evaluate_conditions"),
     "search": ("SHARES", "Search", "SearchConfig", "grid_search", "run_search"),
     "training": ("gender_figures", "save_fitted", "temperatures", "train", "train_gender"),
 }
+"""What is offered, by module; each is loaded at the first use of a name (PEP 562)."""
 
 
 def __getattr__(name: str) -> Any:
-    """Import what is not needed to evaluate at its first use (PEP 562)."""
-    for module, names in _LATER.items():
+    """Import a name at its first use."""
+    for module, names in _NAMES.items():
         if name in names:
             return getattr(importlib.import_module(f"{__name__}.{module}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

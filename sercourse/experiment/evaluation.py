@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from sklearn.utils.class_weight import compute_sample_weight
 
 from sercourse import corpora, evaluate, files, networks, normalize, splits
 from sercourse.experiment.dataset import EMOTION, Array, Dataset, by_member
@@ -160,25 +161,22 @@ class Run:
                     "an emotion has one speaker on the training side: inner validation is by "
                     "recording, which flatters what it chooses"
                 )
-        weights = corpus_weights(data.clips["corpus"].iloc[train])
-        if weights is not None and not learner.takes_weights:
+        names, weights = data.clips["corpus"].iloc[train], None
+        if names.nunique() > 1 and learner.takes_weights:
+            weights = compute_sample_weight("balanced", names)  # all corpora count alike
+        elif names.nunique() > 1:
             self.report(
                 f"{self.recipe.name} takes no weights: the corpora with more clips count for more"
             )
-            weights = None
         folder = None
         if self.store is not None:  # protocols with one training side share its checkpoints
             key = self._key(train, [self.normalizes, is_new, selected and selected["epochs"]])
             folder = self.store / "trainings" / f"{self.recipe.name}-{key}"
         return learner.fit(
-            versions,
-            data.y[train],
+            networks.Examples(versions, data.y[train], len(data.labels), rows, weights),
             groups=groups,
-            n_labels=len(data.labels),
-            rows=rows,
             selected=selected,
             folder=folder,
-            weights=weights,
             report=lambda line: self.report(f"  {fold.name}: {line}"),
         )
 
@@ -233,19 +231,6 @@ def stored_or_new(path: Path, same: Result, compute: Callable[[], Result]) -> Re
         with files.keeping(path.parent):
             files.write_sealed(path, result)
     return result
-
-
-def corpus_weights(corpora: pd.Series) -> NDArray[np.float64] | None:
-    """Return the weight of each clip so that all corpora count alike; None if there is one.
-
-    Examples
-    --------
-    >>> corpus_weights(pd.Series(["a", "a", "a", "b"])).round(2).tolist()
-    [0.67, 0.67, 0.67, 2.0]
-    """
-    sizes = corpora.map(corpora.value_counts()).to_numpy(dtype=float)
-    n_corpora = corpora.nunique()
-    return len(corpora) / n_corpora / sizes if n_corpora > 1 else None
 
 
 def inner_groups(data: Dataset, protocol: str, train: NDArray[np.intp]) -> NDArray[np.str_]:
@@ -620,21 +605,11 @@ def average(members: Sequence[pd.DataFrame], *, weights: Sequence[float] = ()) -
         Predictions for the same clips in the same order.
     weights : sequence of float
         How much each member counts; alike unless given.
-
-    Raises
-    ------
-    ValueError
-        If they are for other clips.
     """
-    first, *others = members
-    if not others:
+    first = members[0]
+    if len(members) == 1:
         return first
     labels = [str(name)[2:] for name in first if str(name).startswith("p_")]
-    if not all(first[["clip_id", "fold"]].equals(each[["clip_id", "fold"]]) for each in others):
-        raise ValueError(
-            "the members of an ensemble were tested on other clips: evaluate them again on the "
-            "same corpus"
-        )
     P = np.stack([evaluate.answers(each, labels=labels)[1] for each in members])
     mean = np.zeros(P.shape[1:])
     for fold in first["fold"].unique():
@@ -677,4 +652,4 @@ def _temperature(predictions: pd.DataFrame, *, labels: Sequence[str]) -> float:
     _, P = evaluate.answers(predictions, labels=labels)
     y = pd.Index(labels).get_indexer(pd.Index(predictions["truth"]))
     scores = np.log(np.maximum(P, evaluate.SMALLEST_PROBABILITY))
-    return round(networks.temperature(scores, y), DECIMALS)
+    return round(networks.training.temperature(scores, y), DECIMALS)

@@ -17,7 +17,7 @@ import time
 import timeit
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -29,10 +29,12 @@ from sklearn.base import BaseEstimator
 from sklearn.model_selection import GridSearchCV
 from threadpoolctl import threadpool_limits
 
-from sercourse import classical, corpora, evaluate, files, labels, networks, splits
+from sercourse import classical, corpora, evaluate, files, labels, splits
 from sercourse.experiment.dataset import Array, Dataset
 from sercourse.experiment.evaluation import DECIMALS, Result, inner_groups, stored, stored_or_new
-from sercourse.recipes import RNN, Report, silent
+from sercourse.networks import Examples
+from sercourse.networks.learner import expected_codes
+from sercourse.recipes import RNN, TRAININGS, Report, from_zoo, silent, with_settings
 
 CHOICES = {"task": ("classify", "regress"), "balance": ("none", "undersample", "weights")}
 INNER_FOLDS = 3
@@ -58,23 +60,20 @@ class Rnn(BaseEstimator):
 
     def fit(self, X: Array, y: NDArray[np.intp]) -> Rnn:
         """Train on clips (n_clips, n_features) and their codes."""
-        loss: dict[str, Any] = {"loss": "ordinal"} if self.regression else {}
-        training = replace(networks.RNN_TRAINING, **loss)
         layers = {name: getattr(self, name) for name in ("lstm_units", "dense_units", "dropout")}
-        learner = networks.NetworkLearner(networks.rnn, training, options=layers, standardized=True)
+        loss = "ordinal" if self.regression else "categorical"
+        learner: Any = with_settings(from_zoo(RNN, layers), loss=loss).learner
         self.network_ = learner.fit(
-            [X],
-            y - min(self.codes),
+            Examples([X], y - min(self.codes), len(self.codes)),
             groups=np.arange(len(y)),
-            n_labels=len(self.codes),
-            selected={"epochs": training.epochs, "temperature": 1.0},
+            selected={"epochs": learner.training.epochs, "temperature": 1.0},
         )
         return self
 
     def predict(self, X: Array) -> NDArray[Any]:
         """Return the code of each clip or, of a regression, a value between codes."""
         if self.regression:
-            return networks.expected_codes(self.network_, X) + min(self.codes)
+            return expected_codes(self.network_, X) + min(self.codes)
         return self.network_.predict_proba(X).argmax(axis=1) + min(self.codes)
 
 
@@ -121,6 +120,11 @@ class SearchConfig:
         """Whether values between codes are estimated."""
         return self.task == "regress"
 
+    @property
+    def score(self) -> str:
+        """What candidates are ranked by: the mean `error` of a regression, else the `uar`."""
+        return "error" if self.regression else "uar"
+
     @cached_property
     def codes(self) -> dict[str, int]:
         """The number of each emotion, rising; emotions without an order are refused."""
@@ -154,25 +158,20 @@ class SearchConfig:
         The accuracy of a regression is that of its rounded values.
         """
         truth, said = self.named(y), self.named(answers)
-        if self.regression:
-            first = {"error": float(np.mean(np.abs(answers - y)))}
-        else:
-            first = {"uar": evaluate.unweighted_average_recall(truth, said)}
-        return {**first, "accuracy": float(np.mean(truth == said))}
+        first = evaluate.unweighted_average_recall(truth, said)
+        first = float(np.mean(np.abs(answers - y))) if self.regression else first
+        return {self.score: first, "accuracy": float(np.mean(truth == said))}
 
     def ranked(self, table: pd.DataFrame) -> pd.DataFrame:
         """Return candidates by their score on validation clips, best first."""
-        score = "error" if self.regression else "uar"
-        ordered = table.sort_values(["estimator", "settings"])
-        return ordered.sort_values(
-            score, ascending=self.regression, kind="stable", ignore_index=True
-        )
+        rising = [self.regression, True, True]
+        by = [self.score, "estimator", "settings"]
+        return table.sort_values(by, ascending=rising, ignore_index=True)
 
     @cached_property
     def y(self) -> NDArray[np.intp]:
         """Code of each clip."""
-        codes = [self.codes[emotion] for emotion in self.data.clips["emotion"]]
-        return np.array(codes, dtype=np.intp)
+        return np.array(self.data.clips["emotion"].map(self.codes), dtype=np.intp)
 
     @cached_property
     def train(self) -> NDArray[np.intp]:
@@ -193,7 +192,7 @@ class SearchConfig:
         clips, test = self.data.clips, self.fold.test
         zoo = {name: [each.make(), dict(each.grid)] for name, each in self.zoo.items()}
         arrays = [each[side] for each in (self.data.X, self.y) for side in (self.train, test)]
-        rest = [self.inner, networks.RNN_TRAINING, RNN_GRID, clips["clip_id"].iloc[test].tolist()]
+        rest = [self.inner, TRAININGS[RNN], RNN_GRID, clips["clip_id"].iloc[test].tolist()]
         return {
             "corpus": self.data.corpus,
             "emotions": list(self.data.emotions),
@@ -308,10 +307,9 @@ def run_search(
         raise ValueError("none of the estimators can be fitted to these clips")
     tables = {name: pd.DataFrame(each) for name, each in rows.items()}
     tables |= {name: plan.ranked(tables[name]) for name in ("candidates", "finalists")}
-    with files.keeping(kept):
-        for name, each in tables.items():
-            with files.atomic_path(kept / f"{name}.csv") as temporary:
-                each.to_csv(temporary, index=False, lineterminator="\n")
+    for name, each in tables.items():
+        with files.keeping(kept), files.atomic_path(kept / f"{name}.csv") as temporary:
+            each.to_csv(temporary, index=False, lineterminator="\n")
     return Search(plan.told, **tables, folder=kept)
 
 
@@ -385,7 +383,7 @@ def grid_search(
         warnings.filterwarnings("ignore", message="One or more of the test scores")
         found = search.fit(plan.data.X[plan.train], plan.y[plan.train]).cv_results_
     table = pd.DataFrame({"estimator": estimator, "settings": map(json.dumps, found["params"])})
-    for name in ("error" if plan.regression else "uar", "accuracy"):
+    for name in (plan.score, "accuracy"):
         table[name] = found[f"mean_test_{name}"].round(DECIMALS)
     table["fit_seconds"] = found["mean_fit_time"].round(DECIMALS)
     for settings in table["settings"][table["accuracy"].isna()]:

@@ -23,7 +23,6 @@ from sercourse.experiment.evaluation import (
     RECORDED,
     Evaluation,
     Run,
-    fit_fold,
     make_folds,
     with_probabilities,
 )
@@ -92,10 +91,12 @@ def train(
         if member.normalized and part.usual_protocol == "speaker":
             protocols["enrolled"] = "speaker+norm"
         fitted = {}
+        folds = evaluations[0].selected.get(member.name) if evaluations else None
+        selected: Any = pd.DataFrame(folds).median().to_dict() if folds else None
         for kind, protocol in protocols.items():
             report(f"training {member.name} on all {len(part.y)} clips ({kind})")
             run = Run(member, part, protocol, store or files.cache_dir(), report)
-            fitted[kind] = run.fit(part.everything, _selected(evaluations, member.name))
+            fitted[kind] = run.fit(part.everything, selected)
         models.append(fitted)
     told: dict[str, Any] = {"evaluations": evaluations, "licence": licence}
     return save_fitted(recipe, data, models, folder=folder, **told)
@@ -146,9 +147,8 @@ def save_fitted(
         "title": recipe.title,
         "members": members,
         "labels": list(data.emotions),
-        "corpus": {**_corpus_info(data), "licence": licence},
+        **_origin(data, licence=licence),
         "licence": model_licence(licence),
-        "trained": _today(),
         "versions": versions | files.versions(*sorted({*VERSIONED, *packages})),
     }
     entries = [each.metrics for each in evaluations]
@@ -218,15 +218,16 @@ def answered(predictions: pd.DataFrame) -> list[dict[str, float | None]]:
     """Return coverage and accuracy of the clips whose likeliest emotion reaches each threshold."""
     P = predictions.filter(regex="^p_")
     right, likeliest = "p_" + predictions["truth"] == P.idxmax(axis=1), P.max(axis=1)
-    return [
-        {"from": threshold, **_coverage(right, likeliest.ge(threshold))} for threshold in THRESHOLDS
-    ]
+    told: list[dict[str, float | None]] = []
+    for threshold in THRESHOLDS:
+        coverage, accuracy = _coverage(right, likeliest.ge(threshold))
+        told.append({"from": threshold, "coverage": coverage, "accuracy": accuracy})
+    return told
 
 
-def _coverage(right: pd.Series, sure: pd.Series) -> dict[str, float | None]:
+def _coverage(right: pd.Series, sure: pd.Series) -> tuple[float, float | None]:
     """Return the share of clips that are sure, and the accuracy of these; None if none is."""
-    accuracy = float(right[sure].mean()) if sure.any() else None
-    return {"coverage": float(sure.mean()), "accuracy": accuracy}
+    return float(sure.mean()), float(right[sure].mean()) if sure.any() else None
 
 
 def temperatures(evaluations: Sequence[Evaluation], recipe: Recipe) -> dict[str, float]:
@@ -239,15 +240,9 @@ def temperatures(evaluations: Sequence[Evaluation], recipe: Recipe) -> dict[str,
     ordered = sorted(evaluations, key=lambda e: not e.metrics["protocol"].startswith("corpus"))
     for each in ordered:
         kind = "enrolled" if each.metrics["protocol"].endswith("+enrol") else "model"
-        if selected := _selected([each], CALIBRATION.format(recipe.name)):
+        for selected in each.selected.get(CALIBRATION.format(recipe.name), ()):
             found.setdefault(kind, selected["temperature"])
     return found
-
-
-def _selected(evaluations: Sequence[Evaluation], name: str) -> dict[str, float] | None:
-    """Return the medians over the folds of the first evaluation; None if nothing was selected."""
-    folds = evaluations[0].selected.get(name, []) if evaluations else []
-    return {str(k): float(v) for k, v in pd.DataFrame(folds).median().items()} if folds else None
 
 
 def _selection(recipe: str, data: Dataset) -> dict[str, Any]:
@@ -265,8 +260,8 @@ def _member_info(recipe: Recipe) -> dict[str, Any]:
     }
 
 
-def _corpus_info(data: Dataset) -> dict[str, Any]:
-    """Return the entry of the clips in `bundle.json`; of several corpora also that of each."""
+def _origin(data: Dataset, **more: str) -> dict[str, Any]:
+    """Return the entries of the clips, of several corpora also of each, and of the date (UTC)."""
 
     def size(clips: pd.DataFrame) -> dict[str, Any]:
         return {"n_clips": len(clips), "n_speakers": int(clips["speaker"].nunique())}
@@ -278,7 +273,8 @@ def _corpus_info(data: Dataset) -> dict[str, Any]:
             str(name): {**size(rows), "labels": list(labels.in_order(rows["emotion"]))}
             for name, rows in clips.groupby("corpus")
         }
-    return told
+    today = datetime.datetime.now(datetime.UTC).date().isoformat()
+    return {"corpus": {**told, **more}, "trained": today}
 
 
 def _speech(recipe: Recipe, data: Dataset) -> dict[str, Any]:
@@ -296,20 +292,14 @@ def _speech(recipe: Recipe, data: Dataset) -> dict[str, Any]:
 
 def _voice_file(data: Dataset) -> bytes:
     typical = normalize.mean_speaker_stats(data.X, data.speakers)
-    buffer = io.BytesIO()
-    mean, std = typical.mean.astype(np.float32), typical.std.astype(np.float32)
-    np.savez_compressed(buffer, mean=mean, std=std)
+    buffer, told = io.BytesIO(), {k: v.astype(np.float32) for k, v in vars(typical).items()}
+    np.savez_compressed(buffer, **told)
     return buffer.getvalue()
 
 
 def csv(table: pd.DataFrame) -> str:
     """Return a table of a bundle as text."""
     return table.to_csv(index=False, lineterminator="\n", float_format=f"%.{DECIMALS}f")
-
-
-def _today() -> str:
-    """Return the date, in UTC."""
-    return datetime.datetime.now(datetime.UTC).date().isoformat()
 
 
 def train_gender(
@@ -351,14 +341,13 @@ def train_gender(
             f"recipe {recipe.name!r} hears at {recipe.features.sr} Hz and model {bundle.name!r} at "
             f"{bundle.sample_rate} Hz: choose a recipe of the same rate"
         )
-    tables = []
+    run, tables = Run(recipe, data, protocol, report=report), []
     for fold in make_folds(data, protocol=protocol):
         report(f"{fold.name}: training without {', '.join(fold.test_speakers)}")
-        model, _ = fit_fold(recipe, data, fold, protocol=protocol)
-        table = _judged(recipe, model, data, fold.test)
+        table = _judged(recipe, run.fit(fold), data, fold.test)
         tables.append(table.assign(protocol=protocol, fold=fold.name))
     report(f"training {recipe.name} on all {len(data.y)} clips ({GENDER})")
-    model, X = fit_fold(recipe, data, data.everything, protocol=protocol)
+    model = run.fit(data.everything)
     if elsewhere is not None:
         table = _judged(recipe, model, elsewhere, elsewhere.everything.test)
         if table["truth"].isna().any():
@@ -370,15 +359,14 @@ def train_gender(
     predictions = pd.concat(tables, ignore_index=True)
     told = {"recipe": recipe.name, "corpus": data.corpus, **gender_figures(predictions)}
     contents: dict[str, bytes | str] = {
-        bundles.GENDER_MODEL: exported(model, X)[".onnx"],
+        bundles.GENDER_MODEL: exported(model, run.test_side(data.everything))[".onnx"],
         "gender-predictions.csv": csv(predictions),
     }
     gender = {
         **_member_info(recipe),
         "files": {"model": bundles.GENDER_MODEL},
         "labels": list(data.labels),
-        "corpus": _corpus_info(data),
-        "trained": _today(),
+        **_origin(data),
         "threshold": told["threshold"],
     }
     metrics = {GENDER: told | _selection(recipe.name, data)}
@@ -446,13 +434,9 @@ def gender_figures(predictions: pd.DataFrame) -> dict[str, Any]:
 def _by(rows: pd.DataFrame, column: str) -> dict[str, dict[str, Any]]:
     told = {}
     for name, part in rows.groupby(column, sort=False):
-        sure = _coverage(part["right"], part["sure"])
-        told[str(name)] = {
-            "n_scored": len(part),
-            "accuracy": float(part["right"].mean()),
-            "coverage": sure["coverage"],
-            "accuracy_sure": sure["accuracy"],
-        }
+        coverage, sure = _coverage(part["right"], part["sure"])
+        own = {"n_scored": len(part), "accuracy": float(part["right"].mean())}
+        told[str(name)] = {**own, "coverage": coverage, "accuracy_sure": sure}
     return told
 
 

@@ -17,6 +17,3 @@ from sercourse.features.base import (
     with_pre_emphasis,
 )
 from sercourse.features.registry import SETS, named
-
-__all__ = ["SETS", "FeatureSet", "Features", "augmented", "contents", "extract", "feature_table"]
-__all__ += ["named", "save_features", "whisper", "with_pre_emphasis"]

@@ -12,7 +12,7 @@ clip has come first, and the others are absent, at the lowest level in every fra
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -63,10 +63,8 @@ class MelSettings(NamedTuple):
 
     def power(self, y: np.ndarray, *, sr: int) -> np.ndarray:
         """Return the power in mel bands, (n_frames, n_mels)."""
-        hop_length, n_fft = self.hop_length, self.n_fft
-        power = power_spectrogram(
-            y, window=self.window, hop_length=hop_length, n_fft=n_fft, centred=self.centred
-        )
+        size: Any = {"hop_length": self.hop_length, "n_fft": self.n_fft}
+        power = power_spectrogram(y, window=self.window, centred=self.centred, **size)
         return power @ self.filters(sr=sr).T
 
 

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,21 +23,10 @@ from numpy.typing import NDArray
 from sercourse import augment
 from sercourse.features import librosa_sets, spectrogram
 from sercourse.networks.backend import quiet_keras
-from sercourse.networks.training import Array, Build, Training
+from sercourse.networks.training import Array, Build
 
 if TYPE_CHECKING:
     import keras
-
-CNN_LSTM_TRAINING = Training(
-    epochs=40, batch_size=16, learning_rate=3e-3, label_smoothing=0.1, averaged=0.2
-)
-MFCC_NET_TRAINING = replace(CNN_LSTM_TRAINING, epochs=36)
-REGULARIZED_TRAINING = replace(
-    CNN_LSTM_TRAINING, epochs=60, batch_size=32, learning_rate=2e-3, weight_decay=1e-2
-)
-VECTOR_TRAINING = Training(epochs=40, batch_size=32, optimizer="adam", learning_rate=1e-3)
-AESDD_TRAINING = replace(VECTOR_TRAINING, epochs=20, batch_size=64)
-RNN_TRAINING = replace(VECTOR_TRAINING, epochs=60, batch_size=64)
 
 N_BANDS, N_SEEN = 64, 48  # each as wide as two of the 128 mel bands; the lowest reach 8 kHz
 

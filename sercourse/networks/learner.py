@@ -7,7 +7,7 @@ import json
 import tempfile
 import warnings
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from sercourse import files, splits
 from sercourse.networks import training
 from sercourse.networks.backend import quiet_keras, set_seed
-from sercourse.networks.training import Array, Augment, Build, Codes, Examples, Report, Training
+from sercourse.networks.training import Array, Augment, Build, Examples, Report, Training
 
 if TYPE_CHECKING:
     import keras
@@ -207,13 +207,9 @@ class NetworkLearner:
 
     def fit(
         self,
-        versions: Sequence[Array],
-        y: Codes,
+        examples: Examples,
         *,
         groups: NDArray[Any],
-        n_labels: int,
-        rows: Codes | None = None,
-        weights: NDArray[np.floating] | None = None,
         selected: Mapping[str, float] | None = None,
         folder: Path | None = None,
         report: Report = lambda line: None,
@@ -222,16 +218,10 @@ class NetworkLearner:
 
         Parameters
         ----------
-        versions : sequence of ndarray, shape (n_rows, ...) each
+        examples : Examples
             The clips, and copies of them.
-        y : ndarray of int, shape (n_clips,)
         groups : ndarray, shape (n_clips,)
             What must not be on both sides of the inner split: speakers or groups of recordings.
-        n_labels : int
-        rows : ndarray of int, shape (n_clips,), optional
-            Where the clips are in `versions`; by default they are all of it.
-        weights : ndarray of float, shape (n_clips,), optional
-            How much each clip counts, with a mean of 1.
         selected : mapping, optional
             What folds found, `epochs` and `temperature`: then every clip is trained on, and none
             is left for validation.
@@ -240,7 +230,7 @@ class NetworkLearner:
         report : callable
             Gets a line now and then.
         """
-        examples, validation = Examples(versions, y, n_labels, rows, weights), None
+        validation, n_segments = None, examples.versions[0].shape[1]
         if self.segment_floor is not None:
             # Groups are those of the clips: all segments of a clip are on one side.
             examples, owner = segments_of(examples, floor=self.segment_floor)
@@ -277,7 +267,6 @@ class NetworkLearner:
             "epochs": float(np.mean([each.best or each.epoch for each in went])),
             "temperature": float(np.mean(temperatures)),
         }
-        n_segments = versions[0].shape[1]
         return FittedNetwork(models, temperatures, went, found, self.segment_floor, n_segments)
 
     def _network(self, examples: Examples, *, precision: str = "float32") -> keras.Model:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import threadpoolctl
 from numpy.typing import NDArray
+from scipy.optimize import minimize_scalar
 
 from sercourse import files
 from sercourse.networks.backend import fused_ops, quiet_keras
@@ -309,8 +310,6 @@ def temperature(scores: Array, y: Codes, *, weights: Array | None = None) -> flo
     >>> temperature(sure, np.array([0, 0, 1, 1])) > 5
     True
     """
-    from scipy.optimize import minimize_scalar
-
     found = minimize_scalar(
         lambda log_t: cross_entropy(scores / np.exp(log_t), y, weights=weights),
         bounds=(-2.3, 2.3),

@@ -141,10 +141,9 @@ class Recorder(anywidget.AnyWidget):
     def _refuse_length(self, proposal: Mapping[str, Any]) -> float:
         seconds = float(proposal["value"])
         if not 0 < seconds <= MAX_SECONDS:
-            raise ValueError(
-                f"max_seconds is {seconds:g}: give a length above 0 and up to {MAX_SECONDS:g} s, "
-                "because Colab loses longer recordings; read longer ones from a file"
-            )
+            wanted = f"give a length above 0 and up to {MAX_SECONDS:g} s"
+            why = "because Colab loses longer recordings; read longer ones from a file"
+            raise ValueError(f"max_seconds is {seconds:g}: {wanted}, {why}")
         return seconds
 
     def _receive(self, _widget: object, content: Any, buffers: Sequence[Any]) -> None:
