@@ -222,15 +222,6 @@ def test_inner_splits_keep_voices_apart_where_the_outer_one_does(data: experimen
     assert not evaluation.inner_by_speaker(mixed, "given", train)
 
 
-def test_corpora_count_alike() -> None:
-    assert evaluation.corpus_weights(pd.Series(["a", "b", "b"])) == pytest.approx([1.5, 0.75, 0.75])
-    assert evaluation.corpus_weights(pd.Series(["a"] * 5)) is None
-    weights = evaluation.corpus_weights(pd.Series(["a"] * 4 + ["b"] * 2 + ["c"]))
-    assert weights is not None
-    assert weights.sum() == pytest.approx(7)
-    assert [weights[:4].sum(), weights[4:6].sum(), weights[6:].sum()] == pytest.approx([7 / 3] * 3)
-
-
 @pytest.fixture
 def results(data: experiment.Dataset, tmp_path: Path) -> Path:
     """Return a folder of results, of which there is no bundle."""
