@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -38,7 +37,7 @@ class Guess:
     def key(self) -> list[Any]:
         return self.like.key if self.like else [self.settings]
 
-    def fit(self, versions: Sequence[Any], y: Any, **settings: Any) -> Guess:
+    def fit(self, examples: Any, **settings: Any) -> Guess:
         return self
 
     def predict_proba(self, X: np.ndarray) -> np.ndarray:
