@@ -12,7 +12,7 @@ VENV    := .venv
 BIN     := $(VENV)/bin
 STAMP   := $(VENV)/.installed
 
-.PHONY: help course site test lab wheel publish stale bench clean
+.PHONY: help course site test lab wheel publish stale bench fuzz versions clean
 
 help:                       ## say what there is to make
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1	/' | expand -t 16
@@ -42,6 +42,12 @@ stale: $(STAMP)             ## list lessons whose outputs are older than their c
 
 bench: $(STAMP)             ## speed and memory side by side, as ratios: make bench BENCH="features --rounds 9"
 	@$(BIN)/python benchmarks/bench.py $(BENCH)
+
+fuzz: $(STAMP)              ## damaged files for an hour, or so many seconds: make fuzz SECONDS=600
+	@$(BIN)/python tests/fuzz/harness.py --seconds $(or $(SECONDS),3600) --seed $(or $(SEED),$(shell date +%s))
+
+versions:                   ## the tests on each Python, with lowest and newest dependencies: hours
+	@$(PYTHON) tools/versions.py
 
 clean:                      ## remove .venv and everything that can be made again
 	rm -rf $(VENV) build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache *.egg-info

@@ -479,6 +479,7 @@ def to_onnx(model: CalibratedClassifierCV, *, shape: Sequence[int]) -> bytes:
                 f"skl2onnx cannot export the model {steps} ({said}): choose another one to save it"
             ) from error
     graph, logits = converted.graph, "scores"
+    graph.name = "sercourse"  # the converter draws one at random
     scores = graph.output[-1].name  # the converter calls scores probabilities too
     for node in graph.node:
         node.output[:] = ["scores" if name == scores else name for name in node.output]

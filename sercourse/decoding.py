@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -127,8 +128,13 @@ class _Patched:
     """A file with other bytes in some places, and without a name that libsndfile could guess by."""
 
     def __init__(self, file: BinaryIO, patches: dict[int, bytes]) -> None:
-        self.seek, self.tell = file.seek, file.tell
+        self.tell = file.tell
         self._file, self._patches = file, patches
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        with contextlib.suppress(OSError):  # before its beginning, as where a header lies
+            self._file.seek(offset, whence)
+        return self._file.tell()
 
     def read(self, n_bytes: int) -> bytes:
         start = self._file.tell()

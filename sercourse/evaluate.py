@@ -18,6 +18,7 @@ BOOTSTRAP, STUDENT = "bootstrap", "student-t"
 FEWEST_FOR_BOOTSTRAP = 15
 """Speakers from which on a percentile bootstrap covers what it says; of 6 it covers 87 % for 95."""
 
+LARGEST_ERROR = 1e-3  # of a sum of rounded probabilities
 SMALLEST_PROBABILITY = 1e-6  # an impossible answer of one model must not silence the others
 
 
@@ -371,8 +372,17 @@ def answers(
     -------
     said : ndarray of str, shape (n,)
     probabilities : ndarray, shape (n, k)
+
+    Raises
+    ------
+    ValueError
+        If one is no probability, or those of a row do not sum to one.
     """
     P = rows[[f"p_{label}" for label in labels]].to_numpy(dtype=np.float64)
+    off = np.abs(P.sum(axis=1) - 1)
+    if wrong := np.flatnonzero(~((P >= 0).all(axis=1) & (off < LARGEST_ERROR))).tolist():
+        told = ", ".join(f"{label} {p:g}" for label, p in zip(labels, P[wrong[0]], strict=True))
+        raise ValueError(f"prediction {wrong[0] + 1} has no probabilities that sum to 1: {told}")
     return np.asarray(labels)[P.argmax(axis=1)], P
 
 

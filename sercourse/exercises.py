@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,8 +24,25 @@ def quiz(lesson: str) -> None:
     """
     from jupyterquiz import display_quiz
 
-    path = files.home() / "notebooks" / "quiz" / f"{lesson}.json"
-    display_quiz(json.loads(path.read_text("utf-8")), max_width=720)
+    display_quiz(read_quiz(files.home() / "notebooks" / "quiz" / f"{lesson}.json"), max_width=720)
+
+
+def read_quiz(path: Path) -> list[dict[str, Any]]:
+    """Return the questions of a file.
+
+    Raises
+    ------
+    ValueError
+        If it holds something else.
+    """
+    try:
+        questions = json.loads(path.read_text("utf-8"))
+        whole = all(each["question"] and each["type"] and each["answers"] for each in questions)
+    except (ValueError, TypeError, LookupError, RecursionError) as error:
+        raise ValueError(f"{path} holds no questions ({error}): get it again") from None
+    if not whole or not questions:
+        raise ValueError(f"{path} has a question without a word or an answer: get it again")
+    return list(questions)
 
 
 def solutions(lesson: str) -> dict[str, str]:

@@ -7,6 +7,7 @@ import json
 import tomllib
 import zipfile
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from pathlib import Path
@@ -15,6 +16,8 @@ from typing import Any
 from sercourse import __version__, files
 
 _RECEIPT = ".sercourse-fetch.json"
+
+MOST_FILES, MOST_BYTES = 100_000, 20 * 10**9  # of an archive; the largest corpus has 7,442 files
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,7 @@ class Download:
     url : str or None
         A zip archive; None where none can be fetched by a program.
     size : int or None
-        Of the archive [bytes]; held against the download only where there is a checksum.
+        Of the archive [bytes], as its page tells it: no download goes on beyond twice as many.
     checksum : str or None
         ``sha256:...`` or ``md5:...``; None where its authors publish none.
     members : str
@@ -97,22 +100,43 @@ def fetch(name: str, *, to: str | Path, registry: Mapping[str, Download] = REGIS
     download, to = entry(name, registry=registry), files.user_path(to)
     if download.url is None:
         raise LookupError(f"{name} cannot be downloaded by a program: {download.how} into {to}")
-    receipt = to / _RECEIPT
-    if receipt.is_file() and json.loads(receipt.read_text("utf-8")).get("name") == name:
+    files.put_back(to)
+    if receipt(to / _RECEIPT) == name:
         return to
     if to.exists() and not (to.is_dir() and not any(to.iterdir())):
         raise FileExistsError(f"{to}: holds files of something else: give another folder")
     archive = _archive(download)
     with files.atomic_folder(to, replaces=_RECEIPT) as temporary:
         try:
-            with zipfile.ZipFile(archive) as file:  # which keeps every member inside the folder
-                wanted = [each for each in file.namelist() if fnmatch(each, download.members)]
-                file.extractall(temporary, wanted)
-        except zipfile.BadZipFile as error:
+            _unpack(archive, temporary, members=download.members)
+        except Exception as error:  # it may be damaged, encrypted, compressed in unknown ways
+            if isinstance(error, OSError) and error.errno in files.FULL:
+                raise
             archive.unlink()  # or every further call would trip over it
-            raise ValueError(f"{archive}: is no sound zip archive ({error}): try again") from error
+            raise ValueError(
+                f"{download.url}: what came is no zip archive that can be unpacked ({error}), so "
+                "it was deleted; try again, and report it if it happens twice"
+            ) from error
         files.write_json(temporary / _RECEIPT, {"name": name, "url": download.url})
     return to
+
+
+def receipt(file: Path) -> str | None:
+    """Return the name of the corpus that was fetched; None where that cannot be read."""
+    with suppress(OSError, ValueError, TypeError, KeyError, RecursionError):
+        return str(json.loads(file.read_text("utf-8"))["name"])
+    return None
+
+
+def _unpack(archive: Path, folder: Path, *, members: str) -> None:
+    """Unpack some members of an archive; they land inside the folder, whatever they are called."""
+    with zipfile.ZipFile(archive) as file:
+        wanted = [each for each in file.infolist() if fnmatch(each.filename, members)]
+        size = sum(each.file_size for each in wanted)  # more than that is never unpacked
+        if not wanted or len(wanted) > MOST_FILES or size > MOST_BYTES:
+            told = f"{len(wanted)} files {members} of {size:,} bytes"
+            raise ValueError(f"it has {told}; 1 to {MOST_FILES} of {MOST_BYTES:,} are unpacked")
+        file.extractall(folder, wanted)
 
 
 def entry(name: str, *, registry: Mapping[str, Download] = REGISTRY) -> Download:
@@ -157,6 +181,7 @@ def _resume(download: Download, archive: Path) -> None:
     from tqdm import tqdm
 
     partial, url = archive.with_suffix(".zip.part"), str(download.url)
+    most = 2 * download.size if download.size else MOST_BYTES
     size = download.size if download.checksum else None
     partial.parent.mkdir(parents=True, exist_ok=True)
     start = partial.stat().st_size if partial.exists() else 0
@@ -182,6 +207,8 @@ def _resume(download: Download, archive: Path) -> None:
             ):
                 for chunk in response.iter_content(1 << 16):
                     progress.update(file.write(chunk))
+                    if file.tell() > most:
+                        break
     except requests.RequestException as error:
         why = "the connection could not be made, or broke off"
         if error.response is not None:
@@ -189,4 +216,9 @@ def _resume(download: Download, archive: Path) -> None:
         kept = partial.stat().st_size if partial.exists() else 0
         advice = f"{kept:,} bytes are kept and the next attempt goes on from there"
         raise ConnectionError(f"{url}: {why}; {advice if kept else 'try again later'}") from error
+    except OSError as error:
+        raise OSError(error.errno, f"cannot be written ({error.strerror})", str(partial)) from error
+    if partial.stat().st_size > most:
+        partial.unlink()
+        raise ValueError(f"{url}: more than {most:,} bytes came, so they were deleted; report it")
     partial.replace(archive)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import dataclasses
 import errno
 import functools
@@ -16,10 +17,19 @@ import sys
 import tempfile
 import types
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple
+
+if sys.platform != "win32":
+    import fcntl
+
+TEMPORARY = ".sercourse-tmp-"
+"""What the names of temporary files begin with."""
+
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # a disk, a quota, or a file
 
 
 class NotKept(UserWarning):
@@ -69,19 +79,17 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
                 shutil.copyfileobj(file, stream)
         return
     target = path.resolve()
-    temporary = beside(target)
-    with _naming(path):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        temporary.touch(exist_ok=False)
-    try:
+    with contextlib.ExitStack() as until_the_end:
+        with _naming(path):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            temporary = until_the_end.enter_context(_claimed(target, Path.touch))
+        until_the_end.callback(temporary.unlink, missing_ok=True)
         with _naming(path, only=temporary):
             yield temporary
         with _naming(path):
             if target.exists():
                 shutil.copymode(target, temporary)
             temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def is_stream(path: Path) -> bool:
@@ -104,7 +112,45 @@ def is_stream(path: Path) -> bool:
 
 def beside(path: Path) -> Path:
     """Return a new name in the same folder, with the suffix that writers look at."""
-    return path.with_name(f".{path.stem[:40]}-{secrets.token_hex(4)}{path.suffix}")
+    return path.with_name(f"{TEMPORARY}{secrets.token_hex(4)}-{path.stem[:40]}{path.suffix}")
+
+
+@contextlib.contextmanager
+def _claimed(target: Path, make: Callable[[Path], None]) -> Iterator[Path]:
+    """Make a temporary file or folder that, while it is locked, nobody takes for a rest."""
+    if sys.platform == "win32":  # where what is open cannot be renamed
+        make(temporary := beside(target))
+        yield temporary
+        return
+    _sweep(target.parent)
+    while True:
+        make(temporary := beside(target))
+        lock = os.open(temporary, os.O_RDONLY)
+        with contextlib.suppress(OSError):  # some network folders know no locks
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        if temporary.exists():  # another process may have swept it before it was locked
+            break
+        os.close(lock)
+    try:
+        yield temporary
+    finally:
+        os.close(lock)
+
+
+@functools.cache
+def _sweep(folder: Path) -> None:
+    """Remove what killed runs have left in a folder: temporary files that nobody locks."""
+    for path in folder.glob(f"{TEMPORARY}*"):
+        with contextlib.suppress(OSError):  # it is locked, or somebody else's
+            lock = os.open(path, os.O_RDONLY)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if path.is_dir():
+                    shutil.rmtree(path)
+                else:
+                    path.unlink()
+            finally:
+                os.close(lock)
 
 
 @contextlib.contextmanager
@@ -126,24 +172,43 @@ def atomic_folder(folder: str | Path, *, replaces: str) -> Iterator[Path]:
     """
     folder = user_path(folder).resolve()  # a link stays one
     refuse_unwritable(folder, replaces=replaces)
-    temporary = beside(folder)
-    temporary.mkdir(parents=True)
-    try:
-        yield temporary
+    with contextlib.ExitStack() as until_the_end:
         with _naming(folder):
-            old = beside(folder)
+            temporary = until_the_end.enter_context(_claimed(folder, Path.mkdir))
+        until_the_end.callback(shutil.rmtree, temporary, ignore_errors=True)
+        with _naming(folder, only=temporary):
+            yield temporary
+        with _naming(folder):
             if folder.exists():
                 shutil.copymode(folder, temporary)
-                folder.replace(old)
-            try:
+            if not _exchange(temporary, folder):
+                until_the_end.callback(put_back, folder)
+                if folder.exists():
+                    folder.replace(_replaced(folder))
                 temporary.replace(folder)
-            except OSError:
-                if old.exists():
-                    old.replace(folder)
-                raise
-            shutil.rmtree(old, ignore_errors=True)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+                shutil.rmtree(_replaced(folder), ignore_errors=True)
+
+
+def put_back(folder: Path) -> None:
+    """Give a folder its name again, if a run was killed between moving and replacing it."""
+    if _replaced(folder).exists() and not folder.exists():
+        _replaced(folder).replace(folder)
+
+
+def _replaced(folder: Path) -> Path:
+    return folder.with_name(f".{folder.name}-replaced")
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Let two folders change names in one step, in which none is missing; whether they did."""
+    if not other.exists() or sys.platform == "win32":
+        return False
+    system, names = ctypes.CDLL(None), (os.fsencode(one), os.fsencode(other))
+    if hasattr(system, "renamex_np"):  # macOS; 2 is RENAME_SWAP
+        return bool(system.renamex_np(*names, 2) == 0)
+    if hasattr(system, "renameat2"):  # Linux; -100 is AT_FDCWD, 2 is RENAME_EXCHANGE
+        return bool(system.renameat2(-100, names[0], -100, names[1], 2) == 0)
+    return False
 
 
 @contextlib.contextmanager
@@ -152,7 +217,7 @@ def _naming(path: Path, *, only: Path | None = None) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if only and error.filename != str(only) and error.errno != errno.ENOSPC:
+        if only and error.filename != str(only) and error.errno not in FULL:
             raise  # of something else, such as a file that is read meanwhile
         said = os.strerror(error.errno) if error.errno else str(error)
         raise OSError(error.errno, f"cannot be written ({said})", str(path)) from None
@@ -234,6 +299,32 @@ def write_json(path: str | Path, content: Any) -> None:
     """Write `content` as indented JSON, atomically."""
     with atomic_path(path) as temporary:
         temporary.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", "utf-8")
+
+
+def write_sealed(path: str | Path, content: Mapping[str, Any]) -> None:
+    """Write a JSON object whose first field is the SHA-256 of all that follows it, atomically."""
+    rest = json.dumps(content, ensure_ascii=False)[1:].encode() + b"\n"
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(_seal(rest) + rest)
+
+
+def read_sealed(path: Path) -> dict[str, Any]:
+    """Return what `write_sealed` wrote.
+
+    Raises
+    ------
+    ValueError
+        If a bit of it has changed since.
+    """
+    seal, line, rest = path.read_bytes().partition(b"\n")
+    if seal + line != _seal(rest):
+        raise ValueError(f"{path} has changed since it was written: delete it")
+    content: dict[str, Any] = json.loads(b"{" + rest)
+    return content
+
+
+def _seal(rest: bytes) -> bytes:
+    return b'{"sha256": "%s",\n' % hashlib.sha256(rest).hexdigest().encode()
 
 
 def content_hash(path: str | Path) -> str:

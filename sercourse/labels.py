@@ -218,7 +218,10 @@ def parse_translation(text: str) -> dict[str, str]:
     {'ang': 'angry', 'exc': 'happy', 'stressed': 'stressed'}
     """
     if text.lstrip().startswith("{"):
-        return {str(name): str(meaning) for name, meaning in json.loads(text).items()}
+        try:
+            return {str(name): str(meaning) for name, meaning in json.loads(text).items()}
+        except RecursionError:
+            raise ValueError("the JSON is nested too deeply: write lines ang=angry") from None
     found = {}
     for line in filter(None, map(str.strip, text.splitlines())):
         name, *meaning = (part.strip() for part in re.split(r"[=,;:\t]", line, maxsplit=1))

@@ -615,3 +615,78 @@ def test_masks_that_make_no_sense_are_refused() -> None:
     )
     with pytest.raises(ValueError, match="does not know happy"):
         bundles.load().only(["sad", "angry"]).only(["happy", "sad"])
+
+
+def test_renewing_replaces_some_files_and_entries_and_keeps_the_rest(copied: Path) -> None:
+    (copied / "mine.txt").write_text("mine")
+    (copied / "notes").mkdir()
+    (copied / "notes" / "a.txt").write_text("mine, too")
+    before = json.loads((copied / "bundle.json").read_text("utf-8"))
+    bundles.renew(bundles.load(copied), {"a.txt": "new", "README.md": b"card"}, title="another")
+    after = json.loads((copied / "bundle.json").read_text("utf-8"))
+    assert list(after["files"]) == sorted([*before["files"], "a.txt"])
+    changed = {name: after["files"].pop(name) for name in ("a.txt", "README.md")}
+    assert changed == {name: files.content_hash(copied / name) for name in changed}
+    before["files"].pop("README.md")
+    assert after == {**before, "title": "another"}
+    assert (copied / "README.md").read_text() == "card"
+    assert (copied / "mine.txt").read_text() == "mine"
+    assert (copied / "notes" / "a.txt").read_text() == "mine, too"
+    assert bundles.load(copied).info["title"] == "another"
+
+
+def test_a_new_file_of_the_bundle_takes_the_place_of_ones_own(copied: Path) -> None:
+    (copied / "a.txt").write_text("mine")
+    bundles.renew(bundles.load(copied), {"a.txt": "of the bundle"})
+    assert (copied / "a.txt").read_text() == "of the bundle"
+
+
+def test_files_of_an_earlier_bundle_do_not_outlive_it(copied: Path) -> None:
+    bundle = bundles.load(copied)
+    kept = {name: (copied / name).read_bytes() for name in bundle.info["files"]}
+    old = {name: each for name, each in bundle.info.items() if name not in ("schema", "files")}
+    bundles.save(copied, info=old, contents={**kept, "old.txt": "old"})
+    bundles.save(copied, info=old, contents=kept)
+    assert sorted(path.name for path in copied.iterdir()) == sorted([*kept, "bundle.json"])
+    for damage in ("damaged", '{"files": 5}'):
+        (copied / "bundle.json").write_text(damage)
+        bundles.save(copied, info=old, contents=kept)
+    assert bundles.load(copied).info["title"] == bundle.info["title"]
+
+
+@pytest.mark.parametrize("role", ["model", "voice", "enrolled"])
+def test_a_members_file_needs_a_hash(copied: Path, role: str) -> None:
+    path = copied / "bundle.json"
+    index = json.loads(path.read_text("utf-8"))
+    name = next(each["files"][role] for each in index["members"] if role in each["files"])
+    del index["files"][name]
+    path.write_text(json.dumps(index))
+    with pytest.raises(ValueError, match=r"bundle\.json: files contradicts the rest of it"):
+        bundles.load(copied)
+    (copied / name).unlink()
+    with pytest.raises(ValueError, match=r"bundle\.json: files contradicts the rest of it"):
+        bundles.load(copied)
+
+
+def test_a_bundle_is_found_by_name_or_folder(copied: Path) -> None:
+    assert bundles.find(copied) == copied
+    assert bundles.find("ravdess-svm") == ROOT / "models" / "ravdess-svm"
+    assert bundles.available() == SHIPPED
+    with pytest.raises(FileNotFoundError, match=r"no model 'nobody': give .* names .*ravdess-svm"):
+        bundles.find("nobody")
+
+
+def test_a_model_that_a_killed_training_had_moved_is_put_back(copied: Path) -> None:
+    copied.rename(copied.with_name(".model-replaced"))
+    assert bundles.load(copied).name
+    assert [path.name for path in copied.parent.iterdir()] == ["model"]
+
+
+def test_files_of_members_are_called_by_their_names() -> None:
+    assert bundles.member_files(enrols=False) == {"model": "model.onnx"}
+    assert bundles.member_files("svm", enrols=False) == {"model": "svm.onnx"}
+    assert bundles.member_files(enrols=True) == {
+        "model": "model.onnx",
+        "enrolled": "model-enrolled.onnx",
+        "voice": "voice.npz",
+    }

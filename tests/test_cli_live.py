@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import resource
 import signal
 import sys
 from collections.abc import Callable
@@ -90,6 +92,19 @@ def test_utterances_are_kept_only_when_asked(twice: Path, tmp_path: Path, comman
     scan = corpora.scan(kept, corpus="custom")
     assert sorted(scan.clips["emotion"]) == sorted(emotions(said[0].out + said[1].out))
     assert audio.info(Path(scan.clips["path"][0])).sample_rate == SR
+
+
+def test_a_full_disk_names_the_file_and_leaves_no_half(
+    twice: Path, tmp_path: Path, refuse: Callable[..., str]
+) -> None:
+    kept, limits = tmp_path / "kept", resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))  # no file grows beyond these bytes
+    try:
+        said = refuse("listen", "--source", twice, "--save", kept)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert re.search(r"kept/\d+_\d+_\d+_\w+\.wav: cannot be written \(File too large\)", said)
+    assert list(kept.iterdir()) == []
 
 
 @pytest.mark.parametrize("level", [0, 0.01], ids=["silence", "noise"])

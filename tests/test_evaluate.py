@@ -181,3 +181,142 @@ def test_holm_by_hand() -> None:
     np.testing.assert_allclose(found, [0.045, 0.004, 0.5, 0.045])
     assert evaluate.holm([]).size == 0
     assert evaluate.holm([0.6, 0.7]).max() == 1.0
+
+
+def test_a_ninety_percent_interval_is_not_called_95() -> None:
+    rng = np.random.default_rng(0)
+    speakers, right = np.repeat(np.arange(40), 25), rng.random(1000) < 0.6
+    low, high = evaluate.speaker_interval(right, speakers)
+    means = right.reshape(40, 25).mean(axis=1)
+    half = stats.norm.ppf(0.975) * means.std() / np.sqrt(40)
+    assert (high - low) / 2 == pytest.approx(half, rel=0.05)  # one of 90 % is 16 % narrower
+    found = evaluate.paired_gain(np.zeros(1000), right, speakers=speakers)
+    within = np.sqrt((means * (1 - means)).mean() / 1000)  # clips are drawn within each voice
+    assert (found["high"] - found["low"]) / 2 == pytest.approx(1.96 * within, rel=0.05)
+    assert (found["gain"], found["accuracy"]) == (right.mean(), right.mean())
+    again = evaluate.paired_gain(np.zeros(1000), right, speakers=speakers)
+    assert found == again
+    assert evaluate.speaker_interval(right, speakers) == (low, high)
+
+
+def test_calibration_by_hand() -> None:
+    confidence = np.array([0.95, 0.95, 0.55, 0.55, 1.0, 0.85])
+    correct = np.array([1, 1, 1, 1, 0, 1])
+    P = np.stack([confidence, 1 - confidence], axis=1)
+    found = evaluate.calibration_error(P, correct.astype(bool), n_bins=10)
+    assert found == pytest.approx(
+        (abs(2 - 2.9) + abs(2 - 1.1) + abs(1 - 0.85)) / 6
+    )  # 1.0 is in a bin with 0.95
+    fine = evaluate.calibration_error(np.array([[0.64, 0.36], [0.62, 0.38]]), np.array([1, 0]) > 0)
+    assert fine == pytest.approx((0.36 + 0.62 - 0) / 2 - 0.36)  # 15 bins: both are in one
+
+
+def test_a_mean_of_models_weighs_them_and_none_is_silenced() -> None:
+    P = np.array([[[1.0, 0.0]], [[0.1, 0.9]]])
+    (plain,) = evaluate.geometric_mean(P)
+    assert plain == pytest.approx(np.array([1, 1e-3]) * [np.sqrt(0.1), np.sqrt(0.9)] / plain_sum())
+    (first,) = evaluate.geometric_mean(P, weights=[1.0, 0.0])
+    assert first == pytest.approx([1, 1e-6], rel=1e-5)
+    (other,) = evaluate.geometric_mean(P[1:], temperature=2.0)
+    assert other == pytest.approx([0.25, 0.75])
+
+
+def plain_sum() -> float:
+    return float(np.sqrt(0.1) + 1e-3 * np.sqrt(0.9))
+
+
+def test_chance_is_the_share_of_the_most_frequent() -> None:
+    assert evaluate.chance(["sad", "sad", "happy", "calm"]) == 0.5
+
+
+@pytest.mark.parametrize(
+    ("p_happy", "p_sad"), [(8.26, 0.2), (float("nan"), 0.5), (-0.2, 1.2), (0.3, 0.3), (0.5, 0.502)]
+)
+def test_what_is_no_probability_is_refused(p_happy: float, p_sad: float) -> None:
+    rows = pd.DataFrame({"p_happy": [0.5, p_happy], "p_sad": [0.5, p_sad]})
+    with pytest.raises(ValueError, match=rf"prediction 2 has no .* sum to 1: happy {p_happy:g}"):
+        evaluate.answers(rows, labels=["happy", "sad"])
+    said, P = evaluate.answers(rows.iloc[:1].assign(p_sad=0.50095), labels=["happy", "sad"])
+    assert (said.tolist(), P.tolist()) == (["sad"], [[0.5, 0.50095]])
+    sure = pd.DataFrame({"p_happy": [1.0], "p_sad": [0.0]})
+    assert evaluate.answers(sure, labels=["happy", "sad"])[0].tolist() == ["happy"]
+
+
+def of_two_folds(protocol: str, names: tuple[str, str]) -> pd.DataFrame:
+    """Return predictions of eight clips, five of which are right: 3 of 4, and 2 of 4."""
+    right = np.array([1, 1, 1, 0, 1, 1, 0, 0], dtype=bool)
+    told = predictions(right, np.repeat(["b", "a"], 4), protocol=protocol)
+    told["truth"] = ["sad", "sad", "sad", "happy", "happy", "sad", "sad", "sad"]
+    said = np.where(right, told["truth"], np.where(told["truth"] == "sad", "happy", "sad"))
+    told["p_sad"] = np.where(said == "sad", 0.8, 0.2)
+    told["p_happy"] = 1 - told["p_sad"]
+    told["gender"] = ["female"] * 4 + ["male"] * 3 + [None]
+    return told.assign(fold=np.repeat(names, 4))
+
+
+def test_a_summary_by_hand() -> None:
+    rows = of_two_folds("speaker", ("fold 1", "fold 2"))
+    told = evaluate.summarize(rows, emotions=["happy", "sad"])
+    assert told["confusion"] == [[1, 1], [2, 4]]
+    assert told["accuracy"] == 5 / 8
+    assert told["uar"] == pytest.approx((1 / 2 + 4 / 6) / 2)
+    assert told["chance"] == 6 / 8
+    assert told["ece"] == pytest.approx(0.8 - 5 / 8)
+    assert told["n_scored"] == 8
+    assert [fold["accuracy"] for fold in told["folds"]] == [3 / 4, 2 / 4]
+    assert [fold["test_speakers"] for fold in told["folds"]] == [["b"], ["a"]]
+    assert [fold["fold"] for fold in told["folds"]] == ["fold 1", "fold 2"]
+    assert {name: each["accuracy"] for name, each in told["by_gender"].items()} == {
+        "female": 3 / 4,
+        "male": 2 / 3,
+    }
+    assert told["interval"] == "student-t"
+    assert not {"by_corpus", "n_draws", "accuracy_sd"} & set(told)
+
+
+@pytest.mark.parametrize(
+    ("protocol", "names", "uar"),
+    [
+        ("random", ("seed 0", "seed 3"), ((1 + 0) / 2 + (1 + 1 / 3) / 2) / 2),
+        ("recording", ("fold 1", "fold 2"), (1 / 2 + 4 / 6) / 2),
+    ],
+)
+def test_with_the_same_voices_on_both_sides_folds_deviate(
+    protocol: str, names: tuple[str, str], uar: float
+) -> None:
+    told = evaluate.summarize(of_two_folds(protocol, names), emotions=["happy", "sad"])
+    assert told["accuracy_sd"] == pytest.approx(np.std([3 / 4, 2 / 4], ddof=1))
+    assert told["uar"] == pytest.approx(uar)
+    assert "accuracy_interval" not in told
+    assert [fold.get("seed") for fold in told["folds"]] == (
+        [0, 3] if protocol == "random" else [None, None]
+    )
+    one = of_two_folds(protocol, names).iloc[:4]
+    assert evaluate.summarize(one, emotions=["happy", "sad"])["accuracy_sd"] is None
+
+
+def test_folds_are_told_in_their_order() -> None:
+    rows = of_two_folds("speaker", ("fold 9", "fold 10"))
+    told = evaluate.summarize(rows, emotions=["happy", "sad"])["folds"]
+    assert [fold["fold"] for fold in told] == ["fold 9", "fold 10"]
+
+
+def test_each_corpus_has_figures_of_its_own() -> None:
+    rows = of_two_folds("corpus", ("x", "y")).assign(corpus=np.repeat(["x", "y"], 4))
+    told = evaluate.summarize(rows, emotions=["happy", "sad"])["by_corpus"]
+    assert {name: each["accuracy"] for name, each in told.items()} == {"x": 3 / 4, "y": 2 / 4}
+    assert told["x"]["accuracy_interval"] is None  # of one speaker
+    nameless = rows.assign(corpus=None)
+    assert "by_corpus" not in evaluate.summarize(nameless, emotions=["happy", "sad"])
+
+
+def test_a_clip_without_a_speaker_stands_for_itself() -> None:
+    rows = predictions(np.array([1, 0, 1, 1], dtype=bool), np.array([None] * 4, dtype=object))
+    told = evaluate.summarize(rows, emotions=["happy", "sad"])
+    student = stats.t.interval(0.95, 3, 0.75, stats.sem([1, 0, 1, 1]))
+    assert told["accuracy_interval"] == pytest.approx(np.clip(student, 0, 1))
+
+
+def test_holm_never_exceeds_one_and_keeps_the_order() -> None:
+    assert evaluate.holm([0.5, 0.9, 0.5]).tolist() == [1.0, 1.0, 1.0]
+    assert evaluate.holm([0.2, 0.01]).tolist() == [0.2, 0.02]

@@ -441,3 +441,17 @@ def test_a_published_fold_is_reproduced(name: str, ravdess_root: Path, tmp_path:
     model, test = experiment.fit_fold(recipe(name), data, fold, protocol="speaker")
     accuracy = (model.predict_proba(test).argmax(axis=1) == data.y[fold.test]).mean()
     assert accuracy == pytest.approx(published["folds"][1]["accuracy"], abs=0.01)
+
+
+def test_a_card_shows_names_and_lets_none_of_them_be_html() -> None:
+    bundle = bundles.load("ravdess-svm")
+    evil = "<img src=x onerror=alert(1)>|[here](javascript:alert)\n# top"
+    info = json.loads(json.dumps(dict(bundle.info)))
+    info |= {"name": evil, "title": evil}
+    info["corpus"] |= {"name": evil, "licence": evil}
+    metrics = json.loads(json.dumps(bundle.metrics))
+    metrics["protocols"][0] |= {"labels": evil}
+    card = model_card(info, metrics)
+    assert card.count("&lt;img src=x onerror=alert(1)>&#124;&#91;here](javascript:alert) # top") > 2
+    assert "<img" not in card
+    assert "\n# top" not in card

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import threading
@@ -206,11 +207,97 @@ def test_members_land_inside_the_folder(server: Server, tmp_path: Path, member: 
 def test_a_damaged_archive_without_checksum(server: Server, tmp_path: Path) -> None:
     server.body = BODY[:-100]
     unchecked = registry(server, checksum=None, size=None)
-    with pytest.raises(ValueError, match="is no sound zip archive"):
+    with pytest.raises(ValueError, match="is no zip archive that can be unpacked"):
         fetch.fetch("mini", to=tmp_path / "mini", registry=unchecked)
     assert visible(tmp_path) == []
     server.body = BODY
     assert fetch.fetch("mini", to=tmp_path / "mini", registry=unchecked).is_dir()
+
+
+def encrypted(body: bytes) -> bytes:
+    return body.replace(b"PK\x03\x04\x14\x00\x00", b"PK\x03\x04\x14\x00\x01").replace(
+        b"PK\x01\x02\x14\x03\x14\x00\x00", b"PK\x01\x02\x14\x03\x14\x00\x01"
+    )
+
+
+def with_method(number: int) -> bytes:
+    """Return an archive of which the central directory names a method of compression."""
+    at = BODY.index(b"PK\x01\x02") + 10
+    return BODY[:at] + number.to_bytes(2, "little") + BODY[at + 2 :]
+
+
+LYING = {
+    "a page": b"<html>not found</html>",
+    "cut": BODY[:-100],
+    "flipped": BODY.replace(bytes(range(100, 200)), bytes(100), 1),
+    "encrypted": encrypted(BODY),
+    "unknown compression": with_method(97),
+    "not deflated": with_method(8),
+    "no bzip2": with_method(12),
+    "no LZMA": with_method(14),
+    "a file as a folder": archive({"a": b"file", "a/b.wav": b"in it"}),
+    "a long name": archive({"a" * 300: b"file"}),
+    "nothing": archive({}),
+}
+
+
+@pytest.mark.parametrize("kind", LYING)
+@pytest.mark.parametrize("checked", [True, False])
+def test_a_lying_archive_is_no_answer_for_ever(
+    server: Server, tmp_path: Path, kind: str, checked: bool
+) -> None:
+    server.body = LYING[kind]
+    checksum = "sha256:" + hashlib.sha256(server.body).hexdigest() if checked else None
+    for attempt in (1, 2):
+        with pytest.raises(ValueError, match=r"what came is no zip archive that can be unpacked"):
+            fetch.fetch("mini", to=tmp_path / "mini", registry=registry(server, checksum=checksum))
+        assert (visible(tmp_path), downloads(), len(server.requests)) == ([], [], attempt)
+    server.body = BODY
+    assert fetch.fetch("mini", to=tmp_path / "mini", registry=registry(server)).is_dir()
+
+
+@pytest.mark.parametrize("limit", ["MOST_FILES", "MOST_BYTES"])
+def test_an_archive_that_would_fill_the_disk_is_not_unpacked(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str
+) -> None:
+    monkeypatch.setattr(fetch, limit, 1)
+    with pytest.raises(ValueError, match=r"it has 2 files \* of 1,024,005 bytes"):
+        fetch.fetch("mini", to=tmp_path / "mini", registry=registry(server))
+    assert (visible(tmp_path), downloads()) == ([], [])
+
+
+@pytest.mark.parametrize("size", [len(BODY) // 3, None])
+def test_a_download_without_end_is_stopped(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int | None
+) -> None:
+    monkeypatch.setattr(fetch, "MOST_BYTES", len(BODY) // 2)
+    with pytest.raises(ValueError, match=r"more than [\d,]+ bytes came, so they were deleted"):
+        fetch.fetch("mini", to=tmp_path / "mini", registry=registry(server, size=size))
+    assert server.sent == len(BODY)
+    assert (visible(tmp_path), downloads()) == ([], [])
+
+
+@pytest.mark.parametrize("receipt", [b"", b"[]", b"\xff", b'"mini"', b"[" * 5_000, b'{"name": 1}'])
+def test_a_damaged_receipt_is_none(server: Server, tmp_path: Path, receipt: bytes) -> None:
+    (tmp_path / "mini").mkdir()
+    (tmp_path / "mini" / ".sercourse-fetch.json").write_bytes(receipt)
+    with pytest.raises(FileExistsError, match="holds files of something else"):
+        fetch.fetch("mini", to=tmp_path / "mini", registry=registry(server))
+
+
+def test_a_full_disk_keeps_the_archive_and_is_named(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(self: zipfile.ZipFile, path: Path, members: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", str(path / "Actor_01"))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(zipfile.ZipFile, "extractall", full)
+        with pytest.raises(OSError, match=r"No space left on device.*mini'"):
+            fetch.fetch("mini", to=tmp_path / "mini", registry=registry(server))
+    assert (visible(tmp_path), downloads()) == ([], ["mini.zip"])
+    fetch.fetch("mini", to=tmp_path / "mini", registry=registry(server))
+    assert len(server.requests) == 1
 
 
 def test_an_empty_folder_is_filled(server: Server, tmp_path: Path) -> None:

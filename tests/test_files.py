@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import ctypes
 import errno
+import json
 import os
 import stat
 import subprocess
@@ -135,6 +137,13 @@ def test_home_without_the_project_says_what_to_do(
         files.home()
 
 
+@pytest.fixture
+def without_exchange(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stand in for a system on which two folders cannot change names in one step."""
+    monkeypatch.setattr(ctypes, "CDLL", lambda name: object())
+
+
+@pytest.mark.usefixtures("without_exchange")
 def test_a_folder_that_cannot_take_its_place_leaves_the_old_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -155,6 +164,91 @@ def test_a_folder_that_cannot_take_its_place_leaves_the_old_one(
         (temporary / "mark").write_text("new")
     assert (tmp_path / "a" / "mark").read_text() == "old"
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+def replaced(folder: Path, text: str) -> None:
+    with files.atomic_folder(folder, replaces="mark") as temporary:
+        (temporary / "mark").write_text(text)
+
+
+@pytest.mark.usefixtures("without_exchange")
+def test_a_folder_is_replaced_where_two_cannot_change_names(tmp_path: Path) -> None:
+    for text in ("old", "new"):
+        replaced(tmp_path / "a", text)
+    assert (tmp_path / "a" / "mark").read_text() == "new"
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+KILLED = """
+import ctypes, os, shutil, sys
+from pathlib import Path
+from sercourse import files
+
+folder, moment = Path(sys.argv[1]), sys.argv[2]
+die = lambda *args, **kwargs: os._exit(9)
+replace = Path.replace
+if moment == "between renames":
+    ctypes.CDLL = lambda name: object()
+    Path.replace = lambda self, to: replace(self, to) if self == folder else die()
+elif moment == "after the exchange":
+    shutil.rmtree = die
+with files.atomic_folder(folder, replaces="mark") as temporary:
+    (temporary / "mark").write_text("new")
+    if moment == "while writing":
+        die()
+"""
+
+
+@pytest.mark.parametrize(
+    ("moment", "left"),
+    [("while writing", "old"), ("between renames", "old"), ("after the exchange", "new")],
+)
+def test_a_killed_replacement_leaves_one_whole_folder_and_the_next_cleans_up(
+    tmp_path: Path, moment: str, left: str
+) -> None:
+    folder = tmp_path / "a"
+    replaced(folder, "old")
+    told = [sys.executable, "-c", KILLED, str(folder), moment]
+    assert subprocess.run(told, check=False).returncode == 9
+    files.put_back(folder)
+    assert (folder / "mark").read_text() == left
+    assert len(list(tmp_path.iterdir())) == 2, "nothing to clean up: the test has no point"
+    again = [sys.executable, "-c", KILLED, str(folder), "never"]
+    subprocess.run(again, check=True)
+    assert (folder / "mark").read_text() == "new"
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+def test_temporary_files_of_killed_runs_go_and_those_in_use_stay(tmp_path: Path) -> None:
+    killed = (
+        "import os, sys\nfrom sercourse import files\n"
+        "with files.atomic_path(sys.argv[1]) as temporary:\n"
+        "    temporary.write_text('half'); os._exit(9)"
+    )
+    whole = killed.replace("; os._exit(9)", "")
+    subprocess.run([sys.executable, "-c", killed, tmp_path / "a.txt"], check=False)
+    (rest,) = tmp_path.iterdir()
+    with files.atomic_path(tmp_path / "b.txt") as in_use:
+        subprocess.run([sys.executable, "-c", killed, tmp_path / "a.txt"], check=False)
+        subprocess.run([sys.executable, "-c", whole, tmp_path / "a.txt"], check=True)
+        assert not rest.exists()
+        assert {path.name for path in tmp_path.iterdir()} == {"a.txt", in_use.name}
+        in_use.write_text("whole")
+    assert {path.name for path in tmp_path.iterdir()} == {"a.txt", "b.txt"}
+
+
+def test_every_flipped_bit_of_a_sealed_file_is_noticed(tmp_path: Path) -> None:
+    file, content = tmp_path / "a.json", {"probabilities": [[0.1, 1e-05]], "seconds": 0.5}
+    files.write_sealed(file, content)
+    whole = file.read_bytes()
+    assert files.read_sealed(file) == content
+    assert json.loads(whole) == {"sha256": json.loads(whole)["sha256"], **content}
+    for bit in range(8 * len(whole)):
+        damaged = bytearray(whole)
+        damaged[bit // 8] ^= 1 << bit % 8
+        file.write_bytes(damaged)
+        with pytest.raises(ValueError, match=r"a\.json has changed since it was written"):
+            files.read_sealed(file)
 
 
 def test_a_file_that_cannot_be_written_is_refused_before_the_work(tmp_path: Path) -> None:

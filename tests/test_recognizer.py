@@ -226,6 +226,18 @@ def test_saved_model_says_what_was_measured_and_predicts_alike(
     assert answer["probabilities"] == pytest.approx(expected.to_dict(), abs=1e-4)
 
 
+def test_the_same_training_gives_the_same_bytes(few: pd.DataFrame, tmp_path: Path) -> None:
+    one, other = (
+        EmotionRecognizer("svm-classic", emotions=THREE).fit(few).save(tmp_path / folder / "mine")
+        for folder in ("one", "other")
+    )
+    names = sorted(path.name for path in one.iterdir())
+    assert {"bundle.json", "model.onnx"} <= set(names)
+    assert names == sorted(path.name for path in other.iterdir())
+    for name in names:
+        assert (one / name).read_bytes() == (other / name).read_bytes(), name
+
+
 def test_unreadable_clips_are_rejects_in_training_and_errors_in_prediction(
     few: pd.DataFrame, tmp_path: Path, recognizer: EmotionRecognizer
 ) -> None:

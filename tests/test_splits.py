@@ -178,3 +178,146 @@ def test_impossible_splits_are_refused_in_a_sentence(
     data = {**table(["x-1", "x-2", "x-3"]), **change}
     with pytest.raises(ValueError, match=message):
         splits.make_folds(protocol, corpus="x", **data)
+
+
+def test_undersampling_takes_each_clip_once_and_as_many_of_every_emotion() -> None:
+    y = np.array(["sad"] * 40 + ["calm"] * 9 + ["happy"] * 20)
+    chosen = splits.undersample(y, seed=3)
+    assert np.unique(chosen).tolist() == chosen.tolist()  # rising, and none twice
+    assert np.unique(y[chosen], return_counts=True)[1].tolist() == [9, 9, 9]
+    assert np.array_equal(chosen, splits.undersample(y, seed=3))
+    assert not np.array_equal(chosen, splits.undersample(y, seed=4))
+    assert np.array_equal(splits.undersample(y), splits.undersample(y, seed=0))
+
+
+@pytest.mark.parametrize(("protocol", "least"), [("random", 2), ("recording", 5)])
+def test_a_rare_emotion_is_counted_by_recording_and_not_by_clip(protocol: str, least: int) -> None:
+    data = table(["x-1", "x-2"], per_speaker=40)
+    data["y"] = np.where(np.arange(80) < 12, "calm", data["y"])
+    for n_groups in (least - 1, least):
+        data["groups"][:12] = [f"take {k % n_groups}" for k in range(12)]
+        if n_groups < least:
+            with pytest.raises(ValueError, match=rf"'calm' has {n_groups} .* at least {least}"):
+                splits.make_folds(protocol, corpus="x", **data)
+        else:
+            folds = splits.make_folds(protocol, corpus="x", seeds=range(3), **data)
+            assert all("calm" in data["y"][fold.train] for fold in folds)
+
+
+@pytest.mark.parametrize("side", ["train", "test", ""])
+def test_a_given_split_has_two_sides(side: str) -> None:
+    data = table(["x-1"], per_speaker=4)
+    with pytest.raises(ValueError, match=r"names \d training and \d test clips: protocol 'given'"):
+        splits.make_folds("given", corpus="x", split=[side] * 4, **data)
+
+
+def names_of(folds: list[splits.Fold]) -> list[tuple[str, ...]]:
+    return [fold.test_speakers for fold in folds]
+
+
+def test_actors_whom_no_published_fold_names_are_tested_too() -> None:
+    speakers = [*ACTORS, "ravdess-25"]
+    data = table(speakers)
+    folds = splits.make_folds("speaker", corpus="ravdess", **data)
+    assert names_of(folds) == [tuple(speakers[k::6]) for k in range(6)]
+    assert sorted(np.concatenate([fold.test for fold in folds])) == list(range(25 * 16))
+
+
+def test_some_actors_keep_their_published_folds_unless_one_fold_has_them_all() -> None:
+    some = ["ravdess-01", "ravdess-04", "ravdess-10", "ravdess-11"]
+    folds = splits.make_folds("speaker", corpus="ravdess", **table(some))
+    assert names_of(folds) == [("ravdess-01", "ravdess-11"), ("ravdess-04", "ravdess-10")]
+    folds = splits.make_folds("speaker", corpus="ravdess", **table(some[::3]))
+    assert names_of(folds) == [("ravdess-01",), ("ravdess-11",)]
+    folds = splits.make_folds("speaker", corpus="x", **table(some))
+    assert names_of(folds) == [(each,) for each in some]
+    assert [fold.name for fold in folds] == ["fold 1", "fold 2", "fold 3", "fold 4"]
+
+
+@pytest.mark.parametrize(("n_speakers", "n_folds"), [(2, 2), (10, 10), (11, 6)])
+def test_ten_speakers_are_left_out_one_by_one(n_speakers: int, n_folds: int) -> None:
+    folds = splits.make_folds(
+        "speaker", corpus="x", **table([f"x-{k:02}" for k in range(n_speakers)])
+    )
+    assert len(folds) == n_folds
+
+
+def test_eight_clips_enrol_a_voice_and_at_least_one_is_scored() -> None:
+    data = table(["x-1", "x-2"], per_speaker=10)
+    kept = ~((data["speakers"] == "x-2") & (np.arange(20) == 19))  # nine clips
+    data = {name: each[kept] for name, each in data.items()}
+    folds = splits.make_folds("speaker+enrol", corpus="x", **data)
+    assert [(len(f.enrol), len(f.test), len(f.train)) for f in folds] == [(8, 2, 9), (8, 1, 10)]
+    for fold in folds:
+        assert np.unique(fold.enrol).tolist() == fold.enrol.tolist()
+        assert set(fold.enrol).isdisjoint(fold.test)
+        assert set(data["speakers"][fold.enrol]) == set(fold.test_speakers)
+        assert len(splits.draws(fold, data["speakers"])) == 5
+
+
+def test_a_voice_is_enrolled_only_where_the_protocol_says_so() -> None:
+    for protocol in ("speaker", "speaker+norm"):
+        folds = splits.make_folds(protocol, corpus="x", **table(["x-1", "x-2"]))
+        assert [(len(fold.enrol), len(fold.test)) for fold in folds] == [(0, 16)] * 2
+    data = of_corpora(a=2, b=3)
+    for protocol, n_enrol in {"corpus": 0, "corpus+norm": 0, "corpus+enrol": 8}.items():
+        folds = splits.make_folds(protocol, **data)
+        assert [len(fold.enrol) for fold in folds] == [2 * n_enrol, 3 * n_enrol]
+
+
+@pytest.mark.parametrize("protocol", ["speaker", "speaker+norm", "corpus+norm", "corpus+enrol"])
+def test_who_speaks_must_be_known_where_it_matters(protocol: str) -> None:
+    data = {**of_corpora(a=2, b=3)}
+    data["speakers"] = np.where(np.arange(len(data["y"])) == 3, None, data["speakers"])
+    with pytest.raises(ValueError, match="the speaker of 1 of 80 clips is unknown"):
+        splits.make_folds(protocol, **data)
+    for fold in splits.make_folds("corpus", **data):
+        assert None not in fold.test_speakers
+
+
+def test_seeds_draw_other_clips_and_the_same_again() -> None:
+    data = table(ACTORS[:4])
+    one, two = splits.make_folds("random", corpus="x", seeds=[0, 1], **data)
+    (again,) = splits.make_folds("random", corpus="x", seeds=[1], **data)
+    assert not np.array_equal(one.test, two.test)
+    assert np.array_equal(two.test, again.test)
+    assert len(splits.make_folds("random", corpus="x", **data)) == 10
+
+
+def test_inner_splits_are_mixed_and_as_many_as_the_rarest_emotion_allows() -> None:
+    y = np.array(["sad", "happy"] * 20)
+    groups = np.arange(40)
+    for wanted, n_folds in {None: 4, 3: 3, 30: 20}.items():
+        more = {} if wanted is None else {"n_folds": wanted}
+        parts = splits.inner_splits(y, groups, **more)
+        assert len(parts) == n_folds
+        assert sorted(np.concatenate([test for _, test in parts])) == list(range(40))
+        for train, test in parts:
+            assert set(y[test]) == {"sad", "happy"}
+            assert sorted([*train, *test]) == list(range(40))
+    again = splits.inner_splits(y, groups)
+    for (_, one), (_, other) in zip(splits.inner_splits(y, groups), again, strict=True):
+        assert np.array_equal(one, other)
+    assert any(np.ptp(test) > len(test) for _, test in again)  # not one stretch of the table
+    assert len(splits.inner_splits(y, groups % 3)) == 3
+    with pytest.raises(ValueError, match=r"'happy' has 1 .* at least 2"):
+        splits.inner_splits(np.array(["happy", "sad", "sad"]), np.array([1, 1, 2]))
+
+
+def test_folds_over_recordings_are_numbered_from_one() -> None:
+    folds = splits.make_folds("recording", corpus="x", **table(["x-1"], per_speaker=40))
+    assert [fold.name for fold in folds] == [f"fold {k}" for k in range(1, 6)]
+
+
+def test_the_published_folds_name_every_actor_once() -> None:
+    assert sorted(np.concatenate(splits.RAVDESS_FOLDS)) == list(range(1, 25))
+    assert splits.RAVDESS_FOLDS[0] == (1, 11, 20, 21)
+
+
+def test_a_shared_label_is_in_both_corpora() -> None:
+    data = of_corpora(a=1, b=1)
+    data["y"] = np.array((["sad", "happy", "calm"] * 6)[:16] + (["sad", "happy", "bored"] * 6)[:16])
+    first, second = splits.make_folds("corpus", **data)
+    assert (first.shared, second.shared) == (("happy", "sad"),) * 2
+    assert set(data["y"][first.train]) == {"sad", "happy", "bored"}
+    assert (first.test_speakers, second.test_speakers) == (("a-1",), ("b-1",))

@@ -145,6 +145,25 @@ def test_a_damaged_checkpoint_starts_anew(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == [training.CHECKPOINT]
 
 
+def test_no_flipped_bit_of_a_checkpoint_is_gone_on_from(tmp_path: Path) -> None:
+    short, file, model = replace(SHORT, epochs=1), tmp_path / training.CHECKPOINT, fresh()
+    networks.train(model, tones(24, seed=0), training=short, folder=tmp_path)
+    learnt, whole, model = training._state(model), file.read_bytes(), fresh()
+    training.compile_model(model, training=short, n_clips=24)
+    begun, learnt = ([each.numpy() for each in state] for state in (training._state(model), learnt))
+    for bit in np.random.default_rng(0).integers(8 * len(whole), size=500).tolist():
+        damaged = bytearray(whole)
+        damaged[bit // 8] ^= 1 << bit % 8
+        file.write_bytes(damaged)
+        # Where the bit is of a date of the archive, nothing that counts has changed.
+        wanted = learnt if training._resume(model, tmp_path).epoch else begun
+        for variable, before, value in zip(training._state(model), begun, wanted, strict=True):
+            assert np.array_equal(variable.numpy(), value)
+            variable.assign(before)
+    file.write_bytes(whole)
+    assert training._resume(model, tmp_path).epoch == 1
+
+
 def test_it_learns_what_can_be_learnt() -> None:
     model = fresh()
     check = tones(30, seed=1)
@@ -530,6 +549,7 @@ def agree(model: networks.FittedNetwork, X: np.ndarray, folder: Path) -> None:
     load = networks.quiet_keras().saving.load_model
     loaded = load(folder / "model.keras", safe_mode=True, compile=False)
     np.testing.assert_allclose(loaded.predict_on_batch(X), ours, atol=1e-5)
+    assert model.contents() == contents  # no date and no random name is in them
 
 
 def test_files_of_an_average_agree(averaged: networks.FittedNetwork, tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from sercourse.bundles.bundle import (
     restrict_labels,
     run,
 )
-from sercourse.bundles.schema import read_json
+from sercourse.bundles.schema import METRICS, RESULTS, read_json
 from sercourse.bundles.store import (
     DEFAULT_MODEL,
     INDEX,

@@ -15,6 +15,7 @@ Prose = Annotated[str, Meta(max_length=20_000)]
 Count = Annotated[int, Meta(ge=1, le=10**9)]
 Distance = Annotated[float, Meta(gt=0, le=1e6)]
 Factor = Annotated[float, Meta(ge=0.01, le=100)]
+Amount = Annotated[float, Meta(ge=0, le=1e9)]
 Share = Annotated[float, Meta(ge=0, le=1)]
 Figure = Annotated[float, Meta(ge=-1, le=1)]
 Hash = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
@@ -62,18 +63,32 @@ INDEX = _record(
 """Of `bundle.json`."""
 
 _FIGURES = dict.fromkeys(("accuracy", "uar", "macro_f1", "ece", "chance"), Share)
+_FOLD = _record(
+    **_FIGURES,
+    fold=Text,
+    seconds=Amount,
+    epochs=(Amount | UnsetType, UNSET),
+    temperature=(Factor | UnsetType, UNSET),
+    segment_accuracy=(Share | UnsetType, UNSET),
+)
 _PROTOCOL = _record(
     **_FIGURES,
     protocol=Text,
     labels=Text,
     emotions=_LABELS,
     n_clips=Count,
-    folds=list[_record(**_FIGURES, fold=Text)],  # type: ignore[misc]
+    folds=list[_FOLD],  # type: ignore[valid-type]
     accuracy_interval=(tuple[Figure, Figure] | None, None),
     **dict.fromkeys(("accuracy_sd", "segment_accuracy"), (Share | None, None)),
 )
-METRICS = _record(recipe=Text, corpus=Text, protocols=_list(_PROTOCOL, 0))
-"""Of `metrics.json`."""
+_METRICS = {"recipe": Text, "protocols": _list(_PROTOCOL, 0)}
+METRICS = _record(**_METRICS, corpus=Text)
+"""Of `metrics.json` of a bundle."""
+
+RESULTS = _record(
+    **_METRICS, corpus=_record(fingerprint=Text), members=_list(dict[str, Any], 1, 100)
+)
+"""Of `metrics.json` in a folder of results, of which there is no bundle."""
 
 
 def read_json(path: Path, kind: Any = dict[str, Any]) -> dict[str, Any]:
@@ -91,5 +106,5 @@ def read_json(path: Path, kind: Any = dict[str, Any]) -> dict[str, Any]:
         msgspec.json.decode(content, type=kind)
         found: dict[str, Any] = msgspec.json.decode(content)
         return found
-    except (ValueError, RecursionError) as error:  # of JSON, of UTF-8, or of a nest without end
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:  # also of a deep nest
         raise ValueError(f"{path}: {error}: get the model again") from None

@@ -31,7 +31,9 @@ def find(model: str | Path) -> Path:
     FileNotFoundError
         If there is none; the sentence names those that there are.
     """
-    if ((folder := files.user_path(model)) / INDEX).is_file():
+    folder = files.user_path(model)
+    files.put_back(folder)
+    if (folder / INDEX).is_file():
         return folder
     known = {path.name: path for path in available()}
     if str(model) not in known:
@@ -137,7 +139,7 @@ def _strangers(folder: Path) -> list[Path]:
         return []
     try:
         own = {INDEX, *(read_json(folder / INDEX).get("files") or ())}
-    except ValueError:  # a damaged index does not say whose the other files are
+    except (ValueError, TypeError):  # a damaged index does not say whose the others are
         own = {INDEX}
     return [path for path in folder.iterdir() if path.name not in own]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import io
 import json
 import signal
 from collections.abc import Callable, Iterable, Iterator
@@ -436,8 +437,10 @@ def _record(args: argparse.Namespace) -> int:
 def _write_sound(path: Path, y: np.ndarray, *, sr: int) -> None:
     import soundfile
 
+    sound = io.BytesIO()  # of a full disk libsndfile tells nothing
+    soundfile.write(sound, y, sr, format=path.suffix[1:], subtype="PCM_16")
     with files.atomic_path(path) as temporary:
-        soundfile.write(temporary, y, sr, subtype="PCM_16")
+        temporary.write_bytes(sound.getbuffer())
 
 
 @contextlib.contextmanager

@@ -8,6 +8,7 @@ from typing import Any
 import jinja2
 
 SHARE_ALIKE = "CC BY-NC-SA 4.0"
+_SIGNS = str.maketrans({"<": "&lt;", "[": "&#91;", "|": "&#124;", "\n": " ", "\r": " "})
 
 
 def model_card(info: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
@@ -19,7 +20,17 @@ def model_card(info: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
         keep_trailing_newline=True,
     )
     environment.filters |= {"format": format, "percent": _percent}
-    return environment.get_template("card.md").render(info=info, metrics=metrics)
+    told = {"info": _escaped(info), "metrics": _escaped(metrics)}
+    return environment.get_template("card.md").render(told)
+
+
+def _escaped(value: Any) -> Any:
+    """Return what a card tells, without signs by which names would become Markdown or HTML."""
+    if isinstance(value, str):
+        return value.translate(_SIGNS)
+    if isinstance(value, Mapping):
+        return {_escaped(name): _escaped(each) for name, each in value.items()}
+    return [_escaped(each) for each in value] if isinstance(value, list | tuple) else value
 
 
 def _percent(share: float | None) -> str:

@@ -216,9 +216,9 @@ class Run:
 
 def stored(path: Path, same: Result) -> Result | None:
     """Read a stored result; None if it is damaged, or an entry of `same` is another there."""
-    with suppress(OSError, ValueError, KeyError, TypeError):
-        result: Result = json.loads(path.read_text("utf-8"))
-        if all(result[name] == value for name, value in same.items()):
+    with suppress(OSError, ValueError):
+        result: Result = files.read_sealed(path)
+        if all(result.get(name) == value for name, value in same.items()):
             return result
     return None
 
@@ -229,7 +229,7 @@ def stored_or_new(path: Path, same: Result, compute: Callable[[], Result]) -> Re
     if result is None:
         result = {**same, **compute()}
         with files.keeping(path.parent):
-            files.write_json(path, result)
+            files.write_sealed(path, result)
     return result
 
 
@@ -391,10 +391,12 @@ def matching_folders(
         folders = [*bundles.available(), *(path.parent for path in results.glob("*/metrics.json"))]
     wanted = json.loads(json.dumps([each.settings for each in recipe.parts]))
     for folder in folders:
-        info = bundles.read_json(folder / "metrics.json")
-        if info.get("recipe") != recipe.name:
+        is_bundle = (folder / bundles.INDEX).is_file()
+        kind = bundles.METRICS if is_bundle else bundles.RESULTS
+        info = bundles.read_json(folder / "metrics.json", kind)
+        if info["recipe"] != recipe.name:
             continue
-        if (folder / bundles.INDEX).is_file():
+        if is_bundle:
             info = dict(bundles.load(folder).info)
         settings = [each.get("recipe", each) for each in info["members"]]
         fingerprint = corpora.fingerprint(data.clips)
@@ -404,22 +406,29 @@ def matching_folders(
 
 def _shipped(run: Run, folds: Sequence[splits.Fold], folder: Path) -> Evaluation:
     """Return what a folder tells of a protocol and these labels."""
+    from sercourse import bundles
+
     data, protocol = run.data, run.protocol
-    entries = json.loads((folder / "metrics.json").read_text("utf-8"))["protocols"]
+    entries = bundles.read_json(folder / "metrics.json")["protocols"]
     wanted = (protocol, data.label_set, list(data.emotions))
     found = [e for e in entries if (e["protocol"], e["labels"], e["emotions"]) == wanted]
     results = {}
     if found:
         by_name = {fold["fold"]: fold for fold in found[0]["folds"]}
-        (table,) = sorted(folder.glob("predictions.csv*"))[:1]
-        told = pd.read_csv(table, dtype=dict.fromkeys(("clip_id", "labels", "fold"), str))
-        told = told[told["protocol"].eq(protocol) & told["labels"].eq(data.label_set)]
-        for fold in folds:
-            rows = told[told["fold"] == fold.name]
-            if rows["clip_id"].tolist() == _tested_clips(fold, data):
-                P = evaluate.answers(rows, labels=data.labels)[1]
-                results[fold.name] = [{**by_name[fold.name], "probabilities": P}]
-    source = "shipped" if (folder / "bundle.json").is_file() else "results"
+        try:
+            (table,) = sorted(folder.glob("predictions.csv*"))[:1]
+            told = pd.read_csv(table, dtype=dict.fromkeys(("clip_id", "labels", "fold"), str))
+            told = told[told["protocol"].eq(protocol) & told["labels"].eq(data.label_set)]
+            for fold in (fold for fold in folds if fold.name in by_name):
+                rows = told[told["fold"] == fold.name]
+                if rows["clip_id"].tolist() == _tested_clips(fold, data):
+                    P = evaluate.answers(rows, labels=data.labels)[1]
+                    results[fold.name] = [{**by_name[fold.name], "probabilities": P}]
+        except Exception as error:  # tables and archives are damaged in many ways
+            raise ValueError(
+                f"{folder / 'predictions.csv'} cannot be read ({error!s:.200}): get it again"
+            ) from error
+    source = "shipped" if (folder / bundles.INDEX).is_file() else "results"
     read = _evaluation(run, folds, results, source=source, calibrates=False)
     if found and len(results) == len(found[0]["folds"]):  # figures that need the segments
         read.metrics.update({k: v for k, v in found[0].items() if "segment" in k})

@@ -289,7 +289,7 @@ def run_search(
                 "wanted: name another folder"
             )
     with files.keeping(kept):
-        files.write_json(kept / INDEX, plan.told)
+        files.write_sealed(kept / INDEX, plan.told)
     rows: dict[str, list[Any]] = {name: [] for name in TABLES}
     for name in wanted:
         compute = partial(_search_one, plan, name, n_jobs=n_jobs, report=report)

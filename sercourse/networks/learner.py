@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
+import json
 import tempfile
 import warnings
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -127,11 +130,15 @@ class FittedNetwork:
             self.model.export(path, format="onnx", verbose=False, **told)
             exported = onnx.load(path)
             self.model.save(path.with_suffix(".keras"), include_optimizer=False)
-            kept = path.with_suffix(".keras").read_bytes()
+            kept = _without_dates(path.with_suffix(".keras"))
         output = exported.graph.output[0]
         for node in exported.graph.node:
             node.output[:] = [OUTPUT if name == output.name else name for name in node.output]
         output.name = OUTPUT
+        exported.graph.doc_string = ""  # it and names of sizes count what was exported before
+        for each in (*exported.graph.input, *exported.graph.output, *exported.graph.value_info):
+            for size in each.type.tensor_type.shape.dim:
+                size.ClearField("dim_param")
         return {".onnx": bytes(exported.SerializeToString()), ".keras": kept}
 
 
@@ -426,3 +433,15 @@ def expected_codes(fitted: FittedNetwork, X: Array) -> NDArray[np.float64]:
     """
     scores = [training.logits(member, X) for member in fitted.members]
     return np.mean([training.softmax(each) @ np.arange(each.shape[1]) for each in scores], axis=0)
+
+
+def _without_dates(archive: Path) -> bytes:
+    """Return a model in Keras's format, of which the same training always gives the same bytes."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(archive) as old, zipfile.ZipFile(buffer, "w") as new:
+        for name in old.namelist():
+            data = old.read(name)
+            if name == "metadata.json":
+                data = json.dumps({**json.loads(data), "date_saved": ""}).encode()
+            new.writestr(zipfile.ZipInfo(name), data)  # which is of 1980
+    return buffer.getvalue()

@@ -9,7 +9,6 @@ sum of averaged weights. `fit` is no faster. The loop runs on each of Keras's ba
 from __future__ import annotations
 
 import json
-import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -378,9 +377,10 @@ def _state(model: keras.Model) -> list[Any]:
 
 def _save_checkpoint(model: keras.Model, progress: Progress, folder: Path) -> None:
     told = json.dumps({"history": progress.history, "best": progress.best})
-    state = [variable.numpy() for variable in _state(model)]
+    arrays = [variable.numpy() for variable in _state(model)] + progress.kept
+    seal = files.digest([told, arrays])
     with files.keeping(folder), files.atomic_path(folder / CHECKPOINT) as temporary:
-        np.savez(temporary, np.array(told), *state, *progress.kept)
+        np.savez(temporary, np.array(told), np.array(seal), *arrays)
 
 
 def _resume(model: keras.Model, folder: Path | None) -> Progress:
@@ -390,9 +390,11 @@ def _resume(model: keras.Model, folder: Path | None) -> Progress:
     state = _state(model)
     try:
         with np.load(folder / CHECKPOINT, allow_pickle=False) as stored:
-            told, *arrays = (stored[name] for name in stored.files)
-        for variable, value in zip(state, arrays[: len(state)], strict=True):
-            variable.assign(value)
-        return Progress(**json.loads(str(told)), kept=arrays[len(state) :])
-    except (ValueError, TypeError, OSError, EOFError, zipfile.BadZipFile):
+            told, seal, *arrays = (stored[name] for name in stored.files)
+    except Exception:  # a damaged archive fails in many ways
         return Progress()
+    if files.digest([str(told), arrays]) != str(seal):
+        return Progress()
+    for variable, value in zip(state, arrays[: len(state)], strict=True):
+        variable.assign(value)
+    return Progress(**json.loads(str(told)), kept=arrays[len(state) :])
