@@ -291,8 +291,8 @@ def publish() -> None:
         *(f"- {name}: {kept[name]['machine']}" for name in sorted(kept)),
     ]
     page = ROOT / "docs" / "speed.md"
-    before, begin, rest = page.read_text("utf-8").partition("<!-- speed:begin -->\n")
-    _, end, after = rest.partition("<!-- speed:end -->\n")
+    before, begin, rest = page.read_text("utf-8").partition("<!-- measured -->\n")
+    _, end, after = rest.partition("<!-- end of measured -->\n")
     page.write_text("".join([before, begin, "\n".join([*lines, ""]), end, after]), "utf-8")
     draw(rows, points, ROOT / "images" / "speed.png")
 
