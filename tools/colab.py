@@ -59,7 +59,10 @@ def prepare(notebook: NotebookNode, *, cell: str, repository: str) -> None:
             each.source = with_address(each.source, repository)
     kept = [each for each in notebook.cells if "bootstrap" not in course.tags(each)]
     first = next(place for place, each in enumerate(kept) if each.cell_type == "code")
-    new = new_code_cell(cell.strip(), id="bootstrap", metadata={"tags": ["bootstrap"]})
+    # Publishing counts it as the first, although it does nothing but on Colab.
+    count = next((each.execution_count for each in notebook.cells if each not in kept), None)
+    told = {"metadata": {"tags": ["bootstrap"]}, "execution_count": count}
+    new = new_code_cell(cell.strip(), id="bootstrap", **told)
     notebook.cells = [*kept[:first], new, *kept[first:]]
 
 

@@ -88,12 +88,17 @@ def transfer_outputs(notebook: NotebookNode, *, executed: NotebookNode) -> None:
 
     Sources stay as authored: the copy also has a cell with the parameters of the run.
     """
+    runs = [cell.outputs for cell in course.code_cells(executed)]
+    for cell, outputs in zip(course.code_cells(notebook), runs, strict=True):
+        cell.outputs = copy.deepcopy(outputs)
+    count = 0
     for cell in notebook.cells:
-        if cell.cell_type == "code":
-            cell.outputs, cell.execution_count = [], None
-    pairs = zip(course.code_cells(notebook), course.code_cells(executed), strict=True)
-    for count, (cell, done) in enumerate(pairs, start=1):
-        cell.execution_count, cell.outputs = count, copy.deepcopy(done.outputs)
+        if cell.cell_type != "code":
+            continue
+        if "bootstrap" in course.tags(cell) or not cell.source.strip():
+            cell.outputs = []  # the cell that prepares Colab has nothing to say elsewhere
+        count += bool(cell.source.strip())
+        cell.execution_count = count if cell.source.strip() else None
         for output in cell.outputs:
             if output.output_type == "execute_result":
                 output.execution_count = count
