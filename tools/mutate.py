@@ -142,7 +142,7 @@ def passes(tests: list[str], finder: Finder | None, *, seconds: float) -> bool:
         import pytest
 
         signal.alarm(round(seconds))
-        with Path(os.devnull).open("w") as nowhere:
+        with Path(os.devnull).open("wb") as nowhere:
             os.dup2(nowhere.fileno(), 1)
             os.dup2(nowhere.fileno(), 2)
         if finder:

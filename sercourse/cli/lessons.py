@@ -50,7 +50,8 @@ def _run(args: argparse.Namespace) -> int:
     given = course.assign(paths, parameters=parameters)
     failed = False
     run, pool = delayed(course.run), Parallel(args.jobs, return_as="generator_unordered")
-    results = pool(run(path, out=args.out, parameters=own) for path, own in given.items())
+    out = Path(args.out).resolve()  # a process that joblib keeps may have begun in another folder
+    results = pool(run(path.resolve(), out=out, parameters=own) for path, own in given.items())
     for number, result in enumerate(results, start=1):
         failed |= result.failure is not None
         told = f"{number}/{len(given)}  {result.notebook.stem}  {result.seconds:.1f} s"

@@ -236,6 +236,7 @@ def missing(clips: pd.DataFrame, *, corpus: str) -> list[str]:
     ]
 
 
+@pd.option_context("mode.string_storage", "python")  # as `scan`, with pyarrow or without
 def combine(tables: Sequence[pd.DataFrame], *, test: Sequence[pd.DataFrame] = ()) -> pd.DataFrame:
     """Concatenate the clip tables of several corpora.
 
