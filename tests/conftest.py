@@ -74,6 +74,15 @@ def pytest_runtest_call() -> Generator[None]:
         raise
 
 
+@pytest.fixture(autouse=True)
+def _lessons_at_full_speed(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Count no lines in the kernels of lessons: unit tests alone are to reach the package."""
+    if request.node.get_closest_marker("notebook"):
+        monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
+
+
 @pytest.fixture(scope="session")
 def root() -> Path:
     """Folder of the repository."""
