@@ -75,9 +75,7 @@ def pytest_runtest_call() -> Generator[None]:
 
 
 @pytest.fixture(autouse=True)
-def _lessons_at_full_speed(
-    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def _lessons_at_full_speed(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Count no lines in the kernels of lessons: unit tests alone are to reach the package."""
     if request.node.get_closest_marker("notebook"):
         monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
