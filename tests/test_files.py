@@ -158,6 +158,22 @@ def test_home_without_the_project_says_what_to_do(
         files.home()
 
 
+def test_a_package_without_the_samples_says_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "models" / "speech-encoder").mkdir(parents=True)
+    monkeypatch.setenv("SERCOURSE_HOME", str(tmp_path))
+    with pytest.raises(FileNotFoundError, match="an installed package brings the default model"):
+        files.in_project("data", "sample")
+
+
+def test_what_is_protected_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (mine := tmp_path / "thesis.csv").write_text("mine")
+    monkeypatch.setattr(os, "access", lambda path, mode: False)  # to root everything is open
+    with pytest.raises(PermissionError, match="is protected from writing"):
+        files.refuse_unwritable_file(mine)
+
+
 @pytest.fixture
 def without_exchange(monkeypatch: pytest.MonkeyPatch) -> None:
     """Stand in for a system on which two folders cannot change names in one step."""
