@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ pytest.importorskip("myst_nb", reason="the site's tools are not installed: pip i
 bs4 = pytest.importorskip("bs4")
 import build_site  # noqa: E402
 import lesson_pages  # noqa: E402
+import voice_page  # noqa: E402
 
 # One process builds the site, and every test looks at the same.
 pytestmark = pytest.mark.xdist_group("site")
@@ -279,12 +281,13 @@ def test_links_lead_to_pages_or_to_the_repository(root: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def axe(root: Path) -> str:
-    """Return the script that finds barriers, or skip the test that asks."""
-    script = root / "build" / "npm" / "node_modules" / "axe-core" / "axe.min.js"
-    if not script.is_file():
-        pytest.skip("axe-core is not here: npm install --prefix build/npm --no-save axe-core")
-    return script.read_text("utf-8")
+def axe() -> str:
+    """Return the script that finds barriers, fetched by npm; skip the tests where that fails."""
+    try:
+        folder = voice_page.install("axe-core", npm=shutil.which("npm"))
+    except OSError as error:
+        pytest.skip(str(error))
+    return (folder / "axe.min.js").read_text("utf-8")
 
 
 def show(window: Any, site: Path, name: str, theme: str) -> None:
