@@ -101,7 +101,9 @@ def test_a_lesson_has_its_head_and_foot(path: Path) -> None:
     first = notebook.cells[0].source
     goals = first.partition("**You will be able to**")[2].partition("**Needs:**")[0]
     assert len(re.findall(r"^- \S", goals, re.MULTILINE)) == 3
-    assert re.search(r"\d+ min to read; .* to run; (core|optional)", first)
+    time = re.search(r"(\d+) min to read; .* to run; (core|optional)", first)
+    assert time is not None
+    assert int(time[1]) <= 45
     prose = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
     headings = re.findall(r"^#+ .*", prose, re.MULTILINE)
     levels = [len(each.partition(" ")[0]) for each in headings]
