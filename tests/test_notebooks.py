@@ -168,13 +168,12 @@ def test_committed_outputs_are_current_and_clean(path: Path) -> None:
     assert counts == list(range(1, len(counts) + 1))
     outputs = [output for cell in cells for output in cell.outputs]
     assert not [o for o in outputs if o.output_type == "error" or o.get("name") == "stderr"]
-    before = json.dumps(outputs)
+    before = json.dumps(outputs, sort_keys=True)
     sample = "data_dir" not in course.parameter_names(notebook)  # whose sound is the project's
     assert sample or "data:audio" not in before
     publish.clean(notebook, name=path.name, placeholders={}, sound=sample)  # no path is left
-    assert (
-        json.dumps([output for cell in code_cells(notebook) for output in cell.outputs]) == before
-    )
+    outputs = [output for cell in code_cells(notebook) for output in cell.outputs]
+    assert json.dumps(outputs, sort_keys=True) == before
 
 
 @pytest.fixture(scope="module")
