@@ -79,6 +79,7 @@ def test_skl2onnx_still_reads_what_scikit_learn_drops() -> None:
     assert "probA_" in Path(str(converter)).read_text("utf-8")
 
 
+@pytest.mark.xdist_group("networks")
 def test_tf2onnx_still_links_keras_to_onnx() -> None:
     """A tiny network says the same before and after its export."""
     pytest.importorskip("keras", reason="the extra 'networks' is not installed")
