@@ -9,7 +9,7 @@ import contextlib
 import os
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -54,8 +54,8 @@ def known(path: str | Path) -> str:
 
 def listed(url: str) -> dict[str, str]:
     """Return the version of each file below a folder elsewhere, by its address; or of one file."""
-    with _opened(url) as (_, found):
-        return {each: _version(about) for each, about in sorted(found.items())}
+    with _opened(url) as (fs, found):
+        return {each: _version(fs, found[each]) for each in sorted(found)}
 
 
 def place(path: str | Path) -> Path:
@@ -86,21 +86,23 @@ def _folder(url: str) -> Path:
     protocol, _, rest = url.partition("://")
     host, *inner = rest.strip("/").split("/")
     if not host or not {"", ".", ".."}.isdisjoint(inner):
-        raise ValueError(f"{url}: is no address of a file or folder, such as s3://bucket/folder")
+        raise FileNotFoundError(
+            f"{url}: is no address of a file or folder, such as s3://bucket/folder"
+        )
     return files.cache_dir() / "remote" / f"{protocol}-{host}"
 
 
 @contextlib.contextmanager
-def _opened(url: str) -> Iterator[tuple[Any, dict[str, Mapping[str, Any]]]]:
-    """Yield a file system, and what it tells of each file below an address."""
+def _opened(url: str) -> Iterator[tuple[Any, dict[str, str]]]:
+    """Yield a file system, and what it calls each file below an address."""
     import fsspec
 
     url = url.rstrip("/")
+    _folder(url)  # refuses what is no address
     try:
         fs, top = fsspec.url_to_fs(url)
-        about = fs.info(top)
-        found = {top: about} if about["type"] == "file" else fs.find(top, detail=True)
-        yield fs, {url + name.removeprefix(top): each for name, each in found.items()}
+        names = [top] if fs.info(top)["type"] == "file" else fs.find(top)
+        yield fs, {url + each.removeprefix(top): each for each in names}
     except FileNotFoundError as error:
         raise FileNotFoundError(f"{url}: no such file, folder or bucket") from error
     except Exception as error:  # each protocol fails in its own ways
@@ -112,18 +114,19 @@ def _opened(url: str) -> Iterator[tuple[Any, dict[str, Mapping[str, Any]]]]:
         ) from error
 
 
-def _copy(fs: Any, url: str, about: Mapping[str, Any]) -> None:
+def _copy(fs: Any, url: str, name: str) -> None:
     """Copy a file into the cache, unless this very version of it is there."""
     copy = place(url)
     # The time of a copy tells its version: 15 digits of nanoseconds, some days of 1970.
-    version = int(_version(about), 16) % 10**15
+    version = int(_version(fs, name), 16) % 10**15
     if not (copy.is_file() and copy.stat().st_mtime_ns == version):
         with files.atomic_path(copy) as temporary:
-            with fs.open(about["name"], "rb") as source, temporary.open("wb") as target:
+            with fs.open(name, "rb") as source, temporary.open("wb") as target:
                 shutil.copyfileobj(source, target)
             os.utime(temporary, ns=(version, version))
 
 
-def _version(about: Mapping[str, Any]) -> str:
+def _version(fs: Any, name: str) -> str:
     """Return a key of a file's content, as far as the place where it lies tells of it."""
+    about = fs.info(name)
     return files.digest(about.get("ETag") or str(sorted(about.items())))

@@ -213,7 +213,7 @@ def _predict(args: argparse.Namespace) -> int:
                 continue
             if options.prints_text(args):
                 options.show(f"{take}  {text}")
-            journal.add(name, {"path": ""} | record | {"path": str(take.path)})
+            journal.add(name, {"path": str(take.path)} | record)
     finally:  # an interruption keeps what was finished
         if args.json:
             options.write(args, content=list(journal))
@@ -261,7 +261,7 @@ def _judge_clip(bundle: Bundle, take: Take) -> Judged:
     for name in ("channel", "gender", "gender_probabilities"):
         if not record[name]:  # is not asked for, or the model does not know
             del record[name]
-    del record["warnings"]
+    del record["warnings"], record["path"]  # a worker knows the file by another name
     if found.gender and found.speech:
         shares = ", ".join(f"{name} {p:.0%}" for name, p in found.gender_probabilities.items())
         text += f"\n  voice: {found.gender} ({shares})"

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from joblib import Parallel, delayed
+from joblib import Parallel, delayed, parallel_config
 from numpy.typing import NDArray
 from sklearn.utils.class_weight import compute_sample_weight
 
@@ -456,7 +456,8 @@ def chosen_folds(folds: Sequence[splits.Fold], only: Sequence[str] | None) -> li
 def _run_fold(run: Run, fold: splits.Fold) -> Result:
     """Fit a fold and judge its test side; what is not asked has a probability of 0."""
     data, started = run.data, time.perf_counter()
-    model = run.fit(fold)
+    with parallel_config(backend="sequential"):  # folds are what runs side by side
+        model = run.fit(fold)
     asked = np.isin(data.labels, fold.shared or data.labels)
     drawn = splits.draws(fold, data.speakers)
     tests = [run.test_side(each) for each in drawn]

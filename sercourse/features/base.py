@@ -371,7 +371,7 @@ def _measure_all(
     from threadpoolctl import threadpool_limits
     from tqdm import tqdm
 
-    places = ((remote.known(path), *times) for path, *times in _places(clips))
+    places = ((remote.known(path), start, end) for path, start, end in _places(clips))
     first = next(places)
     # Each hand-over to a process costs as much as half a clip; large rows fill memory instead.
     n = max(1, min(16, 2**20 // feature_set.row_bytes))
