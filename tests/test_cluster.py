@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 from collections.abc import Callable, Iterator
@@ -171,6 +172,31 @@ def test_evaluate_and_search_take_a_cluster(
     words = ["evaluate", "svm-classic", *corpus, "--protocol", "recording", "--folds", "fold 1"]
     done = command(*words, "--cluster", address)
     assert (done.status, "fold 1" in done.err) == (0, True)
+
+
+def test_the_recipe_for_lessons_with_many_settings_works(
+    address: str, root: Path, tmp_path: Path
+) -> None:
+    import nbformat
+
+    cells = [nbformat.v4.new_code_cell("seed = 0"), nbformat.v4.new_code_cell("print(seed + 40)")]
+    cells[0].metadata["tags"] = ["parameters"]
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), tmp_path / "a.ipynb")
+    page = (root / "docs" / "clusters.md").read_text("utf-8")
+    (code,) = re.findall(r"```python\n(from pathlib.*?)```", page, re.DOTALL)
+    for old, new in (
+        ("tcp://HOST:8786", address),
+        ("notebooks/05_train_cnn_lstm.ipynb", str(tmp_path / "a.ipynb")),
+        ("build/sweep", str(tmp_path / "out")),
+        ("range(10)", "range(2)"),
+    ):
+        assert code.count(old) == 1
+        code = code.replace(old, new)
+    exec(compile(code, "clusters.md", "exec"), {"__name__": "recipe"})
+    for seed in range(2):
+        found = nbformat.read(tmp_path / "out" / f"seed-{seed}.ipynb", 4)
+        assert found.cells[-1].outputs[0]["text"] == f"{seed + 40}\n"
 
 
 @posix
