@@ -261,6 +261,15 @@ def on_cluster(address: str | None) -> Iterator[None]:
 
     import distributed
     import joblib
+    from joblib._dask import DaskDistributedBackend
+
+    class Backend(DaskDistributedBackend):
+        """That of joblib, which by itself waits for ever for what Dask has given up."""
+
+        def submit(self, func: Any, callback: Any = None) -> Any:
+            task = super().submit(func, callback)
+            task.add_done_callback(lambda done: done.exception() and callback(done.exception()))
+            return task
 
     try:
         client = distributed.Client(address, timeout=PATIENCE_SECONDS)
@@ -270,7 +279,7 @@ def on_cluster(address: str | None) -> Iterator[None]:
     with client:
         _refuse_others(client, address)
         try:
-            with joblib.parallel_config(backend="dask"):
+            with joblib.parallel_config(backend=Backend(client=client)):
                 yield
         except (distributed.KilledWorker, CancelledError) as error:
             told = "workers die at this work, of too little memory perhaps; what was finished is"
