@@ -130,7 +130,7 @@ def contents(lessons: dict[str, Path]) -> str:
     for stem, path in lessons.items():
         parts[readme.part_of(path)].append(f"notebooks/{stem}")
     trees = {"Begin": ["start", "platforms", "lessons", "voice/index", "recipes"], **parts}
-    trees["Look up"] = ["notebooks/glossary", "results", "models", "speed", "api"]
+    trees["Look up"] = ["notebooks/glossary", "results", "models", "speed", "clusters", "api"]
     trees["Look up"] += ["troubleshooting"]
     data = sorted(
         str(place.with_suffix("")) for place in page_places().values() if "data" in place.parts
