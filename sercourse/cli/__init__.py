@@ -47,6 +47,7 @@ EXTRAS = {
     "networks": ("keras", "tensorflow", "tf2onnx"),
     "live": ("sounddevice",),
     "big": ("pyarrow",),
+    "cluster": ("dask", "distributed", "fsspec"),
 }
 """Extras of the installation that bring a module; all others are in ``train``."""
 
@@ -64,7 +65,8 @@ def main(argv: Sequence[str] | None = None) -> int:
                 raise ValueError("an argument is empty: give it a value, or leave it out")
             args = build_parser(*typed[:1]).parse_args(argv)
             options.refuse_outputs(args)
-            return int(args.run(args))
+            with options.on_cluster(getattr(args, "cluster", None)):
+                return int(args.run(args))
     except KeyboardInterrupt:
         options.say("\nsercourse: interrupted; parts that were finished, if any, are kept")
         return 130
