@@ -17,7 +17,7 @@ from unicodedata import normalize
 
 import pandas as pd
 
-from sercourse import audio, fetch, files, labels, remote
+from sercourse import audio, files, labels, remote
 from sercourse.corpora.naming import RULES, Row, custom_label, folder_labels
 
 NAMES: tuple[str, ...] = tuple(RULES)
@@ -230,6 +230,8 @@ def missing(clips: pd.DataFrame, *, corpus: str) -> list[str]:
     >>> missing(pd.DataFrame({"emotion": ["sad"] * 60 + ["happy"] * 60}), corpus="savee")[:2]
     ['neutral: 0 clips found, 120 expected', 'angry: 0 clips found, 60 expected']
     """
+    from sercourse import fetch
+
     wanted, found = fetch.entry(corpus).clips, clips["emotion"].value_counts()
     return [
         f"{emotion}: {found.get(emotion, 0)} clips found, {wanted.get(emotion, 0)} expected"
