@@ -17,7 +17,7 @@ import pytest
 import soundfile
 
 from conftest import Command
-from sercourse import audio, bundles, evaluate, experiment, features, files
+from sercourse import audio, bundles, evaluate, experiment, features, files, runtime
 from sercourse.bundles import timeline
 from sercourse.experiment.evaluation import FROM_TRAINING
 
@@ -229,7 +229,7 @@ def test_an_altered_field_is_harmless_or_refused_in_one_sentence(
     for path in folder.iterdir():
         (tmp_path / path.name).symlink_to(path)
     monkeypatch.setattr(bundles, "available", lambda: [tmp_path])
-    monkeypatch.setattr(bundles.bundle, "session", cache(bundles.session))
+    monkeypatch.setattr(runtime, "session", cache(bundles.session))
     known = {path: files.content_hash(path) for path in tmp_path.iterdir()}
     real, compute, rows = files.content_hash, features.extract, {}
 
@@ -305,12 +305,93 @@ def test_a_model_with_data_in_other_files_is_refused(
         bundles.session(model)
 
 
+def graph(*nodes: Any, output: Any = (1, [None, 2]), **constants: Any) -> bytes:
+    """Return an ONNX model from `X` (n, 4) to `probabilities`, of an element type and a shape."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    start = helper.make_tensor_value_info("X", TensorProto.FLOAT, [None, 4])
+    end = helper.make_tensor_value_info("probabilities", *output)
+    known = [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()]
+    made = helper.make_graph(list(nodes), "g", [start], [end], known)
+    opset = [helper.make_opsetid("", 17)]
+    return helper.make_model(made, opset_imports=opset, ir_version=8).SerializeToString()
+
+
+def hostile(kind: str) -> bytes:
+    """Return a model that does not end, fills the memory, or answers with something else."""
+    from onnx import TensorProto, helper
+
+    node, number = helper.make_node, TensorProto.FLOAT
+    if kind == "loop":
+        types = {"i": TensorProto.INT64, "on": TensorProto.BOOL, "x": number}
+        into = [
+            helper.make_tensor_value_info(name, *each)
+            for name, *each in (("i", types["i"], []), ("on", types["on"], []), ("x", number, None))
+        ]
+        out = [
+            helper.make_tensor_value_info("again", types["on"], []),
+            helper.make_tensor_value_info("more", number, None),
+        ]
+        inner = [node("Identity", ["on"], ["again"]), node("Add", ["x", "x"], ["more"])]
+        body = helper.make_graph(inner, "body", into, out)
+        return graph(node("Loop", ["", "true", "X"], ["probabilities"], body=body), true=True)
+    if kind == "memory":  # 8 GiB
+        nodes = [node("ConstantOfShape", ["size"], ["c"]), node("ReduceSum", ["c"], ["sum"])]
+        last = node("Add", ["X", "sum"], ["probabilities"])
+        return graph(*nodes, last, size=np.array([2**31]))
+    if kind == "work":  # of which the loading of a model would do all in advance
+        nodes = [node("ConstantOfShape", ["size"], ["c0"])]
+        nodes += [node("MatMul", [f"c{k}", "c0"], [f"c{k + 1}"]) for k in range(500)]
+        size = np.array([1500, 1500], dtype=np.int64)
+        nodes += [node("ReduceMax", ["c500"], ["most"], keepdims=0)]
+        return graph(*nodes, node("Add", ["X", "most"], ["probabilities"]), size=size)
+    weights = np.zeros((4, 2), dtype=np.float32)
+    product = node("MatMul", ["X", "w"], ["product"])
+    changed: dict[str, tuple[Any, ...]] = {
+        "nan": (node("Div", ["product", "product"], ["probabilities"]),),
+        "beyond": (node("Add", ["product", "one"], ["probabilities"]),),
+        "negative": (node("Add", ["product", "ends"], ["probabilities"]),),
+        "rank": (node("ReduceSum", ["product"], ["probabilities"], keepdims=0),),
+        "rows": (node("ReduceSum", ["product", "axis"], ["probabilities"]),),
+    }
+    if kind == "text":
+        last = node("Cast", ["product"], ["probabilities"], to=TensorProto.STRING)
+        return graph(product, last, w=weights, output=(TensorProto.STRING, [None, 2]))
+    constants = {"w": weights, "one": np.float32(1), "ends": np.array([1.5, -0.5], np.float32)}
+    output = (number, [] if kind == "rank" else [None, 2])
+    return graph(product, *changed[kind], axis=np.array([0]), output=output, **constants)
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        ("loop", r"was stopped after 2 s"),
+        ("work", r"was stopped after 2 s"),
+        ("memory", r"is no model from X of shape \(4,\) to probabilities"),
+        ("nan", r"is no model from X of shape \(4,\) to probabilities"),
+        ("text", r"is no model from X of shape \(4,\) to probabilities"),
+        ("beyond", "gives numbers that are no probabilities"),
+        ("negative", "gives numbers that are no probabilities"),
+        ("rank", "gives numbers that are no probabilities"),
+        ("rows", "gives numbers that are no probabilities"),
+    ],
+)
+def test_a_model_that_does_not_end_explodes_or_answers_otherwise_is_refused(
+    kind: str, message: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(bundles.bundle, "PATIENCE_SECONDS", 0.0)
+    model = bundles.session(hostile(kind), name="a.onnx")
+    with pytest.raises(ValueError, match=rf"^a\.onnx {message}: get it again$"):
+        bundles.run(model, np.zeros((2, 4)), name="a.onnx")
+    assert capfd.readouterr() == ("", "")
+
+
 def test_models_that_change_places_are_refused(tmp_path: Path) -> None:
     folder = Path(shutil.copytree(bundles.find("ravdess-svm+cnn-lstm"), tmp_path / "model"))
     info = json.loads((folder / "bundle.json").read_text("utf-8"))
     info["members"][1]["files"]["model"] = "svm.onnx"
     (folder / "bundle.json").write_text(json.dumps(info), "utf-8")
-    with pytest.raises(ValueError, match=r"svm\.onnx is no model from features of shape \(288, 64"):
+    with pytest.raises(ValueError, match=r"svm\.onnx is no model from X of shape \(288, 64"):
         bundles.load(folder).answer(TONE, sr=16_000)
     info["members"][1]["files"]["model"] = "cnn-lstm.onnx"
     info["gender"]["files"]["model"] = "svm.onnx"

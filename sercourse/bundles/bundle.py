@@ -14,16 +14,16 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController
 
-from sercourse import audio, evaluate, features, labels, normalize
+from sercourse import audio, evaluate, features, labels, normalize, runtime
 from sercourse.bundles import timeline
 from sercourse.bundles.schema import METRICS, read_json
 from sercourse.bundles.timeline import WINDOW_SECONDS
 from sercourse.features import short_term
-from sercourse.runtime import session
 
 GENDER_MODEL = "gender.onnx"
 PART_SECONDS = 4.0
 LONG_SECONDS = 60.0  # a recording beyond this is never held as a whole
+PATIENCE_SECONDS = 8.0  # a model is stopped after so long, and a second for each clip
 UNKNOWN = "unknown"  # the answer where a model is not sure enough
 NOT_SPEECH = "unlike any speech that the model learnt from"
 NOT_LOUD = "no part of the recording is loud enough to be judged"
@@ -143,7 +143,7 @@ class Member:
 
     @cached_property
     def _session(self) -> Any:
-        return session(self._path.read_bytes(), name=self._path)
+        return runtime.session(self._path.read_bytes(), name=self._path)
 
     @property
     def _path(self) -> Path:
@@ -617,9 +617,13 @@ def run(model: Any, X: NDArray[np.floating], *, name: object = "this") -> NDArra
     ValueError
         If it takes other features, or gives something else; `name` is what the sentence calls it.
     """
-    try:
-        (probabilities,) = model.run(["probabilities"], {"X": X.astype(np.float32)})
-    except Exception as error:  # onnxruntime's own kinds have nothing else in common
-        told = f"features of shape {X.shape[1:]} to probabilities"
-        raise ValueError(f"{name} is no model from {told}: get it again") from error
-    return np.asarray(probabilities, dtype=np.float64)
+    inputs, seconds = {"X": X.astype(np.float32)}, PATIENCE_SECONDS + len(X)
+    p = runtime.run(model, "probabilities", inputs, seconds=seconds, name=name).astype(np.float64)
+    if (
+        p.ndim != 2
+        or len(p) != len(X)
+        or (p < -1e-6).any()
+        or (abs(p.sum(axis=1) - 1) > 0.01).any()
+    ):
+        raise ValueError(f"{name} gives numbers that are no probabilities: get it again")
+    return p

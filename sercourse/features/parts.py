@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -65,21 +66,19 @@ def write_parts(
     about = {"key": key, "fingerprint": fingerprint, "n_clips": len(clips), "n_parts": len(starts)}
     about |= {"feature_names": feature_set.names, "shape": feature_set.row_shape}
     manifest = folder / MANIFEST
-    if manifest.is_file() and key not in manifest.read_text("utf-8"):
+    if manifest.is_file() and files.read_sealed(manifest)["key"] != key:
         raise ValueError(
             f"{folder} holds features of other clips or settings, or of an earlier version: name "
             "another folder, or delete it"
         )
-    files.write_json(manifest, about | {"settings": feature_set.settings})
+    files.write_sealed(manifest, about | {"settings": feature_set.settings})
     found, uncached = [], clips.drop(columns="content", errors="ignore")
     for k, start in enumerate(tqdm(starts, unit="part", delay=1, disable=not progress)):
-        path = _part(folder, k)
-        if (rejects := _rejects(path, key=key)) is None:
+        if (table := _read(folder, k, about)) is None:
             some = uncached.iloc[start : start + n_rows]
             table = feature_table(some, feature_set=feature_set, n_jobs=n_jobs, progress=False)
-            rejects = table.rejects.to_numpy(dtype=str).tolist()
-            _write(table, path, told={"key": key, "rejects": rejects})
-        found += rejects
+            _write(table, _part(folder, k), key=key)
+        found += _told(table)
     return rejects_table(found)
 
 
@@ -96,45 +95,48 @@ def read_parts(folder: str | Path) -> Iterator[Features]:
     FileNotFoundError, ValueError
         If there is no such folder, or a part is missing or damaged.
     """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     folder = files.user_path(folder)
-    about = json.loads((folder / MANIFEST).read_text("utf-8"))
-    names, shape = tuple(about["feature_names"]), tuple(about["shape"])
+    about = files.read_sealed(folder / MANIFEST)
     for k in range(about["n_parts"]):
-        path = _part(folder, k)
-        try:
-            table = pq.read_table(path, page_checksum_verification=True)
-        except (OSError, pa.ArrowException) as error:
-            of = f"{path}, part {k + 1} of {about['n_parts']}"
-            raise ValueError(f"{of}, is missing or damaged: compute it again") from error
-        if len(shape) == 1:
-            X = np.column_stack([table[name].to_numpy() for name in names])
-        else:
-            X = table["X"].combine_chunks().flatten().to_numpy().reshape(-1, *shape)
-        clip_id = table["clip_id"].to_numpy().astype(str)
-        rejects = json.loads(table.schema.metadata[b"sercourse"])["rejects"]
-        yield Features(X, names, clip_id, rejects_table(rejects))
+        if (table := _read(folder, k, about)) is None:
+            of = f"{_part(folder, k)}, part {k + 1} of {about['n_parts']}"
+            raise ValueError(f"{of}, is missing or damaged: compute it again")
+        yield table
 
 
 def _part(folder: Path, k: int) -> Path:
     return folder / f"part-{k:06d}.parquet"
 
 
-def _rejects(path: Path, *, key: str) -> list[list[str]] | None:
-    """Return what a part tells of clips that it lacks; None if it is not there, whole and ours."""
-    import pyarrow as pa
+def _told(table: Features) -> list[list[str]]:
+    return table.rejects.to_numpy(dtype=str).tolist()
+
+
+def _seal(table: Features, key: str) -> str:
+    """Return a checksum of all that a part says; those of Parquet leave out names and sizes."""
+    return files.digest([key, table.X, table.clip_id.tolist(), _told(table)])
+
+
+def _read(folder: Path, k: int, about: Mapping[str, Any]) -> Features | None:
+    """Return a part; None if it is not there, whole and of these clips and settings."""
     import pyarrow.parquet as pq
 
+    names, shape = tuple(about["feature_names"]), tuple(about["shape"])
     try:
-        told = json.loads((pq.read_schema(path).metadata or {}).get(b"sercourse", b"{}"))
-    except (OSError, pa.ArrowException):
+        table = pq.read_table(_part(folder, k), page_checksum_verification=True)
+        told = json.loads(table.schema.metadata[b"sercourse"])
+        if len(shape) == 1:
+            X = np.column_stack([table[name].to_numpy() for name in names])
+        else:
+            X = table["X"].combine_chunks().flatten().to_numpy().reshape(-1, *shape)
+        clip_id = table["clip_id"].to_numpy().astype(str)
+        found = Features(X, names, clip_id, rejects_table(told["rejects"]))
+        return found if told["seal"] == _seal(found, about["key"]) else None
+    except Exception:  # a damaged file fails in many ways
         return None
-    return list(told["rejects"]) if told.get("key") == key else None
 
 
-def _write(table: Features, path: Path, *, told: dict[str, Any]) -> None:
+def _write(table: Features, path: Path, *, key: str) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -146,6 +148,8 @@ def _write(table: Features, path: Path, *, told: dict[str, Any]) -> None:
     else:
         size = int(np.prod(table.X.shape[1:]))
         columns["X"] = pa.FixedSizeListArray.from_arrays(table.X.ravel(), size)
-    arrow = pa.table(columns).replace_schema_metadata({"sercourse": json.dumps(told)})
+    kept = replace(table, clip_id=np.array(names, dtype=str))
+    told = json.dumps({"rejects": _told(table), "seal": _seal(kept, key)})
+    arrow = pa.table(columns).replace_schema_metadata({"sercourse": told})
     with files.atomic_path(path) as temporary:
         pq.write_table(arrow, temporary, use_dictionary=False, write_page_checksum=True)

@@ -34,6 +34,7 @@ TOP_DB = 35.0  # quieter beginnings and ends are cut
 MARGIN_SECONDS = 0.1  # of which so much is kept
 PEAK = 0.5  # the encoder's input depends on the level
 SHORTEST_SECONDS, LONGEST_SECONDS = 0.2, 29.9
+PATIENCE_SECONDS = 60.0  # an encoder is stopped after so long; a part takes a second or two
 
 
 def shipped_encoder() -> Path:
@@ -103,8 +104,10 @@ def layer_statistics(
     y = audio.normalize_peak(y[max(0, start - margin) : start + words.size + margin], peak=PEAK)
     y = audio.pad(y, length=max(y.size, round(SHORTEST_SECONDS * SR)))
     parts = audio.segments(y, sr=SR, seconds=min(y.size / SR, LONGEST_SECONDS))
-    run = session(str(encoder or shipped_encoder()), sha256).run
-    rows = [run(None, {"waveform": part[np.newaxis]})[0].ravel() for part in parts]
+    path = str(encoder or shipped_encoder())
+    encode = functools.partial(runtime.run, session(path, sha256), "statistics", name=path)
+    inputs = ({"waveform": part[np.newaxis]} for part in parts)
+    rows = [encode(each, seconds=PATIENCE_SECONDS).ravel() for each in inputs]
     return np.asarray(np.mean(rows, axis=0, dtype=np.float64))
 
 

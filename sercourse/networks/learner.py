@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
-import json
+import re
 import tempfile
 import warnings
 import zipfile
@@ -130,15 +131,8 @@ class FittedNetwork:
             self.model.export(path, format="onnx", verbose=False, **told)
             exported = onnx.load(path)
             self.model.save(path.with_suffix(".keras"), include_optimizer=False)
-            kept = _without_dates(path.with_suffix(".keras"))
-        output = exported.graph.output[0]
-        for node in exported.graph.node:
-            node.output[:] = [OUTPUT if name == output.name else name for name in node.output]
-        output.name = OUTPUT
-        exported.graph.doc_string = ""  # it and names of sizes count what was exported before
-        for each in (*exported.graph.input, *exported.graph.output, *exported.graph.value_info):
-            for size in each.type.tensor_type.shape.dim:
-                size.ClearField("dim_param")
+            kept = _reproducible(path.with_suffix(".keras"))
+        exported.graph.CopyFrom(_named_by_content(exported.graph))
         return {".onnx": bytes(exported.SerializeToString()), ".keras": kept}
 
 
@@ -435,13 +429,53 @@ def expected_codes(fitted: FittedNetwork, X: Array) -> NDArray[np.float64]:
     return np.mean([training.softmax(each) @ np.arange(each.shape[1]) for each in scores], axis=0)
 
 
-def _without_dates(archive: Path) -> bytes:
+def _reproducible(archive: Path) -> bytes:
     """Return a model in Keras's format, of which the same training always gives the same bytes."""
-    buffer = io.BytesIO()
+    buffer, places = io.BytesIO(), dict[bytes, bytes]()
+
+    def numbered(found: re.Match[bytes]) -> bytes:
+        """Return a number for a place in the memory."""
+        return places.setdefault(found[0], b"%d" % len(places))
+
     with zipfile.ZipFile(archive) as old, zipfile.ZipFile(buffer, "w") as new:
         for name in old.namelist():
-            data = old.read(name)
-            if name == "metadata.json":
-                data = json.dumps({**json.loads(data), "date_saved": ""}).encode()
+            data = re.sub(rb'(?<="date_saved": ")[^"]*', b"", old.read(name))
+            data = re.sub(rb'(?<="shared_object_id": )\d+', numbered, data)
             new.writestr(zipfile.ZipInfo(name), data)  # which is of 1980
     return buffer.getvalue()
+
+
+def _named_by_content(graph: Any) -> Any:
+    """Order and name all of an ONNX graph by what it computes: converters do so by chance."""
+    names, level = {graph.input[0].name: INPUT, "": ""}, {INPUT: 0, "": 0}
+    tensors, nodes = {}, {}
+    for tensor in graph.initializer:
+        old, tensor.name = tensor.name, ""
+        tensor.name = names[old] = _hash(tensor)
+        tensors[tensor.name], level[tensor.name] = tensor, 0
+    for node in graph.node:  # after all those that it needs
+        outputs, attributes = list(node.output), sorted(node.attribute, key=lambda each: each.name)
+        for each in attributes:
+            if each.HasField("t"):
+                each.t.name = ""
+        takes = [names[each] for each in node.input]
+        kept = type(node)(op_type=node.op_type, domain=node.domain, input=takes)
+        kept.attribute.extend(attributes)
+        key = _hash(kept)
+        names |= {old: f"{key}-{k}" for k, old in enumerate(outputs) if old}
+        names[graph.output[0].name] = OUTPUT
+        kept.output.extend(names[old] for old in outputs)
+        nodes[key] = (1 + max((level[each] for each in takes), default=0), key, kept)
+        level |= {each: nodes[key][0] for each in kept.output if each}
+    graph.input[0].name, graph.output[0].name = INPUT, OUTPUT
+    for end in (graph.input[0], graph.output[0]):
+        for size in end.type.tensor_type.shape.dim:
+            size.ClearField("dim_param")  # which counts what was exported before
+    ordered = [node for _, _, node in sorted(nodes.values(), key=lambda each: each[:2])]
+    ends = {"input": graph.input, "output": graph.output}
+    weights = [tensors[name] for name in sorted(tensors)]
+    return type(graph)(name="network", node=ordered, initializer=weights, **ends)
+
+
+def _hash(message: Any) -> str:
+    return hashlib.sha256(message.SerializeToString(deterministic=True)).hexdigest()[:16]
