@@ -186,7 +186,8 @@ def _predict(args: argparse.Namespace) -> int:
         for warning in warnings:
             _warn(f"{take}: {warning}")
         if options.prints_text(args):
-            options.show(f"{take}  {text}")
+            first, *more = text.splitlines()
+            options.show(f"{take}  {first}", *more)
         return [(name, {"path": str(take.path)} | record)]
 
     unjudged = False
