@@ -251,6 +251,34 @@ def test_every_flipped_bit_of_a_sealed_file_is_noticed(tmp_path: Path) -> None:
             files.read_sealed(file)
 
 
+def test_a_folder_of_something_else_is_refused_before_the_work(tmp_path: Path) -> None:
+    files.refuse_unwritable(tmp_path / "new", replaces="mark")
+    (tmp_path / "empty").mkdir()
+    files.refuse_unwritable(tmp_path / "empty", replaces="mark")
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "letter").touch()
+    (tmp_path / "file").touch()
+    for name in ("other", "file"):
+        with pytest.raises(FileExistsError, match=f"{name} exists and holds no mark: nothing is"):
+            files.refuse_unwritable(tmp_path / name, replaces="mark")
+    (tmp_path / "other" / "mark").touch()
+    files.refuse_unwritable(tmp_path / "other", replaces="mark")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["empty", "file", "other"]
+
+
+def test_an_error_names_the_file_that_was_wanted_or_the_other_that_failed(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError) as found, files.atomic_path(tmp_path / "a"):
+        (tmp_path / "other").read_bytes()
+    assert found.value.filename == str(tmp_path / "other")
+    with (
+        pytest.raises(OSError, match="cannot be written") as found,
+        files.atomic_path(tmp_path / "a") as temporary,
+    ):
+        raise OSError(errno.EIO, "Input/output error", str(temporary))
+    assert found.value.filename == str(tmp_path / "a")
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_file_that_cannot_be_written_is_refused_before_the_work(tmp_path: Path) -> None:
     with pytest.raises(IsADirectoryError, match=r"is a folder: give the name of a file"):
         files.refuse_unwritable_file(tmp_path)

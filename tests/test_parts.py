@@ -83,6 +83,16 @@ def test_only_what_is_missing_or_damaged_is_computed(
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == whole
 
 
+def test_rows_too_large_for_a_part_have_one_each(
+    clips: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parts, "MOST_BYTES", 1)
+    write(clips, tmp_path / "out")
+    assert [each.clip_id.tolist() for each in read_parts(tmp_path / "out")] == [
+        [name] if name != "2" else [] for name in "0123456"
+    ]
+
+
 def test_no_flipped_bit_gives_another_answer(clips: pd.DataFrame, tmp_path: Path) -> None:
     folder, rng = tmp_path / "out", np.random.default_rng(0)
     write(clips, folder)
