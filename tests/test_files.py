@@ -279,6 +279,16 @@ def test_an_error_names_the_file_that_was_wanted_or_the_other_that_failed(tmp_pa
     assert not list(tmp_path.iterdir())
 
 
+def test_a_protected_file_is_refused_before_the_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "access", lambda path, mode: False)  # as for all users but root
+    (tmp_path / "a.csv").touch()
+    with pytest.raises(PermissionError, match="is protected from writing"):
+        files.refuse_unwritable_file(tmp_path / "a.csv")
+    files.refuse_unwritable_file(tmp_path / "b.csv")
+
+
 def test_a_file_that_cannot_be_written_is_refused_before_the_work(tmp_path: Path) -> None:
     with pytest.raises(IsADirectoryError, match=r"is a folder: give the name of a file"):
         files.refuse_unwritable_file(tmp_path)
