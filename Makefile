@@ -24,8 +24,8 @@ course: $(STAMP)            ## run every lesson on the sample corpora; pages in 
 site: $(STAMP)              ## pages of the lessons as they were published, in build/site
 	@$(BIN)/python tools/build_site.py --out build/site
 
-test: $(STAMP)              ## lint, types, spelling, unit tests, lessons, README recipes
-	@$(BIN)/python -m pytest -n 2 --dist loadgroup
+test: $(STAMP)              ## lint, types, spelling, unit tests and their coverage, lessons, README recipes
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup --cov
 
 lab: $(STAMP)               ## open JupyterLab at the first lesson
 	@$(BIN)/python -m jupyter lab $(LAB_QUIET) $(LAB_FLAGS) $(firstword $(sort $(wildcard notebooks/[0-9][0-9]_*.ipynb)))
@@ -50,7 +50,7 @@ versions:                   ## the tests on each Python, with lowest and newest 
 	@$(PYTHON) tools/versions.py
 
 clean:                      ## remove .venv and everything that can be made again
-	rm -rf $(VENV) build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache *.egg-info
+	rm -rf $(VENV) build .coverage* .pytest_cache .mypy_cache .ruff_cache .import_linter_cache *.egg-info
 
 $(STAMP): pyproject.toml constraints.txt tools/bootstrap.sh
 	@bash tools/bootstrap.sh "$(PYTHON)" $(VENV) $(CONSTRAINTS)

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import soxr
 
-from sercourse import decoding, files
+from sercourse import decoding, remote
 
 _BY_LIBSNDFILE = ".wav .wave .w64 .rf64 .aif .aiff .aifc .au .snd .caf .sph .flac .ogg .oga .opus"
 SUFFIXES = frozenset([*_BY_LIBSNDFILE.split(), ".mp3", ".mp2"])
@@ -77,7 +77,8 @@ def read(path: str | Path, *, sr: int, channel: Channel = None) -> np.ndarray:
     Parameters
     ----------
     path : str or Path
-        A sound file of any rate, number of channels and bit depth.
+        A sound file of any rate, number of channels and bit depth, here or at an address that
+        fsspec knows, such as ``s3://bucket/a.wav``.
     sr : int
         Rate wanted [Hz].
     channel : int or str, optional
@@ -155,7 +156,7 @@ def blocks(
         raise ValueError(f"sr is {sr!r}: a rate of {lowest} to {highest} Hz is wanted")
     if not 1 <= seconds * sr < math.inf:
         raise ValueError(f"seconds is {seconds}: at least one sample ({1 / sr:.6f} s) is wanted")
-    pieces = _pieces(files.user_path(path), sr=sr, channel=channel)
+    pieces = _pieces(remote.local(path), sr=sr, channel=channel)
     return _equal_blocks(pieces, length=round(seconds * sr))
 
 
@@ -180,7 +181,7 @@ def info(path: str | Path) -> Info:
     ...     info(Path(folder) / "a.wav")
     Info(duration=0.5, sample_rate=8000, channels=1)
     """
-    path = files.user_path(path)
+    path = remote.local(path)
     with decoding.opened(path) as file:
         n_samples = sum(map(len, file.pieces)) if file.n_samples is None else file.n_samples
         if n_samples == 0:
@@ -200,7 +201,7 @@ def reason(error: Exception, *, path: str | Path) -> str:
         return error.strerror.lower()
     if isinstance(error, MemoryError):
         return f"too little memory for it: {error}".removesuffix(": ")
-    return str(error).removeprefix(f"{path}: ")
+    return str(error).removeprefix(f"{path}: ").removeprefix(f"{remote.place(path)}: ")
 
 
 def pre_emphasis(y: np.ndarray, *, coefficient: float = 0.97) -> np.ndarray:

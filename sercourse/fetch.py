@@ -55,14 +55,12 @@ class Download:
     clips: Mapping[str, int] = field(default_factory=dict)
 
 
-CORPORA: dict[str, dict[str, Any]] = tomllib.loads(
+_TABLE: dict[str, dict[str, Any]] = tomllib.loads(
     Path(__file__).with_name("corpora.toml").read_text("utf-8")
 )
-"""What is known about each corpus, by name."""
-
 REGISTRY: dict[str, Download] = {
     name: Download(name, **{key: value for key, value in told.items() if key != "names"})
-    for name, told in CORPORA.items()
+    for name, told in _TABLE.items()
     if "licence" in told
 }
 """The corpora that `fetch` knows, by name."""

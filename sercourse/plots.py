@@ -14,6 +14,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 from numpy.typing import NDArray
 
@@ -322,6 +323,9 @@ _TITLES = {
 }
 
 
+_HALO = withStroke(linewidth=2, foreground="white")  # a line behind a text is interrupted
+
+
 def intervals(
     series: Mapping[str, pd.DataFrame],
     *,
@@ -366,8 +370,9 @@ def intervals(
         ax.plot(chance, y, "|", color=GREY, ms=9)
         form = "{:+.1f}" if of == "gain" else "{:.1f}"
         for each, right, height in zip(value, np.fmax(value, high), y, strict=True):
-            text = ax.annotate(form.format(each), (right, height), (5, 0), size=8, va="center")
-            text.anncoords = "offset points"
+            figure = form.format(each).replace("-", "\N{MINUS SIGN}")
+            text = ax.annotate(figure, (right, height), (5, 0), size=8, va="center")
+            text.set(anncoords="offset points", path_effects=[_HALO])
     if any("chance" in table for table in series.values()):
         ax.plot([], [], "|", color=GREY, label="chance")
     for style, (name, share) in zip(("--", ":"), (marks or {}).items(), strict=False):

@@ -7,10 +7,14 @@ from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import NamedTuple
 
+import pandas as pd
 import pytest
 from hypothesis import settings
 
-from sercourse import files  # before a test imports onnxruntime: its telemetry is switched off
+from sercourse import (  # before a test imports onnxruntime: its telemetry is switched off
+    corpora,
+    files,
+)
 
 ROOT = Path(__file__).resolve().parent.parent
 NO_LINKS = 1314  # ERROR_PRIVILEGE_NOT_HELD of Windows
@@ -49,6 +53,16 @@ def _real_corpus(name: str) -> Path:
     )
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the tests of a file in one process, where what they share is made once."""
+    for item in items:
+        if not item.get_closest_marker("notebook") and not item.get_closest_marker("xdist_group"):
+            name = item.path.name
+            name = "networks" if item.path.parent.name == "networks" else name  # loads Keras
+            item.add_marker(pytest.mark.xdist_group(name))
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call() -> Generator[None]:
     """Skip a test that makes links where Windows lets only some users do so."""
@@ -58,6 +72,13 @@ def pytest_runtest_call() -> Generator[None]:
         if getattr(error, "winerror", None) == NO_LINKS:
             pytest.skip("Windows lets this user make no links: turn its developer mode on")
         raise
+
+
+@pytest.fixture(autouse=True)
+def _lessons_at_full_speed(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Count no lines in the kernels of lessons: unit tests alone are to reach the package."""
+    if request.node.get_closest_marker("notebook"):
+        monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
 
 
 @pytest.fixture(scope="session")
@@ -90,17 +111,32 @@ def sample_aesdd(root: Path) -> Path:
     return root / "data" / "sample" / "aesdd"
 
 
+@pytest.fixture(scope="session")
+def ravdess_clips(sample_ravdess: Path) -> pd.DataFrame:
+    """Clips of the RAVDESS-shaped sample: 12 voices, 30 clips of each."""
+    return corpora.scan(sample_ravdess, corpus="ravdess").clips
+
+
+@pytest.fixture(scope="session")
+def aesdd_clips(sample_aesdd: Path) -> pd.DataFrame:
+    """Clips of the AESDD-shaped sample."""
+    return corpora.scan(sample_aesdd, corpus="aesdd").clips
+
+
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep each run's cache apart from the user's, shared by the tests of one process."""
-    base = tmp_path_factory.getbasetemp() / "cache"
-    monkeypatch.setenv("SERCOURSE_CACHE", str(base))
+    """Keep each run's cache apart from the user's, shared by the tests of all its processes."""
+    base = tmp_path_factory.getbasetemp()
+    base = base.parent if worker else base
+    monkeypatch.setenv("SERCOURSE_CACHE", str(base / "cache"))
 
 
 @pytest.fixture
-def command(capsys: pytest.CaptureFixture[str]) -> Command:
-    """Return a function that runs `sercourse` with some words."""
+def command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Command:
+    """Return a function that runs `sercourse` with some words, in one process unless they say."""
     from sercourse.cli import main
+
+    monkeypatch.setattr(os, "cpu_count", lambda: 1)
 
     def run(*words: object) -> Done:
         capsys.readouterr()

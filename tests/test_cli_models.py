@@ -63,10 +63,13 @@ def test_predict_names_the_emotion_with_bars(clip: Path, command: Command) -> No
 
 
 def test_predict_as_json_and_csv(sample_ravdess: Path, tmp_path: Path, command: Command) -> None:
-    target = tmp_path / "new" / "a.csv"
-    done = command("predict", sample_ravdess / "Actor_01", "--json", "--out", target)
+    target, folder = tmp_path / "new" / "a.csv", tmp_path / "clips"
+    folder.mkdir()
+    for clip in sorted((sample_ravdess / "Actor_01").iterdir())[::5]:
+        shutil.copy(clip, folder)
+    done = command("predict", folder, "--json", "--out", target)
     answers = json.loads(done.out)
-    assert len(answers) == 30
+    assert len(answers) == 6
     for answer in answers:
         told = {"path", "emotion", "probabilities", "duration", "gender", "gender_probabilities"}
         assert set(answer) == {*told, "speech"}
@@ -226,6 +229,7 @@ def test_train_makes_a_bundle_that_predicts(
 ) -> None:
     out = tmp_path / "mine"
     argv = ["train", "svm-classic", *ravdess, "--out", out, "--measure", "random:happy,sad"]
+    argv += ["--seeds", "2"]
     assert "saved" in command(*argv).out
     assert "synthetic" in (out / "README.md").read_text("utf-8")
     assert command("predict", clip, "--model", out).status == 0

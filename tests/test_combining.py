@@ -27,8 +27,8 @@ def own_clips(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def aesdd(sample_aesdd: Path) -> pd.DataFrame:
-    return corpora.scan(sample_aesdd, corpus="aesdd").clips
+def aesdd(aesdd_clips: pd.DataFrame) -> pd.DataFrame:
+    return aesdd_clips
 
 
 def test_names_stay_unique_and_nothing_is_lost(own_clips: Path, aesdd: pd.DataFrame) -> None:
@@ -82,10 +82,9 @@ def test_the_same_folder_twice_is_refused(own_clips: Path) -> None:
 
 
 def test_training_on_one_corpus_and_testing_on_another(
-    aesdd: pd.DataFrame, sample_ravdess: Path, tmp_path: Path
+    aesdd: pd.DataFrame, ravdess_clips: pd.DataFrame, tmp_path: Path
 ) -> None:
-    ravdess = corpora.scan(sample_ravdess, corpus="ravdess").clips
-    clips = corpora.combine([ravdess], test=[aesdd])
+    clips = corpora.combine([ravdess_clips], test=[aesdd])
     recipe = recipes.from_zoo("svc", {"model__C": 1}, feature_set="statistics")
     emotions = ["happy", "sad", "angry"]
     data = experiment.prepare(recipe, clips, emotions=emotions, progress=False)
@@ -104,8 +103,8 @@ SHARED = ["happy", "sad", "angry", "fearful", "disgust"]
 
 
 @pytest.fixture
-def both(aesdd: pd.DataFrame, sample_ravdess: Path) -> pd.DataFrame:
-    return corpora.combine([corpora.scan(sample_ravdess, corpus="ravdess").clips, aesdd])
+def both(aesdd: pd.DataFrame, ravdess_clips: pd.DataFrame) -> pd.DataFrame:
+    return corpora.combine([ravdess_clips, aesdd])
 
 
 @pytest.mark.parametrize(
@@ -137,10 +136,9 @@ def test_a_corpus_is_left_out_and_asked_for_shared_emotions_only(
 
 
 def test_corpora_that_are_to_be_tested_are_never_learnt_from(
-    aesdd: pd.DataFrame, sample_ravdess: Path
+    aesdd: pd.DataFrame, ravdess_clips: pd.DataFrame
 ) -> None:
-    ravdess = corpora.scan(sample_ravdess, corpus="ravdess").clips
-    clips = corpora.combine([ravdess], test=[aesdd])
+    clips = corpora.combine([ravdess_clips], test=[aesdd])
     data = experiment.prepare(LOGISTIC, clips, progress=False)
     (fold,) = experiment.make_folds(data, protocol="corpus")
     assert set(data.clips["corpus"].iloc[fold.train]) == {"ravdess"}

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 import soxr
 
-from sercourse import audio, augment, bundles, cli, corpora, experiment, features, recipes
+from sercourse import audio, augment, bundles, cli, experiment, features, recipes
 from sercourse.augment import TEST_KINDS, Augmentation, conditions
 
 SR = 16_000
@@ -165,9 +165,9 @@ PAIR = recipes.Recipe(
 
 
 @pytest.fixture(scope="module")
-def clips(sample_ravdess: Path) -> pd.DataFrame:
+def clips(ravdess_clips: pd.DataFrame) -> pd.DataFrame:
     """Return clips of four speakers and three emotions."""
-    found = corpora.scan(sample_ravdess, corpus="ravdess").clips
+    found = ravdess_clips
     kept = found["speaker"].isin(found["speaker"].unique()[:4])
     kept &= found["emotion"].isin(["happy", "sad", "angry"])
     return found[kept].reset_index(drop=True)

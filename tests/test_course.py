@@ -160,6 +160,14 @@ def test_sound_stays_only_where_it_may(sound: bool) -> None:
     assert ("data:audio" in str(notebook.cells[0].outputs)) is sound
 
 
+def test_of_a_quiz_only_a_hint_is_published() -> None:
+    script = new_output("display_data", data={"application/javascript": "ask()"})
+    cell = new_code_cell("exercises.quiz('x')", outputs=[script], metadata={"tags": ["quiz"]})
+    publish.clean(new_notebook(cells=[cell]), name="x", placeholders={})
+    (left,) = cell.outputs
+    assert left.data == {"text/plain": publish.QUIZ}
+
+
 def test_streams_are_joined_and_overwritten_lines_dropped() -> None:
     pieces = ["0 %\r", "50 %\r", "100 %\n", "x" * 500_000, "\r\nend\r"]
     outputs = [new_output("stream", name="stdout", text=text) for text in pieces]

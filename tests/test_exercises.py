@@ -74,3 +74,4 @@ def test_each_question_has_one_right_answer_and_a_reply_to_each(lesson):
     for question in questions:
         assert sum(each["correct"] for each in question["answers"]) == 1
         assert all(each["feedback"] for each in question["answers"])
+    assert "*" not in text  # neither the notebook nor the page shows emphasis

@@ -15,7 +15,7 @@ import pytest
 pytest.importorskip("keras", reason="needs Keras: pip install -e '.[networks]'")
 pytest.importorskip("tensorflow", reason="needs TensorFlow: pip install -e '.[networks]'")
 
-from sercourse import bundles, corpora, evaluate, experiment, networks
+from sercourse import bundles, evaluate, experiment, networks
 from sercourse.recipes import Recipe, recipe
 
 pytestmark = pytest.mark.xdist_group("networks")
@@ -42,8 +42,8 @@ BOTH = Recipe("both", "the two together", members=(SVM, NETWORK))
 
 
 @pytest.fixture(scope="module")
-def clips(sample_ravdess: Path) -> pd.DataFrame:
-    clips = corpora.scan(sample_ravdess, corpus="ravdess").clips
+def clips(ravdess_clips: pd.DataFrame) -> pd.DataFrame:
+    clips = ravdess_clips
     few = clips[clips["emotion"].isin(["happy", "sad", "angry"])]
     return few.groupby(["speaker", "emotion"]).head(3).reset_index(drop=True)
 

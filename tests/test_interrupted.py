@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sercourse import bundles, corpora, experiment, files
+from sercourse import bundles, experiment, files
 from sercourse.recipes import recipe
 
 KILLS = int(os.environ.get("SERCOURSE_KILLS", "20"))
@@ -19,8 +19,8 @@ CLASSIC = recipe("svm-classic")
 
 
 @pytest.fixture(scope="module")
-def clips(sample_ravdess: Path) -> pd.DataFrame:
-    found = corpora.scan(sample_ravdess, corpus="ravdess").clips
+def clips(ravdess_clips: pd.DataFrame) -> pd.DataFrame:
+    found = ravdess_clips
     own = found["emotion"].isin(["happy", "sad"]) & found["speaker"].str[-2:].le("04")
     return found[own].reset_index(drop=True)
 

@@ -13,7 +13,7 @@ import pytest
 pytest.importorskip("keras", reason="needs Keras: pip install -e '.[networks]'")
 pytest.importorskip("tensorflow", reason="needs TensorFlow: pip install -e '.[networks]'")
 
-from sercourse import bundles, corpora, evaluate, experiment, networks, recipes
+from sercourse import bundles, evaluate, experiment, networks, recipes
 from sercourse.experiment.evaluation import FROM_TRAINING
 from sercourse.features import named
 from sercourse.recipes import RECIPES, Recipe, recipe
@@ -121,8 +121,8 @@ SMALL = Recipe(
 
 
 @pytest.fixture(scope="module")
-def data(sample_aesdd: Path) -> experiment.Dataset:
-    clips = corpora.scan(sample_aesdd, corpus="aesdd").clips
+def data(aesdd_clips: pd.DataFrame) -> experiment.Dataset:
+    clips = aesdd_clips
     few = clips[clips["emotion"].isin(["happy", "sad"])]
     few = few.groupby(["speaker", "emotion"]).head(4).reset_index(drop=True)
     return experiment.prepare(SMALL, few, progress=False)

@@ -45,6 +45,8 @@ def test_first_cell_introduces_the_lesson(path: Path) -> None:
     assert re.match(rf"# {path.stem.partition('_')[0]} · \S", first.source)
     assert lesson.promise
     assert lesson.needs, "no line **Needs:** ... · **Produces:** ... · **Time:** ..."
+    not_linked = re.sub(r"\[[^\]]*\]\([^)]*\)", "", lesson.needs)
+    assert not re.search(r"\b\d\d[bc]?\b", not_linked), "a lesson is needed, but not linked"
     assert lesson.produces
     assert lesson.time
     assert f"notebooks/{path.name}" in first.source, "the Colab badge leads elsewhere"
@@ -99,7 +101,9 @@ def test_a_lesson_has_its_head_and_foot(path: Path) -> None:
     first = notebook.cells[0].source
     goals = first.partition("**You will be able to**")[2].partition("**Needs:**")[0]
     assert len(re.findall(r"^- \S", goals, re.MULTILINE)) == 3
-    assert re.search(r"\d+ min to read; .* to run; (core|optional)", first)
+    time = re.search(r"(\d+) min to read; .* to run; (core|optional)", first)
+    assert time is not None
+    assert int(time[1]) <= 45
     prose = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
     headings = re.findall(r"^#+ .*", prose, re.MULTILINE)
     levels = [len(each.partition(" ")[0]) for each in headings]
@@ -117,9 +121,13 @@ def test_links_to_the_glossary_lead_somewhere(path: Path) -> None:
     terms = re.findall(r"^### (.*)$", (path.parent / "glossary.md").read_text("utf-8"), re.M)
     anchors = {re.sub(r"[^\w -]", "", term.lower()).replace(" ", "-") for term in terms}
     prose = "\n".join(cell.source for cell in read(path).cells if cell.cell_type == "markdown")
-    assert set(re.findall(r"glossary\.md#([\w-]+)", prose)) <= anchors
+    terms_used = re.findall(r"glossary\.md#([\w-]+)", prose)
+    assert terms_used, "no term of this lesson leads to the glossary"
+    assert set(terms_used) <= anchors
     linked = set(re.findall(r"\]\((\w+\.ipynb)\)", prose))
     assert linked <= {each.name for each in LESSONS}
+    pictures = re.findall(r"!\[([^\]]*)\]\((\.\./[^)]*)\)", prose)
+    assert all(words and (path.parent / place).is_file() for words, place in pictures)
 
 
 NOT_THE_TERM = r"vocal folds?|part of the loss|inner validation"  # nor is a longer term
@@ -145,6 +153,9 @@ def test_no_term_of_the_glossary_is_used_before_its_link() -> None:
                     if re.search(rf"(?<![\w-]){re.escape(name)}(s|es)?(?![\w-])", words, case):
                         early.append(f"{path.stem}, cell {number}: {name}")
     assert not early
+    terms = re.findall(r"^### (.*)$", glossary, re.MULTILINE)
+    anchors = {re.sub(r"[^\w -]", "", term.lower()).replace(" ", "-") for term in terms}
+    assert anchors <= known, "an entry of the glossary to which no lesson leads"
 
 
 @every_lesson
@@ -157,13 +168,12 @@ def test_committed_outputs_are_current_and_clean(path: Path) -> None:
     assert counts == list(range(1, len(counts) + 1))
     outputs = [output for cell in cells for output in cell.outputs]
     assert not [o for o in outputs if o.output_type == "error" or o.get("name") == "stderr"]
-    before = json.dumps(outputs)
+    before = json.dumps(outputs, sort_keys=True)
     sample = "data_dir" not in course.parameter_names(notebook)  # whose sound is the project's
     assert sample or "data:audio" not in before
     publish.clean(notebook, name=path.name, placeholders={}, sound=sample)  # no path is left
-    assert (
-        json.dumps([output for cell in code_cells(notebook) for output in cell.outputs]) == before
-    )
+    outputs = [output for cell in code_cells(notebook) for output in cell.outputs]
+    assert json.dumps(outputs, sort_keys=True) == before
 
 
 @pytest.fixture(scope="module")

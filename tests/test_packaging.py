@@ -21,6 +21,7 @@ from packaging.version import Version
 
 import sercourse
 from sercourse import bundles
+from sercourse.cli import build_parser
 
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
@@ -36,6 +37,12 @@ def test_the_version_is_the_same_everywhere() -> None:
     assert str(citation["version"]) == newest[1] == sercourse.__version__
     cite = (ROOT / "docs" / "citing.md").read_text("utf-8")
     assert f"version = {{{sercourse.__version__}}}" in cite
+
+
+def test_the_changes_name_each_command() -> None:
+    text = (ROOT / "CHANGELOG.md").read_text("utf-8")
+    (commands,) = (a.choices for a in build_parser()._actions if isinstance(a.choices, dict))
+    assert [name for name in commands if f"`{name}`" not in text] == []
 
 
 def test_citation_has_what_its_format_asks_for() -> None:
@@ -72,6 +79,7 @@ def test_skl2onnx_still_reads_what_scikit_learn_drops() -> None:
     assert "probA_" in Path(str(converter)).read_text("utf-8")
 
 
+@pytest.mark.xdist_group("networks")
 def test_tf2onnx_still_links_keras_to_onnx() -> None:
     """A tiny network says the same before and after its export."""
     pytest.importorskip("keras", reason="the extra 'networks' is not installed")

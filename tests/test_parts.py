@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
 import subprocess
 import sys
+import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +16,7 @@ import pytest
 import soundfile
 from sounds import voice
 
-from sercourse import features
+from sercourse import bundles, features
 from sercourse.features import FeatureSet, feature_table, named, parts, read_parts, write_parts
 
 pq = pytest.importorskip("pyarrow.parquet")
@@ -139,6 +142,53 @@ def test_other_clips_settings_and_folders_are_refused(clips: pd.DataFrame, tmp_p
     (tmp_path / "out" / "_manifest.json").write_text("{")
     with pytest.raises(ValueError, match="delete it"):
         write(clips, tmp_path / "out")
+
+
+def test_a_full_disk_is_one_sentence_and_costs_nothing(
+    clips: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written, write_table = [], pq.write_table
+
+    def full(table: object, path: Path, **more: object) -> None:
+        if len(written) == 1:
+            raise OSError(errno.ENOSPC, "No space left on device", str(path))
+        written.append(path)
+        write_table(table, path, **more)
+
+    monkeypatch.setattr(pq, "write_table", full)
+    with pytest.raises(OSError, match="No space left on device") as caught:
+        write(clips, tmp_path / "out")
+    assert caught.value.filename == str(tmp_path / "out" / "part-000001.parquet")
+    assert sorted(os.listdir(tmp_path / "out")) == ["_manifest.json", "part-000000.parquet"]  # noqa: PTH208
+    monkeypatch.setattr(pq, "write_table", write_table)
+    write(clips, tmp_path / "out")
+    assert sum(len(part.X) for part in read_parts(tmp_path / "out")) == 6
+
+
+def test_two_runs_at_once_make_one_table(clips: pd.DataFrame, tmp_path: Path) -> None:
+    with ThreadPoolExecutor() as pool:
+        runs = [pool.submit(write, clips, tmp_path / "out") for _ in range(2)]
+        assert [each.result()["path"].tolist() for each in runs] == 2 * [[clips["path"][2]]]
+    table = feature_table(clips, feature_set=named("statistics"), progress=False)
+    found = np.concatenate([part.X for part in read_parts(tmp_path / "out")])
+    np.testing.assert_array_equal(found, table.X)
+
+
+def test_a_recording_of_two_hours_is_judged_in_little_memory(tmp_path: Path) -> None:
+    path = tmp_path / "long.flac"
+    with soundfile.SoundFile(path, "w", 8_000, 1) as file:
+        file.write(voice(6.0, sr=8_000))
+        for _ in range(120):
+            file.write(np.zeros(8_000 * 60, dtype=np.float32))
+    model = bundles.load("ravdess-svm")
+    model.predict(voice(1.0, sr=SR), sr=SR)  # what is loaded once is not of the recording
+    tracemalloc.start()
+    found = model.predict_file(path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert found.duration == pytest.approx(7206)
+    assert found.emotion in model.labels
+    assert peak < 60e6  # the whole takes 461 MB
 
 
 def test_a_killed_prediction_goes_on(clips: pd.DataFrame, tmp_path: Path) -> None:

@@ -5,15 +5,19 @@ from __future__ import annotations
 import ast
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
+import yaml
+from packaging.requirements import Requirement
 
 from conftest import posix
-from sercourse import bundles, files
+from sercourse import bundles, course, files
 from sercourse.experiment import training
 
 CLIP = "data/sample/ravdess/Actor_01/03-01-05-01-01-01-01.ogg"
@@ -69,6 +73,38 @@ def test_text_is_read_and_written_as_utf8(root: Path) -> None:
     sources = [*(root / "sercourse").rglob("*.py"), *(root / "tools").rglob("*.py")]
     found = {path: lines for path in sources if (lines := unencoded(path.read_text("utf-8")))}
     assert found == {}
+
+
+def test_lessons_that_need_keras_are_named_where_it_cannot_be_had(root: Path) -> None:
+    code = {
+        path.stem.partition("_")[0]: "\n".join(
+            cell.source for cell in course.code_cells(course.read(path))
+        )
+        for path in course.lessons()
+    }
+    *some, last = [n for n in sorted(code) if re.search(r"keras|\bnetworks\.(?!csv)", code[n])]
+    named = f"lessons {', '.join(some)} and {last} "
+    for page in ("docs/platforms.md", "docs/troubleshooting.md", "environment-intel-mac.yml"):
+        assert named in " ".join((root / page).read_text("utf-8").split()), page
+
+
+def test_bounds_of_conda_are_those_of_the_project(root: Path) -> None:
+    project = tomllib.loads((root / "pyproject.toml").read_text("utf-8"))["project"]
+    wanted = [*project["dependencies"], *project["optional-dependencies"]["colab"]]
+    wanted += project["optional-dependencies"]["train"]
+    bounds = {each.name: each.specifier for each in map(Requirement, wanted)}
+    asked = yaml.safe_load((root / "environment-intel-mac.yml").read_text("utf-8"))["dependencies"]
+    held = [Requirement(each.replace("-base", "")) for each in asked if isinstance(each, str)]
+    assert {each.name for each in held if bounds.get(each.name) == each.specifier} >= {
+        "numpy",
+        "scipy",
+        "pandas",
+        "scikit-learn",
+        "librosa",
+        "onnx",
+        "onnxruntime",
+        "matplotlib",
+    }
 
 
 @posix

@@ -179,7 +179,7 @@ def test_series_stand_above_each_other_with_their_intervals_and_chance() -> None
 def test_gains_are_open_where_the_interval_includes_zero() -> None:
     table = pd.DataFrame({"gain": [0.04, -0.02], "low": [0.01, -0.05], "high": [0.07, 0.01]})
     ax = plots.intervals({"noise": table.set_axis(["a", "b"])}, of="gain")
-    assert texts(ax) == ["+4.0", "-2.0"]
+    assert texts(ax) == ["+4.0", "\N{MINUS SIGN}2.0"]
     (hollow,) = (line for line in ax.lines if line.get_markerfacecolor() == "white")
     np.testing.assert_allclose(hollow.get_xdata(), [-2])
     assert "open: the interval includes 0" in ax.get_xlabel()

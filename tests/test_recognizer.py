@@ -15,7 +15,7 @@ from sklearn.base import clone, is_classifier
 from sklearn.model_selection import GridSearchCV, GroupKFold, cross_val_score
 from sklearn.svm import SVC
 
-from sercourse import EmotionRecognizer, bundles, classical, corpora
+from sercourse import EmotionRecognizer, bundles, classical
 from sercourse.cli import main
 from sercourse.recipes import Recipe, recipe
 
@@ -23,8 +23,8 @@ THREE = ["sad", "neutral", "happy"]
 
 
 @pytest.fixture(scope="module")
-def clips(root: Path) -> pd.DataFrame:
-    return corpora.scan(root / "data" / "sample" / "ravdess", corpus="ravdess").clips
+def clips(ravdess_clips: pd.DataFrame) -> pd.DataFrame:
+    return ravdess_clips
 
 
 @pytest.fixture(scope="module")

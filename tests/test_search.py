@@ -199,6 +199,7 @@ def test_more_clips_are_more_in_the_table_of_sizes(tmp_path: Path) -> None:
     pd.testing.assert_frame_equal(experiment.run_search(wanted, **settings).sizes, found.sizes)
 
 
+@pytest.mark.xdist_group("networks")
 def test_recurrent_network_classifies_and_regresses(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("keras")
     training = replace(recipes.TRAININGS["rnn"], epochs=25, learning_rate=0.02)

@@ -14,7 +14,24 @@ from pathlib import Path
 import nbformat
 import pytest
 
+from sercourse.cli import COMMANDS, build_parser
+
 LAYERS = "from importlinter.cli import lint_imports_command as check; check()"
+PASSED = """
+import sys
+
+def note(frame, event, arg):
+    if event == "call" and frame.f_code.co_name != "<module>":
+        files.add(frame.f_code.co_filename)
+
+files = set()
+sys.setprofile(note)
+from sercourse.cli import main
+status = main(sys.argv[1:])
+sys.setprofile(None)
+assert status == 0
+print(*files, sep="\\n")
+"""
 HEAVY = ("tensorflow", "keras", "matplotlib", "sounddevice", "librosa", "sklearn", "pandas")
 
 
@@ -50,6 +67,31 @@ def test_importing_the_package_is_light() -> None:
 def test_the_command_line_starts_light() -> None:
     loaded = modules_after("from sercourse.cli import build_parser; build_parser()")
     assert not loaded & {*HEAVY, "scipy", "nbformat", "nbconvert", "papermill", "jupyter_client"}
+
+
+def test_a_first_score_passes_few_files(root: Path, tmp_path: Path) -> None:
+    """Who follows `sercourse evaluate svm` in a debugger is to meet no more of the package."""
+    sample = root / "data" / "sample" / "ravdess"
+    words = ["evaluate", "svm", sample, "--corpus", "ravdess", "--protocol", "speaker"]
+    words += ["--folds", "fold 1", "--emotions", "angry,sad", "--jobs", "1"]
+    done = subprocess.run(
+        [sys.executable, "-c", PASSED, *words],
+        env={**os.environ, "SERCOURSE_CACHE": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    modules = set((root / "sercourse").rglob("*.py"))
+    package = modules & {Path(line) for line in done.stdout.splitlines()}
+    assert root / "sercourse" / "experiment" / "evaluation.py" in package
+    assert len(package) <= 30, sorted(package)
+
+
+def test_every_command_is_registered_by_the_module_that_is_said_to_have_it() -> None:
+    for module, names in COMMANDS.items():
+        for name in names:
+            (commands,) = build_parser(name)._subparsers._group_actions  # type: ignore[union-attr]
+            assert tuple(commands.choices or ()) == names, module
 
 
 def tracked(root: Path) -> list[Path]:

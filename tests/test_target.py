@@ -23,8 +23,8 @@ NOISY = replace(
 
 
 @pytest.fixture(scope="module")
-def clips(sample_ravdess: Path) -> pd.DataFrame:
-    return corpora.scan(sample_ravdess, corpus="ravdess").clips
+def clips(ravdess_clips: pd.DataFrame) -> pd.DataFrame:
+    return ravdess_clips
 
 
 @pytest.fixture(scope="module")
@@ -47,13 +47,12 @@ def measured(
 
 @pytest.fixture(scope="module")
 def trained(
-    clips: pd.DataFrame, sample_aesdd: Path, tmp_path_factory: pytest.TempPathFactory
+    clips: pd.DataFrame, aesdd_clips: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory
 ) -> bundles.Bundle:
     """A bundle that tells voices apart, measured in noise and on another corpus."""
     folder = shutil.copytree(bundles.find("ravdess-svm"), tmp_path_factory.mktemp("voices") / "m")
     gender = experiment.prepare(NOISY, clips, target="gender", progress=False)
-    greek = corpora.scan(sample_aesdd, corpus="aesdd").clips
-    elsewhere = experiment.prepare(NOISY, greek, progress=False)
+    elsewhere = experiment.prepare(NOISY, aesdd_clips, progress=False)
     experiment.train_gender(folder, NOISY, gender, elsewhere=elsewhere)
     return bundles.load(folder)
 

@@ -12,7 +12,7 @@ import scipy.stats
 
 from sercourse import audio
 from sercourse.features import short_term, voice
-from sercourse.features.functionals import log_euclidean_stats
+from sercourse.features.short_term import log_euclidean_stats
 
 SR = 16_000
 

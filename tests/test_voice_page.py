@@ -165,7 +165,7 @@ def test_npm_that_fails_is_quoted_and_the_rest_is_built(
     npm.write_text("#!/bin/sh\necho 'npm error network is unreachable' >&2\nexit 1\n")
     npm.chmod(0o755)
     said = voice_page.assemble(tmp_path / "voice", npm=str(npm))
-    assert re.search(r"onnxruntime-web [\d.]+ \(npm error network is unreachable\); build", said)
+    assert re.search(r"onnxruntime-web [\d.]+ \(npm error network is unreachable\): try", said)
     assert json.loads((tmp_path / "voice" / "voice.json").read_text())["missing"] == said
     assert "Try your voice" in (tmp_path / "voice" / "index.html").read_text()
 
@@ -180,6 +180,29 @@ def test_a_page_of_the_site_stays_and_one_of_the_tool_is_renewed(bare: Path) -> 
             voice_page.assemble(bare, npm=None)
         assert (bare / "index.html").read_text() == after
     (bare / "index.html").write_text(own)
+
+
+def test_packages_that_npm_fetched_are_taken_over_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(voice_page, "PACKAGES", tmp_path / "voice")
+    lock = json.loads((voice_page.SOURCES / "package-lock.json").read_text("utf-8"))
+    version = lock["packages"]["node_modules/axe-core"]["version"]
+    npm = tmp_path / "npm"
+    for status in 1, 0:  # a run that ends half-way leaves nothing behind
+        npm.write_text(
+            "#!/bin/sh\nmkdir -p node_modules/axe-core; cp package-lock.json .npmrc node_modules\n"
+            f"echo '{json.dumps({'version': version})}' > node_modules/axe-core/package.json\n"
+            f"echo 'npm error' >&2\nexit {status}\n"
+        )
+        npm.chmod(0o755)
+        if status:
+            with pytest.raises(OSError, match=rf"axe-core {version} \(npm error\)"):
+                voice_page.install("axe-core", npm=str(npm))
+            assert [path.name for path in tmp_path.iterdir()] == ["npm"]
+    folder = voice_page.install("axe-core", npm=str(npm))
+    assert voice_page.install("axe-core", npm=None) == folder
+    assert (folder / "package.json").is_file()
 
 
 def test_the_lock_has_checksums_and_no_addresses(root: Path) -> None:

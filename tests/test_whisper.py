@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import onnxruntime
+import pandas as pd
 import pytest
 from scipy.special import erf, softmax
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
@@ -316,14 +317,18 @@ def test_an_answer_that_is_not_sure_is_unknown(bundle: bundles.Bundle, root: Pat
 
 
 def test_a_bundle_of_another_encoder_brings_it(
-    tool: ModuleType, tiny: dict[str, Any], tmp_path: Path, root: Path
+    tool: ModuleType,
+    tiny: dict[str, Any],
+    tmp_path: Path,
+    root: Path,
+    ravdess_clips: pd.DataFrame,
 ) -> None:
     encoder = tmp_path / "other.onnx"
     encoder.write_bytes(tool.make(tiny).SerializeToString())
     recipe = recipes.with_encoder(recipes.recipe("whisper"), encoder)
     assert recipe.settings != recipes.recipe("whisper").settings
-    clips = corpora.scan(root / "data/sample/ravdess", corpus="ravdess").clips[::6]
-    data = experiment.prepare(recipe, clips.reset_index(drop=True), progress=False)
+    clips = ravdess_clips[::6].reset_index(drop=True)
+    data = experiment.prepare(recipe, clips, progress=False)
     folder = experiment.train(recipe, data, folder=tmp_path / "b", evaluations=[])
     encoder.unlink()
     whisper.session.cache_clear()

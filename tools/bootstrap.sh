@@ -47,7 +47,7 @@ fi
 echo "Installing the package and its tools into $venv: the first time, about 600 MB to download"
 # Only ready-made packages, so that no compiler is needed. Of pip's lines, only progress is shown.
 "$venv/bin/python" -m pip install --disable-pip-version-check --no-input --progress-bar off \
-    --only-binary :all: ${constraints:+--constraint "$constraints"} --editable '.[lessons,networks,live,big,site,dev]' |
+    --only-binary :all: ${constraints:+--constraint "$constraints"} --editable '.[lessons,networks,live,big,cluster,site,dev]' |
     grep --line-buffered -oE '^ *Downloading .*|^Installing collected packages' ||
     stop "the installation failed for the reason above; where a package is not ready-made for this machine (Intel Macs, rare processors), use conda (see docs/platforms.md)"
 echo "Installed"

@@ -111,7 +111,9 @@ def with_links(text: str, *, source: Path, places: dict[Path, Path]) -> str:
     def lead(link: re.Match[str]) -> str:
         target = Path(os.path.normpath(source.parent / link[1]))
         page = target / "README.md" if (target / "README.md").is_file() else target
-        staged = {"notebooks": ".ipynb", "images": ".png"}.get(page.parent.name) == page.suffix
+        staged = page.suffix in {"notebooks": [".ipynb"], "images": [".png", ".svg"]}.get(
+            page.parent.name, ()
+        )
         if page in places or staged:
             place = ROOT / places.get(page, page.relative_to(ROOT))
             return f"]({os.path.relpath(place, here)}{link[2] or ''})"
@@ -128,7 +130,7 @@ def contents(lessons: dict[str, Path]) -> str:
     for stem, path in lessons.items():
         parts[readme.part_of(path)].append(f"notebooks/{stem}")
     trees = {"Begin": ["start", "platforms", "lessons", "voice/index", "recipes"], **parts}
-    trees["Look up"] = ["notebooks/glossary", "results", "models", "speed", "api"]
+    trees["Look up"] = ["notebooks/glossary", "results", "models", "speed", "clusters", "api"]
     trees["Look up"] += ["troubleshooting"]
     data = sorted(
         str(place.with_suffix("")) for place in page_places().values() if "data" in place.parts

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import json
 import re
+import tomllib
 from pathlib import Path
 
 from nbformat import NotebookNode
@@ -25,8 +26,8 @@ UNSEEN = {"bootstrap", "papermill-error-cell-tag"}
 CORPORA = ("aesdd", "ravdess")
 """Those that published outputs rest on."""
 
-SPOKEN = re.compile(r"\b(title|xlabel|ylabel)=f?(\"[^\"{]+\"|'[^'{]+')")
-"""What a cell writes into and beside its figure."""
+FIGURES = files.home() / "docs" / "figures.toml"
+"""What the figures of each lesson show."""
 
 
 def page(path: Path) -> NotebookNode:
@@ -44,7 +45,7 @@ def page(path: Path) -> NotebookNode:
     title, *rest = shown
     origin = new_markdown_cell(provenance(path, notebook))
     cells = [with_links_to_run(title, name=path.name), origin]
-    heading = ""
+    heading, told = "", iter(figures(path.stem, published="papermill" not in notebook.metadata))
     for cell in rest:
         if cell.cell_type == "markdown":
             heading = (re.findall(r"^#+ (.*)", cell.source, re.MULTILINE) or [heading])[-1]
@@ -53,7 +54,10 @@ def page(path: Path) -> NotebookNode:
         elif "quiz" in course.tags(cell):  # its stored output asks another host for scripts
             cells.append(new_markdown_cell(quiz(path.stem)))
         else:
-            cells += [trimmed(cell, heading=heading), *solution(cell, lesson=path.stem)]
+            if has_figure(cell):
+                said = next(told, f"Figure: {heading}")
+                cell.metadata["mystnb"] = {"image": {"alt": said}}
+            cells += [trimmed(cell), *solution(cell, lesson=path.stem)]
     return NotebookNode({**notebook, "cells": cells})
 
 
@@ -134,15 +138,20 @@ def text(markdown: object) -> str:
     return re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(str(markdown)))
 
 
-def trimmed(cell: NotebookNode, *, heading: str) -> NotebookNode:
-    """Drop buttons that nobody would answer, describe figures, and fold what only prepares."""
+def figures(lesson: str, *, published: bool) -> list[str]:
+    """Return what each figure of a lesson shows; of another run, only what holds for any data."""
+    told = tomllib.loads(FIGURES.read_text("utf-8")).get(lesson, [])
+    return told if published else [text.partition(". ")[0].removesuffix(".") for text in told]
+
+
+def has_figure(cell: NotebookNode) -> bool:
+    """Whether a code cell shows a picture."""
+    return any(kind.startswith("image/") for each in cell.outputs for kind in each.get("data", {}))
+
+
+def trimmed(cell: NotebookNode) -> NotebookNode:
+    """Drop buttons that nobody would answer, and fold what only prepares."""
     cell.outputs = [each for each in cell.outputs if WIDGET not in each.get("data", {})]
-    told = [each.metadata["alt"] for each in cell.outputs if "alt" in each.get("metadata", {})]
-    said = told or [
-        f"Figure: {heading}",
-        *(quoted[1:-1] for _, quoted in SPOKEN.findall(cell.source)),
-    ]
-    cell.metadata["mystnb"] = {"image": {"alt": "; ".join(dict.fromkeys(said))}}
     if "setup" in course.tags(cell):
         cell.metadata["tags"] = [*course.tags(cell), "hide-input"]
     return cell

@@ -21,6 +21,7 @@ from typing import Any
 
 import nbformat
 from nbformat import NotebookNode
+from nbformat.v4 import new_output
 from PIL import Image
 
 import sercourse
@@ -32,6 +33,9 @@ MAX_BYTES = 400_000
 
 LISTEN = "[sound: run the cell to listen]"
 """Stands for recorded audio, which the corpora's licences keep out of the repository."""
+
+QUIZ = "[quiz: run the cell to answer it]"
+"""Stands for a quiz, whose scripts a notebook that nobody has run yet may not start."""
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
 AUDIO_REPR = "<IPython.lib.display.Audio object>"
@@ -107,7 +111,7 @@ def transfer_outputs(notebook: NotebookNode, *, executed: NotebookNode) -> None:
 def clean(
     notebook: NotebookNode, *, name: str, placeholders: Placeholders, sound: bool = False
 ) -> None:
-    """Remove standard error, sound unless it may stay, widgets, times of execution, machine paths.
+    """Remove standard error, sound unless it may stay, widgets, quizzes, times, machine paths.
 
     Raises
     ------
@@ -122,6 +126,8 @@ def clean(
         if cell.metadata.get("tags") == []:
             del cell.metadata["tags"]
     for number, cell in enumerate(course.code_cells(notebook), start=1):
+        if "quiz" in course.tags(cell):
+            cell.outputs = [new_output("display_data", data={"text/plain": QUIZ})]
         kept = [
             output
             for output in cell.outputs

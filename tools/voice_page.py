@@ -27,7 +27,7 @@ import numpy as np
 from sercourse import audio, bundles, decoding, evaluate, features, plots
 from sercourse.bundles import timeline
 from sercourse.features import whisper
-from sercourse.files import atomic_path, write_json
+from sercourse.files import atomic_folder, atomic_path, write_json
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = ROOT / "docs" / "voice"
@@ -87,14 +87,14 @@ def assemble(out: Path, *, npm: str | None) -> str:
     places = {name: SOURCES / name for name in ("start.js", "voice.css", *MODULES[1:])}
     places |= {name: RECORDER / name for name in (MODULES[0], "recorder.css")}
     try:
-        runtime = install(npm)
+        runtime = install("onnxruntime-web", npm=npm)
         places |= {name: runtime / "dist" / file for name, file in RUNTIME.items()}
         content["made"] = made(runtime)
         places |= model_files(bundle)
         loaded = (*RUNTIME, *content["models"].values())
         content["bytes"] = sum(places[name].stat().st_size for name in loaded)
     except (OSError, subprocess.SubprocessError) as error:
-        content["missing"] = str(error)
+        content["missing"] = f"the page Try your voice has no model to run: {error}"
     out.mkdir(parents=True, exist_ok=True)
     for name, place in places.items():
         with atomic_path(out / name) as temporary:
@@ -109,8 +109,8 @@ def assemble(out: Path, *, npm: str | None) -> str:
     return content.get("missing", "")
 
 
-def install(npm: str | None) -> Path:
-    """Return the folder of onnxruntime-web, which is fetched if it is not there.
+def install(name: str, *, npm: str | None) -> Path:
+    """Return the folder of a package of the lock file, which is fetched if it is not there.
 
     Raises
     ------
@@ -118,31 +118,28 @@ def install(npm: str | None) -> Path:
         In one sentence, if it cannot be fetched.
     """
     lock = json.loads((SOURCES / "package-lock.json").read_text("utf-8"))
-    folder = PACKAGES / "node_modules" / "onnxruntime-web"
-    wanted = lock["packages"]["node_modules/onnxruntime-web"]["version"]
-    about = folder / "package.json"
+    wanted = lock["packages"][f"node_modules/{name}"]["version"]
+    about = PACKAGES / "node_modules" / name / "package.json"
     if about.is_file() and json.loads(about.read_text("utf-8"))["version"] == wanted:
-        return folder
-    lacks = "the page Try your voice has no model to run"
+        return about.parent
     if npm is None:
-        raise OSError(
-            f"{lacks}: npm is not here, or not to be used; install Node and build the page again"
-        )
-    PACKAGES.mkdir(parents=True, exist_ok=True)
-    for name in ("package.json", "package-lock.json", ".npmrc"):
-        shutil.copyfile(SOURCES / name, PACKAGES / name)
-    command = [npm, "ci", "--ignore-scripts", "--no-audit", "--fetch-retries=1"]
-    try:
-        subprocess.run(
-            command, cwd=PACKAGES, check=True, capture_output=True, text=True, timeout=NPM_SECONDS
-        )
-    except subprocess.SubprocessError as error:
-        said = str(getattr(error, "stderr", None) or error).strip().splitlines()
-        raise OSError(
-            f"{lacks}: npm could not fetch onnxruntime-web {wanted} ({said[0]}); build the page "
-            "again with a network"
-        ) from error
-    return folder
+        raise OSError(f"{name} is missing, and npm is not here, or not to be used: install Node")
+    PACKAGES.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_folder(PACKAGES, replaces="package.json") as folder:  # tests may do so side by side
+        for file in ("package.json", "package-lock.json", ".npmrc"):
+            shutil.copyfile(SOURCES / file, folder / file)
+        command = [npm, "ci", "--include=dev", "--ignore-scripts", "--no-audit"]
+        command += ["--fetch-retries=1"]
+        try:
+            subprocess.run(
+                command, cwd=folder, check=True, capture_output=True, text=True, timeout=NPM_SECONDS
+            )
+        except subprocess.SubprocessError as error:
+            said = str(getattr(error, "stderr", None) or error).strip().splitlines()
+            raise OSError(
+                f"npm could not fetch {name} {wanted} ({said[0]}): try again with a network"
+            ) from error
+    return about.parent
 
 
 def made(runtime: Path) -> str:

@@ -48,7 +48,8 @@ for (const table of document.querySelectorAll("table.docutils")) {
 }
 
 for (const cell of document.querySelectorAll(".table-wrapper td")) {
-  if (cell.textContent.trim().length < 24) cell.classList.add("short");
+  const short = cell.textContent.trim().length < 24 && !cell.querySelector("strong");
+  if (short) cell.classList.add("short");
 }
 
 function reachable() {

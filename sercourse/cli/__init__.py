@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import importlib
 import sys
 import warnings
 from collections.abc import Sequence
@@ -11,7 +12,7 @@ from concurrent.futures import BrokenExecutor
 from typing import Any, NoReturn
 
 from sercourse import __version__
-from sercourse.cli import data, lessons, live, models, options
+from sercourse.cli import options
 
 
 class _Parser(argparse.ArgumentParser):
@@ -19,15 +20,25 @@ class _Parser(argparse.ArgumentParser):
         raise ValueError(f"{message}; see {self.prog} --help")
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """Return the parser of the whole command line."""
+COMMANDS = {
+    "lessons": ("run", "stale", "check"),
+    "data": ("scan", "fetch", "features", "cache"),
+    "models": ("evaluate", "train", "train-gender", "search", "models"),
+    "live": ("predict", "listen", "record"),
+}
+"""The commands by the module that has them."""
+
+
+def build_parser(command: str = "") -> argparse.ArgumentParser:
+    """Return the parser of the module that has a command; of all, if none has it."""
+    modules = [name for name, commands in COMMANDS.items() if command in commands]
     parser = _Parser(
         prog="sercourse", description="Speech emotion recognition: corpora, models and lessons."
     )
     parser.add_argument("--version", action="version", version=f"sercourse {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for group in (lessons, data, models, live):
-        group.add_parsers(commands)
+    for name in modules or COMMANDS:
+        importlib.import_module(f"{__name__}.{name}").add_parsers(commands)
     return parser
 
 
@@ -36,6 +47,7 @@ EXTRAS = {
     "networks": ("keras", "tensorflow", "tf2onnx"),
     "live": ("sounddevice",),
     "big": ("pyarrow",),
+    "cluster": ("dask", "distributed", "fsspec"),
 }
 """Extras of the installation that bring a module; all others are in ``train``."""
 
@@ -51,9 +63,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             warnings.showwarning = _show_warning
             if "" in (typed := sys.argv[1:] if argv is None else argv) and "-p" not in typed:
                 raise ValueError("an argument is empty: give it a value, or leave it out")
-            args = build_parser().parse_args(argv)
+            args = build_parser(*typed[:1]).parse_args(argv)
             options.refuse_outputs(args)
-            return int(args.run(args))
+            with options.on_cluster(getattr(args, "cluster", None)):
+                return int(args.run(args))
     except KeyboardInterrupt:
         options.say("", "sercourse: interrupted; parts that were finished, if any, are kept")
         return 130

@@ -24,13 +24,11 @@ def add_parsers(commands: argparse._SubParsersAction) -> None:
     """Register `run`, `stale` and `check`."""
     text = "number (03), name (03_train_svm) or path; default: every lesson"
     notebooks = options.parent("notebooks", nargs="*", metavar="NOTEBOOK", help=text)
-    option = options.command(commands, "run", _run, notebooks)
+    option = options.command(commands, "run", _run, notebooks, options.jobs())
     text = "set a parameter in every lesson that has it; a relative ..._dir is meant from here"
     settings: Any = {"nargs": 2, "action": "append", "metavar": ("NAME", "VALUE"), "default": []}
     option("-p", "--parameter", **settings, help=text)
     option("--out", default="build/course", metavar="DIR", help="default: %(default)s")
-    cores = os.cpu_count() or 1
-    option("--jobs", type=options.whole(1), default=cores, help="side by side; default: all cores")
     options.command(commands, "stale", _stale, notebooks)
     options.command(commands, "check", _check, options.json_output())
 

@@ -5,15 +5,17 @@ from __future__ import annotations
 import argparse
 import contextlib
 import io
+import itertools
 import json
 import signal
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
 from datetime import datetime
-from pathlib import Path
+from functools import partial
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from sercourse import __version__, files
+from sercourse import __version__, files, remote
 from sercourse.cli import options
 from sercourse.cli.journal import Journal
 
@@ -32,10 +34,11 @@ SOUND_SUFFIXES = (".wav", ".flac")
 
 
 class Take(NamedTuple):
-    """A recording, or one of its channels."""
+    """A recording, or one of its channels; of one elsewhere also what tells its version."""
 
-    path: Path
+    path: Path | str
     channel: Channel = None
+    version: str = ""
 
     def __str__(self) -> str:
         return str(self.path) if self.channel is None else f"{self.path} (channel {self.channel})"
@@ -50,8 +53,10 @@ def add_parsers(commands: argparse._SubParsersAction) -> None:
     option("--sure", type=float, help="answer unknown where no emotion reaches this probability")
     device = options.parent("--device", help="number or part of the name of a microphone")
 
-    option = options.command(commands, "predict", _predict, model, options.outputs())
-    option("files", nargs="+", metavar="FILE", type=options.path, help="files or folders")
+    parents = (model, options.cluster(), options.outputs())
+    option = options.command(commands, "predict", _predict, *parents)
+    text = "files or folders, also elsewhere, such as s3://bucket/folder"
+    option("files", nargs="+", metavar="FILE", type=options.recording, help=text)
     option("--channel", type=_channel, help="left, right, a number, or each; default: the average")
     option("--every", type=float, metavar="SECONDS", help="judge a window that moves on by so much")
     option("--window", type=float, metavar="SECONDS", help="its length, 0.5 to 8; default: 3")
@@ -101,7 +106,7 @@ def _load_model(args: argparse.Namespace) -> Bundle:
     def voiced(take: Take) -> list[Path]:
         if issues := audio.fatal_issues(audio.read(take.path, sr=sr), sr=sr):
             raise ValueError("; ".join(issues))
-        return [take.path]
+        return [Path(take.path)]
 
     sr = bundle.sample_rate
     return bundle.enrol(_each(_sound_files(Take(args.enrol)), do=voiced)[0])
@@ -124,6 +129,8 @@ def _each(takes: Iterable[Take], *, do: Callable[[Take], Iterable[T]]) -> tuple[
 
 def _sound_files(take: Take) -> list[Take]:
     """Return the file, or the sound files of the folder, sorted; ValueError if it holds none."""
+    if isinstance(take.path, str):
+        return _elsewhere(take.path, take.channel)
     if not take.path.is_dir():
         return [take]
     from sercourse.corpora import list_files  # loads pandas
@@ -138,13 +145,24 @@ def _sound_files(take: Take) -> list[Take]:
     return [Take(path, take.channel) for path in found.sounds]
 
 
+def _elsewhere(url: str, channel: Channel) -> list[Take]:
+    """Return the file, or the files of the folder whose names end as those of sounds do."""
+    from sercourse import audio
+
+    found, known = remote.listed(url), audio.SUFFIXES | audio.FFMPEG_SUFFIXES
+    sounds = [each for each in found if PurePosixPath(each).suffix.lower() in known]
+    if not (sounds := list(found) if url in found else sounds):
+        raise ValueError(f"{url}: there is no sound file in this folder")
+    return [Take(each, channel, found[each]) for each in sounds]
+
+
 def _channels(take: Take) -> list[Take]:
     """Return the recording, or each of its channels where that is asked for."""
     from sercourse import audio
 
     if take.channel != "each":
         return [take]
-    return [Take(take.path, n + 1) for n in range(audio.info(take.path).channels)]
+    return [take._replace(channel=n + 1) for n in range(audio.info(take.path).channels)]
 
 
 # --- files ----------------------------------------------------------------------------------------
@@ -178,25 +196,25 @@ def _predict(args: argparse.Namespace) -> int:
     if journal.names:
         options.say(f"{len(journal.names)} recordings are known from a run that was cut")
 
-    def judge(take: Take) -> list[tuple[str, dict[str, Any]]]:
-        if (name := _identity(take)) in journal.names:
-            return []
-        judged = _judge_clip if args.every is None else _judge_windows
-        text, record, warnings = judged(bundle, take, args)
-        for warning in warnings:
-            _warn(f"{take}: {warning}")
-        if options.prints_text(args):
-            first, *more = text.splitlines()
-            options.show(f"{take}  {first}", *more)
-        return [(name, {"path": str(take.path)} | record)]
-
+    todo = {_identity(take): take for take in takes}
+    todo = {name: take for name, take in todo.items() if name not in journal.names}
+    steps = {} if args.every is None else {"every": args.every, "window": args.window}
+    judge = partial(_judge, bundle=bundle, steps=steps)
+    asked = (each._replace(path=remote.known(each.path)) for each in todo.values())
     unjudged = False
     try:
-        for take in takes:
-            found, failed = _each([take], do=judge)
-            unjudged |= failed
-            for name, record in found:
-                journal.add(name, record)
+        portions = options.spread(judge, asked, cluster=args.cluster)
+        judged = itertools.chain.from_iterable(portions)
+        for (name, take), (text, record, warnings) in zip(todo.items(), judged, strict=True):
+            for warning in warnings:
+                _warn(f"{take}: {warning}")
+            unjudged |= not record
+            if not record:
+                continue
+            if options.prints_text(args):
+                first, *more = text.splitlines()
+                options.show(f"{take}  {first}", *more)
+            journal.add(name, {"path": str(take.path)} | record)
     finally:  # an interruption keeps what was finished
         if args.json:
             options.write(args, content=list(journal))
@@ -210,6 +228,8 @@ def _predict(args: argparse.Namespace) -> int:
 
 def _identity(take: Take) -> str:
     """Return what tells a recording, as it is now, from all others."""
+    if isinstance(take.path, str):
+        return f"{take} {take.version}"
     with contextlib.suppress(OSError):
         about = take.path.stat()
         return f"{take} {about.st_size} {about.st_mtime_ns}"
@@ -217,28 +237,42 @@ def _identity(take: Take) -> str:
 
 
 Judged = tuple[str, dict[str, Any], tuple[str, ...]]
-"""What is printed of a recording, what programs get, and what makes it doubtful."""
+"""What is printed of a recording, what programs get, and what makes it doubtful or unfit."""
 
 
-def _judge_clip(bundle: Bundle, take: Take, args: argparse.Namespace) -> Judged:
+def _judge(takes: list[Take], *, bundle: Bundle, steps: dict[str, float]) -> list[Judged]:
+    """Judge recordings, on this machine or a worker; one that cannot be judged has no record."""
+    from sercourse import audio
+
+    found: list[Judged] = []
+    for take in takes:
+        try:
+            found.append(
+                _judge_windows(bundle, take, steps) if steps else _judge_clip(bundle, take)
+            )
+        except audio.READ_ERRORS as error:
+            found.append(("", {}, (audio.reason(error, path=take.path),)))
+    return found
+
+
+def _judge_clip(bundle: Bundle, take: Take) -> Judged:
     found = bundle.predict_file(take.path, channel=take.channel)
     text = f"{found.duration:.1f} s  {_answer(found)}"
     record = asdict(found)
     for name in ("channel", "gender", "gender_probabilities"):
         if not record[name]:  # is not asked for, or the model does not know
             del record[name]
-    del record["warnings"]
+    del record["warnings"], record["path"]  # a worker knows the file by another name
     if found.gender and found.speech:
         shares = ", ".join(f"{name} {p:.0%}" for name, p in found.gender_probabilities.items())
         text += f"\n  voice: {found.gender} ({shares})"
     return text, record, found.warnings
 
 
-def _judge_windows(bundle: Bundle, take: Take, args: argparse.Namespace) -> Judged:
+def _judge_windows(bundle: Bundle, take: Take, steps: dict[str, float]) -> Judged:
     from sercourse.bundles.timeline import CLIPPED
 
-    settings = {"every": args.every, "window": args.window}
-    heard = bundle.predict_file_over_time(take.path, channel=take.channel, **settings)
+    heard = bundle.predict_file_over_time(take.path, channel=take.channel, **steps)
     if not heard.judged.any():
         reasons = ", ".join(sorted(set(heard.notes)))
         raise ValueError(f"nothing in it can be judged: {reasons}")
@@ -246,8 +280,9 @@ def _judge_windows(bundle: Bundle, take: Take, args: argparse.Namespace) -> Judg
     shares = table.filter(like="p_").max(axis=1).map("{:.0%}".format, na_action="ignore")
     said = table["emotion"].fillna("(" + table["note"] + ")")
     shown = table[["start", "end"]].assign(emotion=said, probability=shares.fillna(""))
-    text = f"windows of {args.window:g} s every {args.every:g} s\n{shown.to_string(index=False)}"
-    told = settings if take.channel is None else {"channel": take.channel, **settings}
+    length, every = steps["window"], steps["every"]
+    text = f"windows of {length:g} s every {every:g} s\n{shown.to_string(index=False)}"
+    told = steps if take.channel is None else {"channel": take.channel, **steps}
     record = {**told, "over_time": json.loads(table.to_json(orient="records"))}
     return text, record, (f"clipped in {clipped} of {len(heard)} windows",) if clipped else ()
 

@@ -3,26 +3,33 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import functools
 import json
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable, Sequence
-from itertools import chain
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TextIO, TypeVar
 
-from sercourse import files, labels
+from sercourse import files, labels, remote
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from sercourse.corpora import Scan
 
+S = TypeVar("S")
 T = TypeVar("T")
 STDOUT = Path("-")
 OUTPUTS = ("json", "plot", "out_file")  # options that name a file to write
+PATIENCE_SECONDS = 8.0  # for a scheduler to answer
+PORTION = 16  # clips that go to a worker together: each hand-over takes some milliseconds
+_LIBRARIES = "sercourse numpy scipy librosa soundfile soxr onnxruntime scikit-learn distributed"
+SAME_VERSIONS = tuple(_LIBRARIES.split())
+"""Packages that workers must have in the versions that are here: numbers follow from them."""
 
 
 class Place(NamedTuple):
@@ -78,9 +85,6 @@ def command(
 # --- kinds of values ------------------------------------------------------------------------
 
 
-path = files.user_path
-
-
 def reader(read: Callable[[str], T]) -> Callable[[str], T]:
     """Let argparse say what a reader of values has to say of a wrong one."""
 
@@ -97,6 +101,19 @@ def reader(read: Callable[[str], T]) -> Callable[[str], T]:
 emotions = reader(labels.parse_emotions)
 
 
+@reader
+def path(text: str) -> Path:
+    """Read the name of a file or folder of this machine."""
+    if remote.is_remote(text):
+        raise ValueError(f"{text}: only recordings may lie elsewhere; name a file of this machine")
+    return files.user_path(text)
+
+
+def recording(text: str) -> Path | str:
+    """Read the name of a sound file or folder, or the address of one elsewhere."""
+    return text if remote.is_remote(text) else remote.local(text)
+
+
 def names(text: str) -> list[str]:
     """Read a list of names with commas between them."""
     return [name.strip() for name in text.split(",")]
@@ -106,8 +123,8 @@ def place(text: str) -> Place:
     """Read NAME=DIR or DIR, which may have a = in its own name."""
     name, _, folder = text.partition("=")
     if not (name and folder) or Path(name).name != name or Path(text).exists():
-        return Place(None, path(text))
-    return Place(name.lower(), path(folder))
+        return Place(None, remote.local(text))
+    return Place(name.lower(), remote.local(folder))
 
 
 def whole(low: int, high: int | None = None) -> Callable[[str], int]:
@@ -147,9 +164,17 @@ def corpus() -> argparse.ArgumentParser:
 
 
 def jobs() -> argparse.ArgumentParser:
-    """Return the option for the number of processes."""
-    cores = os.cpu_count() or 1
-    return parent("--jobs", type=whole(1), default=cores, help="processes; default: all cores")
+    """Return the options for the number of processes, and for machines instead."""
+    parser, cores = cluster(), os.cpu_count() or 1
+    option = parser.add_argument
+    option("--jobs", type=whole(1), default=cores, help="processes; default: all cores")
+    return parser
+
+
+def cluster() -> argparse.ArgumentParser:
+    """Return the option for a cluster."""
+    text = "of a Dask scheduler, such as tcp://host:8786: its workers do the work"
+    return parent("--cluster", metavar="ADDRESS", help=text)
 
 
 def json_output() -> argparse.ArgumentParser:
@@ -218,6 +243,84 @@ def clips(args: argparse.Namespace) -> pd.DataFrame:
     if len(tables) == 1:
         return tables[0]
     return corpora.combine(tables[:n_learnt], test=tables[n_learnt:])
+
+
+# --- many machines ----------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def on_cluster(address: str | None) -> Iterator[None]:
+    """Let all that goes through joblib run on the workers of a Dask cluster, where one is named.
+
+    Raises
+    ------
+    OSError
+        If no scheduler answers, or workers are missing, other than this machine, or keep dying.
+    """
+    if address is None:
+        yield
+        return
+    from concurrent.futures import CancelledError
+
+    import distributed
+    import joblib
+    from joblib._dask import DaskDistributedBackend
+
+    class Backend(DaskDistributedBackend):
+        """That of joblib, which by itself waits for ever for what Dask has given up."""
+
+        def submit(self, func: Any, callback: Any = None) -> Any:
+            task = super().submit(func, callback)
+            task.add_done_callback(lambda done: done.exception() and callback(done.exception()))
+            return task
+
+    try:
+        client = distributed.Client(address, timeout=PATIENCE_SECONDS)
+    except (OSError, ValueError) as error:
+        told = "no Dask scheduler answers there: start one with 'dask scheduler', or name another"
+        raise ConnectionError(f"--cluster {address}: {told}") from error
+    with client:
+        _refuse_others(client, address)
+        try:
+            with joblib.parallel_config(backend=Backend(client=client)):
+                yield
+        except (distributed.KilledWorker, CancelledError) as error:
+            told = "workers die at this work, of too little memory perhaps; what was finished is"
+            raise OSError(f"--cluster {address}: {told} kept: the same command goes on") from error
+
+
+def _refuse_others(client: Any, address: str) -> None:
+    """Refuse a cluster without workers, or whose workers would compute other numbers."""
+    try:
+        client.wait_for_workers(1, timeout=PATIENCE_SECONDS)
+        theirs = client.run(files.versions, *SAME_VERSIONS)
+    except TimeoutError as error:
+        told = f"it has no worker: start some with 'dask worker {address}'"
+        raise ConnectionError(f"--cluster {address}: {told}") from error
+    except ModuleNotFoundError as error:
+        told = f"its workers lack {error.name}: install the same sercourse for them"
+        raise OSError(f"--cluster {address}: {told}") from error
+    for worker, found in theirs.items():
+        for name, version in files.versions(*SAME_VERSIONS).items():
+            if found[name] != version:
+                told = f"worker {worker} has {name} {found[name] or 'not installed'}"
+                raise OSError(f"--cluster {address}: {told}, and here it is {version or 'not'}")
+
+
+def spread(
+    function: Callable[[list[S]], T], items: Iterable[S], *, cluster: str | None
+) -> Iterator[T]:
+    """Yield what a function makes of portions of items: one by one here, or on a cluster."""
+    if cluster is None:
+        yield from (function([each]) for each in items)
+        return
+    from joblib import Parallel, delayed
+
+    rest = iter(items)
+    portions = iter(lambda: list(islice(rest, PORTION)), [])
+    yield from Parallel(return_as="generator", batch_size=1)(
+        delayed(function)(each) for each in portions
+    )
 
 
 # --- outputs ----------------------------------------------------------------------------------

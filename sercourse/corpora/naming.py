@@ -7,12 +7,13 @@ ValueError with the reason, in the few words that the table of rejects shows.
 from __future__ import annotations
 
 import re
+import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 
-from sercourse import fetch, labels
+from sercourse import labels
 
 Row = dict[str, Any]
 """Columns of one clip; `recording` is what its takes share, None or no entry is unknown."""
@@ -107,7 +108,8 @@ class Rule:
         }
 
 
-RULES: dict[str, Rule] = {name: Rule(**told["names"]) for name, told in fetch.CORPORA.items()}
+_TABLE = tomllib.loads(Path(__file__).parents[1].joinpath("corpora.toml").read_text("utf-8"))
+RULES: dict[str, Rule] = {name: Rule(**told["names"]) for name, told in _TABLE.items()}
 """The corpora that can be scanned, by name."""
 
 # As recordings are named here: by time, or by their place in a longer one.

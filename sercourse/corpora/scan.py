@@ -17,7 +17,7 @@ from unicodedata import normalize
 
 import pandas as pd
 
-from sercourse import audio, fetch, files, labels
+from sercourse import audio, files, labels, remote
 from sercourse.corpora.naming import RULES, Row, custom_label, folder_labels
 
 NAMES: tuple[str, ...] = tuple(RULES)
@@ -103,7 +103,8 @@ def scan(
     Parameters
     ----------
     root : str or Path
-        Folder of the corpus.
+        Folder of the corpus; also one elsewhere, such as ``s3://bucket/folder``, of which a copy
+        is made in the cache.
     corpus : str or None
         One of `NAMES`; None stands for "custom" where a CSV is given.
     csv : str or Path, optional
@@ -165,6 +166,7 @@ def scan(
     clips.sort(key=lambda row: row["clip_id"])
     for row in clips:
         row["corpus"], row["group"] = name, f"{name}:{row['recording']}"
+        row["path"] = remote.address(row["path"])
         if row.get("speaker"):
             row["speaker"] = f"{RULES[name].speakers or name}-{row['speaker']}"
     table = pd.DataFrame(clips, columns=list(_DTYPES))
@@ -173,7 +175,7 @@ def scan(
     notes.append(labels.own(table["emotion"]))
     if unused := translation.unused:
         notes.append(f"labels to translate that no clip has: {', '.join(unused)}")
-    told = [(str(path), why) for path, why in sorted(rejects, key=lambda reject: reject[0])]
+    told = [(remote.address(path), why) for path, why in sorted(rejects, key=lambda each: each[0])]
     return Scan(
         clips=table.drop(columns=[each for each in _OPTIONAL if table[each].isna().all()]),
         rejects=pd.DataFrame(told, columns=["path", "reason"]).astype("string"),
@@ -228,6 +230,8 @@ def missing(clips: pd.DataFrame, *, corpus: str) -> list[str]:
     >>> missing(pd.DataFrame({"emotion": ["sad"] * 60 + ["happy"] * 60}), corpus="savee")[:2]
     ['neutral: 0 clips found, 120 expected', 'angry: 0 clips found, 60 expected']
     """
+    from sercourse import fetch
+
     wanted, found = fetch.entry(corpus).clips, clips["emotion"].value_counts()
     return [
         f"{emotion}: {found.get(emotion, 0)} clips found, {wanted.get(emotion, 0)} expected"
@@ -294,7 +298,8 @@ def combine(tables: Sequence[pd.DataFrame], *, test: Sequence[pd.DataFrame] = ()
     contents = clips["content"].astype("string")
     if "start" in clips:  # segments of one file belong together
         segments = clips["start"].notna()
-        keys = {path: files.clip_key(path) for path in clips.loc[segments, "path"].unique()}
+        paths = clips.loc[segments, "path"].unique()
+        keys = {path: files.clip_key(remote.local(path)) for path in paths}
         contents[segments] = clips.loc[segments, "path"].map(keys)
     clips["group"] = pd.array(join_groups(clips["group"], contents), dtype="string")
     n_sides = clips.groupby("group")["split"].nunique()
@@ -323,7 +328,7 @@ def join_groups(recordings: Iterable[str], contents: Iterable[str]) -> list[str]
 
 
 def _folder(root: str | Path) -> Path:
-    root = files.user_path(root)
+    root = remote.local(root)
     if not root.exists():
         raise FileNotFoundError(f"{root}: no such folder; give the folder of a corpus")
     if not root.is_dir():

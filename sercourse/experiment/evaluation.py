@@ -7,16 +7,17 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from joblib import Parallel, delayed, parallel_config
 from numpy.typing import NDArray
 from sklearn.utils.class_weight import compute_sample_weight
 
-from sercourse import corpora, evaluate, files, networks, normalize, splits
+from sercourse import corpora, evaluate, files, networks, splits
 from sercourse.experiment.dataset import EMOTION, Array, Dataset, by_member
 from sercourse.recipes import Model, Recipe, Report, has_setting, silent, with_settings
 
@@ -145,6 +146,8 @@ class Run:
         data, train, learner = self.data, fold.train, self.recipe.learner
         versions, rows = [data.X, *data.copies], train  # tables are large: nothing is copied
         if self.normalizes:
+            from sercourse import normalize
+
             speakers = data.speakers[train]
             typical = normalize.mean_speaker_stats(data.X[train], speakers)
             # A copy at another speed is another voice: it is normalised by itself.
@@ -189,6 +192,8 @@ class Run:
         X, speakers = self.data.X, self.data.speakers
         if not self.normalizes:
             return X[fold.test]
+        from sercourse import normalize
+
         typical = normalize.mean_speaker_stats(X[fold.train], speakers[fold.train])
         heard = fold.enrol if len(fold.enrol) else fold.test
         own = speakers[fold.test]
@@ -227,9 +232,13 @@ def stored_or_new(path: Path, same: Result, compute: Callable[[], Result]) -> Re
     """Read a stored result, or compute and store it."""
     result = stored(path, same)
     if result is None:
-        result = {**same, **compute()}
-        with files.keeping(path.parent):
-            files.write_sealed(path, result)
+        result = _kept(path, {**same, **compute()})
+    return result
+
+
+def _kept(path: Path, result: Result) -> Result:
+    with files.keeping(path.parent):
+        files.write_sealed(path, result)
     return result
 
 
@@ -298,21 +307,26 @@ def evaluate_recipe(
     run = Run(recipe, data, protocol, store or files.cache_dir(), report)
     folds = make_folds(data, protocol=protocol, seeds=seeds)
     results: dict[str, list[Result]] = {fold.name: [] for fold in chosen_folds(folds, only)}
-    for member in run.members:
-        for fold in (fold for fold in folds if fold.name in results):
-            same = {"clip_id": _tested_clips(fold, data)}
-            result = stored_or_new(member.file(fold), same, partial(_run_fold, member, fold))
-            results[fold.name].append(result)
-            right = np.argmax(result["probabilities"], axis=1) == data.y[_tested(fold, data)]
-            voices = f" ({', '.join(fold.test_speakers)})" if fold.test_speakers else ""
-            report(f"{fold.name}{voices}: accuracy {right.mean():.1%} in {result['seconds']:.0f} s")
-    found = _evaluation(run, folds, results)
+    wanted = [(each, fold) for each in run.members for fold in folds if fold.name in results]
+    same = [{"clip_id": _tested_clips(fold, data)} for _, fold in wanted]
+    known = [stored(each.file(fold), told) for (each, fold), told in zip(wanted, same, strict=True)]
+    # One by one and here, unless `joblib.parallel_config` says otherwise.
+    new = Parallel(return_as="generator", batch_size=1, pre_dispatch="n_jobs")(
+        delayed(_run_fold)(*each) for each, found in zip(wanted, known, strict=True) if not found
+    )
+    for (member, fold), told, found in zip(wanted, same, known, strict=True):
+        result = found or _kept(member.file(fold), {**told, **next(new)})
+        results[fold.name].append(result)
+        right = np.argmax(result["probabilities"], axis=1) == data.y[_tested(fold, data)]
+        voices = f" ({', '.join(fold.test_speakers)})" if fold.test_speakers else ""
+        report(f"{fold.name}{voices}: accuracy {right.mean():.1%} in {result['seconds']:.0f} s")
+    evaluated = _evaluation(run, folds, results)
     if not protocol.endswith(ENROLLED):
-        return found
+        return evaluated
     plain = protocol.removesuffix(ENROLLED)
     report(f"{plain}, to compare with")
     settings: dict[str, Any] = {"seeds": seeds, "only": only, "store": store, "report": report}
-    return _compared(found, evaluate_recipe(recipe, data, protocol=plain, **settings), data)
+    return _compared(evaluated, evaluate_recipe(recipe, data, protocol=plain, **settings), data)
 
 
 def load_results(
@@ -446,7 +460,8 @@ def chosen_folds(folds: Sequence[splits.Fold], only: Sequence[str] | None) -> li
 def _run_fold(run: Run, fold: splits.Fold) -> Result:
     """Fit a fold and judge its test side; what is not asked has a probability of 0."""
     data, started = run.data, time.perf_counter()
-    model = run.fit(fold)
+    with parallel_config(backend="sequential"):  # folds are what runs side by side
+        model = run.fit(fold)
     asked = np.isin(data.labels, fold.shared or data.labels)
     drawn = splits.draws(fold, data.speakers)
     tests = [run.test_side(each) for each in drawn]

@@ -17,13 +17,15 @@ import time
 import timeit
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from concurrent.futures import CancelledError
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from joblib import parallel_config
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.model_selection import GridSearchCV
@@ -364,9 +366,9 @@ def grid_search(
 
     def scores(model: Any, X: Array, y: NDArray[np.intp]) -> dict[str, float]:
         try:
-            return plan.scores(y, model.predict(X))
+            return judge.scores(y, model.predict(X))
         except ValueError:  # such as more neighbours than clips
-            return dict.fromkeys(plan.scores(y, y), np.nan)
+            return dict.fromkeys(judge.scores(y, y), np.nan)
 
     is_network = estimator == RNN
     search = GridSearchCV(
@@ -377,11 +379,17 @@ def grid_search(
         cv=plan.inner,
         n_jobs=1 if is_network else n_jobs,
     )
+    # It goes to other processes with each candidate.
+    judge = replace(plan, data=replace(plan.data, X=plan.data.X[:0]))
     with threadpool_limits(1), warnings.catch_warnings():
         # How often a perceptron sees the clips is a setting; what fails is reported below.
         warnings.filterwarnings("ignore", message="Stochastic Optimizer|.*fits failed")
         warnings.filterwarnings("ignore", message="One or more of the test scores")
-        found = search.fit(plan.data.X[plan.train], plan.y[plan.train]).cv_results_
+        clips = plan.data.X[plan.train], plan.y[plan.train]
+        try:
+            found = search.fit(*clips).cv_results_
+        except CancelledError:  # a worker of a cluster has died, and with it clips that it held
+            found = search.fit(*clips).cv_results_
     table = pd.DataFrame({"estimator": estimator, "settings": map(json.dumps, found["params"])})
     for name in (plan.score, "accuracy"):
         table[name] = found[f"mean_test_{name}"].round(DECIMALS)
@@ -402,7 +410,8 @@ def tested(
 ) -> tuple[NDArray[Any], dict[str, float]]:
     """Train on some clips and judge others; return the answers, their scores and times."""
     model, X = plan.make(estimator).set_params(**settings), plan.data.X
-    with threadpool_limits(1), warnings.catch_warnings():
+    alone = parallel_config(backend="sequential")  # whose time is taken
+    with threadpool_limits(1), alone, warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Stochastic Optimizer")
         started = time.process_time()
         model.fit(X[learn], plan.y[learn])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import itertools
 import json
 import math
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sercourse import audio, files
+from sercourse import audio, files, remote
 from sercourse.augment import Augmentation
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 
 Place = tuple[str, float, float]  # file, start and end [s] of a clip
+NOT_THERE = os.strerror(errno.ENOENT).lower()  # as `audio.reason` says it
 
 
 @dataclass(frozen=True)
@@ -257,7 +259,11 @@ def feature_table(
     rejects = []
     for k, (row, reason) in zip(todo.tolist(), measured, strict=True):
         if row is None:
-            rejects.append((str(clips["path"].iloc[k]), reason))
+            path = str(clips["path"].iloc[k])
+            if reason == NOT_THERE and remote.place(path).exists():
+                told = f"{path} is here, and not where it was to be measured: share the folder with"
+                raise FileNotFoundError(f"{told} the workers, under the same name")
+            rejects.append((path, reason))
             continue
         X[k], known[k] = row, True
         if stored:
@@ -365,7 +371,7 @@ def _measure_all(
     from threadpoolctl import threadpool_limits
     from tqdm import tqdm
 
-    places = _places(clips)
+    places = ((remote.known(path), start, end) for path, start, end in _places(clips))
     first = next(places)
     # Each hand-over to a process costs as much as half a clip; large rows fill memory instead.
     n = max(1, min(16, 2**20 // feature_set.row_bytes))
@@ -394,7 +400,8 @@ def _measure(place: Place, feature_set: FeatureSet) -> tuple[np.ndarray | None, 
     path, start, end = place
     sr = feature_set.sr
     try:
-        y = _read(path, files.user_path(path).stat().st_mtime_ns, sr)
+        file = remote.local(path)
+        y = _read(file, file.stat().st_mtime_ns, sr)
         y = y[round(start * sr) : round(end * sr) if end else None]
         if fatal_issues := audio.fatal_issues(y, sr=sr):
             return None, "; ".join(fatal_issues)
@@ -404,5 +411,5 @@ def _measure(place: Place, feature_set: FeatureSet) -> tuple[np.ndarray | None, 
 
 
 @lru_cache(maxsize=1)  # segments of one recording follow each other
-def _read(path: str, changed: int, sr: int) -> np.ndarray:
+def _read(path: Path, changed: int, sr: int) -> np.ndarray:
     return audio.read(path, sr=sr)

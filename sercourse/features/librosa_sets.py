@@ -17,7 +17,7 @@ import numpy as np
 
 from sercourse import audio
 from sercourse.features import short_term, spectrogram
-from sercourse.features.functionals import delta, log_euclidean_names, log_euclidean_stats
+from sercourse.features.short_term import delta, log_euclidean_names, log_euclidean_stats
 
 PITCH_CLASSES: tuple[str, ...] = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
 PARTS: dict[str, tuple[str, ...]] = {

@@ -10,23 +10,23 @@ from typing import Any
 import numpy as np
 
 from sercourse import files
-from sercourse.features import functionals, librosa_sets, short_term, spectrogram, voice, whisper
+from sercourse.features import librosa_sets, short_term, spectrogram, voice, whisper
 from sercourse.features.base import FeatureSet
 from sercourse.features.librosa_sets import PARTS, PITCH_CLASSES
 
-_STATISTICS = functionals.functional_names(short_term.SHORT_TERM_NAMES)
-_CHANGES = functionals.functional_names(short_term.SHORT_TERM_NAMES, prefix="delta_")
+_STATISTICS = short_term.functional_names(short_term.SHORT_TERM_NAMES)
+_CHANGES = short_term.functional_names(short_term.SHORT_TERM_NAMES, prefix="delta_")
 
 
 def _statistics(y: np.ndarray, *, sr: int) -> np.ndarray:
-    return functionals.functionals(short_term.short_term(y, sr=sr))
+    return short_term.functionals(short_term.short_term(y, sr=sr))
 
 
 def _statistics_and_delta(y: np.ndarray, *, sr: int) -> np.ndarray:
     table = short_term.short_term(y, sr=sr)
     scale = np.abs(table).max(axis=0)
-    changes = functionals.functionals(np.diff(table, axis=0), scale=scale)
-    return np.concatenate([functionals.functionals(table), changes])
+    changes = short_term.functionals(np.diff(table, axis=0), scale=scale)
+    return np.concatenate([short_term.functionals(table), changes])
 
 
 def _librosa_set(wanted: Collection[str]) -> FeatureSet:

@@ -15,8 +15,13 @@ from typing import NamedTuple
 import numpy as np
 
 from sercourse.features import short_term
-from sercourse.features.functionals import delta, log_euclidean_names, log_euclidean_stats
-from sercourse.features.short_term import ACTIVE_DB, HOP_SECONDS
+from sercourse.features.short_term import (
+    ACTIVE_DB,
+    HOP_SECONDS,
+    delta,
+    log_euclidean_names,
+    log_euclidean_stats,
+)
 from sercourse.features.spectrogram import power_spectrogram
 
 N_FFT, N_MELS, N_MFCC = 512, 40, 13
