@@ -122,6 +122,26 @@ def test_keys_are_the_same_in_another_process() -> None:
     assert files.digest(PAIRS["the seventh member"]) in said[0].stdout
 
 
+def test_what_is_equal_has_one_key_of_sixteen_letters() -> None:
+    X, texts = np.arange(6.0).reshape(2, 3), ["ab", None]
+    equal = {
+        "arrays": (X, np.asfortranarray(X)),
+        "texts": (np.array(texts, object), np.array(["".join("ab"), None], object)),
+        "partial": (partial(max, key=lambda x: -x), partial(max, key=lambda x: -x)),
+        "sets": ({"a", "b", "c"}, {"c", "b", "a"}),
+    }
+    for name, (one, other) in equal.items():
+        assert files.digest(one) == files.digest(other), name
+        assert len(files.digest(one)) == 16
+    assert files.digest(np.array(["x", None], object)) != files.digest(np.array(texts, object))
+    assert files.digest({"a"}) != files.digest({"b"})
+
+
+def test_json_is_text_in_utf_8(tmp_path: Path) -> None:
+    files.write_json(tmp_path / "a.json", {"name": "Zo\u00eb"})
+    assert (tmp_path / "a.json").read_text("utf-8") == '{\n "name": "Zo\u00eb"\n}\n'
+
+
 def test_what_cannot_be_told_is_never_found_again() -> None:
     around: list[Any] = []
     around.append(around)
