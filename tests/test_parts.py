@@ -96,6 +96,22 @@ def test_rows_too_large_for_a_part_have_one_each(
     ]
 
 
+def test_a_bar_is_shown_unless_it_is_not_wanted(
+    clips: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown: list[bool] = []
+
+    def bar(steps: range, *, disable: bool, **_: object) -> range:
+        shown.append(not disable)
+        return steps
+
+    monkeypatch.setattr("tqdm.tqdm", bar)
+    told: dict = {"feature_set": named("statistics"), "fingerprint": "f"}
+    write_parts(clips[:1], tmp_path / "out", **told)
+    write_parts(clips[:1], tmp_path / "out", **told, progress=False)
+    assert [shown[0], shown[-1]] == [True, False]
+
+
 def test_no_flipped_bit_gives_another_answer(clips: pd.DataFrame, tmp_path: Path) -> None:
     folder, rng = tmp_path / "out", np.random.default_rng(0)
     write(clips, folder)
