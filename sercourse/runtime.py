@@ -6,7 +6,7 @@ import contextlib
 import functools
 import threading
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -48,8 +48,7 @@ def session(
     options.add_session_config_entry("session.load_model_format", "ONNX")
     options.add_session_config_entry("session.use_env_allocators", "1")
     # What is computed while a model is loaded cannot be stopped; it makes none of ours faster.
-    how: dict[str, Any] = {"disabled_optimizers": ["ConstantFolding"]}
-    how["providers"] = ["CPUExecutionProvider"]
+    how = {"providers": ["CPUExecutionProvider"], "disabled_optimizers": ["ConstantFolding"]}
     try:
         return onnxruntime.InferenceSession(model, options, **how)
     except Exception as error:  # onnxruntime's own kinds have nothing else in common
@@ -71,7 +70,7 @@ def run(
     output: str,
     inputs: Mapping[str, np.ndarray],
     *,
-    seconds: float,
+    seconds: float = 60.0,
     name: object = "this",
 ) -> np.ndarray:
     """Return an output of a model.

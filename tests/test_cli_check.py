@@ -129,6 +129,17 @@ def test_names_cannot_command_a_terminal(tmp_path: Path, command: Command) -> No
     assert "a\\x1b[31m_sad.wav: empty file" in err
 
 
+def test_a_name_with_a_line_in_it_is_one_line(tmp_path: Path, command: Command) -> None:
+    forged = tmp_path / "a_sad.wav: empty file\nother.wav  1.0 s  happy  99.0 %\n_sad.wav"
+    forged.parent.mkdir(parents=True, exist_ok=True)
+    forged.touch()
+    spelt = str(forged).replace("\n", "\\n")
+    for asked in (("scan", tmp_path, "--corpus", "custom"), ("predict", tmp_path)):
+        _, out, err = command(*asked)
+        assert f"{spelt}: empty file" in out + err
+        assert not [line for line in (out + err).splitlines() if line.startswith("other.wav")]
+
+
 def test_names_are_whole_in_what_programs_read(tmp_path: Path, command: Command) -> None:
     name = b"b\xff\xc2\xa0\x1b_sad.wav"
     soundfile.write(bytes(tmp_path) + b"/" + name, np.ones(9), 8_000, format="WAV")

@@ -357,6 +357,8 @@ def test_any_numpy_opens_a_saved_table(tmp_path: Path, n_rejects: int) -> None:
     rejects = pd.DataFrame({"path": ["c.wav"], "reason": ["empty file"]}, dtype="string")
     X = np.array([[1.0, np.pi], [-2.0, 1e-300]])
     table = Features(X, small.names, np.array(["a é", "b"]), rejects[:n_rejects])
+    named_so = save_features(table, tmp_path / "y.npz", feature_set=small, fingerprint="f1")
+    assert named_so == tmp_path / "y.npz"
     file = save_features(table, tmp_path / "new" / "x.v2", feature_set=small, fingerprint="f1")
     assert list((tmp_path / "new").iterdir()) == [file]
     assert file.name == "x.v2.npz"
@@ -376,3 +378,19 @@ def test_extraction_loads_no_heavy_library() -> None:
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "[]"
+
+
+def test_contents_tell_files_and_segments_apart(tmp_path: Path) -> None:
+    from sercourse.features.base import contents
+
+    path = tmp_path / "a.wav"
+    path.write_bytes(b"sound")
+    places = [(0.0, 0.0), (0.5, 0.0), (0.0, 0.5), (0.5, 1.5)]
+    table = pd.DataFrame(places, columns=["start", "end"]).assign(path=str(path))
+    found = contents(table)
+    assert found[0] == files.clip_key(path)
+    assert len(set(found)) == 4
+    assert contents(table.assign(content=[pd.NA, "x", "y", "z"])) == found
+    assert contents(table.assign(content="x")) == ["x"] * 4
+    assert contents(table.assign(path="none.wav"))[0] == files.digest("none.wav")
+    assert contents(table.drop(columns=["start", "end"])) == [found[0]] * 4

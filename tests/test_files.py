@@ -143,6 +143,26 @@ def test_keys_are_the_same_in_another_process() -> None:
     assert said == f"{[files.digest(each) for each in PAIRS.values()]}\n"
 
 
+def test_what_is_equal_has_one_key_of_sixteen_letters() -> None:
+    X, texts = np.arange(6.0).reshape(2, 3), ["ab", None]
+    equal = {
+        "arrays": (X, np.asfortranarray(X)),
+        "texts": (np.array(texts, object), np.array(["".join("ab"), None], object)),
+        "partial": (partial(max, key=lambda x: -x), partial(max, key=lambda x: -x)),
+        "sets": ({"a", "b", "c"}, {"c", "b", "a"}),
+    }
+    for name, (one, other) in equal.items():
+        assert files.digest(one) == files.digest(other), name
+        assert len(files.digest(one)) == 16
+    assert files.digest(np.array(["x", None], object)) != files.digest(np.array(texts, object))
+    assert files.digest({"a"}) != files.digest({"b"})
+
+
+def test_json_is_text_in_utf_8(tmp_path: Path) -> None:
+    files.write_json(tmp_path / "a.json", {"name": "Zo\u00eb"})
+    assert (tmp_path / "a.json").read_text("utf-8") == '{\n "name": "Zo\u00eb"\n}\n'
+
+
 def test_what_cannot_be_told_is_never_found_again() -> None:
     around: list[Any] = []
     around.append(around)
@@ -286,6 +306,44 @@ def test_every_flipped_bit_of_a_sealed_file_is_noticed(tmp_path: Path) -> None:
         file.write_bytes(damaged)
         with pytest.raises(ValueError, match=r"a\.json has changed since it was written"):
             files.read_sealed(file)
+
+
+def test_a_folder_of_something_else_is_refused_before_the_work(tmp_path: Path) -> None:
+    files.refuse_unwritable(tmp_path / "new", replaces="mark")
+    (tmp_path / "empty").mkdir()
+    files.refuse_unwritable(tmp_path / "empty", replaces="mark")
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "letter").touch()
+    (tmp_path / "file").touch()
+    for name in ("other", "file"):
+        with pytest.raises(FileExistsError, match=f"{name} exists and holds no mark: nothing is"):
+            files.refuse_unwritable(tmp_path / name, replaces="mark")
+    (tmp_path / "other" / "mark").touch()
+    files.refuse_unwritable(tmp_path / "other", replaces="mark")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["empty", "file", "other"]
+
+
+def test_an_error_names_the_file_that_was_wanted_or_the_other_that_failed(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError) as found, files.atomic_path(tmp_path / "a"):
+        (tmp_path / "other").read_bytes()
+    assert found.value.filename == str(tmp_path / "other")
+    with (
+        pytest.raises(OSError, match="cannot be written") as found,
+        files.atomic_path(tmp_path / "a") as temporary,
+    ):
+        raise OSError(errno.EIO, "Input/output error", str(temporary))
+    assert found.value.filename == str(tmp_path / "a")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_protected_file_is_refused_before_the_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "access", lambda path, mode: False)  # as for all users but root
+    (tmp_path / "a.csv").touch()
+    with pytest.raises(PermissionError, match="is protected from writing"):
+        files.refuse_unwritable_file(tmp_path / "a.csv")
+    files.refuse_unwritable_file(tmp_path / "b.csv")
 
 
 def test_a_file_that_cannot_be_written_is_refused_before_the_work(tmp_path: Path) -> None:

@@ -86,15 +86,66 @@ def test_only_what_is_missing_or_damaged_is_computed(
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == whole
 
 
-def test_a_changed_byte_is_noticed(clips: pd.DataFrame, tmp_path: Path) -> None:
+def test_rows_too_large_for_a_part_have_one_each(
+    clips: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parts, "MOST_BYTES", 1)
     write(clips, tmp_path / "out")
-    file = tmp_path / "out" / "part-000001.parquet"
-    column = pq.read_metadata(file).row_group(0).column(1)
-    data = bytearray(file.read_bytes())
-    data[column.data_page_offset + column.total_compressed_size - 1] ^= 1
-    file.write_bytes(data)
-    with pytest.raises(ValueError, match=r"part-000001\.parquet, part 2 of 3, is missing"):
-        list(read_parts(tmp_path / "out"))
+    assert [each.clip_id.tolist() for each in read_parts(tmp_path / "out")] == [
+        [name] if name != "2" else [] for name in "0123456"
+    ]
+
+
+def test_a_bar_is_shown_unless_it_is_not_wanted(
+    clips: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown: list[bool] = []
+
+    def bar(steps: range, *, disable: bool, **_: object) -> range:
+        shown.append(not disable)
+        return steps
+
+    monkeypatch.setattr("tqdm.tqdm", bar)
+    told: dict = {"feature_set": named("statistics"), "fingerprint": "f"}
+    write_parts(clips[:1], tmp_path / "out", **told)
+    write_parts(clips[:1], tmp_path / "out", **told, progress=False)
+    assert [shown[0], shown[-1]] == [True, False]
+
+
+def test_no_flipped_bit_gives_another_answer(clips: pd.DataFrame, tmp_path: Path) -> None:
+    folder, rng = tmp_path / "out", np.random.default_rng(0)
+    write(clips, folder)
+    known, n_refused = [answer(each) for each in read_parts(folder)], 0
+    for name in ("part-000001.parquet", "_manifest.json"):
+        whole = (folder / name).read_bytes()
+        for at in rng.integers(8 * len(whole), size=200):
+            damaged = bytearray(whole)
+            damaged[at // 8] ^= 1 << at % 8
+            (folder / name).write_bytes(damaged)
+            try:
+                assert [answer(each) for each in read_parts(folder)] == known
+            except ValueError as error:
+                n_refused += str(folder / name) in str(error)
+        (folder / name).write_bytes(whole)
+    assert n_refused > 300  # no answer depends on the others: sizes that nobody reads
+
+
+def answer(part: features.Features) -> list:
+    return [part.X.tolist(), part.clip_id.tolist(), part.rejects.to_numpy().tolist(), part.names]
+
+
+def test_a_part_with_a_damaged_page_is_made_anew(clips: pd.DataFrame, tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    write(clips, folder)
+    whole = {path.name: path.read_bytes() for path in folder.iterdir()}
+    column = pq.read_metadata(folder / "part-000001.parquet").row_group(0).column(1)
+    damaged = bytearray(whole["part-000001.parquet"])
+    damaged[column.data_page_offset + column.total_compressed_size - 1] ^= 1
+    (folder / "part-000001.parquet").write_bytes(damaged)
+    with pytest.raises(ValueError, match=r"part-000001\.parquet, part 2 of 3"):
+        list(read_parts(folder))
+    write(clips, folder)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == whole
 
 
 def test_other_clips_settings_and_folders_are_refused(clips: pd.DataFrame, tmp_path: Path) -> None:

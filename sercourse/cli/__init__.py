@@ -68,7 +68,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             with options.on_cluster(getattr(args, "cluster", None)):
                 return int(args.run(args))
     except KeyboardInterrupt:
-        options.say("\nsercourse: interrupted; parts that were finished, if any, are kept")
+        options.say("", "sercourse: interrupted; parts that were finished, if any, are kept")
         return 130
     except BrokenExecutor:
         options.say(
@@ -90,7 +90,7 @@ def _show_warning(
     if category.__name__ in ("SoundWarning", "NotKept"):  # importing them would load the decoder
         options.say(f"sercourse: {message}")
     else:
-        options.say(warnings.formatwarning(message, category, filename, lineno))
+        options.say(*warnings.formatwarning(message, category, filename, lineno).splitlines())
 
 
 def _sentence(error: Exception) -> str:

@@ -41,7 +41,7 @@ def _scan(args: argparse.Namespace) -> int:
     scans = options.scan(args)
     for found in scans:
         if options.prints_text(args):
-            options.show(_summary(found))
+            options.show(*_summary(found))
         options.refuse_empty(found, args)
     clips = pd.concat([found.clips for found in scans])
     rows = clips.astype(object).where(clips.notna(), None).to_dict("records")
@@ -59,21 +59,19 @@ def _fetch(args: argparse.Namespace) -> int:
 
     to = args.to or Path("data") / args.name
     download = fetch.entry(args.name)
-    terms = f"Licence: {download.licence}\nCite: {download.cite}"
+    terms = f"Licence: {download.licence}", f"Cite: {download.cite}"
     if to.exists() and not to.is_dir():
         raise FileExistsError(f"{to} is a file: give the name of a folder")
     if not to.is_dir() or not any(to.iterdir()):
         if download.url is None:
-            options.show(
-                f"{args.name} cannot be downloaded by a program.\n{download.how} into {to}\n{terms}"
-            )
+            how = f"{args.name} cannot be downloaded by a program.", f"{download.how} into {to}"
+            options.show(*how, *terms)
             return 1
         fetch.fetch(args.name, to=to)
     found = corpora.scan(to, corpus=args.name)
     differences = corpora.missing(found.clips, corpus=args.name)
     options.show(f"{to}: {len(found.clips)} clips, {len(found.rejects)} files left out")
-    options.show("\n".join(differences or ["complete"]))
-    options.show(terms)
+    options.show(*(differences or ["complete"]), *terms)
     return int(bool(differences))
 
 
@@ -124,8 +122,8 @@ def _cache(args: argparse.Namespace) -> int:
     return 0
 
 
-def _summary(found: Scan) -> str:
-    """Return a report: counts, durations, identical clips, rejects, notes."""
+def _summary(found: Scan) -> list[str]:
+    """Return the lines of a report: counts, durations, identical clips, rejects, notes."""
     clips, duration = found.clips, found.clips["duration"]
     lines = [("clips", f"{len(clips)}, {duration.sum() / 60:.1f} minutes")]
     lines.append(("speakers", str(clips["speaker"].nunique())))
@@ -139,4 +137,4 @@ def _summary(found: Scan) -> str:
     lines += [("identical", " = ".join(names)) for _, names in alike]
     lines.append(("left out", str(len(found.rejects))))
     rejects = (f"  {reject.path}: {reject.reason}" for reject in found.rejects.itertuples())
-    return "\n".join([*(f"{name:<15}{value}" for name, value in lines), *rejects, *found.notes])
+    return [*(f"{name:<15}{value}" for name, value in lines), *rejects, *found.notes]

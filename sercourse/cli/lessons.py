@@ -92,7 +92,7 @@ def _check(args: argparse.Namespace) -> int:
     # The home folder names a person.
     rows = [[text.replace(home, "~") for text in row] for row in (*_installed(), *_found())]
     for what, found, advice in rows if options.prints_text(args) else ():
-        options.show(f"{what:15} {found}" + (f"\n{'':15} -> {advice}" if advice else ""))
+        options.show(f"{what:15} {found}", *([f"{'':15} -> {advice}"] if advice else []))
     options.write(args, content=[dict(zip(names, row, strict=True)) for row in rows])
     return int(any(advice for what, _, advice in rows if what in ("libraries", "broken model")))
 

@@ -212,7 +212,8 @@ def _predict(args: argparse.Namespace) -> int:
             if not record:
                 continue
             if options.prints_text(args):
-                options.show(f"{take}  {text}")
+                first, *more = text.splitlines()
+                options.show(f"{take}  {first}", *more)
             journal.add(name, {"path": str(take.path)} | record)
     finally:  # an interruption keeps what was finished
         if args.json:

@@ -119,7 +119,7 @@ def _evaluate(args: argparse.Namespace) -> int:
         options.say(f"saved {experiment.add_conditions(args.into, recipe, data, evaluation)}")
     metrics = evaluation.metrics
     if options.prints_text(args):
-        options.show(_report(metrics))
+        options.show(*_report(metrics).splitlines())
     options.write(args, content=metrics, table=lambda: _parts(metrics).reset_index(names="part"))
     return 0
 
@@ -150,7 +150,8 @@ def _train(args: argparse.Namespace) -> int:
     if args.conditions:
         evaluations.append(_measured(args, recipe, data, protocol=None))
         experiment.add_conditions(folder, recipe, data, evaluations[-1])
-    options.show("\n".join(_report(each.metrics) for each in evaluations))
+    for each in evaluations:
+        options.show(*_report(each.metrics).splitlines())
     options.show(f"saved {folder}: sercourse predict FILE --model {folder}")
     return 0
 
@@ -258,7 +259,7 @@ def _search(args: argparse.Namespace) -> int:
     found = experiment.run_search(plan, shares=shares, report=options.say, **settings)
     options.show("{task} on {corpus}, {protocol}, {fold}, chance {chance:.3f}".format(**found.told))
     shown = found.finalists.drop(columns=["settings"])
-    options.show(shown.to_string(index=False, float_format="%.3f"))
+    options.show(*shown.to_string(index=False, float_format="%.3f").splitlines())
     best = found.finalists["estimator"].iloc[0]
     options.show(f"best on validation clips: {best}; tables in {found.folder}")
     return 0
@@ -277,11 +278,13 @@ def _models(args: argparse.Namespace) -> int:
             failed = True
             options.say(f"sercourse: {error}")
             continue
-        options.show(f"{bundle.name}: {bundle.info['title']}\n  knows {', '.join(bundle.labels)}")
+        options.show(
+            f"{bundle.name}: {bundle.info['title']}", f"  knows {', '.join(bundle.labels)}"
+        )
         source = "  from {name}, {n_clips} clips by {n_speakers} speakers"
         options.show(source.format(**bundle.info["corpus"]))
         parts = {f"{each['protocol']}, {len(each['emotions'])} emotions": each for each in told}
-        options.show(_figures(parts).to_string(float_format="%.1f", na_rep=""))
+        options.show(*_figures(parts).to_string(float_format="%.1f", na_rep="").splitlines())
     if not folders:
         options.show("no trained model is here yet: make one with sercourse train")
     return int(failed)

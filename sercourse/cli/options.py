@@ -39,30 +39,33 @@ class Place(NamedTuple):
     root: Path
 
 
-def show(text: object, *, end: str = "\n", file: TextIO | None = None) -> None:
-    """Print a result; what a terminal would obey, or cannot write, is spelt out: names may hold it.
+def show(*lines: object, end: str = "\n", file: TextIO | None = None) -> None:
+    """Print lines of a result; what would end a line or command a terminal is spelt out.
+
+    Names may hold it, and could otherwise look like answers.
 
     Raises
     ------
     SystemExit
         If nobody reads it any more, such as `head` that has had enough.
     """
-    spelt = re.sub(
-        "[^\n -~]",
-        lambda found: found[0] if found[0].isprintable() else ascii(found[0])[1:-1],
-        str(text),
-    )
+
+    def spelt(found: re.Match[str]) -> str:
+        """Return a character that can be printed."""
+        return found[0] if found[0].isprintable() else ascii(found[0])[1:-1]
+
+    text = "\n".join(re.sub("[^ -~]", spelt, str(line)) for line in lines)
     try:
-        print(spelt, end=end, file=file, flush=True)
+        print(text, end=end, file=file, flush=True)
     except BrokenPipeError:
         for stream in (sys.stdout, sys.stderr):  # Python flushes both at exit, and would complain
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
         raise SystemExit(1) from None
 
 
-def say(line: object) -> None:
+def say(*lines: object) -> None:
     """Print what is no result, such as progress and warnings, where it cannot mix with results."""
-    show(line, file=sys.stderr)
+    show(*lines, file=sys.stderr)
 
 
 def command(
@@ -407,7 +410,7 @@ def _write_parquet(path: Path, tables: Iterable[pd.DataFrame]) -> None:
 def _write(target: Path, texts: Iterable[str]) -> None:
     if target == STDOUT:
         for text in texts:
-            show(text, end="")
+            show(*text.split("\n"), end="")
         return
     # The name of a file need not be text: it is written as the bytes that it has.
     told: Any = {"errors": "surrogateescape", "newline": "\n"}

@@ -34,7 +34,6 @@ TOP_DB = 35.0  # quieter beginnings and ends are cut
 MARGIN_SECONDS = 0.1  # of which so much is kept
 PEAK = 0.5  # the encoder's input depends on the level
 SHORTEST_SECONDS, LONGEST_SECONDS = 0.2, 29.9
-PATIENCE_SECONDS = 60.0  # an encoder is stopped after so long; a part takes a second or two
 
 
 def shipped_encoder() -> Path:
@@ -105,9 +104,8 @@ def layer_statistics(
     y = audio.pad(y, length=max(y.size, round(SHORTEST_SECONDS * SR)))
     parts = audio.segments(y, sr=SR, seconds=min(y.size / SR, LONGEST_SECONDS))
     path = str(encoder or shipped_encoder())
-    encode = functools.partial(runtime.run, session(path, sha256), "statistics", name=path)
-    inputs = ({"waveform": part[np.newaxis]} for part in parts)
-    rows = [encode(each, seconds=PATIENCE_SECONDS).ravel() for each in inputs]
+    model, inputs = session(path, sha256), ({"waveform": part[np.newaxis]} for part in parts)
+    rows = [runtime.run(model, "statistics", each, name=path).ravel() for each in inputs]
     return np.asarray(np.mean(rows, axis=0, dtype=np.float64))
 
 

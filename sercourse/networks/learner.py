@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import re
 import tempfile
@@ -132,7 +131,7 @@ class FittedNetwork:
             exported = onnx.load(path)
             self.model.save(path.with_suffix(".keras"), include_optimizer=False)
             kept = _reproducible(path.with_suffix(".keras"))
-        exported.graph.CopyFrom(_named_by_content(exported.graph))
+        exported.graph.CopyFrom(_in_order(exported.graph))
         return {".onnx": bytes(exported.SerializeToString()), ".keras": kept}
 
 
@@ -432,50 +431,47 @@ def expected_codes(fitted: FittedNetwork, X: Array) -> NDArray[np.float64]:
 def _reproducible(archive: Path) -> bytes:
     """Return a model in Keras's format, of which the same training always gives the same bytes."""
     buffer, places = io.BytesIO(), dict[bytes, bytes]()
-
-    def numbered(found: re.Match[bytes]) -> bytes:
-        """Return a number for a place in the memory."""
-        return places.setdefault(found[0], b"%d" % len(places))
-
     with zipfile.ZipFile(archive) as old, zipfile.ZipFile(buffer, "w") as new:
         for name in old.namelist():
             data = re.sub(rb'(?<="date_saved": ")[^"]*', b"", old.read(name))
-            data = re.sub(rb'(?<="shared_object_id": )\d+', numbered, data)
+            for each in re.findall(rb'"shared_object_id": (\d{9,})', data):  # a place in memory
+                data = data.replace(each, places.setdefault(each, b"%d" % len(places)))
             new.writestr(zipfile.ZipInfo(name), data)  # which is of 1980
     return buffer.getvalue()
 
 
-def _named_by_content(graph: Any) -> Any:
-    """Order and name all of an ONNX graph by what it computes: converters do so by chance."""
-    names, level = {graph.input[0].name: INPUT, "": ""}, {INPUT: 0, "": 0}
-    tensors, nodes = {}, {}
-    for tensor in graph.initializer:
-        old, tensor.name = tensor.name, ""
-        tensor.name = names[old] = _hash(tensor)
-        tensors[tensor.name], level[tensor.name] = tensor, 0
-    for node in graph.node:  # after all those that it needs
-        outputs, attributes = list(node.output), sorted(node.attribute, key=lambda each: each.name)
-        for each in attributes:
+def _in_order(graph: Any) -> Any:
+    """Name and order all that the output of an ONNX graph needs, as converters do by chance."""
+    made = {name: node for node in graph.node for name in node.output}
+    known, names = {each.name: each for each in graph.initializer}, {"": ""}
+    output, nodes, weights = graph.output[0].name, list[Any](), list[Any]()
+    names[graph.input[0].name] = graph.input[0].name = INPUT
+
+    def visit(name: str) -> None:
+        """Keep what gives a value, after all that it needs."""
+        if name in names:
+            return
+        if name in known:
+            names[name] = known[name].name = f"weights-{len(weights)}"
+            weights.append(known[name])
+            return
+        node = made[name]
+        for each in node.input:
+            visit(each)
+        node.name = f"node-{len(nodes)}"
+        names.update({each: f"{node.name}-{k}" for k, each in enumerate(node.output) if each})
+        names.update({output: OUTPUT} if name == output else {})
+        node.input[:] = [names[each] for each in node.input]
+        node.output[:] = [names[each] for each in node.output]
+        for each in node.attribute:
             if each.HasField("t"):
                 each.t.name = ""
-        takes = [names[each] for each in node.input]
-        kept = type(node)(op_type=node.op_type, domain=node.domain, input=takes)
-        kept.attribute.extend(attributes)
-        key = _hash(kept)
-        names |= {old: f"{key}-{k}" for k, old in enumerate(outputs) if old}
-        names[graph.output[0].name] = OUTPUT
-        kept.output.extend(names[old] for old in outputs)
-        nodes[key] = (1 + max((level[each] for each in takes), default=0), key, kept)
-        level |= {each: nodes[key][0] for each in kept.output if each}
-    graph.input[0].name, graph.output[0].name = INPUT, OUTPUT
+        nodes.append(node)
+
+    visit(output)
+    graph.output[0].name = OUTPUT
     for end in (graph.input[0], graph.output[0]):
         for size in end.type.tensor_type.shape.dim:
             size.ClearField("dim_param")  # which counts what was exported before
-    ordered = [node for _, _, node in sorted(nodes.values(), key=lambda each: each[:2])]
     ends = {"input": graph.input, "output": graph.output}
-    weights = [tensors[name] for name in sorted(tensors)]
-    return type(graph)(name="network", node=ordered, initializer=weights, **ends)
-
-
-def _hash(message: Any) -> str:
-    return hashlib.sha256(message.SerializeToString(deterministic=True)).hexdigest()[:16]
+    return type(graph)(name="network", node=nodes, initializer=weights, **ends)

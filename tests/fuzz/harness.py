@@ -129,6 +129,13 @@ def _read_bundle(path: Path) -> Any:
     return bundle.predict_proba(*(np.zeros((1, k)) for k in n)).round(6).tolist()
 
 
+def _read_graph(path: Path) -> None:
+    """Run a model that nobody verified, as one of a bundle whose checksums were made anew."""
+    model = bundles.session(path.read_bytes(), name=path.name)
+    n_features = model.get_inputs()[0].shape[1]
+    bundles.run(model, np.zeros((1, n_features or 1)), name=path.name)
+
+
 def _loudness(y: np.ndarray, *, sr: int) -> np.ndarray:
     return np.array([np.abs(y).mean(), y.std()])
 
@@ -233,6 +240,7 @@ def targets() -> dict[str, Target]:
             [(name, _model_file(name)) for name in ("model.onnx", "voice.npz")], _read_bundle, True
         ),
         "film": Target(films(), _read_film),
+        "graph": Target([("model.onnx", _model_file("model.onnx"))], _read_graph),
         "row": Target([("a.row", _row())], _read_row, True),
         "part": Target([*parts.items()], lambda path: _read_parts(path, parts), True),
         "archive": Target([("a.zip", _archive())], _read_archive),
