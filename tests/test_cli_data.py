@@ -129,6 +129,23 @@ def test_fetch_says_what_to_do_and_checks_what_is_there(
     assert "3 clips, 2 files left out\nhappy: 0 clips found, 119 expected" in out
 
 
+def test_fetch_brings_what_is_not_there_and_tells_its_terms(
+    tmp_path: Path, command: Command, refuse: Refuse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def one_clip(name: str, *, to: Path) -> None:
+        to.mkdir()
+        sf.write(to / "03a01Fa.wav", np.random.default_rng(0).uniform(-0.5, 0.5, 16_000), 16_000)
+
+    monkeypatch.setattr("sercourse.fetch.fetch", one_clip)
+    status, out, err = command("fetch", "emodb", "--to", tmp_path / "new")
+    assert status == 1, err
+    assert "1 clips, 0 files left out\n" in out
+    assert "happy: 1 clips found, 71 expected" in out
+    assert "Licence: " in out
+    (file := tmp_path / "file").touch()
+    assert "is a file: give the name of a folder" in refuse("fetch", "emodb", "--to", file)
+
+
 def test_fetch_is_content_with_a_complete_corpus(aesdd_root: Path, command: Command) -> None:
     status, out, _ = command("fetch", "aesdd", "--to", aesdd_root)
     assert status == 0

@@ -6,7 +6,9 @@ import json
 import shutil
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable
+from concurrent.futures import BrokenExecutor
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from PIL import Image
 
 from conftest import Command
 from sercourse import audio
+from sercourse.decoding import SoundWarning
 from sercourse.plots import EMOTION_COLOURS
 
 CLIP = "Actor_01/03-01-05-01-01-01-01.ogg"
@@ -174,6 +177,52 @@ def test_models_lists_what_they_know_and_how_good_they_are(command: Command) -> 
     out = command("models").out
     for words in ("ravdess-svm", "neutral, calm, happy", "speaker, 8 emotions"):
         assert words in out
+
+
+def test_models_names_a_damaged_one_and_says_where_there_is_none(
+    tmp_path: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "bundle.json").write_text("{")
+    monkeypatch.setattr("sercourse.bundles.available", lambda: [tmp_path])
+    done = command("models")
+    assert done.status == 1
+    assert done.err.startswith("sercourse: ")
+    assert str(tmp_path) in done.err
+    monkeypatch.setattr("sercourse.bundles.available", list)
+    assert command("models") == (
+        0,
+        "no trained model is here yet: make one with sercourse train\n",
+        "",
+    )
+
+
+def test_the_death_of_a_worker_and_warnings_are_told(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def die(args: object) -> int:
+        warnings.warn("a.wav: read, though", SoundWarning, stacklevel=1)
+        warnings.warn("gone in the next version", FutureWarning, stacklevel=1)
+        raise BrokenExecutor
+
+    monkeypatch.setattr("sercourse.cli.models._models", die)
+    done = command("models")
+    assert done.status == 2
+    first, *others = done.err.splitlines()
+    assert first == "sercourse: a.wav: read, though"
+    assert "FutureWarning: gone in the next version" in others[0]
+    assert "has died, of too little memory" in others[-1]
+
+
+def test_how_sure_an_answer_has_to_be_is_chosen(
+    clip: Path, command: Command, refuse: Refuse
+) -> None:
+    done = command("predict", clip, "--sure", "1", "--json")
+    assert json.loads(done.out)[0]["emotion"] == "unknown"
+    assert "no emotion reaches 100%" in done.err
+    assert "the probability is 2.0: give a number from 0 to 1" in refuse(
+        "predict", clip, "--sure", 2
+    )
+    assert "middle: give left, right" in refuse("predict", clip, "--channel", "middle")
 
 
 def test_a_closed_pipe_ends_quietly() -> None:

@@ -67,7 +67,9 @@ def test_features_by_the_command_are_those_of_one_machine(
     for name, more in (("here", ["--jobs", "1"]), ("there", ["--cluster", address])):
         monkeypatch.setenv("SERCOURSE_CACHE", str(tmp_path / f"cache of {name}"))
         assert command(*words, "--out", tmp_path / name, *more).status == 0
-    here, there = (np.load(tmp_path / f"{name}.npz") for name in ("here", "there"))
+    here, there = (
+        np.load(tmp_path / f"{name}.npz", allow_pickle=False) for name in ("here", "there")
+    )
     assert len(here["X"]) > 20
     for name in here.files:
         np.testing.assert_array_equal(here[name], there[name])

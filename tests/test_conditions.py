@@ -159,9 +159,8 @@ def test_silence_cannot_be_noisy(kind: str) -> None:
 
 NAMES = ["as recorded", *CONDITIONS]
 SVM = recipes.recipe("svm-classic")
-PAIR = recipes.Recipe(
-    "pair", "two of a kind", members=(SVM, recipes.recipe("logistic")), weights=(3, 1)
-)
+KNN = recipes.from_zoo("knn", {}, feature_set="statistics")  # which are measured already
+PAIR = recipes.Recipe("pair", "two of a kind", members=(SVM, KNN), weights=(3, 1))
 
 
 @pytest.fixture(scope="module")
@@ -310,7 +309,9 @@ def test_conditions_go_into_their_own_bundle_only(
     bundle: bundles.Bundle, data: experiment.Dataset, measured: experiment.Evaluation, store: Path
 ) -> None:
     before = (bundle.folder / "bundle.json").read_bytes()
-    with pytest.raises(ValueError, match="was not made by recipe 'logistic' from these 48 clips"):
+    with pytest.raises(
+        ValueError, match="was not made by recipe 'toolkit-knn' from these 48 clips"
+    ):
         experiment.add_conditions(bundle.folder, PAIR.members[1], data, measured)
     fewer = data.of_emotions(["happy", "sad"])
     with pytest.raises(ValueError, match="from these 32 clips"):

@@ -301,15 +301,36 @@ def test_ffmpeg_needs_no_temporary_file_and_ends_with_its_reader(
 
 @posix
 @needs_ffmpeg
-def test_ffmpeg_is_ended_when_it_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = encoded(tmp_path, "a.m4a", "-vn")
-    sleeper = tmp_path / "ffmpeg"
-    sleeper.write_text("#!/bin/sh\nexec sleep 600\n")
-    sleeper.chmod(0o755)
-    programs = {"ffmpeg": str(sleeper), "ffprobe": shutil.which("ffprobe")}
+@pytest.mark.parametrize(
+    ("program", "script", "said"),
+    [
+        ("ffmpeg", "exec sleep 600", "ffmpeg brought no sound for 1 s"),
+        ("ffprobe", "exec sleep 600", "ffprobe took over 1 s"),
+        ("ffmpeg", "echo 'no idea' >&2; exit 1", "ffmpeg cannot read it: no idea"),
+        (
+            "ffmpeg",
+            "echo 'partial file' >&2; exit 0",
+            "truncated sound file (ffmpeg: partial file)",
+        ),
+    ],
+)
+def test_ffmpeg_hangs_or_gives_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, program: str, script: str, said: str
+) -> None:
+    path = encoded(tmp_path, "a.mka", "-vn")
+    other = tmp_path / program
+    other.write_text(f"#!/bin/sh\n{script}\n")
+    other.chmod(0o755)
+    programs = {name: shutil.which(name) for name in ("ffmpeg", "ffprobe")} | {program: str(other)}
     monkeypatch.setattr(shutil, "which", programs.get)
-    monkeypatch.setattr(decoding, "PATIENCE_SECONDS", 2.0)
-    assert outcome(path) == "ffmpeg brought no sound for 2 s"
+    monkeypatch.setattr(decoding, "PATIENCE_SECONDS", 1.0)
+    monkeypatch.setattr(decoding, "_TIMED", ())  # so that what ffmpeg says decides
+    assert outcome(path) == said
+
+
+def test_samples_without_a_header_are_to_be_converted(tmp_path: Path) -> None:
+    (tmp_path / "a.raw").write_bytes(b"samples" * 1000)
+    assert str(outcome(tmp_path / "a.raw")).startswith("samples without a header: convert it")
 
 
 # --- channels -------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ import pytest
 from sercourse import bundles, corpora, evaluate, experiment, features, splits
 from sercourse.experiment.card import model_card
 from sercourse.experiment.evaluation import calibrated, inner_groups
-from sercourse.recipes import Recipe, recipe
+from sercourse.recipes import Recipe, from_zoo, recipe
 
 CLASSIC = recipe("svm-classic")
 
@@ -195,7 +195,8 @@ def test_an_ensemble_is_calibrated_on_the_other_folds() -> None:
     assert alone == {"fold 1": 1.0}
 
 
-PAIR = Recipe("pair", "two models", members=(CLASSIC, recipe("logistic")), weights=(2, 1))
+KNN = from_zoo("knn", {}, feature_set="statistics")  # which are measured already
+PAIR = Recipe("pair", "two models", members=(CLASSIC, KNN), weights=(2, 1))
 
 
 def test_a_saved_ensemble_is_calibrated_and_says_whom_it_normalises(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import ctypes
+import dataclasses
 import errno
 import json
 import os
@@ -75,6 +76,27 @@ def recursive(step: int) -> Callable[[int], int]:
     return count
 
 
+@dataclasses.dataclass(frozen=True)
+class Setting:
+    name: str
+
+
+def local_class(step: int) -> type:
+    if step == 1:
+
+        class Count:
+            def next(self, n: int) -> int:
+                return n + 1
+
+        return Count
+
+    class Count:  # type: ignore[no-redef]
+        def next(self, n: int) -> int:
+            return n - 1
+
+    return Count
+
+
 class Scaler(StandardScaler):
     """Another class of the same name, for the text of an estimator is the same."""
 
@@ -99,6 +121,9 @@ PAIRS: dict[str, tuple[Any, Any]] = {
     "a generator": (SVC(random_state=RandomState(1)), SVC(random_state=RandomState(2))),
     "how clips are divided": (GridSearchCV(SVC(), {}, cv=KFold(3)), GridSearchCV(SVC(), {}, cv=3)),
     "numbers": (np.zeros(3), np.zeros(4)),
+    "names in no order": ({"a", "b"}, {"a", "c"}),
+    "settings": (Setting("a"), Setting("b")),
+    "the code of a class": (local_class(1), local_class(2)),
     "a number's type": (True, "True"),
 }
 
@@ -112,14 +137,10 @@ def test_keys_tell_what_texts_leave_out(what: str) -> None:
 
 def test_keys_are_the_same_in_another_process() -> None:
     code = "import test_files as t; print([t.files.digest(each) for each in t.PAIRS.values()])"
+    here, seed = Path(__file__).parent, {"PYTHONHASHSEED": "1"}  # that of this process is drawn
     argv = [sys.executable, "-c", code]
-    here = Path(__file__).parent
-    said = [
-        subprocess.run(argv, cwd=here, env={**os.environ, "PYTHONHASHSEED": seed}, **CAPTURED)
-        for seed in ("1", "2")
-    ]
-    assert said[0].stdout == said[1].stdout
-    assert files.digest(PAIRS["the seventh member"]) in said[0].stdout
+    said = subprocess.run(argv, cwd=here, env={**os.environ, **seed}, **CAPTURED).stdout
+    assert said == f"{[files.digest(each) for each in PAIRS.values()]}\n"
 
 
 def test_what_is_equal_has_one_key_of_sixteen_letters() -> None:
@@ -155,6 +176,22 @@ def test_home_without_the_project_says_what_to_do(
     monkeypatch.setenv("SERCOURSE_HOME", str(tmp_path))
     with pytest.raises(FileNotFoundError, match="clone the project"):
         files.home()
+
+
+def test_a_package_without_the_samples_says_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "models" / "speech-encoder").mkdir(parents=True)
+    monkeypatch.setenv("SERCOURSE_HOME", str(tmp_path))
+    with pytest.raises(FileNotFoundError, match="an installed package brings the default model"):
+        files.in_project("data", "sample")
+
+
+def test_what_is_protected_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (mine := tmp_path / "thesis.csv").write_text("mine")
+    monkeypatch.setattr(os, "access", lambda path, mode: False)  # to root everything is open
+    with pytest.raises(PermissionError, match="is protected from writing"):
+        files.refuse_unwritable_file(mine)
 
 
 @pytest.fixture

@@ -103,6 +103,16 @@ def test_balance_and_samples_by_class(fitted: EmotionRecognizer, clips: pd.DataF
     assert set(table["used"]) == {counts["neutral"]}
 
 
+def test_rare_emotions_weigh_more_where_that_is_asked_for(few: pd.DataFrame) -> None:
+    kept = (few["emotion"] != "sad") | (few.groupby("emotion").cumcount() < 5)
+    rare = few[kept].reset_index(drop=True)
+    plain, weighted = (
+        EmotionRecognizer("svm-classic", balance=balance).fit(rare).predict_proba(few)["sad"]
+        for balance in (False, "weights")
+    )
+    assert weighted.mean() > plain.mean()
+
+
 def test_confusion_matrix_has_labels_and_percent(
     fitted: EmotionRecognizer, clips: pd.DataFrame
 ) -> None:
@@ -286,6 +296,7 @@ def test_clips_drawn_with_replacement_are_fine(few: pd.DataFrame) -> None:
     [
         ({"recipe": "svm", "model": SVC()}, "both a recipe and a model"),
         ({"recipe": "svn"}, "unknown recipe 'svn'"),
+        ({"recipe": "svm-classic", "balance": "more"}, "balance is 'more': use one of"),
         ({"recipe": "svm-classic", "emotions": ["sad", "bored"]}, "no clip of bored"),
         ({"recipe": "svm-classic", "emotions": ["sad"]}, "at least two"),
         ({"recipe": "svm-classic", "emotions": ["sad", "glad"]}, "no clip of glad"),

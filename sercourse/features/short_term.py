@@ -51,7 +51,7 @@ MEAN_SCALE = 0.2  # of `log_euclidean_stats`, as means move further than spreads
 
 # Frames worked on at once: few enough for the allocator to reuse their memory, and for clips of any
 # length to need little.
-_BLOCK = 64
+_BLOCK = 96
 
 
 def frame_and_hop(*, sr: int) -> tuple[int, int]:
@@ -217,20 +217,17 @@ def _descriptors(x: np.ndarray, *, sr: int) -> np.ndarray:
     signs = (x > 0).view(np.int8) - (x < 0).view(np.int8)
     steps = np.abs(signs[:, 1:] - signs[:, :-1])
     zcr = steps.sum(axis=1, dtype=np.int32) / (2.0 * (length - 1))
-    spectrum = np.abs(np.fft.rfft(x, axis=1)[:, : length // 2])
-    spectrum /= length  # in place, as below: fresh memory costs more than the sums
+    spectrum = np.abs(np.fft.rfft(x, axis=1)[:, : length // 2]) / length
     n_bins, total = spectrum.shape[1], spectrum.sum(axis=1)
     frequency = np.arange(1, n_bins + 1) / n_bins
     # The book divides by the largest magnitude first, which only scales the guard of the sums.
     weight = total + EPS * (spectrum.max(axis=1) + EPS)
     centroid = np.vecdot(spectrum, frequency) / weight
     spread = np.sqrt(np.vecdot(spectrum, (frequency - centroid[:, np.newaxis]) ** 2) / weight)
-    shares = spectrum / (total + n_bins * EPS)[:, np.newaxis]
-    change = shares[1:] - shares[:-1]
+    change = np.diff(spectrum / (total + n_bins * EPS)[:, np.newaxis], axis=0)
     flux = np.concatenate([np.zeros(1), np.vecdot(change, change)])
     # Down columns: all frames are then summed side by side.
-    energy = np.square(spectrum.T, order="C")
-    np.cumsum(energy, axis=0, out=energy)
+    energy = np.cumsum(np.square(spectrum.T, order="C"), axis=0)
     rolloff = (energy > ROLLOFF * energy[-1] - EPS).argmax(axis=0) / n_bins
     of_frame = [zcr, np.vecdot(x, x) / length, _block_entropy(x)]
     of_spectrum = [centroid, spread, _block_entropy(spectrum), flux, rolloff]
@@ -268,9 +265,8 @@ def mfcc(frames: np.ndarray, *, sr: int) -> np.ndarray:
     (2, 12)
     """
     n_fft = 1 << (frames.shape[1] - 1).bit_length()  # 512 for the 400 samples at 16 kHz
-    power = np.abs(np.fft.rfft(frames, n_fft, axis=1))
-    power *= power
-    power /= n_fft
+    spectrum = np.fft.rfft(frames, n_fft, axis=1)
+    power = (spectrum.real**2 + spectrum.imag**2) / n_fft
     # A few rows at a time: from 2^18 multiplications on OpenBLAS wakes threads, which costs more.
     bank = mel_filters(sr=sr, n_fft=n_fft).T
     bands = np.concatenate([rows @ bank for rows in np.array_split(power, len(power) // 24 + 1)])
