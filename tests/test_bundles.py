@@ -414,6 +414,25 @@ def test_a_typical_voice_that_is_none_is_named(copied: Path, content: bytes | di
         bundles.load(copied).answer(TONE, sr=16_000)
 
 
+def test_many_rows_are_judged_in_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that the memory of a corpus's spectrograms stays within what a model may take."""
+    model = bundles.session((bundles.find("ravdess-svm-classic") / "model.onnx").read_bytes())
+    X = np.random.default_rng(0).normal(size=(2 * bundles.bundle.BATCH + 1, 200))
+    whole = bundles.run(model, X)
+    sizes: list[int] = []
+    plain = runtime.run
+
+    def counted(session: object, output: str, inputs: dict, **more: object) -> np.ndarray:
+        sizes.append(len(inputs["X"]))
+        return plain(session, output, inputs, **more)
+
+    monkeypatch.setattr(runtime, "run", counted)
+    assert np.array_equal(bundles.run(model, X), whole)
+    assert sizes == [bundles.bundle.BATCH, bundles.bundle.BATCH, 1]
+    one_by_one = np.concatenate([bundles.run(model, row[np.newaxis]) for row in X])
+    np.testing.assert_allclose(whole, one_by_one, atol=1e-6)
+
+
 def test_a_model_that_cannot_run_is_named(copied: Path) -> None:
     (copied / "model.onnx").write_bytes(b"no model")
     index = json.loads((copied / "bundle.json").read_text("utf-8"))

@@ -47,6 +47,7 @@ MODELS_HEAD = (
     "New voices %",
     "Known voices %",
     "Enrolled %",
+    "Lost, points",
     "Chance %",
 )
 LESSONS_HEAD = ("Lesson", "What you get", "Time")
@@ -266,6 +267,7 @@ def models_table(root: Path) -> str:
             f"{percent(new['accuracy'])} {spread(new)}",
             f"{percent(known['accuracy'])} {spread(known)}" if known else "",
             percent(enrolled["accuracy"]) if enrolled else "",
+            percent(metrics["conditions"]["mean_loss"]) if "conditions" in metrics else "",
             percent(new["chance"]),
         ]
         row = [f"[{name}](models/{name})", metrics["corpus"], str(len(new["emotions"])), *figures]

@@ -24,6 +24,7 @@ GENDER_MODEL = "gender.onnx"
 PART_SECONDS = 4.0
 LONG_SECONDS = 60.0  # a recording beyond this is never held as a whole
 PATIENCE_SECONDS = 8.0  # a model is stopped after so long, and a second for each clip
+BATCH = 64  # rows that are judged at once: networks take some megabytes for each
 UNKNOWN = "unknown"  # the answer where a model is not sure enough
 NOT_SPEECH = "unlike any speech that the model learnt from"
 NOT_LOUD = "no part of the recording is loud enough to be judged"
@@ -617,13 +618,13 @@ def run(model: Any, X: NDArray[np.floating], *, name: object = "this") -> NDArra
     ValueError
         If it takes other features, or gives something else; `name` is what the sentence calls it.
     """
-    inputs, seconds = {"X": X.astype(np.float32)}, PATIENCE_SECONDS + len(X)
-    p = runtime.run(model, "probabilities", inputs, seconds=seconds, name=name).astype(np.float64)
-    if (
-        p.ndim != 2
-        or len(p) != len(X)
-        or (p < -1e-6).any()
-        or (abs(p.sum(axis=1) - 1) > 0.01).any()
-    ):
-        raise ValueError(f"{name} gives numbers that are no probabilities: get it again")
-    return p
+    told = []
+    for start in range(0, max(1, len(X)), BATCH):
+        inputs = {"X": X[start : start + BATCH].astype(np.float32)}
+        seconds = PATIENCE_SECONDS + len(inputs["X"])
+        p = runtime.run(model, "probabilities", inputs, seconds=seconds, name=name)
+        is_table = p.ndim == 2 and len(p) == len(inputs["X"])
+        if not is_table or (p < -1e-6).any() or (abs(p.sum(axis=1) - 1) > 0.01).any():
+            raise ValueError(f"{name} gives numbers that are no probabilities: get it again")
+        told.append(p.astype(np.float64))
+    return np.concatenate(told)
