@@ -127,9 +127,9 @@ def test_ctrl_c_ends_it_cleanly(
     plug(twice)
     show, handler = commands.options.show, signal.getsignal(request_)
 
-    def interrupted(text: str, **more: Any) -> None:
-        show(text, **more)
-        if " – " in text:
+    def interrupted(*lines: str, **more: Any) -> None:
+        show(*lines, **more)
+        if any(" – " in line for line in lines):
             signal.raise_signal(request_)
 
     monkeypatch.setattr(commands.options, "show", interrupted)

@@ -406,7 +406,8 @@ def _hear_utterances(args: argparse.Namespace, *, source: Source, bundle: Bundle
             emotion = found.emotion
             for warning in found.warnings:
                 _warn(f"{when}: {warning}")
-            options.show(f"{when}  {_answer(found)}")
+            first, *more = _answer(found).splitlines()
+            options.show(f"{when}  {first}", *more)
         if args.save:
             time = datetime.now().strftime("%Y%m%d_%H%M%S_%f")
             # A scan of such files knows the labels.
