@@ -129,6 +129,7 @@ def test_a_folder_that_workers_do_not_see_is_named(
     for path in clips["path"][:3]:
         shutil.copy(path, tmp_path)
     own = clips[:3].assign(path=[str(tmp_path / Path(each).name) for each in clips["path"][:3]])
+    cluster.wait_for_workers(2, timeout=60)  # one that another test killed may still be starting
     cluster.run(blind)
     try:
         with (

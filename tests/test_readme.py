@@ -123,10 +123,11 @@ def test_models_table_compares_the_same_emotions(tmp_path: Path) -> None:
     for name, protocols in kept.items():
         (tmp_path / "models" / name).mkdir(parents=True)
         told = {"corpus": "ravdess", "protocols": protocols}
+        told |= {"conditions": {"mean_loss": 0.08}} if name == "ravdess-b" else {}
         (tmp_path / "models" / name / "metrics.json").write_text(json.dumps(told))
     b, a = readme.models_table(tmp_path).splitlines()[2:]
-    assert b.endswith("| 4 | 70.0 (60.0 to 80.0) | 90.0 ± 1.0 | 75.0 | 25.0 |")
-    assert a.endswith("| 4 | 60.0 (50.0 to 70.0) |  |  | 25.0 |")
+    assert b.endswith("| 4 | 70.0 (60.0 to 80.0) | 90.0 ± 1.0 | 75.0 | 8.0 | 25.0 |")
+    assert a.endswith("| 4 | 60.0 (50.0 to 70.0) |  |  |  | 25.0 |")
 
 
 def test_results_table_shows_protocols_with_their_spread(tmp_path: Path) -> None:
