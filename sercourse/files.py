@@ -17,7 +17,7 @@ import sys
 import tempfile
 import types
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,7 +26,7 @@ if sys.platform != "win32":
     import fcntl
 
 TEMPORARY = ".sercourse-tmp-"
-"""What the names of temporary files begin with."""
+"""What the names of temporary folders begin with."""
 
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # a disk, a quota, or a file
@@ -49,7 +49,7 @@ def user_path(path: str | Path) -> Path:
 
 @contextlib.contextmanager
 def atomic_path(path: str | Path) -> Iterator[Path]:
-    """Yield a temporary file that becomes `path` only if the block succeeds.
+    """Yield the name of a temporary file that becomes `path` only if the block succeeds.
 
     A reader therefore sees the old file or the complete new one, never half of it. The file has
     the permissions of the one that it replaces, or those that the user's umask leaves. A link
@@ -78,18 +78,12 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
             with (Path(folder) / path.name).open("rb") as file, path.open("ab") as stream:
                 shutil.copyfileobj(file, stream)
         return
-    target = path.resolve()
-    with contextlib.ExitStack() as until_the_end:
-        with _naming(path):
-            target.parent.mkdir(parents=True, exist_ok=True)
-            temporary = until_the_end.enter_context(_claimed(target, Path.touch))
-        until_the_end.callback(temporary.unlink, missing_ok=True)
+    target = path.resolve()  # a link stays one
+    with _claimed(target, path) as temporary:
         with _naming(path, only=temporary):
             yield temporary
         with _naming(path):
-            if target.exists():
-                shutil.copymode(target, temporary)
-            temporary.replace(target)
+            _put(temporary, target)
 
 
 def is_stream(path: Path) -> bool:
@@ -110,47 +104,40 @@ def is_stream(path: Path) -> bool:
     return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
 
 
-def beside(path: Path) -> Path:
-    """Return a new name in the same folder, with the suffix that writers look at."""
-    return path.with_name(f"{TEMPORARY}{secrets.token_hex(4)}-{path.stem[:40]}{path.suffix}")
-
-
 @contextlib.contextmanager
-def _claimed(target: Path, make: Callable[[Path], None]) -> Iterator[Path]:
-    """Make a temporary file or folder that, while it is locked, nobody takes for a rest."""
-    if sys.platform == "win32":  # where what is open cannot be renamed
-        make(temporary := beside(target))
-        yield temporary
-        return
-    _sweep(target.parent)
-    while True:
-        make(temporary := beside(target))
-        lock = os.open(temporary, os.O_RDONLY)
-        with contextlib.suppress(OSError):  # some network folders know no locks
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        if temporary.exists():  # another process may have swept it before it was locked
-            break
-        os.close(lock)
-    try:
-        yield temporary
-    finally:
-        os.close(lock)
+def _claimed(target: Path, path: Path) -> Iterator[Path]:
+    """Yield a place in a temporary folder that, while it is locked, nobody takes for a rest."""
+    with contextlib.ExitStack() as until_the_end:
+        with _naming(path):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            _sweep(target.parent)
+            while True:
+                folder = Path(tempfile.mkdtemp(prefix=TEMPORARY, dir=target.parent))
+                until_the_end.callback(shutil.rmtree, folder, ignore_errors=True)
+                with contextlib.suppress(OSError):  # Windows and some network folders lock none
+                    until_the_end.enter_context(_locked(folder, wait=True))
+                if folder.exists():  # another process may have swept it before it was locked
+                    break
+        yield folder / target.name
 
 
 @functools.cache
-def _sweep(folder: Path) -> None:
-    """Remove what killed runs have left in a folder: temporary files that nobody locks."""
-    for path in folder.glob(f"{TEMPORARY}*"):
-        with contextlib.suppress(OSError):  # it is locked, or somebody else's
-            lock = os.open(path, os.O_RDONLY)
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                if path.is_dir():
-                    shutil.rmtree(path)
-                else:
-                    path.unlink()
-            finally:
-                os.close(lock)
+def _sweep(parent: Path) -> None:
+    """Remove what killed runs have left in a folder: temporary folders that nobody locks."""
+    for folder in parent.glob(f"{TEMPORARY}*/"):
+        # One may be locked, or somebody else's.
+        with contextlib.suppress(OSError), _locked(folder, wait=False):
+            shutil.rmtree(folder)
+
+
+@contextlib.contextmanager
+def _locked(folder: Path, *, wait: bool) -> Iterator[None]:
+    lock = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(lock)
 
 
 @contextlib.contextmanager
@@ -170,23 +157,29 @@ def atomic_folder(folder: str | Path, *, replaces: str) -> Iterator[Path]:
     OSError
         If the place cannot be written to.
     """
-    folder = user_path(folder).resolve()  # a link stays one
+    folder = user_path(folder).resolve()
+    put_back(folder)
     refuse_unwritable(folder, replaces=replaces)
-    with contextlib.ExitStack() as until_the_end:
-        with _naming(folder):
-            temporary = until_the_end.enter_context(_claimed(folder, Path.mkdir))
-        until_the_end.callback(shutil.rmtree, temporary, ignore_errors=True)
-        with _naming(folder, only=temporary):
-            yield temporary
-        with _naming(folder):
-            if folder.exists():
-                shutil.copymode(folder, temporary)
-            if not _exchange(temporary, folder):
-                until_the_end.callback(put_back, folder)
-                if folder.exists():
-                    folder.replace(_replaced(folder))
-                temporary.replace(folder)
-                shutil.rmtree(_replaced(folder), ignore_errors=True)
+    with atomic_path(folder) as temporary:
+        temporary.mkdir()
+        yield temporary
+
+
+def _put(temporary: Path, target: Path) -> None:
+    """Let a file or a folder take its place."""
+    if target.exists():
+        shutil.copymode(target, temporary)
+    if not (temporary.is_dir() and target.exists()):
+        temporary.replace(target)
+    elif not _exchange(temporary, target):
+        old = _replaced(target)
+        shutil.rmtree(old, ignore_errors=True)  # of a run that was killed at its very end
+        try:
+            target.replace(old)
+            temporary.replace(target)
+        finally:
+            put_back(target)
+        shutil.rmtree(old, ignore_errors=True)
 
 
 def put_back(folder: Path) -> None:
@@ -201,7 +194,7 @@ def _replaced(folder: Path) -> Path:
 
 def _exchange(one: Path, other: Path) -> bool:
     """Let two folders change names in one step, in which none is missing; whether they did."""
-    if not other.exists() or sys.platform == "win32":
+    if sys.platform == "win32":
         return False
     system, names = ctypes.CDLL(None), (os.fsencode(one), os.fsencode(other))
     if hasattr(system, "renamex_np"):  # macOS; 2 is RENAME_SWAP
@@ -350,12 +343,10 @@ def versions(*packages: str) -> dict[str, str]:
     >>> versions("no-such-library")
     {'no-such-library': ''}
     """
-    installed: dict[str, str] = {}
+    installed = dict.fromkeys(packages, "")
     for package in packages:
-        try:
+        with contextlib.suppress(metadata.PackageNotFoundError):
             installed[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            installed[package] = ""
     return installed
 
 
@@ -407,13 +398,14 @@ def _plain(value: Any) -> Any:
     if isinstance(value, types.FunctionType | type):
         return _named(value)
     if hasattr(value, "get_params"):  # an estimator
-        return [_named(type(value)), _plain(value.get_params(deep=False))]
-    if dataclasses.is_dataclass(value):
-        fields = [getattr(value, each.name) for each in dataclasses.fields(value)]
-        return [_named(type(value)), _plain(fields)]
-    import joblib
+        parts = value.get_params(deep=False)
+    elif dataclasses.is_dataclass(value):
+        parts = [getattr(value, each.name) for each in dataclasses.fields(value)]
+    else:
+        import joblib
 
-    return [_named(type(value)), joblib.hash(value)]
+        parts = joblib.hash(value)
+    return [_named(type(value)), _plain(parts)]
 
 
 def _named(value: types.FunctionType | type) -> Any:

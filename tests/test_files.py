@@ -289,7 +289,7 @@ def test_temporary_files_of_killed_runs_go_and_those_in_use_stay(tmp_path: Path)
         subprocess.run([sys.executable, "-c", killed, tmp_path / "a.txt"], check=False)
         subprocess.run([sys.executable, "-c", whole, tmp_path / "a.txt"], check=True)
         assert not rest.exists()
-        assert {path.name for path in tmp_path.iterdir()} == {"a.txt", in_use.name}
+        assert {path.name for path in tmp_path.iterdir()} == {"a.txt", in_use.parent.name}
         in_use.write_text("whole")
     assert {path.name for path in tmp_path.iterdir()} == {"a.txt", "b.txt"}
 

@@ -376,25 +376,18 @@ def _measure_all(
     first = next(places)
     # Each hand-over to a process costs as much as half a clip; large rows fill memory instead.
     n = max(1, min(16, 2**20 // feature_set.row_bytes))
-    runs = iter(lambda: list(itertools.islice(places, n)), [])
-    parallel = Parallel(n_jobs=n_jobs, return_as="generator", batch_size=1)
+    at_once = {"batch_size": n, "pre_dispatch": f"{2 * n} * n_jobs"}
+    parallel = Parallel(n_jobs=n_jobs, return_as="generator", **at_once)
     often = 0.1 if sys.stderr.isatty() else 10  # [s]; a log keeps every state of the bar
     shown: dict[str, Any] = {"desc": feature_set.name, "unit": "clip", "mininterval": often}
     with threadpool_limits(1):  # clips run side by side; products within one are small
         # The first clip is measured here. librosa has functions that are compiled and cached when
         # they are first called, and processes that write that cache at the same time can crash.
         one = _measure(first, feature_set)
-        later = parallel(delayed(_measure_run)(run, feature_set) for run in runs)
-        rows = itertools.chain([one], itertools.chain.from_iterable(later))
+        later = parallel(delayed(_measure)(place, feature_set) for place in places)
+        rows = itertools.chain([one], later)
         yield from tqdm(rows, total=len(clips), delay=1, disable=not progress, **shown)
     _read.cache_clear()
-
-
-def _measure_run(
-    places: list[Place], feature_set: FeatureSet
-) -> list[tuple[np.ndarray | None, str]]:
-    _keep_memory()
-    return [_measure(place, feature_set) for place in places]
 
 
 @cache
@@ -411,6 +404,7 @@ def _keep_memory() -> None:
 
 def _measure(place: Place, feature_set: FeatureSet) -> tuple[np.ndarray | None, str]:
     """Return the row of a clip, or None and the reason why there is none."""
+    _keep_memory()
     path, start, end = place
     sr = feature_set.sr
     try:
