@@ -157,7 +157,6 @@ def atomic_folder(folder: str | Path, *, replaces: str) -> Iterator[Path]:
     OSError
         If the place cannot be written to.
     """
-    folder = user_path(folder).resolve()
     put_back(folder)
     refuse_unwritable(folder, replaces=replaces)
     with atomic_path(folder) as temporary:
@@ -177,13 +176,14 @@ def _put(temporary: Path, target: Path) -> None:
         try:
             target.replace(old)
             temporary.replace(target)
+            old.replace(temporary)
         finally:
             put_back(target)
-        shutil.rmtree(old, ignore_errors=True)
 
 
-def put_back(folder: Path) -> None:
+def put_back(folder: str | Path) -> None:
     """Give a folder its name again, if a run was killed between moving and replacing it."""
+    folder = user_path(folder).resolve()
     if _replaced(folder).exists() and not folder.exists():
         _replaced(folder).replace(folder)
 
@@ -390,11 +390,11 @@ def _plain(value: Any) -> Any:
         told = value.tolist()
         if value.dtype != object:
             told = hashlib.blake2b(value.tobytes(), digest_size=16).hexdigest()
-        return [str(value.dtype), list(value.shape), _plain(told)]
+        return [str(value.dtype), value.shape, _plain(told)]
     if isinstance(value, functools.partial):
         return ["partial", _plain([value.func, value.args, value.keywords])]
     if isinstance(value, types.CodeType):
-        return [value.co_code.hex(), list(value.co_names), _plain(value.co_consts)]
+        return [value.co_code.hex(), value.co_names, _plain(value.co_consts)]
     if isinstance(value, types.FunctionType | type):
         return _named(value)
     if hasattr(value, "get_params"):  # an estimator

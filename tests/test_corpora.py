@@ -337,6 +337,7 @@ def test_csv_rejects_are_reported(tmp_path: Path) -> None:
         (b"path,emotion\n", "lists no clip"),
         (b"\xff\xfe\x00", "is not UTF-8 text"),
         (b'path,emotion\n"a.wav,sad\n', "is no CSV .*EOF inside string starting at row 1"),
+        (b"path;emotion" + b";c" * 50_000, "has 50,002 columns, and at most 10,000 are read: keep"),
     ],
 )
 def test_csv_that_is_none(tmp_path: Path, content: bytes, message: str) -> None:

@@ -1,11 +1,16 @@
 from __future__ import annotations
 
 import errno
+import gc
+import io
 import json
+import os
 import subprocess
 import sys
+import threading
 import tracemalloc
-from collections.abc import Callable
+import weakref
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -15,7 +20,9 @@ import pandas as pd
 import pytest
 import soundfile as sf
 from sounds import voice
+from threadpoolctl import threadpool_info, threadpool_limits
 
+from conftest import posix
 from sercourse import audio, files
 from sercourse.augment import Augmentation
 from sercourse.features import (
@@ -56,8 +63,10 @@ def test_pre_emphasis_comes_before_the_descriptors() -> None:
     row = extract(y, sr=SR, feature_set=with_pre_emphasis(plain, 0.97))
     np.testing.assert_allclose(row, extract(emphasised, sr=SR, feature_set=plain), rtol=1e-9)
     assert with_pre_emphasis(plain, 0) == plain
-    with pytest.raises(ValueError, match="pre-emphasis is 97"):
-        with_pre_emphasis(plain, 97)
+    assert with_pre_emphasis(plain, 1).pre_emphasis == 1
+    for wrong in (97, 1.5, -0.5):
+        with pytest.raises(ValueError, match=f"pre-emphasis is {wrong}: give a number from 0"):
+            with_pre_emphasis(plain, wrong)
 
 
 def test_a_feature_that_is_not_finite_is_named() -> None:
@@ -84,9 +93,12 @@ def test_settings_tell_of_shape_and_noise_only_where_there_is_any() -> None:
     assert json.loads(json.dumps(noisy.settings)) == noisy.settings
 
 
-def test_names_are_those_of_the_last_axis() -> None:
+def test_names_are_those_of_the_last_axis_and_sizes_those_of_a_row() -> None:
     assert PICTURE.row_shape == (2, 3)
     assert named("statistics").row_shape == (200,)
+    assert PICTURE.row_bytes == picture(noise(), sr=SR).nbytes
+    row = extract(noise(), sr=SR, feature_set=named("statistics"))
+    assert named("statistics").row_bytes == row.nbytes
     for each in SETS.values():
         assert len(each.names) == each.row_shape[-1]
 
@@ -145,6 +157,7 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def test_table_rejects_a_broken_clip_and_goes_on(clips: pd.DataFrame, tmp_path: Path) -> None:
     table = feature_table(clips, feature_set=named("statistics"), cache=tmp_path / "cache")
     assert table.clip_id.tolist() == ["a", "c", "d"]
+    assert table.clip_id.dtype.kind == "U"
     assert table.names == named("statistics").names
     row = extract(noise(seed=2)[:8000].astype(np.float32), sr=SR, feature_set=named("statistics"))
     np.testing.assert_array_equal(table.X[1], row)
@@ -157,6 +170,99 @@ def test_table_in_two_processes_is_the_same(clips: pd.DataFrame, tmp_path: Path)
     two = feature_table(clips, feature_set=named("statistics"), n_jobs=2, cache=tmp_path / "2")
     np.testing.assert_array_equal(one.X, two.X)
     pd.testing.assert_frame_equal(one.rejects, two.rejects)
+
+
+def test_what_cannot_be_used_is_rejected_with_the_reason(
+    clips: pd.DataFrame, tmp_path: Path
+) -> None:
+    sf.write(tmp_path / "silent.wav", np.zeros(8000), SR)
+    (tmp_path / "\udcff.wav").write_text("not a sound")
+    names = ["silent.wav", "none.wav", "\udcff.wav"]
+    paths = [clips["path"][0], *(tmp_path / name for name in names)]
+    table = pd.DataFrame({"clip_id": list("abcd"), "path": pd.Series(paths, dtype=object)})
+    found = feature_table(table, feature_set=PICTURE)
+    assert found.clip_id.tolist() == ["a"]
+    assert found.rejects["path"].tolist() == [str(path) for path in paths[1:]]
+    assert found.rejects["reason"].tolist() == [
+        audio.fatal_issues(np.zeros(8000), sr=SR)[0],
+        "no such file or directory",
+        "not a sound file",
+    ]
+
+
+def test_a_clip_that_is_here_and_was_not_where_it_was_measured_is_an_error(
+    clips: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def blind(path: Path, *, sr: int) -> np.ndarray:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
+
+    monkeypatch.setattr(audio, "read", blind)
+    with pytest.raises(FileNotFoundError, match=r"a\.wav is here, .*: share the folder with the"):
+        feature_table(clips, feature_set=PICTURE)
+
+
+def test_a_segment_is_a_part_of_its_file_which_is_read_once(
+    clips: pd.DataFrame, reads: list[str]
+) -> None:
+    times = {"start": [0.0, 0.2, 0.1], "end": [0.3, np.nan, 0.4]}
+    segments = pd.DataFrame({"clip_id": list("abc"), "path": clips["path"][0], **times})
+    whole = noise()[:8000].astype(np.float32)
+    wanted = [whole[:4800], whole[3200:], whole[1600:6400]]
+    found = feature_table(segments, feature_set=PICTURE)
+    np.testing.assert_array_equal(found.X, [picture(y, sr=SR) for y in wanted])
+    assert reads == ["a"]
+
+
+def test_no_recording_stays_in_memory(clips: pd.DataFrame, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept, read = [], audio.read
+
+    def watched(path: Path, *, sr: int) -> np.ndarray:
+        y = read(path, sr=sr)
+        kept.append(weakref.ref(y))
+        return y
+
+    monkeypatch.setattr(audio, "read", watched)
+    feature_table(clips.drop(index=1), feature_set=PICTURE)
+    gc.collect()
+    assert [each() for each in kept] == [None] * 3
+
+
+def test_a_bar_is_shown_unless_it_is_not_wanted(
+    clips: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown: list[bool] = []
+
+    def bar(rows: Iterable, *, disable: bool, **_: object) -> Iterable:
+        shown.append(not disable)
+        return rows
+
+    monkeypatch.setattr("tqdm.tqdm", bar)
+    feature_table(clips.drop(columns="content"), feature_set=PICTURE)
+    feature_table(clips.drop(columns="content"), feature_set=PICTURE, progress=False)
+    assert shown == [True, False]
+
+
+def process(y: np.ndarray, *, sr: int) -> np.ndarray:
+    return np.array([float(os.getpid())])
+
+
+def threads(y: np.ndarray, *, sr: int) -> np.ndarray:
+    return np.array([float(max(each["num_threads"] for each in threadpool_info()))])
+
+
+def test_several_processes_measure(clips: pd.DataFrame) -> None:
+    many = pd.concat([clips.drop(columns="content", index=1)] * 4, ignore_index=True)
+    own = FeatureSet("process", SR, ("process",), process)
+    one, two = (feature_table(many, feature_set=own, n_jobs=n).X for n in (1, 2))
+    assert set(one.ravel()) == {os.getpid()}
+    assert len(set(two.ravel())) > 1
+
+
+def test_products_within_a_clip_take_one_thread(clips: pd.DataFrame) -> None:
+    own = FeatureSet("threads", SR, ("threads",), threads)
+    with threadpool_limits(2):
+        found = feature_table(clips[:1], feature_set=own)
+    assert found.X.tolist() == [[1.0]]
 
 
 def test_second_table_reads_only_what_was_rejected(
@@ -202,8 +308,15 @@ def test_what_changes_the_numbers_is_computed_anew_and_parts_are_not(
     assert count(good.iloc[[2, 0]], plain) == 0
     assert count(good.drop(columns="content"), plain) == 3
     assert count(good.drop(columns="content"), plain) == 3
+    encoded = replace(plain, encoder="0123")
+    assert count(good, encoded) == 3
     monkeypatch.setattr(files.metadata, "version", lambda package: f"{package} of tomorrow")
-    assert count(good, plain) == 3
+    assert count(good, plain) == count(good, encoded) == 3
+    new = {"onnxruntime": "2"}
+    monkeypatch.setattr(
+        files.metadata, "version", lambda name: new.get(name, f"{name} of tomorrow")
+    )
+    assert [count(good, plain), count(good, encoded)] == [0, 3]
 
 
 def flipped(file: Path, place: float) -> None:
@@ -321,9 +434,9 @@ def test_another_augmentation_is_computed_anew(
 
 
 def test_a_large_table_is_never_held_twice(clips: pd.DataFrame) -> None:
-    shape = (64, 128, 32)  # 1 MiB a row
+    shape = (64, 128, 33)  # somewhat over 1 MiB a row
     large = FeatureSet(
-        "large", SR, ("x",) * 32, lambda y, *, sr: np.full(shape, y[0], np.float32), shape=shape
+        "large", SR, ("x",) * 33, lambda y, *, sr: np.full(shape, y[0], np.float32), shape=shape
     )
     many = pd.concat([clips.drop(columns="content")] * 8, ignore_index=True)  # 8 rejects of 32
     tracemalloc.start()
@@ -331,13 +444,33 @@ def test_a_large_table_is_never_held_twice(clips: pd.DataFrame) -> None:
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert len(table.X) == 24
-    assert peak < 1.3 * len(many) * 2**20
+    assert peak < 1.3 * len(many) * large.row_bytes
     assert table.X[1, 0, 0, 0] == np.float32(noise(seed=2)[0])
 
 
 def test_default_cache_is_in_the_cache_folder(clips: pd.DataFrame) -> None:
-    feature_table(clips, feature_set=named("statistics"))
-    assert list((files.cache_dir() / "features").glob("statistics-*/*.row"))
+    feature_table(clips, feature_set=replace(PICTURE, name="pictures: small"))
+    assert list((files.cache_dir() / "features").glob("pictures- small-*/*.row"))
+
+
+def test_the_cache_keeps_what_was_in_use_and_its_size(
+    clips: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SERCOURSE_CACHE", str(tmp_path / "cache"))
+    good, others = clips.drop(index=1), [replace(PICTURE, name=name) for name in ("b", "c")]
+    for each in (PICTURE, others[0]):
+        feature_table(good, feature_set=each)
+    (folder,) = (tmp_path / "cache" / "features").glob("picture-*")
+    (other,) = (tmp_path / "cache" / "features").glob("b-*")
+    for each in (folder, other):
+        os.utime(each, (1, 1))
+    monkeypatch.setenv("SERCOURSE_CACHE_MB", str(2 * 3 * (PICTURE.row_bytes + 4) / 1e6))
+    feature_table(good, feature_set=PICTURE)  # all is there: it is used, and nothing is deleted
+    assert folder.stat().st_mtime > 1
+    assert other.exists()
+    feature_table(good, feature_set=others[1])
+    assert folder.exists()
+    assert not other.exists()
 
 
 def test_a_table_without_clips_is_empty(clips: pd.DataFrame) -> None:
@@ -367,7 +500,23 @@ def test_any_numpy_opens_a_saved_table(tmp_path: Path, n_rejects: int) -> None:
         assert stored["clip_id"].tolist() == ["a é", "b"]
         np.testing.assert_array_equal(stored["X"], X)
         assert stored["rejects"].tolist() == [["c.wav", "empty file"]][:n_rejects]
+        assert stored["rejects"].shape == (n_rejects, 2)
         assert json.loads(str(stored["settings"])) == small.settings | {"fingerprint": "f1"}
+
+
+@posix
+def test_a_table_goes_into_a_pipe_of_any_name(tmp_path: Path) -> None:
+    small = FeatureSet("small", SR, ("level",), lambda y, *, sr: np.zeros(1))
+    table = Features(np.ones((1, 1)), small.names, np.array(["a"]), pd.DataFrame([], columns=["p"]))
+    os.mkfifo(tmp_path / "pipe")
+    read: list[bytes] = []
+    reader = threading.Thread(target=lambda: read.append((tmp_path / "pipe").read_bytes()))
+    reader.start()
+    path = save_features(table, tmp_path / "pipe", feature_set=small, fingerprint="f1")
+    reader.join()
+    assert path == tmp_path / "pipe"
+    with np.load(io.BytesIO(read[0]), allow_pickle=False) as stored:
+        assert stored["X"].tolist() == [[1.0]]
 
 
 def test_extraction_loads_no_heavy_library() -> None:
@@ -391,6 +540,6 @@ def test_contents_tell_files_and_segments_apart(tmp_path: Path) -> None:
     assert found[0] == files.clip_key(path)
     assert len(set(found)) == 4
     assert contents(table.assign(content=[pd.NA, "x", "y", "z"])) == found
-    assert contents(table.assign(content="x")) == ["x"] * 4
+    assert contents(table.assign(content=[7, 8, 9, 10])) == ["7", "8", "9", "10"]
     assert contents(table.assign(path="none.wav"))[0] == files.digest("none.wav")
     assert contents(table.drop(columns=["start", "end"])) == [found[0]] * 4

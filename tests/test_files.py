@@ -8,9 +8,12 @@ import dataclasses
 import errno
 import json
 import os
+import re
+import shutil
 import stat
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -18,8 +21,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
+import platformdirs
 import pytest
 from numpy.random import RandomState
+from sklearn.base import BaseEstimator
 from sklearn.decomposition import PCA
 from sklearn.ensemble import VotingClassifier
 from sklearn.model_selection import GridSearchCV, KFold
@@ -31,6 +37,9 @@ from sklearn.svm import SVC
 
 from conftest import posix
 from sercourse import files
+
+if sys.platform != "win32":
+    import fcntl
 
 CAPTURED: dict[str, Any] = {"capture_output": True, "text": True, "check": True}
 
@@ -58,6 +67,18 @@ def test_an_unwritable_place_is_named(tmp_path: Path) -> None:
     assert caught.value.filename == str(wanted)
     with pytest.raises(OSError, match="cannot be written"):
         files.refuse_unwritable(wanted, replaces="bundle.json")
+
+
+@pytest.mark.skipif(not Path("/sys/kernel").is_dir(), reason="no file system of the kernel")
+def test_a_folder_that_takes_no_file_is_refused_before_the_work() -> None:
+    with pytest.raises(OSError, match="cannot be written"):
+        files.refuse_unwritable_file("/sys/kernel/a.csv")
+
+
+def test_folders_on_the_way_are_made(tmp_path: Path) -> None:
+    files.write_json(tmp_path / "a" / "b" / "c.json", 1)
+    files.refuse_unwritable_file(tmp_path / "d" / "e" / "f.csv")
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["a", "b", "c.json", "d", "e"]
 
 
 def voting(last: Any, n_members: int = 7) -> VotingClassifier:
@@ -97,6 +118,12 @@ def local_class(step: int) -> type:
     return Count
 
 
+def of_a_notebook(code: str) -> Any:
+    defined: dict[str, Any] = {"__name__": "__main__"}
+    exec(code, defined)
+    return defined["f"]
+
+
 class Scaler(StandardScaler):
     """Another class of the same name, for the text of an estimator is the same."""
 
@@ -115,6 +142,12 @@ PAIRS: dict[str, tuple[Any, Any]] = {
     "a lambda": (FunctionTransformer(lambda X: X + 1), FunctionTransformer(lambda X: X + 2)),
     "what a function remembers": (FunctionTransformer(scaled(1)), FunctionTransformer(scaled(2))),
     "a function that calls itself": (recursive(1), recursive(2)),
+    "a function of a notebook": (
+        of_a_notebook("def f(x): return x + 1"),
+        of_a_notebook("def f(x): return x + 2"),
+    ),
+    "a column": (pd.Series([1.0, 2.0]), pd.Series([1.0, 3.0])),
+    "a name that is no text": ("\udcff", "\udcfe"),
     "arguments": (partial(pow, 2), partial(pow, 3)),
     "weights by number": (SVC(class_weight={0: 1, 1: 2}), SVC(class_weight={0: 1, 1: 3})),
     "weights by NumPy's number": (SVC(class_weight={np.int64(0): 1}), SVC(class_weight={0: 2})),
@@ -156,6 +189,57 @@ def test_what_is_equal_has_one_key_of_sixteen_letters() -> None:
         assert len(files.digest(one)) == 16
     assert files.digest(np.array(["x", None], object)) != files.digest(np.array(texts, object))
     assert files.digest({"a"}) != files.digest({"b"})
+
+
+class Weighted(BaseEstimator):
+    def __init__(self, inner: Any = None, weights: Any = None) -> None:
+        self.inner, self.weights = inner, weights
+
+
+KEYS: dict[str, Any] = {
+    "JSON": {"name": "Zo\u00eb", "b": [1, 2.5, None, True], "a": {"x": "", "c": ()}},
+    "numbers of a key": {1: "one", 0: "none"},
+    "an array": np.arange(6.0).reshape(2, 3),
+    "texts": np.array(["a", None], object),
+    "a set": {"a", "b"},
+    "a function of a module": files.versions,
+    "a class": Setting,
+    "settings": Setting("a"),
+    "an estimator": Weighted(Weighted(weights={0: 2.0}), [1, 2]),
+    "a partial function": partial(files.versions, "numpy"),
+}
+
+
+def test_keys_of_what_is_stored_stay_as_they_are() -> None:
+    """Keys name what is in the caches of users: where they change, all of it is computed anew."""
+    assert {name: files.digest(each) for name, each in KEYS.items()} == {
+        "JSON": "475bbb859af5f6c4",
+        "numbers of a key": "d0214b12607b1b98",
+        "an array": "30a19503bdca9f15",
+        "texts": "d425d7f65900e894",
+        "a set": "f2efffa9e20bf2ac",
+        "a function of a module": "ef625ca845bc0dc7",
+        "a class": "e87837022b48d1e1",
+        "settings": "4fbb328debdaf1a1",
+        "an estimator": "d4b2441a417894a6",
+        "a partial function": "fe5ab206646e7397",
+    }
+
+
+def test_hashes_of_files_are_those_of_the_standards(tmp_path: Path) -> None:
+    (tmp_path / "abc").write_bytes(b"abc")
+    # FIPS 180-2, appendix B.1; BLAKE2b of 16 bytes as `b2sum --length 128` prints it.
+    sha256 = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    assert files.content_hash(tmp_path / "abc") == sha256
+    assert files.clip_key(tmp_path / "abc") == "cf4ab791c62b8d2b2109c90275287816"
+
+
+def test_versions_are_those_that_are_installed() -> None:
+    assert files.versions("numpy", "no-such-library", "pandas") == {
+        "numpy": np.__version__,
+        "no-such-library": "",
+        "pandas": pd.__version__,
+    }
 
 
 def test_json_is_text_in_utf_8(tmp_path: Path) -> None:
@@ -234,6 +318,86 @@ def test_a_folder_is_replaced_where_two_cannot_change_names(tmp_path: Path) -> N
         replaced(tmp_path / "a", text)
     assert (tmp_path / "a" / "mark").read_text() == "new"
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
+    replaced(tmp_path / ".a-replaced", "of a run that was killed at its very end")
+    files.put_back(tmp_path / "a")
+    assert (tmp_path / "a" / "mark").read_text() == "new"
+    replaced(tmp_path / "a", "newer")
+    assert (tmp_path / "a" / "mark").read_text() == "newer"
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+@pytest.mark.usefixtures("without_exchange")
+def test_a_file_is_replaced_in_one_step_everywhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files.write_json(tmp_path / "a.json", 1)
+    targets, replace = [], Path.replace
+
+    def logged(self: Path, target: Path) -> Path:
+        targets.append(target)
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", logged)
+    files.write_json(tmp_path / "a.json", 2)
+    assert targets == [tmp_path / "a.json"]
+
+
+def test_a_folder_that_a_killed_run_had_moved_is_there_while_it_is_made_anew(
+    tmp_path: Path,
+) -> None:
+    replaced(tmp_path / ".a-replaced", "old")
+    with files.atomic_folder(tmp_path / "a", replaces="mark") as temporary:
+        assert (tmp_path / "a" / "mark").read_text() == "old"
+        (temporary / "mark").write_text("new")
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+def test_a_folder_of_something_else_is_not_replaced(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "letter").write_text("mine")
+    with pytest.raises(FileExistsError, match="a exists and holds no mark"):
+        replaced(tmp_path / "a", "new")
+    assert [path.name for path in tmp_path.rglob("*")] == ["a", "letter"]
+
+
+@posix
+def test_a_temporary_folder_that_another_process_sweeps_is_made_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other one finds it before it is locked, locks it, and needs a while to delete it."""
+    sweeps, mkdtemp = [], tempfile.mkdtemp
+
+    def found_by_another(**told: Any) -> str:
+        folder = mkdtemp(**told)
+        if not sweeps:
+            lock = os.open(folder, os.O_RDONLY)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            sweeps.append(threading.Timer(0.3, lambda: (Path(folder).rmdir(), os.close(lock))))
+            sweeps[0].start()
+        return folder
+
+    monkeypatch.setattr(tempfile, "mkdtemp", found_by_another)
+    with files.atomic_path(tmp_path / "a.txt") as temporary:
+        sweeps[0].join()
+        temporary.write_text("whole")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
+
+
+@posix
+def test_files_are_written_where_there_are_no_locks_and_none_stays_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    n_open = len(os.listdir("/dev/fd"))  # noqa: PTH208
+    files.write_json(tmp_path / "a.json", 1)
+    assert len(os.listdir("/dev/fd")) == n_open  # noqa: PTH208
+
+    def refuse(lock: int, how: int) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    files.write_json(tmp_path / "a.json", 2)
+    assert (tmp_path / "a.json").read_text() == "2\n"
+    assert len(os.listdir("/dev/fd")) == n_open  # noqa: PTH208
 
 
 KILLED = """
@@ -295,10 +459,11 @@ def test_temporary_files_of_killed_runs_go_and_those_in_use_stay(tmp_path: Path)
 
 
 def test_every_flipped_bit_of_a_sealed_file_is_noticed(tmp_path: Path) -> None:
-    file, content = tmp_path / "a.json", {"probabilities": [[0.1, 1e-05]], "seconds": 0.5}
+    file, content = tmp_path / "a.json", {"speaker": "Zo\u00eb", "probabilities": [[0.1, 1e-05]]}
     files.write_sealed(file, content)
     whole = file.read_bytes()
     assert files.read_sealed(file) == content
+    assert "Zo\u00eb" in whole.decode("utf-8")
     assert json.loads(whole) == {"sha256": json.loads(whole)["sha256"], **content}
     for bit in range(8 * len(whole)):
         damaged = bytearray(whole)
@@ -388,6 +553,25 @@ def test_a_link_stays_one_and_its_file_is_replaced(tmp_path: Path) -> None:
         files.write_json(tmp_path / "link.json", content)
         assert (tmp_path / "link.json").is_symlink()
         assert (tmp_path / "there" / "real.json").read_text() == f"{content}\n"
+    with files.atomic_path(tmp_path / "link.json") as temporary:
+        assert temporary.parent.parent == tmp_path / "there"  # they may be of two disks
+        temporary.touch()
+    with (
+        pytest.raises(OSError, match=r"cannot be written .*: '.*link\.json'"),
+        files.atomic_path(tmp_path / "link.json") as temporary,
+    ):
+        raise OSError(errno.EIO, "Input/output error", str(temporary))
+
+
+def test_a_link_to_a_folder_stays_one_and_the_folder_is_replaced(tmp_path: Path) -> None:
+    replaced(tmp_path / "real", "old")
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    replaced(tmp_path / "link", "new")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "real" / "mark").read_text() == "new"
+    (tmp_path / "real").rename(tmp_path / ".real-replaced")
+    files.put_back(tmp_path / "link")
+    assert (tmp_path / "link" / "mark").read_text() == "new"
 
 
 @posix
@@ -447,6 +631,8 @@ def test_home_is_understood_everywhere(tmp_path: Path, monkeypatch: pytest.Monke
     assert files.home() == tmp_path / "project"
     files.write_json("~/a.json", 1)
     files.refuse_unwritable_file("~/b.json")
+    with pytest.raises(FileExistsError, match="project exists and holds no mark"):
+        files.refuse_unwritable("~/project", replaces="mark")
     with files.atomic_folder("~/bundle", replaces="mark") as temporary:
         (temporary / "mark").touch()
     assert {path.name for path in tmp_path.iterdir()} == {"a.json", "bundle", "project"}
@@ -458,9 +644,22 @@ def test_a_full_disk_is_called_one(tmp_path: Path) -> None:
         with files.atomic_path(tmp_path / "a.csv"):
             raise OSError(errno.ENOSPC, "No space left on device")
 
-    with pytest.raises(OSError, match="No space left on device") as caught:
+    wanted = f"[Errno 28] cannot be written (No space left on device): {str(tmp_path / 'a.csv')!r}"
+    with pytest.raises(OSError, match=re.escape(wanted)):
         fill()
-    assert caught.value.filename == str(tmp_path / "a.csv")
+
+
+@pytest.mark.parametrize("told", [(errno.ENOSPC, "No space left on device"), ("No space left",)])
+def test_what_cannot_be_kept_is_a_warning_at_the_line_that_kept_it(told: tuple) -> None:
+    with (
+        pytest.warns(
+            files.NotKept,
+            match="^there: results are not kept there for the next time: No space left.*; set SERC",
+        ) as caught,
+        files.keeping(Path("there")),
+    ):
+        raise OSError(*told)
+    assert caught[0].filename == __file__
 
 
 def keep(folder: Path, *, size: int, used: float) -> None:
@@ -482,11 +681,47 @@ def test_what_was_used_longest_ago_leaves_the_cache_first(
     assert len(files.cached()) == 3
     files.shrink_cache(4e6)
     assert [each.path.name for each in files.cached()] == ["middle", "new"]
-    monkeypatch.setenv("SERCOURSE_CACHE_MB", "3.5")
+    monkeypatch.setenv("SERCOURSE_CACHE_MB", "3")
     files.shrink_cache()
     assert [each.path.name for each in files.cached()] == ["new"]
+    monkeypatch.setenv("SERCOURSE_CACHE_MB", " ")
+    files.shrink_cache()
+    assert [each.n_files for each in files.cached()] == [1]
     monkeypatch.setenv("SERCOURSE_CACHE_MB", "much")
     with pytest.raises(ValueError, match="SERCOURSE_CACHE_MB is 'much'"):
         files.shrink_cache()
+    (tmp_path / "features" / "empty").mkdir()
+    (tmp_path / "downloads").mkdir()
+    (tmp_path / "downloads" / "a.zip").write_bytes(bytes(5))
+    (tmp_path / "downloads" / "lost").symlink_to(tmp_path / "nowhere")
+    found = {each.path.name: (each.size, each.n_files) for each in files.cached()}
+    assert found == {"new": (3_000_000, 1), "empty": (0, 0), "a.zip": (5, 1)}
     files.shrink_cache(0)
     assert files.cached() == []
+
+
+def test_what_another_run_clears_is_no_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SERCOURSE_CACHE", str(tmp_path))
+    keep(tmp_path / "features" / "a", size=5, used=1.0)
+    keep(tmp_path / "features" / "b", size=5, used=2.0)
+    kept = files.cached()
+    shutil.rmtree(kept[0].path)
+    monkeypatch.setattr(files, "cached", lambda: kept)
+    files.shrink_cache(0)
+    assert list((tmp_path / "features").iterdir()) == []
+
+
+def test_the_cache_is_where_the_system_keeps_caches(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SERCOURSE_CACHE")
+    assert files.cache_dir() == Path(platformdirs.user_cache_dir("sercourse"))
+
+
+def test_home_is_the_checkout_and_holds_the_samples(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SERCOURSE_HOME", raising=False)
+    monkeypatch.chdir("/")
+    assert files.home() == root
+    assert files.in_project("data", "sample") == root / "data" / "sample"

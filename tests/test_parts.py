@@ -22,6 +22,7 @@ from sercourse.features import FeatureSet, feature_table, named, parts, read_par
 pq = pytest.importorskip("pyarrow.parquet")
 
 SR = 16_000
+MOST_ROWS = parts.MOST_ROWS  # as it is outside of tests
 
 
 @pytest.fixture
@@ -43,6 +44,65 @@ def write(clips: pd.DataFrame, folder: Path, name: str = "statistics") -> pd.Dat
     return write_parts(clips, folder, feature_set=named(name), fingerprint="f", progress=False)
 
 
+def level(y: np.ndarray, *, sr: int) -> np.ndarray:
+    return np.array([np.abs(y).max()])
+
+
+def large(y: np.ndarray, *, sr: int) -> np.ndarray:
+    return np.zeros((512, 512), dtype=np.float32)
+
+
+@pytest.mark.parametrize(
+    ("own", "n_rows"),
+    [
+        (FeatureSet("level", SR, ("level",), level), 1000),
+        (FeatureSet("large", SR, ("x",) * 512, large, shape=(512, 512)), 32),  # of 1 MiB each
+    ],
+)
+def test_a_part_has_a_thousand_clips_or_32_mebibytes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own: FeatureSet, n_rows: int
+) -> None:
+    monkeypatch.setattr(parts, "MOST_ROWS", MOST_ROWS)
+    soundfile.write(tmp_path / "a.wav", voice(0.5, sr=SR), SR)
+    names = [str(k) for k in range(n_rows + 1)]
+    clips = pd.DataFrame({"clip_id": names, "path": str(tmp_path / "a.wav")})
+    write_parts(clips, tmp_path / "out", feature_set=own, fingerprint="f", progress=False)
+    found = [part.clip_id.tolist() for part in read_parts(tmp_path / "out")]
+    assert found == [names[:-1], names[-1:]]
+
+
+def test_names_that_are_no_text_and_folders_at_home_are_understood(
+    clips: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))  # what Windows calls it
+    odd = clips[:2].assign(clip_id=pd.Series(["a\udcff", "b"], dtype=object))
+    write(odd, Path("~/out"))
+    (part,) = read_parts("~/out")
+    assert part.clip_id.tolist() == ["a\\xff", "b"]
+    assert (tmp_path / "out").is_dir()
+
+
+def test_a_part_that_another_program_changed_is_refused(
+    clips: pd.DataFrame, tmp_path: Path
+) -> None:
+    write(clips, tmp_path / "out")
+    file = tmp_path / "out" / "part-000001.parquet"
+    table = pq.read_table(file)
+    pq.write_table(table.take([1, 0, 2]), file)
+    with pytest.raises(ValueError, match="part 2 of 3, is missing or damaged: compute it again"):
+        list(read_parts(tmp_path / "out"))
+
+
+def test_the_manifest_tells_what_the_rows_are(clips: pd.DataFrame, tmp_path: Path) -> None:
+    write(clips, tmp_path / "out", "log-mel")
+    told = json.loads((tmp_path / "out" / "_manifest.json").read_text())
+    assert told["settings"] == named("log-mel").settings
+    assert (told["fingerprint"], told["n_clips"], told["n_parts"]) == ("f", 7, 3)
+    assert told["shape"] == list(named("log-mel").row_shape)
+    assert told["feature_names"] == list(named("log-mel").names)
+
+
 @pytest.mark.parametrize("name", ["statistics", "log-mel"])
 def test_parts_together_are_the_table(clips: pd.DataFrame, tmp_path: Path, name: str) -> None:
     rejects = write(clips, tmp_path / "out", name)
@@ -51,6 +111,7 @@ def test_parts_together_are_the_table(clips: pd.DataFrame, tmp_path: Path, name:
     assert [len(each.X) for each in found] == [2, 3, 1]
     np.testing.assert_array_equal(np.concatenate([each.X for each in found]), table.X)
     assert np.concatenate([each.clip_id for each in found]).tolist() == table.clip_id.tolist()
+    assert {each.names for each in found} == {table.names}
     pd.testing.assert_frame_equal(rejects, table.rejects)
 
 
@@ -109,7 +170,8 @@ def test_a_bar_is_shown_unless_it_is_not_wanted(
     told: dict = {"feature_set": named("statistics"), "fingerprint": "f"}
     write_parts(clips[:1], tmp_path / "out", **told)
     write_parts(clips[:1], tmp_path / "out", **told, progress=False)
-    assert [shown[0], shown[-1]] == [True, False]
+    # The second run computes nothing, and the table of a part has no bar of its own.
+    assert shown == [True, False, False]
 
 
 def test_no_flipped_bit_gives_another_answer(clips: pd.DataFrame, tmp_path: Path) -> None:
@@ -142,6 +204,8 @@ def test_a_part_with_a_damaged_page_is_made_anew(clips: pd.DataFrame, tmp_path: 
     damaged = bytearray(whole["part-000001.parquet"])
     damaged[column.data_page_offset + column.total_compressed_size - 1] ^= 1
     (folder / "part-000001.parquet").write_bytes(damaged)
+    with pytest.raises(OSError, match="CRC checksum"):  # other programs notice it as well
+        pq.read_table(folder / "part-000001.parquet", page_checksum_verification=True)
     with pytest.raises(ValueError, match=r"part-000001\.parquet, part 2 of 3"):
         list(read_parts(folder))
     write(clips, folder)

@@ -46,6 +46,7 @@ _COLUMNS = {  # of several that mean the same, the first is read
     "rater": ("rater", "annotator", "evaluator"),
 }
 _GENDERS = {"f": "female", "w": "female", "woman": "female", "m": "male", "man": "male"}
+_MOST_COLUMNS = 10_000  # of a table; pandas takes minutes for 50,000 of one name
 _SAME_TIME = 0.1  # [s] that a segment may end after its file: annotators round
 
 Reject = tuple[Path, str]  # a file that is left out, and why
@@ -581,9 +582,12 @@ def _lines(csv: Path) -> tuple[list[dict[str, str]], list[str]]:
         raise ValueError(f"{csv}: is not UTF-8 text; save it as CSV in UTF-8") from None
     told = re.match(r'"?sep=(.)"?(\r\n?|\n)', text)  # the first line, for Excel
     text = text[told.end() :] if told else text
-    header = text.lstrip().partition("\n")[0]
+    header = re.split(r"[\r\n]", text.lstrip(), maxsplit=1)[0]
     form: Any = {"dtype": str, "na_filter": False, "index_col": False}
     form["sep"] = told[1] if told else max(",;\t|", key=header.count)
+    if (n_columns := header.count(form["sep"]) + 1) > _MOST_COLUMNS:
+        most = f"at most {_MOST_COLUMNS:,} are read"
+        raise ValueError(f"{csv}: has {n_columns:,} columns, and {most}: keep those of the labels")
     try:
         heads = pd.read_csv(io.StringIO(text), nrows=0, **form)
         names = [normalize("NFC", str(name).strip()) for name in heads]

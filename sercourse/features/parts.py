@@ -121,7 +121,7 @@ def _read(folder: Path, k: int, about: Mapping[str, Any]) -> Features | None:
     """Return a part; None if it is not there, whole and of these clips and settings."""
     import pyarrow.parquet as pq
 
-    names, shape = tuple(about["feature_names"]), tuple(about["shape"])
+    names, shape = tuple(about["feature_names"]), about["shape"]
     try:
         table = pq.read_table(_part(folder, k), page_checksum_verification=True)
         told = json.loads(table.schema.metadata[b"sercourse"])
