@@ -52,6 +52,19 @@ def large(y: np.ndarray, *, sr: int) -> np.ndarray:
     return np.zeros((512, 512), dtype=np.float32)
 
 
+def process(y: np.ndarray, *, sr: int) -> np.ndarray:
+    return np.array([float(os.getpid())])
+
+
+def test_one_process_measures_unless_more_are_wanted(clips: pd.DataFrame, tmp_path: Path) -> None:
+    own = FeatureSet("process", SR, ("process",), process)
+    for n_jobs, more in ((1, {}), (2, {"n_jobs": 2})):
+        folder = tmp_path / str(n_jobs)
+        write_parts(clips, folder, feature_set=own, fingerprint="f", **more)
+        pids = set(np.concatenate([part.X for part in read_parts(folder)]).ravel())
+        assert (pids == {os.getpid()}) == (n_jobs == 1)
+
+
 @pytest.mark.parametrize(
     ("own", "n_rows"),
     [

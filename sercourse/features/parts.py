@@ -148,7 +148,7 @@ def _write(table: Features, path: Path, *, key: str) -> None:
     else:
         size = int(np.prod(table.X.shape[1:]))
         columns["X"] = pa.FixedSizeListArray.from_arrays(table.X.ravel(), size)
-    kept = replace(table, clip_id=np.array(names, dtype=str))
+    kept = replace(table, clip_id=np.array(names))
     told = json.dumps({"rejects": _told(table), "seal": _seal(kept, key)})
     arrow = pa.table(columns).replace_schema_metadata({"sercourse": told})
     with files.atomic_path(path) as temporary:
