@@ -109,7 +109,7 @@ def _part(folder: Path, k: int) -> Path:
 
 
 def _told(table: Features) -> list[list[str]]:
-    return table.rejects.to_numpy(dtype=str).tolist()
+    return table.rejects.to_numpy().tolist()
 
 
 def _seal(table: Features, key: str) -> str:
