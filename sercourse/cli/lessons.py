@@ -14,6 +14,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import sercourse as ser
 from sercourse import __version__, files
 from sercourse.cli import options
 
@@ -22,15 +23,18 @@ Found = tuple[str, str, str]  # what, what there is of it, and what to do about 
 
 def add_parsers(commands: argparse._SubParsersAction) -> None:
     """Register `run`, `stale` and `check`."""
-    text = "number (03), name (03_train_svm) or path; default: every lesson"
-    notebooks = options.parent("notebooks", nargs="*", metavar="NOTEBOOK", help=text)
-    option = options.command(commands, "run", _run, notebooks, options.jobs())
+    option = options.command(commands, "run", _run, _notebooks, options.jobs)
     text = "set a parameter in every lesson that has it; a relative ..._dir is meant from here"
     settings: Any = {"nargs": 2, "action": "append", "metavar": ("NAME", "VALUE"), "default": []}
     option("-p", "--parameter", **settings, help=text)
     option("--out", default="build/course", metavar="DIR", help="default: %(default)s")
-    options.command(commands, "stale", _stale, notebooks)
-    options.command(commands, "check", _check, options.json_output())
+    options.command(commands, "stale", _stale, _notebooks)
+    options.command(commands, "check", _check, options.json_output)
+
+
+def _notebooks(option: options.Option) -> None:
+    text = "number (03), name (03_train_svm) or path; default: every lesson"
+    option("notebooks", nargs="*", metavar="NOTEBOOK", help=text)
 
 
 def _run(args: argparse.Namespace) -> int:
@@ -41,13 +45,11 @@ def _run(args: argparse.Namespace) -> int:
     """
     from joblib import Parallel, delayed
 
-    from sercourse import course
-
-    paths = course.find(args.notebooks)
+    paths = ser.course.find(args.notebooks)
     parameters = {name: _value(text) for name, text in args.parameter}
-    given = course.assign(paths, parameters=parameters)
+    given = ser.course.assign(paths, parameters=parameters)
     failed = False
-    run, pool = delayed(course.run), Parallel(args.jobs, return_as="generator_unordered")
+    run, pool = delayed(ser.course.run), Parallel(args.jobs, return_as="generator_unordered")
     out = Path(args.out).resolve()  # a process that joblib keeps may have begun in another folder
     results = pool(run(path.resolve(), out=out, parameters=own) for path, own in given.items())
     for number, result in enumerate(results, start=1):
@@ -75,9 +77,7 @@ def _stale(args: argparse.Namespace) -> int:
 
     Exit status 1 if there is one.
     """
-    from sercourse import course
-
-    found = course.stale(course.find(args.notebooks))
+    found = ser.course.stale(ser.course.find(args.notebooks))
     for path, reason in found.items():
         options.show(f"{path.name} {reason}")
     return int(bool(found))
@@ -122,12 +122,8 @@ def _installed() -> Iterator[Found]:
 
 def _found() -> Iterator[Found]:
     """Yield what sound can come through, corpora, models and the cache."""
-    from sercourse import bundles, fetch
-
     try:
-        from sercourse import live
-
-        n_inputs = len(live.devices())
+        n_inputs = len(ser.live.devices())
         advice = "" if n_inputs else "connect a microphone, or use a file or the browser"
         yield "PortAudio", f"found, {n_inputs} input devices", advice
     except (ImportError, OSError) as error:
@@ -139,16 +135,16 @@ def _found() -> Iterator[Found]:
     models: list[Path] = []
     places = [os.environ.get("SERCOURSE_DATA", "")]
     try:
-        models, places = bundles.available(), [str(files.home() / "data"), *places]
+        models, places = ser.bundles.available(), [str(files.home() / "data"), *places]
     except FileNotFoundError as error:
         yield "project", "not found", str(error)
     for place in filter(None, places):
-        names = [name for name in fetch.REGISTRY if (files.user_path(place) / name).is_dir()]
+        names = [name for name in ser.fetch.REGISTRY if (files.user_path(place) / name).is_dir()]
         advice = "" if names else "sercourse fetch ravdess, or set SERCOURSE_DATA to their folder"
         yield "corpora", f"{', '.join(names) or 'none'} in {place}", advice
     for folder in models:
         try:
-            bundles.load(folder)
+            ser.bundles.load(folder)
             yield "model", folder.name, ""
         except (OSError, ValueError, LookupError, ImportError) as error:
             yield "broken model", folder.name, f"restore it, or train it again: {error}"

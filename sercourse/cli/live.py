@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import io
-import itertools
 import json
 import signal
 from collections.abc import Callable, Iterable, Iterator
@@ -15,6 +14,7 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
+import sercourse as ser
 from sercourse import __version__, files, remote
 from sercourse.cli import options
 from sercourse.cli.journal import Journal
@@ -46,15 +46,9 @@ class Take(NamedTuple):
 
 def add_parsers(commands: argparse._SubParsersAction) -> None:
     """Register `predict`, `listen` and `record`."""
-    model = options.parent("--model", help="a bundle; default: any-voice")
-    option = model.add_argument
-    option("--enrol", type=options.path, help="folder with a few clips of the same speaker")
-    option("--emotions", type=options.emotions, help="answer with these only, scaled to 100 %%")
-    option("--sure", type=float, help="answer unknown where no emotion reaches this probability")
-    device = options.parent("--device", help="number or part of the name of a microphone")
-
-    parents = (model, options.cluster(), options.outputs())
-    option = options.command(commands, "predict", _predict, *parents)
+    option = options.command(
+        commands, "predict", _predict, _model, options.cluster, options.outputs
+    )
     text = "files or folders, also elsewhere, such as s3://bucket/folder"
     option("files", nargs="+", metavar="FILE", type=options.recording, help=text)
     option("--channel", type=_channel, help="left, right, a number, or each; default: the average")
@@ -62,18 +56,29 @@ def add_parsers(commands: argparse._SubParsersAction) -> None:
     option("--window", type=float, metavar="SECONDS", help="its length, 0.5 to 8; default: 3")
     option("--plot", type=options.path, help="also draw emotions over time: .png, .svg, .pdf")
 
-    option = options.command(commands, "listen", _listen, model, device)
+    option = options.command(commands, "listen", _listen, _model, _device)
     option("--source", type=options.path, help="listen to a sound file instead; ends with it")
     option("--once", action="store_true", help="end after the first utterance")
     option("--every", type=float, metavar="SECONDS", help="judge the last 3 s every so often")
     option("--save", type=options.path, metavar="DIR", help="keep the utterances as WAV files")
     option("--list-devices", action="store_true", help="list the microphones and end")
 
-    option = options.command(commands, "record", _record, device)
+    option = options.command(commands, "record", _record, _device)
     option("out_file", metavar="OUT.wav", type=options.path, help="file to write; it must be new")
     option("--seconds", type=float, default=4.0, help="length; default: %(default)g")
     rate, text = options.whole(4_000, 192_000), "sampling rate [Hz]; default: %(default)s"
     option("--sr", type=rate, default=16_000, help=text)
+
+
+def _model(option: options.Option) -> None:
+    option("--model", help="a bundle; default: any-voice")
+    option("--enrol", type=options.path, help="folder with a few clips of the same speaker")
+    option("--emotions", type=options.emotions, help="answer with these only, scaled to 100 %%")
+    option("--sure", type=float, help="answer unknown where no emotion reaches this probability")
+
+
+def _device(option: options.Option) -> None:
+    option("--device", help="number or part of the name of a microphone")
 
 
 @options.reader
@@ -91,9 +96,7 @@ def _warn(sentence: object) -> None:
 
 def _load_model(args: argparse.Namespace) -> Bundle:
     """Return the model that is asked for, and say what is left out of its answers."""
-    from sercourse import audio, bundles
-
-    bundle = bundles.load(args.model or bundles.DEFAULT_MODEL)
+    bundle = ser.bundles.load(args.model or ser.bundles.DEFAULT_MODEL)
     if args.emotions:
         known, bundle = bundle.labels, bundle.only(args.emotions)
         if left_out := [emotion for emotion in known if emotion not in bundle.labels]:
@@ -104,65 +107,54 @@ def _load_model(args: argparse.Namespace) -> Bundle:
         return bundle
 
     def voiced(take: Take) -> list[Path]:
-        if issues := audio.fatal_issues(audio.read(take.path, sr=sr), sr=sr):
+        if issues := ser.audio.fatal_issues(ser.audio.read(take.path, sr=sr), sr=sr):
             raise ValueError("; ".join(issues))
         return [Path(take.path)]
 
     sr = bundle.sample_rate
-    return bundle.enrol(_each(_sound_files(Take(args.enrol)), do=voiced)[0])
+    return bundle.enrol(_each(_sound_files(Take(args.enrol)), do=voiced, failed=[]))
 
 
-def _each(takes: Iterable[Take], *, do: Callable[[Take], Iterable[T]]) -> tuple[list[T], bool]:
-    """Collect what each recording gives; say why some give nothing, and whether there are any."""
-    from sercourse import audio
-
+def _each(
+    takes: Iterable[Take], *, do: Callable[[Take], Iterable[T]], failed: list[Take]
+) -> list[T]:
+    """Collect what each recording gives; say why some give nothing, and add them to a list."""
     found: list[T] = []
-    failed = False
     for take in takes:
         try:
             found += do(take)
-        except audio.READ_ERRORS as error:
-            _warn(f"{take}: {audio.reason(error, path=take.path)}")
-            failed = True
-    return found, failed
+        except ser.audio.READ_ERRORS as error:
+            _warn(f"{take}: {ser.audio.reason(error, path=take.path)}")
+            failed.append(take)
+    return found
 
 
 def _sound_files(take: Take) -> list[Take]:
     """Return the file, or the sound files of the folder, sorted; ValueError if it holds none."""
     if isinstance(take.path, str):
-        return _elsewhere(take.path, take.channel)
-    if not take.path.is_dir():
-        return [take]
-    from sercourse.corpora import list_files  # loads pandas
-
-    found = list_files(take.path)
-    for error in found.errors:
-        _warn(f"{error.filename}: {error.strerror}")
-    if found.note:
-        options.say(f"{take}: {found.note}")
-    if not found.sounds:
-        raise ValueError(f"{take}: there is no sound file in this folder")
-    return [Take(path, take.channel) for path in found.sounds]
-
-
-def _elsewhere(url: str, channel: Channel) -> list[Take]:
-    """Return the file, or the files of the folder whose names end as those of sounds do."""
-    from sercourse import audio
-
-    found, known = remote.listed(url), audio.SUFFIXES | audio.FFMPEG_SUFFIXES
-    sounds = [each for each in found if PurePosixPath(each).suffix.lower() in known]
-    if not (sounds := list(found) if url in found else sounds):
-        raise ValueError(f"{url}: there is no sound file in this folder")
-    return [Take(each, channel, found[each]) for each in sounds]
+        versions, known = remote.listed(take.path), ser.audio.SUFFIXES | ser.audio.FFMPEG_SUFFIXES
+        sounds = [each for each in versions if PurePosixPath(each).suffix.lower() in known]
+        sounds = [take.path] if take.path in versions else sounds
+        takes = [Take(each, take.channel, versions[each]) for each in sounds]
+    elif take.path.is_dir():
+        found = ser.corpora.list_files(take.path)
+        for error in found.errors:
+            _warn(f"{error.filename}: {error.strerror}")
+        if found.note:
+            options.say(f"{take}: {found.note}")
+        takes = [Take(path, take.channel) for path in found.sounds]
+    else:
+        takes = [take]
+    if not takes:
+        raise ValueError(f"{take.path}: there is no sound file in this folder")
+    return takes
 
 
 def _channels(take: Take) -> list[Take]:
     """Return the recording, or each of its channels where that is asked for."""
-    from sercourse import audio
-
     if take.channel != "each":
         return [take]
-    return [take._replace(channel=n + 1) for n in range(audio.info(take.path).channels)]
+    return [take._replace(channel=n + 1) for n in range(ser.audio.info(take.path).channels)]
 
 
 # --- files ----------------------------------------------------------------------------------------
@@ -175,22 +167,23 @@ def _predict(args: argparse.Namespace) -> int:
     the result is a row for each window, in which pauses have no emotion. Called again after it was
     cut, the command goes on: what was found is kept beside the file that --out names.
     """
-    from sercourse.bundles import timeline
-
     if args.every is None and (args.window is not None or args.plot):
         raise ValueError("--window and --plot are about emotions over time: add --every 1.0")
-    args.window = timeline.WINDOW_SECONDS if args.window is None else args.window
-    if args.every is not None:
-        timeline.refuse_steps(every=args.every, window=args.window)
+    window = ser.bundles.timeline.WINDOW_SECONDS if args.window is None else args.window
+    steps = {} if args.every is None else {"every": args.every, "window": window}
+    if steps:
+        ser.bundles.timeline.refuse_steps(**steps)
     if args.plot and args.plot.suffix.lower() not in PICTURES:
         raise ValueError(f"--plot {args.plot}: give a name that ends with {', '.join(PICTURES)}")
-    bundle = _load_model(args)
-    sounds, missing = _each([Take(path, args.channel) for path in args.files], do=_sound_files)
-    takes, unread = _each(sounds, do=_channels)
+    bundle, failed = _load_model(args), list[Take]()
+    sounds = _each(
+        [Take(path, args.channel) for path in args.files], do=_sound_files, failed=failed
+    )
+    takes = _each(sounds, do=_channels, failed=failed)
     if args.plot and len(takes) > 1:
         raise ValueError(f"--plot draws one recording and {len(takes)} are given: give one of them")
     depends = [bundle.info, bundle.emotions, [each.voice for each in bundle.members]]
-    key = files.digest([depends, args.every, args.window, __version__])
+    key = files.digest([depends, steps, __version__])
     is_kept = args.out_file not in (None, options.STDOUT) and not files.is_stream(args.out_file)
     journal = Journal(args.out_file if is_kept else None, key=key)
     if journal.names:
@@ -198,22 +191,18 @@ def _predict(args: argparse.Namespace) -> int:
 
     todo = {_identity(take): take for take in takes}
     todo = {name: take for name, take in todo.items() if name not in journal.names}
-    steps = {} if args.every is None else {"every": args.every, "window": args.window}
     judge = partial(_judge, bundle=bundle, steps=steps)
     asked = (each._replace(path=remote.known(each.path)) for each in todo.values())
-    unjudged = False
+    judged = options.spread(judge, asked, cluster=args.cluster)
     try:
-        portions = options.spread(judge, asked, cluster=args.cluster)
-        judged = itertools.chain.from_iterable(portions)
-        for (name, take), (text, record, warnings) in zip(todo.items(), judged, strict=True):
+        for (name, take), (lines, record, warnings) in zip(todo.items(), judged, strict=True):
             for warning in warnings:
                 _warn(f"{take}: {warning}")
-            unjudged |= not record
             if not record:
+                failed.append(take)
                 continue
             if options.prints_text(args):
-                first, *more = text.splitlines()
-                options.show(f"{take}  {first}", *more)
+                options.show(f"{take}  {lines[0]}", *lines[1:])
             journal.add(name, {"path": str(take.path)} | record)
     finally:  # an interruption keeps what was finished
         if args.json:
@@ -223,7 +212,7 @@ def _predict(args: argparse.Namespace) -> int:
     if args.plot and journal.names:
         _draw(args.plot, takes[0], _as_table(next(journal.batches())), sr=bundle.sample_rate)
     journal.done()
-    return int(missing or unread or unjudged)
+    return int(bool(failed))
 
 
 def _identity(take: Take) -> str:
@@ -236,55 +225,45 @@ def _identity(take: Take) -> str:
     return str(take)
 
 
-Judged = tuple[str, dict[str, Any], tuple[str, ...]]
+Judged = tuple[list[str], dict[str, Any], tuple[str, ...]]
 """What is printed of a recording, what programs get, and what makes it doubtful or unfit."""
 
 
-def _judge(takes: list[Take], *, bundle: Bundle, steps: dict[str, float]) -> list[Judged]:
-    """Judge recordings, on this machine or a worker; one that cannot be judged has no record."""
-    from sercourse import audio
-
-    found: list[Judged] = []
-    for take in takes:
-        try:
-            found.append(
-                _judge_windows(bundle, take, steps) if steps else _judge_clip(bundle, take)
-            )
-        except audio.READ_ERRORS as error:
-            found.append(("", {}, (audio.reason(error, path=take.path),)))
-    return found
+def _judge(take: Take, *, bundle: Bundle, steps: dict[str, float]) -> Judged:
+    """Judge a recording, on this machine or a worker; one that cannot be judged has no record."""
+    try:
+        return _over_time(bundle, take, steps) if steps else _judge_clip(bundle, take)
+    except ser.audio.READ_ERRORS as error:
+        return [], {}, (ser.audio.reason(error, path=take.path),)
 
 
 def _judge_clip(bundle: Bundle, take: Take) -> Judged:
     found = bundle.predict_file(take.path, channel=take.channel)
-    text = f"{found.duration:.1f} s  {_answer(found)}"
+    first, *lines = _answer(found)
+    if found.gender and found.speech:
+        shares = ", ".join(f"{name} {p:.0%}" for name, p in found.gender_probabilities.items())
+        lines.append(f"  voice: {found.gender} ({shares})")
     record = asdict(found)
     for name in ("channel", "gender", "gender_probabilities"):
         if not record[name]:  # is not asked for, or the model does not know
             del record[name]
     del record["warnings"], record["path"]  # a worker knows the file by another name
-    if found.gender and found.speech:
-        shares = ", ".join(f"{name} {p:.0%}" for name, p in found.gender_probabilities.items())
-        text += f"\n  voice: {found.gender} ({shares})"
-    return text, record, found.warnings
+    return [f"{found.duration:.1f} s  {first}", *lines], record, found.warnings
 
 
-def _judge_windows(bundle: Bundle, take: Take, steps: dict[str, float]) -> Judged:
-    from sercourse.bundles.timeline import CLIPPED
-
+def _over_time(bundle: Bundle, take: Take, steps: dict[str, float]) -> Judged:
     heard = bundle.predict_file_over_time(take.path, channel=take.channel, **steps)
     if not heard.judged.any():
-        reasons = ", ".join(sorted(set(heard.notes)))
-        raise ValueError(f"nothing in it can be judged: {reasons}")
-    table, clipped = heard.table(), heard.notes.count(CLIPPED)
+        raise ValueError(f"nothing in it can be judged: {', '.join(sorted(set(heard.notes)))}")
+    table, clipped = heard.table(), heard.notes.count(ser.audio.CLIPPED)
     shares = table.filter(like="p_").max(axis=1).map("{:.0%}".format, na_action="ignore")
     said = table["emotion"].fillna("(" + table["note"] + ")")
     shown = table[["start", "end"]].assign(emotion=said, probability=shares.fillna(""))
-    length, every = steps["window"], steps["every"]
-    text = f"windows of {length:g} s every {every:g} s\n{shown.to_string(index=False)}"
+    head = "windows of {window:g} s every {every:g} s".format(**steps)
     told = steps if take.channel is None else {"channel": take.channel, **steps}
     record = {**told, "over_time": json.loads(table.to_json(orient="records"))}
-    return text, record, (f"clipped in {clipped} of {len(heard)} windows",) if clipped else ()
+    doubts = (f"clipped in {clipped} of {len(heard)} windows",) if clipped else ()
+    return [head, *shown.to_string(index=False).splitlines()], record, doubts
 
 
 def _as_table(records: list[dict[str, Any]]) -> pd.DataFrame:
@@ -308,23 +287,22 @@ def _draw(target: Path, take: Take, table: pd.DataFrame, *, sr: int) -> None:
     import numpy as np
 
     mpl.use("Agg")  # a file is drawn, no window is opened
-    from sercourse import audio, plots
 
-    plots.use_style()
+    ser.plots.use_style()
     step, pieces = sr // 1000, []
-    for block in audio.blocks(take.path, sr=sr, channel=take.channel):
+    for block in ser.audio.blocks(take.path, sr=sr, channel=take.channel):
         columns = block[: len(block) // step * step].reshape(-1, step)
         pieces.append(np.column_stack([columns.min(axis=1), columns.max(axis=1)]).ravel())
-    ax = plots.emotions_over_time(table, y=np.concatenate(pieces), sr=2 * (sr // step))
+    ax = ser.plots.emotions_over_time(table, y=np.concatenate(pieces), sr=2 * (sr // step))
     with files.atomic_path(target) as temporary:
         ax.figure.canvas.print_figure(temporary, dpi=200, bbox_inches="tight")
 
 
-def _answer(found: Prediction) -> str:
+def _answer(found: Prediction) -> list[str]:
     """Return the answer, and a line with a bar for each emotion, the most probable first."""
     ranked = sorted(found.probabilities.items(), key=lambda item: -item[1]) if found.speech else []
-    bars = (f"\n  {name:<10}{p:6.1%}  {'█' * round(20 * p)}".rstrip() for name, p in ranked)
-    return "".join([found.emotion, *bars])
+    bars = (f"  {name:<10}{p:6.1%}  {'█' * round(20 * p)}".rstrip() for name, p in ranked)
+    return [found.emotion, *bars]
 
 
 # --- a microphone ---------------------------------------------------------------------------------
@@ -338,18 +316,15 @@ def _listen(args: argparse.Namespace) -> int:
     """
     import numpy as np
 
-    from sercourse import live
-    from sercourse.bundles import timeline
-
     if args.list_devices:
-        for each in live.devices():
+        for each in ser.live.devices():
             about = f"{each.name}, {each.channels} channels, {each.sample_rate} Hz"
             options.show(f"{each.index:3d}  {about}" + ("  (default)" if each.default else ""))
         return 0
     if args.source and args.device:
         raise ValueError("--source is a file and --device a microphone: give one of them")
     if args.every is not None:
-        timeline.refuse_steps(every=args.every)
+        ser.bundles.timeline.refuse_steps(every=args.every)
         if args.once or args.save:
             raise ValueError("--once and --save are about utterances: leave out --every")
     if args.save:
@@ -378,12 +353,10 @@ def _listen(args: argparse.Namespace) -> int:
 @contextlib.contextmanager
 def _source(args: argparse.Namespace, *, sr: int) -> Iterator[Source]:
     """Open the file or the microphone; what is wrong with the sound of a microphone is said."""
-    from sercourse import live
-
     if getattr(args, "source", None):
-        yield live.FileSource(args.source, sr=sr)
+        yield ser.live.FileSource(args.source, sr=sr)
         return
-    with live.MicrophoneSource(sr=sr, device=args.device, report=_warn) as source:
+    with ser.live.MicrophoneSource(sr=sr, device=args.device, report=_warn) as source:
         options.say(f"microphone: {source.name}, {source.device_rate} Hz")
         try:
             yield source
@@ -394,9 +367,7 @@ def _source(args: argparse.Namespace, *, sr: int) -> Iterator[Source]:
 
 def _hear_utterances(args: argparse.Namespace, *, source: Source, bundle: Bundle) -> Iterator[bool]:
     """Judge what is said, whenever the speaker pauses; yield whether it could be."""
-    from sercourse import live
-
-    for utterance in live.utterances(source.blocks(), sr=source.sr):
+    for utterance in ser.live.utterances(source.blocks(), sr=source.sr):
         when, emotion = _span(utterance.start, utterance.end), None
         try:
             found = bundle.answer(utterance.y, sr=bundle.sample_rate)
@@ -406,8 +377,8 @@ def _hear_utterances(args: argparse.Namespace, *, source: Source, bundle: Bundle
             emotion = found.emotion
             for warning in found.warnings:
                 _warn(f"{when}: {warning}")
-            first, *more = _answer(found).splitlines()
-            options.show(f"{when}  {first}", *more)
+            first, *bars = _answer(found)
+            options.show(f"{when}  {first}", *bars)
         if args.save:
             time = datetime.now().strftime("%Y%m%d_%H%M%S_%f")
             # A scan of such files knows the labels.
@@ -421,10 +392,8 @@ def _hear_utterances(args: argparse.Namespace, *, source: Source, bundle: Bundle
 
 def _hear_windows(args: argparse.Namespace, *, source: Source, bundle: Bundle) -> Iterator[bool]:
     """Judge windows that slide along, a line each; yield whether each could be judged."""
-    from sercourse.bundles import timeline
-
     for moment in bundle.predict_stream(source.blocks(), sr=source.sr, every=args.every):
-        judged, p = moment.note in timeline.JUDGED, moment.probabilities
+        judged, p = moment.note in ser.bundles.timeline.JUDGED, moment.probabilities
         said = f"{bundle.labels[p.argmax()]} {p.max():.0%}" if judged else f"({moment.note})"
         options.show(f"{_span(moment.start, moment.end)}  {said}")
         yield judged
@@ -446,8 +415,6 @@ def _record(args: argparse.Namespace) -> int:
     """
     import numpy as np
 
-    from sercourse import audio
-
     path, sr = args.out_file, args.sr
     if not 0.1 <= args.seconds <= LONGEST_RECORDING:
         raise ValueError(f"--seconds {args.seconds:g}: give 0.1 to {LONGEST_RECORDING:g} seconds")
@@ -466,7 +433,7 @@ def _record(args: argparse.Namespace) -> int:
     y = np.concatenate(blocks)[:n_samples]
     _write_sound(path, y, sr=sr)
     options.show(f"saved {path}: {len(y) / sr:.1f} s, loudest sample at {100 * abs(y).max():.0f} %")
-    for issue in audio.quality_issues(y, sr=sr):
+    for issue in ser.audio.quality_issues(y, sr=sr):
         _warn(f"{path}: {issue}")
     return int(bool(problems))
 

@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+import sercourse as ser
 from sercourse import files
 from sercourse.cli import options
 
@@ -31,16 +32,8 @@ FIGURES = {  # in the order in which they are shown
 
 def add_parsers(commands: argparse._SubParsersAction) -> None:
     """Register `evaluate`, `train`, `train-gender`, `search` and `models`."""
-    emotions = options.parent("--emotions", type=options.emotions, help="only these; default: all")
-    recipe = options.parent("recipe", metavar="RECIPE", help="such as svm or svm-classic")
-    option = recipe.add_argument
-    option("--encoder", type=options.path, help="file of tools/make_speech_encoder.py to hear by")
-    option("--seeds", type=options.whole(1), help="repeats of random; default: 10, networks 3")
-    text = "for protocols corpus, corpus+norm, corpus+enrol, given: tested only; may be repeated"
-    option("--test", metavar="NAME=DIR", action="append", type=options.place, help=text)
-    learning = (recipe, emotions, options.corpus(), options.jobs())
-
-    option = options.command(commands, "evaluate", _evaluate, *learning, options.outputs())
+    clips, recipe = (options.corpus, options.jobs), (_recipes, _emotions)
+    option = options.command(commands, "evaluate", _evaluate, *recipe, *clips, options.outputs)
     option("--protocol", type=_protocol, help="such as random, recording, speaker, corpus or given")
     option("--conditions", action="store_true", help=CONDITIONS)
     option("--into", metavar="MODEL", help="bundle to which --conditions also writes the figures")
@@ -51,21 +44,19 @@ def add_parsers(commands: argparse._SubParsersAction) -> None:
     option("--training-seed", dest="seed", type=seed, help=text)
     option("--precision", choices=["float32", "bfloat16"], help="of training; default: float32")
 
-    option = options.command(commands, "train", _train, *learning)
+    option = options.command(commands, "train", _train, *recipe, *clips)
     option("--out", required=True, type=options.path, metavar="DIR", help="folder of the bundle")
     option("--conditions", action="store_true", help=CONDITIONS)
     text = "such as speaker or random:happy,sad; may be repeated; default: speaker, or random"
     form = "PROTOCOL[:EMOTIONS]"
     option("--measure", type=_measurement, action="append", metavar=form, help=text)
 
-    model = options.parent("model", metavar="MODEL", help="a bundle, by name or folder")
-    clips = (options.corpus(), options.jobs())
-    option = options.command(commands, "train-gender", _train_gender, model, *clips)
+    option = options.command(commands, "train-gender", _train_gender, _model, *clips)
     option("--recipe", help="default: a linear model on what the bundle's own models hear")
     text = "also measure the trained model on another corpus, such as: aesdd data/aesdd"
     option("--elsewhere", nargs=2, metavar=("CORPUS", "ROOT"), help=text)
 
-    option = options.command(commands, "search", _search, emotions, *clips)
+    option = options.command(commands, "search", _search, _emotions, *clips)
     option("--features", default="librosa", metavar="SET", help="or librosa:mfcc+chroma, voice ...")
     option("--task", default="classify", help="or regress on emotions in order, sad,neutral,happy")
     option("--estimators", type=options.names, help="svc,mlp ...; rnn too; default: all but rnn")
@@ -77,11 +68,26 @@ def add_parsers(commands: argparse._SubParsersAction) -> None:
     options.command(commands, "models", _models)
 
 
+def _recipes(option: options.Option) -> None:
+    option("recipe", metavar="RECIPE", help="such as svm or svm-classic")
+    option("--encoder", type=options.path, help="file of tools/make_speech_encoder.py to hear by")
+    option("--seeds", type=options.whole(1), help="repeats of random; default: 10, networks 3")
+    text = "for protocols corpus, corpus+norm, corpus+enrol, given: tested only; may be repeated"
+    option("--test", metavar="NAME=DIR", action="append", type=options.place, help=text)
+
+
+def _emotions(option: options.Option) -> None:
+    option("--emotions", type=options.emotions, help="only these; default: all")
+
+
+def _model(option: options.Option) -> None:
+    option("model", metavar="MODEL", help="a bundle, by name or folder")
+
+
 @options.reader
 def _protocol(text: str) -> str:
-    from sercourse import splits
 
-    splits.refuse_unknown(text)
+    ser.splits.refuse_unknown(text)
     return text
 
 
@@ -97,15 +103,11 @@ def _evaluate(args: argparse.Namespace) -> int:
     Protocols are random, recording, speaker, speaker+norm, speaker+enrol, corpus, corpus+norm,
     corpus+enrol and given; --conditions has that of speaker.
     """
-    from sercourse import experiment
-
     recipe = _recipe(args)
     if args.into and not args.conditions:
         raise ValueError("--into writes what --conditions measures: give both")
     if args.into:
-        from sercourse import bundles
-
-        bundles.find(args.into)
+        ser.bundles.find(args.into)
     if args.conditions == (args.protocol is not None):
         raise ValueError("say what to measure: give --protocol NAME or --conditions, not both")
     if args.test and not _leaves_out(args.protocol or "speaker"):
@@ -116,7 +118,7 @@ def _evaluate(args: argparse.Namespace) -> int:
         data = data.without_speakers(args.leave_out)
     evaluation = _measured(args, recipe, data, protocol=args.protocol, only=args.folds)
     if args.into:
-        options.say(f"saved {experiment.add_conditions(args.into, recipe, data, evaluation)}")
+        options.say(f"saved {ser.experiment.add_conditions(args.into, recipe, data, evaluation)}")
     metrics = evaluation.metrics
     if options.prints_text(args):
         options.show(*_report(metrics).splitlines())
@@ -129,10 +131,8 @@ def _train(args: argparse.Namespace) -> int:
 
     It comes with the figures of each protocol that --measure names; stored folds are used again.
     """
-    from sercourse import bundles, experiment
-
     recipe = _recipe(args)
-    files.refuse_unwritable(args.out, replaces=bundles.INDEX)
+    files.refuse_unwritable(args.out, replaces=ser.bundles.INDEX)
     clips = options.clips(args)
     data = whole = _prepared(args, recipe, clips)
     if args.test:
@@ -146,10 +146,10 @@ def _train(args: argparse.Namespace) -> int:
         evaluations.append(_measured(args, recipe, part, protocol=protocol))
     licence = _licence(args.roots, data.corpus.split("+"))
     told: Any = {"evaluations": evaluations, "licence": licence, "report": options.say}
-    folder = experiment.train(recipe, data, folder=args.out, **told)
+    folder = ser.experiment.train(recipe, data, folder=args.out, **told)
     if args.conditions:
         evaluations.append(_measured(args, recipe, data, protocol=None))
-        experiment.add_conditions(folder, recipe, data, evaluations[-1])
+        ser.experiment.add_conditions(folder, recipe, data, evaluations[-1])
     for each in evaluations:
         options.show(*_report(each.metrics).splitlines())
     options.show(f"saved {folder}: sercourse predict FILE --model {folder}")
@@ -158,33 +158,28 @@ def _train(args: argparse.Namespace) -> int:
 
 def _recipe(args: argparse.Namespace) -> Recipe:
     """Return the recipe that was asked for, with the speech encoder and settings that were."""
-    from sercourse import recipes
-
-    recipe = recipes.recipe(args.recipe)
-    recipe = recipes.with_encoder(recipe, args.encoder) if args.encoder else recipe
+    recipe = ser.recipes.recipe(args.recipe)
+    recipe = ser.recipes.with_encoder(recipe, args.encoder) if args.encoder else recipe
     given = {name: getattr(args, name, None) for name in ("seed", "precision")}
     given = {name: value for name, value in given.items() if value is not None}
-    return recipes.with_settings(recipe, **given) if given else recipe
+    return ser.recipes.with_settings(recipe, **given) if given else recipe
 
 
 def _prepared(args: argparse.Namespace, recipe: Any, clips: pd.DataFrame, **more: Any) -> Any:
-    from sercourse import experiment
 
     more |= {"emotions": getattr(args, "emotions", None), "n_jobs": args.jobs}
-    return experiment.prepare(recipe, clips, report=options.say, **more)
+    return ser.experiment.prepare(recipe, clips, report=options.say, **more)
 
 
 def _measured(
     args: argparse.Namespace, recipe: Any, data: Any, *, protocol: str | None, **more: Any
 ) -> Any:
     """Evaluate a recipe under a protocol or, without one, in all recording conditions."""
-    from sercourse import experiment
-
     more["report"] = options.say
     if protocol is None:
-        return experiment.evaluate_conditions(recipe, data, n_jobs=args.jobs, **more)
+        return ser.experiment.evaluate_conditions(recipe, data, n_jobs=args.jobs, **more)
     seeds = range(args.seeds or recipe.seeds)
-    return experiment.evaluate_recipe(recipe, data, protocol=protocol, seeds=seeds, **more)
+    return ser.experiment.evaluate_recipe(recipe, data, protocol=protocol, seeds=seeds, **more)
 
 
 def _leaves_out(protocol: str) -> bool:
@@ -194,15 +189,13 @@ def _leaves_out(protocol: str) -> bool:
 
 def _licence(places: list[options.Place], corpora: list[str]) -> str:
     """Return the terms of the corpora, for the model card."""
-    from sercourse import fetch
-
     sample = (files.home() / "data" / "sample").resolve()
     if any(place.root.resolve().is_relative_to(sample) for place in places):
         return "These are the synthetic clips of the sample: its scores are not results."
     return " ".join(
         f"{'Its terms' if len(corpora) == 1 else f'Terms of {name}'}: {each.licence}. "
         f"Cite {each.cite}."
-        for name, each in fetch.REGISTRY.items()
+        for name, each in ser.fetch.REGISTRY.items()
         if name in corpora
     )
 
@@ -214,21 +207,19 @@ def _train_gender(args: argparse.Namespace) -> int:
     into the bundle, whose models of emotions stay as they are. Do it again after the bundle was
     trained anew.
     """
-    from sercourse import bundles, corpora, experiment, recipes
-
-    folder = bundles.find(args.model)
-    hears = any(member.feature_set.encoder for member in bundles.load(folder).members)
-    usual = recipes.WHISPER_VOICES if hears else recipes.VOICES
-    recipe = recipes.recipe(args.recipe) if args.recipe else usual
+    folder = ser.bundles.find(args.model)
+    hears = any(member.feature_set.encoder for member in ser.bundles.load(folder).members)
+    usual = ser.recipes.WHISPER_VOICES if hears else ser.recipes.VOICES
+    recipe = ser.recipes.recipe(args.recipe) if args.recipe else usual
     if recipe.members:
         raise ValueError(f"recipe {recipe.name!r} is an ensemble: choose a single model")
     data = _prepared(args, recipe, options.clips(args), target="gender")
     elsewhere = None
     if args.elsewhere:
         corpus, root = args.elsewhere
-        elsewhere = _prepared(args, recipe, corpora.scan(root, corpus=corpus).clips)
-    experiment.train_gender(folder, recipe, data, elsewhere=elsewhere, report=options.say)
-    for name, part in bundles.load(folder).metrics["gender"]["conditions"].items():
+        elsewhere = _prepared(args, recipe, ser.corpora.scan(root, corpus=corpus).clips)
+    ser.experiment.train_gender(folder, recipe, data, elsewhere=elsewhere, report=options.say)
+    for name, part in ser.bundles.load(folder).metrics["gender"]["conditions"].items():
         sure = f", of which {part['accuracy_sure']:.1%} right" if part["coverage"] else ""
         options.show(f"{name}: {part['accuracy']:.1%} right; sure of {part['coverage']:.1%}{sure}")
     options.show(f"saved {folder}: sercourse predict FILE --model {folder}")
@@ -242,21 +233,23 @@ def _search(args: argparse.Namespace) -> int:
     and the best of each estimator is tested once. What ends is kept in tables: after an
     interruption the same command goes on from there.
     """
-    from sercourse import experiment, recipes
-
-    recipe = recipes.from_zoo("svc", feature_set=args.features)  # any: all see the same features
+    recipe = ser.recipes.from_zoo(
+        "svc", feature_set=args.features
+    )  # any: all see the same features
     data = _prepared(args, recipe, options.clips(args))
     protocol = args.protocol or data.usual_protocol
-    folds = {each.name: each for each in experiment.make_folds(data, protocol=protocol, seeds=[0])}
+    folds = {
+        each.name: each for each in ser.experiment.make_folds(data, protocol=protocol, seeds=[0])
+    }
     fold = args.fold or next(iter(folds))
     if fold not in folds:
         raise ValueError(f"there is no fold {fold!r}: the protocol has {', '.join(folds)}")
-    plan = experiment.SearchConfig(
+    plan = ser.experiment.SearchConfig(
         data, folds[fold], protocol, args.features, args.task, args.balance
     )
-    shares = experiment.SHARES if args.sizes else ()
+    shares = ser.experiment.SHARES if args.sizes else ()
     settings = {"estimators": args.estimators, "folder": args.out, "n_jobs": args.jobs}
-    found = experiment.run_search(plan, shares=shares, report=options.say, **settings)
+    found = ser.experiment.run_search(plan, shares=shares, report=options.say, **settings)
     options.show("{task} on {corpus}, {protocol}, {fold}, chance {chance:.3f}".format(**found.told))
     shown = found.finalists.drop(columns=["settings"])
     options.show(*shown.to_string(index=False, float_format="%.3f").splitlines())
@@ -267,12 +260,10 @@ def _search(args: argparse.Namespace) -> int:
 
 def _models(args: argparse.Namespace) -> int:
     """List the trained models and how good they are."""
-    from sercourse import bundles
-
     failed = False
-    for folder in (folders := bundles.available()):
+    for folder in (folders := ser.bundles.available()):
         try:
-            bundle = bundles.load(folder)
+            bundle = ser.bundles.load(folder)
             told = bundle.metrics["protocols"]
         except (OSError, ValueError, LookupError) as error:
             failed = True

@@ -10,10 +10,11 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import chain, islice
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TextIO, TypeVar
 
+import sercourse as ser
 from sercourse import files, labels, remote
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 S = TypeVar("S")
 T = TypeVar("T")
+Option = Callable[..., argparse.Action]  # `add_argument` of a parser
 STDOUT = Path("-")
 OUTPUTS = ("json", "plot", "out_file")  # options that name a file to write
 PATIENCE_SECONDS = 8.0  # for a scheduler to answer
@@ -72,13 +74,18 @@ def command(
     commands: argparse._SubParsersAction,
     name: str,
     run: Callable[[argparse.Namespace], int],
-    *parents: argparse.ArgumentParser,
-) -> Callable[..., argparse.Action]:
-    """Register a command, whose help is the docstring of its function; return what adds options."""
+    *groups: Callable[[Option], object],
+) -> Option:
+    """Register a command and groups of its options, and return what adds more.
+
+    Its help is the docstring of its function.
+    """
     text = " ".join((run.__doc__ or "").split())
     first = text.partition(". ")[0].rstrip(".")
-    parser = commands.add_parser(name, help=first, description=text, parents=parents)
+    parser = commands.add_parser(name, help=first, description=text)
     parser.set_defaults(run=run)
+    for group in groups:
+        group(parser.add_argument)
     return parser.add_argument
 
 
@@ -142,72 +149,67 @@ def whole(low: int, high: int | None = None) -> Callable[[str], int]:
 # --- options that several commands have -------------------------------------------------------
 
 
-def parent(*flags: str, **settings: Any) -> argparse.ArgumentParser:
-    """Return a parser with one option, for the `parents` of others."""
-    parser = argparse.ArgumentParser(add_help=False)
-    parser.add_argument(*flags, **settings)
-    return parser
-
-
-def corpus() -> argparse.ArgumentParser:
-    """Return the options that name corpora, and say how their clips are labelled."""
+def corpus(option: Option) -> None:
+    """Add the options that name corpora, and say how their clips are labelled."""
     text = "folder of the corpus; or NAME=DIR for each of several, which then weigh the same"
-    parser = parent("roots", metavar="ROOT", nargs="+", type=place, help=text)
-    option = parser.add_argument
+    option("roots", metavar="ROOT", nargs="+", type=place, help=text)
     option("--corpus", help="ravdess, ravdess-song, aesdd, emodb, tess, savee, crema-d or custom")
     option("--csv", dest="table", type=path, help="table that lists and labels custom clips")
     option("--audio-root", type=path, help="where the files of the table are; default: ROOT")
     option("--map", metavar="A=B,C=D", help="what labels mean, such as ang=angry,exc=happy")
     option("--labels", type=path, help="the same from a file, a line such as ang=angry each")
     option("--raters", choices=["majority"], help="take the label of most rows of a clip")
-    return parser
 
 
-def jobs() -> argparse.ArgumentParser:
-    """Return the options for the number of processes, and for machines instead."""
-    parser, cores = cluster(), os.cpu_count() or 1
-    option = parser.add_argument
+def jobs(option: Option) -> None:
+    """Add the options for the number of processes, and for machines instead."""
+    cluster(option)
+    cores = os.cpu_count() or 1
     option("--jobs", type=whole(1), default=cores, help="processes; default: all cores")
-    return parser
 
 
-def cluster() -> argparse.ArgumentParser:
-    """Return the option for a cluster."""
+def cluster(option: Option) -> None:
+    """Add the option for a cluster."""
     text = "of a Dask scheduler, such as tcp://host:8786: its workers do the work"
-    return parent("--cluster", metavar="ADDRESS", help=text)
+    option("--cluster", metavar="ADDRESS", help=text)
 
 
-def json_output() -> argparse.ArgumentParser:
-    """Return the option that writes a result for programs."""
+def json_output(option: Option) -> None:
+    """Add the option that writes a result for programs."""
     text = "also write the result there; without FILE, print it instead of text"
-    return parent("--json", type=path, nargs="?", const=STDOUT, metavar="FILE", help=text)
+    option("--json", type=path, nargs="?", const=STDOUT, metavar="FILE", help=text)
 
 
-def outputs() -> argparse.ArgumentParser:
-    """Return the options that write a result as JSON and as a table."""
-    parser = json_output()
+def outputs(option: Option) -> None:
+    """Add the options that write a result as JSON and as a table."""
+    json_output(option)
     text = "also write a table, as CSV or .parquet; - prints it"
-    parser.add_argument("--out", dest="out_file", type=path, metavar="FILE", help=text)
-    return parser
+    option("--out", dest="out_file", type=path, metavar="FILE", help=text)
 
 
 # --- corpora ----------------------------------------------------------------------------------
 
 
-def scan(args: argparse.Namespace) -> list[Scan]:
-    """Scan the corpora that the options name; --corpus and --table are of a bare folder."""
-    from sercourse import corpora
+def scan(args: argparse.Namespace, *, report: Callable[[Scan], object]) -> list[pd.DataFrame]:
+    """Return the clips of each corpus that the options name, after a report of what was found.
 
+    --corpus and --csv are of a bare folder.
+    """
     meanings, places = _meanings(args), [*args.roots, *(getattr(args, "test", None) or [])]
     given = [each.name for each in places]
     if args.corpus and None not in given:
         raise ValueError(f"--corpus {args.corpus} names a bare folder, and none is given")
     table = {"csv": args.table, "audio_root": args.audio_root, "raters": args.raters}
-    found = []
+    tables = []
     for name, root in places:
         own = {} if "custom" in given and name != "custom" else table
-        found.append(corpora.scan(root, corpus=name or args.corpus, translate=meanings, **own))
-    return found
+        found = ser.corpora.scan(root, corpus=name or args.corpus, translate=meanings, **own)
+        report(found)
+        if found.clips.empty:
+            told = f"{args.table or args.roots[0].root}: no clip can be used"
+            raise ValueError(f"{told}; {len(found.rejects)} are left out, for the reasons above")
+        tables.append(found.clips)
+    return tables
 
 
 def _meanings(args: argparse.Namespace) -> dict[str, str]:
@@ -220,29 +222,19 @@ def _meanings(args: argparse.Namespace) -> dict[str, str]:
     return found | labels.parse_translation((args.map or "").replace(",", "\n"))
 
 
-def refuse_empty(found: Scan, args: argparse.Namespace) -> None:
-    """Raise ValueError if there is no clip in a scan."""
-    if found.clips.empty:
-        told = f"{args.table or args.roots[0].root}: no clip can be used"
-        raise ValueError(f"{told}; {len(found.rejects)} are left out, for the reasons above")
-
-
 def clips(args: argparse.Namespace) -> pd.DataFrame:
     """Return the clips of all corpora that the options name, after saying what is left out."""
-    from sercourse import corpora
 
-    tables = []
-    for found in scan(args):
-        for path, reason in found.rejects[["path", "reason"]].itertuples(index=False):
-            say(f"left out: {path}: {reason}")
+    def report(found: Scan) -> None:
+        for reject in found.rejects.itertuples():
+            say(f"left out: {reject.path}: {reject.reason}")
         for note in found.notes:
             say(note)
-        refuse_empty(found, args)
-        tables.append(found.clips)
-    n_learnt = len(args.roots)
+
+    tables, n_learnt = scan(args, report=report), len(args.roots)
     if len(tables) == 1:
         return tables[0]
-    return corpora.combine(tables[:n_learnt], test=tables[n_learnt:])
+    return ser.corpora.combine(tables[:n_learnt], test=tables[n_learnt:])
 
 
 # --- many machines ----------------------------------------------------------------------------
@@ -307,20 +299,15 @@ def _refuse_others(client: Any, address: str) -> None:
                 raise OSError(f"--cluster {address}: {told}, and here it is {version or 'not'}")
 
 
-def spread(
-    function: Callable[[list[S]], T], items: Iterable[S], *, cluster: str | None
-) -> Iterator[T]:
-    """Yield what a function makes of portions of items: one by one here, or on a cluster."""
+def spread(function: Callable[[S], T], items: Iterable[S], *, cluster: str | None) -> Iterable[T]:
+    """Yield what a function makes of each item: one by one here, or portions on a cluster."""
     if cluster is None:
-        yield from (function([each]) for each in items)
-        return
+        return map(function, items)
     from joblib import Parallel, delayed
 
-    rest = iter(items)
-    portions = iter(lambda: list(islice(rest, PORTION)), [])
-    yield from Parallel(return_as="generator", batch_size=1)(
-        delayed(function)(each) for each in portions
-    )
+    ahead = f"{2 * PORTION} * n_jobs"
+    spreading = Parallel(return_as="generator", batch_size=PORTION, pre_dispatch=ahead)
+    return spreading(delayed(function)(each) for each in items)
 
 
 # --- outputs ----------------------------------------------------------------------------------
@@ -348,11 +335,10 @@ def refuse_outputs(args: argparse.Namespace) -> None:
 
 
 def _refuse_valuable(target: Path, *, inputs: Sequence[Path]) -> None:
-    from sercourse import audio
     from sercourse.corpora import list_files
 
     clips = [clip for each in inputs if each.is_dir() for clip in list_files(each).sounds]
-    is_sound = target.suffix.lower() in audio.SUFFIXES | audio.FFMPEG_SUFFIXES
+    is_sound = target.suffix.lower() in ser.audio.SUFFIXES | ser.audio.FFMPEG_SUFFIXES
     if is_sound or any(target.samefile(clip) for clip in clips):
         raise FileExistsError(f"{target} is a sound file and not overwritten: give another name")
     if (target.parent / "bundle.json").is_file():
