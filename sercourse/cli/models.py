@@ -16,18 +16,20 @@ if TYPE_CHECKING:
     from sercourse.recipes import Recipe
 
 CONDITIONS = "measure on clips as recorded, in noise, babble, rooms, by telephone, overdriven, MP3"
-FIGURES = {  # in the order in which they are shown
-    "accuracy": "accuracy",
-    "low": "low",
-    "high": "high",
-    "accuracy_sd": "sd",
-    "uar": "UAR",
-    "macro_f1": "F1",
-    "chance": "chance",
-    "ece": "calibration error",
-    "segment_accuracy": "per segment",
-    "loss": "loss",
-}
+FIGURES = [
+    "accuracy",
+    "low",
+    "high",
+    "accuracy_sd",
+    "uar",
+    "macro_f1",
+    "chance",
+    "ece",
+    "segment_accuracy",
+    "loss",
+]
+TITLES = {"accuracy_sd": "sd", "uar": "UAR", "macro_f1": "F1", "ece": "calibration error"}
+TITLES["segment_accuracy"] = "per segment"
 
 
 def add_parsers(commands: argparse._SubParsersAction) -> None:
@@ -86,7 +88,6 @@ def _model(option: options.Option) -> None:
 
 @options.reader
 def _protocol(text: str) -> str:
-
     ser.splits.refuse_unknown(text)
     return text
 
@@ -166,7 +167,6 @@ def _recipe(args: argparse.Namespace) -> Recipe:
 
 
 def _prepared(args: argparse.Namespace, recipe: Any, clips: pd.DataFrame, **more: Any) -> Any:
-
     more |= {"emotions": getattr(args, "emotions", None), "n_jobs": args.jobs}
     return ser.experiment.prepare(recipe, clips, report=options.say, **more)
 
@@ -233,23 +233,17 @@ def _search(args: argparse.Namespace) -> int:
     and the best of each estimator is tested once. What ends is kept in tables: after an
     interruption the same command goes on from there.
     """
-    recipe = ser.recipes.from_zoo(
-        "svc", feature_set=args.features
-    )  # any: all see the same features
-    data = _prepared(args, recipe, options.clips(args))
+    any_recipe = ser.recipes.from_zoo("svc", feature_set=args.features)  # all see the same features
+    data = _prepared(args, any_recipe, options.clips(args))
     protocol = args.protocol or data.usual_protocol
-    folds = {
-        each.name: each for each in ser.experiment.make_folds(data, protocol=protocol, seeds=[0])
-    }
-    fold = args.fold or next(iter(folds))
-    if fold not in folds:
-        raise ValueError(f"there is no fold {fold!r}: the protocol has {', '.join(folds)}")
-    plan = ser.experiment.SearchConfig(
-        data, folds[fold], protocol, args.features, args.task, args.balance
-    )
+    folds = ser.experiment.make_folds(data, protocol=protocol, seeds=[0])
+    only = None if args.fold is None else [args.fold]
+    fold, *_ = ser.experiment.evaluation.chosen_folds(folds, only)
+    settings = (args.features, args.task, args.balance)
+    plan = ser.experiment.SearchConfig(data, fold, protocol, *settings)
     shares = ser.experiment.SHARES if args.sizes else ()
-    settings = {"estimators": args.estimators, "folder": args.out, "n_jobs": args.jobs}
-    found = ser.experiment.run_search(plan, shares=shares, report=options.say, **settings)
+    told = {"estimators": args.estimators, "folder": args.out, "n_jobs": args.jobs}
+    found = ser.experiment.run_search(plan, shares=shares, report=options.say, **told)
     options.show("{task} on {corpus}, {protocol}, {fold}, chance {chance:.3f}".format(**found.told))
     shown = found.finalists.drop(columns=["settings"])
     options.show(*shown.to_string(index=False, float_format="%.3f").splitlines())
@@ -313,5 +307,5 @@ def _figures(parts: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
     table = pd.DataFrame(list(parts.values()), index=list(parts))
     ends = [each.get("accuracy_interval") or (None, None) for each in parts.values()]
     table[["low", "high"]] = pd.DataFrame(ends, index=table.index)
-    table = table.reindex(columns=list(FIGURES)).astype(float)
-    return 100 * table.dropna(axis="columns", how="all").rename(columns=FIGURES)
+    table = table.reindex(columns=FIGURES).astype(float)
+    return 100 * table.dropna(axis="columns", how="all").rename(columns=TITLES)
