@@ -270,16 +270,13 @@ def merge_streams(outputs: Iterable[NotebookNode]) -> list[NotebookNode]:
     ['ok']
     """
     merged: list[NotebookNode] = []
-    streams: dict[str, NotebookNode] = {}
     for output in outputs:
-        if output.output_type != "stream":
-            merged.append(output)
-        elif output.name in streams:
-            streams[output.name].text += output.text
+        begun = [each for each in merged if "name" in each and each.name == output.get("name")]
+        if begun:
+            begun[0].text += output.text
         else:
-            streams[output.name] = output
             merged.append(output)
-    for stream in streams.values():
+    for stream in (each for each in merged if "name" in each):
         lines = stream.text.split("\n")
         stream.text = "\n".join(line.rstrip("\r").rpartition("\r")[2] for line in lines)
     return merged

@@ -45,7 +45,7 @@ def _scan(args: argparse.Namespace) -> int:
 
     clips = pd.concat(options.scan(args, report=report))
     rows = clips.astype(object).where(clips.notna(), None).to_dict("records")
-    options.write(args, content=rows, table=lambda: clips)
+    options.write(args, content=rows, tables=[clips])
     return 0
 
 

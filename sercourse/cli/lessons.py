@@ -128,10 +128,9 @@ def _found() -> Iterator[Found]:
         yield "PortAudio", f"found, {n_inputs} input devices", advice
     except (ImportError, OSError) as error:
         yield "PortAudio", "no input device can be used", str(error)
-    if shutil.which("ffmpeg") and shutil.which("ffprobe"):
-        yield "ffmpeg", "found", ""
-    else:
-        yield "ffmpeg", "not found", "install ffmpeg; only m4a, webm, aac and films need it"
+    is_there = shutil.which("ffmpeg") and shutil.which("ffprobe")
+    advice = "" if is_there else "install ffmpeg; only m4a, webm, aac and films need it"
+    yield "ffmpeg", "found" if is_there else "not found", advice
     models: list[Path] = []
     places = [os.environ.get("SERCOURSE_DATA", "")]
     try:

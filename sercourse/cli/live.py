@@ -6,18 +6,19 @@ import argparse
 import contextlib
 import io
 import json
+import os
 import signal
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
 from datetime import datetime
 from functools import partial
+from itertools import islice
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, TypeVar
 
 import sercourse as ser
 from sercourse import __version__, files, remote
 from sercourse.cli import options
-from sercourse.cli.journal import Journal
 
 if TYPE_CHECKING:
     import numpy as np
@@ -42,6 +43,57 @@ class Take(NamedTuple):
 
     def __str__(self) -> str:
         return str(self.path) if self.channel is None else f"{self.path} (channel {self.channel})"
+
+
+class Journal:
+    """Records by name, a line each, in a file beside the output: cut, a command goes on from there.
+
+    They are written as they come and read one by one.
+
+    Parameters
+    ----------
+    target : path or None
+        Output that the records are for; None where they need not outlast the command.
+    key : str
+        What the records depend on: those of another key are not taken over.
+    """
+
+    def __init__(self, target: Path | None, *, key: str) -> None:
+        self._path = None if target is None else target.with_name(f".{target.name}-{key}.jsonl")
+        self._file: BinaryIO = io.BytesIO() if self._path is None else self._path.open("a+b")
+        self.names = {name for name, _ in self._whole()}
+        self._file.truncate()
+
+    def _whole(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Yield names and records, up to a line that was being written."""
+        self._file.seek(0)
+        for line in self._file:
+            try:
+                yield json.loads(line)
+            except ValueError:
+                self._file.seek(-len(line), os.SEEK_CUR)
+                return
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        """Yield the records; of two with one name, as two runs at once write them, the first."""
+        left = set(self.names)
+        for name, record in self._whole():
+            if name in left:
+                left.remove(name)
+                yield record
+
+    def add(self, name: str, record: dict[str, Any]) -> None:
+        """Keep a record; OSError if the disk is full."""
+        self._file.seek(0, os.SEEK_END)
+        self._file.write(json.dumps([name, record]).encode() + b"\n")
+        self._file.flush()
+        self.names.add(name)
+
+    def done(self) -> None:
+        """Delete the file: the output is complete."""
+        self._file.close()
+        if self._path is not None:
+            self._path.unlink(missing_ok=True)
 
 
 def add_parsers(commands: argparse._SubParsersAction) -> None:
@@ -205,12 +257,9 @@ def _predict(args: argparse.Namespace) -> int:
                 options.show(f"{take}  {lines[0]}", *lines[1:])
             journal.add(name, {"path": str(take.path)} | record)
     finally:  # an interruption keeps what was finished
-        if args.json:
-            options.write(args, content=list(journal))
-        if args.out_file and journal.names:
-            options.write_tables(args.out_file, map(_as_table, journal.batches()))
+        options.write(args, content=journal, tables=_tables(journal) if journal.names else ())
     if args.plot and journal.names:
-        _draw(args.plot, takes[0], _as_table(next(journal.batches())), sr=bundle.sample_rate)
+        _draw(args.plot, takes[0], next(_tables(journal)), sr=bundle.sample_rate)
     journal.done()
     return int(bool(failed))
 
@@ -266,16 +315,18 @@ def _over_time(bundle: Bundle, take: Take, steps: dict[str, float]) -> Judged:
     return [head, *shown.to_string(index=False).splitlines()], record, doubts
 
 
-def _as_table(records: list[dict[str, Any]]) -> pd.DataFrame:
-    """Return a row for each recording or, over time, for each window."""
+def _tables(journal: Journal) -> Iterator[pd.DataFrame]:
+    """Yield a row for each recording or, over time, for each window, a thousand records at once."""
     import pandas as pd
 
-    # The name of a file need not be text, and Arrow's strings must be.
-    with pd.option_context("mode.string_storage", "python"):
-        if "over_time" not in records[0]:
-            return pd.json_normalize(records)
-        about: Any = [name for name in ("path", "channel") if name in records[0]]
-        return pd.json_normalize(records, "over_time", meta=about)
+    records = iter(journal)
+    while portion := list(islice(records, 1000)):
+        over_time = "over_time" if "over_time" in portion[0] else None
+        about: Any = [each for each in ("path", "channel") if over_time and each in portion[0]]
+        # The name of a file need not be text, and Arrow's strings must be.
+        with pd.option_context("mode.string_storage", "python"):
+            table = pd.json_normalize(portion, over_time, meta=about)
+        yield table
 
 
 def _draw(target: Path, take: Take, table: pd.DataFrame, *, sr: int) -> None:

@@ -16,18 +16,8 @@ if TYPE_CHECKING:
     from sercourse.recipes import Recipe
 
 CONDITIONS = "measure on clips as recorded, in noise, babble, rooms, by telephone, overdriven, MP3"
-FIGURES = [
-    "accuracy",
-    "low",
-    "high",
-    "accuracy_sd",
-    "uar",
-    "macro_f1",
-    "chance",
-    "ece",
-    "segment_accuracy",
-    "loss",
-]
+FIGURES = ["accuracy", "low", "high", "accuracy_sd", "uar", "macro_f1", "chance", "ece"]
+FIGURES += ["segment_accuracy", "loss"]  # in the order in which they are shown
 TITLES = {"accuracy_sd": "sd", "uar": "UAR", "macro_f1": "F1", "ece": "calibration error"}
 TITLES["segment_accuracy"] = "per segment"
 
@@ -123,7 +113,7 @@ def _evaluate(args: argparse.Namespace) -> int:
     metrics = evaluation.metrics
     if options.prints_text(args):
         options.show(*_report(metrics).splitlines())
-    options.write(args, content=metrics, table=lambda: _parts(metrics).reset_index(names="part"))
+    options.write(args, content=metrics, tables=[_parts(metrics).reset_index(names="part")])
     return 0
 
 
@@ -145,9 +135,8 @@ def _train(args: argparse.Namespace) -> int:
         part = part.of_emotions(subset) if subset else part
         options.say(f"{protocol}, {len(part.emotions)} emotions")
         evaluations.append(_measured(args, recipe, part, protocol=protocol))
-    licence = _licence(args.roots, data.corpus.split("+"))
-    told: Any = {"evaluations": evaluations, "licence": licence, "report": options.say}
-    folder = ser.experiment.train(recipe, data, folder=args.out, **told)
+    told = {"evaluations": evaluations, "licence": _licence(args.roots, data.corpus.split("+"))}
+    folder = ser.experiment.train(recipe, data, folder=args.out, report=options.say, **told)
     if args.conditions:
         evaluations.append(_measured(args, recipe, data, protocol=None))
         ser.experiment.add_conditions(folder, recipe, data, evaluations[-1])
@@ -263,11 +252,9 @@ def _models(args: argparse.Namespace) -> int:
             failed = True
             options.say(f"sercourse: {error}")
             continue
-        options.show(
-            f"{bundle.name}: {bundle.info['title']}", f"  knows {', '.join(bundle.labels)}"
-        )
+        title, known = f"{bundle.name}: {bundle.info['title']}", ", ".join(bundle.labels)
         source = "  from {name}, {n_clips} clips by {n_speakers} speakers"
-        options.show(source.format(**bundle.info["corpus"]))
+        options.show(title, f"  knows {known}", source.format(**bundle.info["corpus"]))
         parts = {f"{each['protocol']}, {len(each['emotions'])} emotions": each for each in told}
         options.show(*_figures(parts).to_string(float_format="%.1f", na_rep="").splitlines())
     if not folders:

@@ -335,9 +335,8 @@ def refuse_outputs(args: argparse.Namespace) -> None:
 
 
 def _refuse_valuable(target: Path, *, inputs: Sequence[Path]) -> None:
-    from sercourse.corpora import list_files
-
-    clips = [clip for each in inputs if each.is_dir() for clip in list_files(each).sounds]
+    folders = [each for each in inputs if each.is_dir()]
+    clips = [clip for each in folders for clip in ser.corpora.list_files(each).sounds]
     is_sound = target.suffix.lower() in ser.audio.SUFFIXES | ser.audio.FFMPEG_SUFFIXES
     if is_sound or any(target.samefile(clip) for clip in clips):
         raise FileExistsError(f"{target} is a sound file and not overwritten: give another name")
@@ -350,28 +349,28 @@ def prints_text(args: argparse.Namespace) -> bool:
     return STDOUT not in (args.json, getattr(args, "out_file", None))
 
 
-def write(
-    args: argparse.Namespace, *, content: Any, table: Callable[[], pd.DataFrame] | None = None
-) -> None:
-    """Write a result to where --json and --out say; a table that is not asked for is not made."""
+def write(args: argparse.Namespace, *, content: Any, tables: Iterable[pd.DataFrame] = ()) -> None:
+    """Write a result to where --json and --out say.
+
+    Parameters
+    ----------
+    args : Namespace
+    content : object
+        For JSON, in which an iterable is a list.
+    tables : iterable of pandas.DataFrame
+        With the same columns: written as one, as CSV or, by the suffix, as Parquet.
+    """
     if args.json:
-        text = json.dumps(content, indent=1, ensure_ascii=args.json == STDOUT)
+        is_shown = args.json == STDOUT
+        text = json.dumps(content, indent=1, ensure_ascii=is_shown, default=list)
         _write(args.json, [f"{text}\n"])
-    if table and args.out_file:
-        write_tables(args.out_file, [table()])
-
-
-def write_tables(target: Path, tables: Iterable[pd.DataFrame]) -> None:
-    """Write tables with the same columns as one, as CSV or, by its suffix, as Parquet."""
-    if target.suffix == ".parquet":
-        with files.atomic_path(target) as temporary:
+    if tables and args.out_file and args.out_file.suffix == ".parquet":
+        with files.atomic_path(args.out_file) as temporary:
             _write_parquet(temporary, tables)
-        return
-    texts = (
-        table.to_csv(index=False, header=k == 0, lineterminator="\n", float_format="%.6g")
-        for k, table in enumerate(tables)
-    )
-    _write(target, texts)
+    elif tables and args.out_file:
+        settings: Any = {"index": False, "lineterminator": "\n", "float_format": "%.6g"}
+        texts = (table.to_csv(header=k == 0, **settings) for k, table in enumerate(tables))
+        _write(args.out_file, texts)
 
 
 def _write_parquet(path: Path, tables: Iterable[pd.DataFrame]) -> None:
