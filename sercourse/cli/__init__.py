@@ -5,10 +5,13 @@ from __future__ import annotations
 import argparse
 import contextlib
 import importlib
+import os
 import sys
+import tomllib
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import BrokenExecutor
+from pathlib import Path
 from typing import Any, NoReturn
 
 from sercourse import __version__
@@ -20,26 +23,41 @@ class _Parser(argparse.ArgumentParser):
         raise ValueError(f"{message}; see {self.prog} --help")
 
 
-COMMANDS = {
-    "lessons": ("run", "stale", "check"),
-    "data": ("scan", "fetch", "features", "cache"),
-    "models": ("evaluate", "train", "train-gender", "search", "models"),
-    "live": ("predict", "listen", "record"),
-}
-"""The commands by the module that has them."""
+COMMANDS = tomllib.loads(Path(__file__).with_name("commands.toml").read_text("utf-8"))
+GROUPS = COMMANDS.pop("groups")  # of options
 
 
 def build_parser(command: str = "") -> argparse.ArgumentParser:
-    """Return the parser of the module that has a command; of all, if none has it."""
-    modules = [name for name, commands in COMMANDS.items() if command in commands]
-    parser = _Parser(
+    """Return the parser of a command; of all, if none has that name."""
+    top = _Parser(
         prog="sercourse", description="Speech emotion recognition: corpora, models and lessons."
     )
-    parser.add_argument("--version", action="version", version=f"sercourse {__version__}")
-    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for name in modules or COMMANDS:
-        importlib.import_module(f"{__name__}.{name}").add_parsers(commands)
-    return parser
+    top.add_argument("--version", action="version", version=f"sercourse {__version__}")
+    commands = top.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    for name in [command] if command in COMMANDS else COMMANDS:
+        told = COMMANDS[name]
+        module = importlib.import_module(f"{__name__}.{told['module']}")
+        run = getattr(module, name.replace("-", "_"))
+        text = " ".join(run.__doc__.split())
+        first = text.partition(". ")[0].rstrip(".")
+        parser = commands.add_parser(name, help=first, description=text)
+        for group in [*(GROUPS[each] for each in told.get("groups", ())), told.get("options", {})]:
+            for flags, settings in group.items():
+                parser.add_argument(*flags.split(), **_told(settings))
+        parser.set_defaults(run=run, jobs=os.cpu_count() or 1)
+    return top
+
+
+def _told(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what argparse takes for an option: readers in place of their names."""
+    told = dict(settings)
+    if isinstance(told.get("metavar"), list):
+        told["metavar"] = tuple(told["metavar"])
+    if "range" in told:
+        told["type"] = options.whole(*told.pop("range"))
+    elif "type" in told:
+        told["type"] = getattr(options, told["type"])
+    return told
 
 
 EXTRAS = {

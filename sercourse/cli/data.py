@@ -15,23 +15,7 @@ if TYPE_CHECKING:
     from sercourse.corpora import Scan
 
 
-def add_parsers(commands: argparse._SubParsersAction) -> None:
-    """Register `scan`, `fetch`, `features` and `cache`."""
-    options.command(commands, "scan", _scan, options.corpus, options.outputs)
-    option = options.command(commands, "fetch", _fetch)
-    option("name", metavar="NAME", help="ravdess, emodb, aesdd, crema-d ...")
-    option("--to", metavar="DIR", type=options.path, help="default: data/NAME")
-    option = options.command(commands, "features", _features, options.corpus, options.jobs)
-    option("--set", required=True, help="such as statistics")
-    option("--out", dest="out_file", metavar="FILE.npz", type=options.path)
-    option("--parts", type=options.path, metavar="DIR", help="Parquet files instead, part by part")
-    option("--pre-emphasis", type=float, default=0.0, metavar="COEFFICIENT", help="such as 0.97")
-    option = options.command(commands, "cache", _cache)
-    option("--keep", type=options.whole(0), metavar="MB", help="delete what was used longest ago")
-    option("--clear", dest="keep", action="store_const", const=0, help="delete everything in it")
-
-
-def _scan(args: argparse.Namespace) -> int:
+def scan(args: argparse.Namespace) -> int:
     """List what a corpus holds, and what is wrong with it.
 
     That is clips, speakers, emotions, formats, identical clips, and every file that is left out,
@@ -49,7 +33,7 @@ def _scan(args: argparse.Namespace) -> int:
     return 0
 
 
-def _fetch(args: argparse.Namespace) -> int:
+def fetch(args: argparse.Namespace) -> int:
     """Download a corpus, or say how to get it, and check what is there.
 
     It is verified and unpacked; called again, the command goes on from where it was interrupted.
@@ -73,7 +57,7 @@ def _fetch(args: argparse.Namespace) -> int:
     return int(bool(differences))
 
 
-def _features(args: argparse.Namespace) -> int:
+def features(args: argparse.Namespace) -> int:
     """Compute the features of every clip of a corpus.
 
     They go into an .npz file with arrays X, feature_names and clip_id; or into a folder of Parquet
@@ -99,7 +83,7 @@ def _features(args: argparse.Namespace) -> int:
     return int(len(rejects) > 0)
 
 
-def _cache(args: argparse.Namespace) -> int:
+def cache(args: argparse.Namespace) -> int:
     """Show what is kept for the next time, and clear it.
 
     Features, folds, searches and downloads can all be made again. With --keep, what was used

@@ -12,7 +12,6 @@ from collections import defaultdict
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 import sercourse as ser
 from sercourse import __version__, files
@@ -21,23 +20,7 @@ from sercourse.cli import options
 Found = tuple[str, str, str]  # what, what there is of it, and what to do about it
 
 
-def add_parsers(commands: argparse._SubParsersAction) -> None:
-    """Register `run`, `stale` and `check`."""
-    option = options.command(commands, "run", _run, _notebooks, options.jobs)
-    text = "set a parameter in every lesson that has it; a relative ..._dir is meant from here"
-    settings: Any = {"nargs": 2, "action": "append", "metavar": ("NAME", "VALUE"), "default": []}
-    option("-p", "--parameter", **settings, help=text)
-    option("--out", default="build/course", metavar="DIR", help="default: %(default)s")
-    options.command(commands, "stale", _stale, _notebooks)
-    options.command(commands, "check", _check, options.json_output)
-
-
-def _notebooks(option: options.Option) -> None:
-    text = "number (03), name (03_train_svm) or path; default: every lesson"
-    option("notebooks", nargs="*", metavar="NOTEBOOK", help=text)
-
-
-def _run(args: argparse.Namespace) -> int:
+def run(args: argparse.Namespace) -> int:
     """Run lessons and keep the executed notebooks, of which `make course` makes pages.
 
     Each has a fresh kernel and takes the sample corpora unless a parameter says otherwise; none
@@ -72,7 +55,7 @@ def _value(text: str) -> object:
         return text
 
 
-def _stale(args: argparse.Namespace) -> int:
+def stale(args: argparse.Namespace) -> int:
     """List lessons whose outputs are missing or older than their code.
 
     Exit status 1 if there is one.
@@ -83,7 +66,7 @@ def _stale(args: argparse.Namespace) -> int:
     return int(bool(found))
 
 
-def _check(args: argparse.Namespace) -> int:
+def check(args: argparse.Namespace) -> int:
     """Say what is installed and found here, and what to do about what is missing.
 
     It is what a report of a problem needs. Exit status 1 if a library or a model is broken.

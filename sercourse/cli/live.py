@@ -96,52 +96,6 @@ class Journal:
             self._path.unlink(missing_ok=True)
 
 
-def add_parsers(commands: argparse._SubParsersAction) -> None:
-    """Register `predict`, `listen` and `record`."""
-    option = options.command(
-        commands, "predict", _predict, _model, options.cluster, options.outputs
-    )
-    text = "files or folders, also elsewhere, such as s3://bucket/folder"
-    option("files", nargs="+", metavar="FILE", type=options.recording, help=text)
-    option("--channel", type=_channel, help="left, right, a number, or each; default: the average")
-    option("--every", type=float, metavar="SECONDS", help="judge a window that moves on by so much")
-    option("--window", type=float, metavar="SECONDS", help="its length, 0.5 to 8; default: 3")
-    option("--plot", type=options.path, help="also draw emotions over time: .png, .svg, .pdf")
-
-    option = options.command(commands, "listen", _listen, _model, _device)
-    option("--source", type=options.path, help="listen to a sound file instead; ends with it")
-    option("--once", action="store_true", help="end after the first utterance")
-    option("--every", type=float, metavar="SECONDS", help="judge the last 3 s every so often")
-    option("--save", type=options.path, metavar="DIR", help="keep the utterances as WAV files")
-    option("--list-devices", action="store_true", help="list the microphones and end")
-
-    option = options.command(commands, "record", _record, _device)
-    option("out_file", metavar="OUT.wav", type=options.path, help="file to write; it must be new")
-    option("--seconds", type=float, default=4.0, help="length; default: %(default)g")
-    rate, text = options.whole(4_000, 192_000), "sampling rate [Hz]; default: %(default)s"
-    option("--sr", type=rate, default=16_000, help=text)
-
-
-def _model(option: options.Option) -> None:
-    option("--model", help="a bundle; default: any-voice")
-    option("--enrol", type=options.path, help="folder with a few clips of the same speaker")
-    option("--emotions", type=options.emotions, help="answer with these only, scaled to 100 %%")
-    option("--sure", type=float, help="answer unknown where no emotion reaches this probability")
-
-
-def _device(option: options.Option) -> None:
-    option("--device", help="number or part of the name of a microphone")
-
-
-@options.reader
-def _channel(text: str) -> Channel:
-    if text in ("left", "right", "each"):
-        return text
-    if not text.isdecimal() or int(text) < 1:
-        raise ValueError(f"{text}: give left, right, each or a number from 1")
-    return int(text)
-
-
 def _warn(sentence: object) -> None:
     options.say(f"sercourse: {sentence}")
 
@@ -212,7 +166,7 @@ def _channels(take: Take) -> list[Take]:
 # --- files ----------------------------------------------------------------------------------------
 
 
-def _predict(args: argparse.Namespace) -> int:
+def predict(args: argparse.Namespace) -> int:
     """Name the emotion in sound files of any format, rate and length.
 
     Exit status 1 if a file could not be judged; the others are done all the same. With --every
@@ -359,7 +313,7 @@ def _answer(found: Prediction) -> list[str]:
 # --- a microphone ---------------------------------------------------------------------------------
 
 
-def _listen(args: argparse.Namespace) -> int:
+def listen(args: argparse.Namespace) -> int:
     """Name the emotion while somebody speaks.
 
     The command waits for speech at a microphone, names the emotion when the speaker pauses, and
@@ -459,7 +413,7 @@ def _span(start: float, end: float) -> str:
     return " – ".join(f"{int(each // 60)}:{each % 60:05.2f}" for each in (start, end))
 
 
-def _record(args: argparse.Namespace) -> int:
+def record(args: argparse.Namespace) -> int:
     """Record a clip of fixed length from a microphone.
 
     Ctrl-C ends it earlier, and what was recorded by then is kept.

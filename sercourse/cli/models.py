@@ -15,79 +15,13 @@ if TYPE_CHECKING:
 
     from sercourse.recipes import Recipe
 
-CONDITIONS = "measure on clips as recorded, in noise, babble, rooms, by telephone, overdriven, MP3"
 FIGURES = ["accuracy", "low", "high", "accuracy_sd", "uar", "macro_f1", "chance", "ece"]
 FIGURES += ["segment_accuracy", "loss"]  # in the order in which they are shown
 TITLES = {"accuracy_sd": "sd", "uar": "UAR", "macro_f1": "F1", "ece": "calibration error"}
 TITLES["segment_accuracy"] = "per segment"
 
 
-def add_parsers(commands: argparse._SubParsersAction) -> None:
-    """Register `evaluate`, `train`, `train-gender`, `search` and `models`."""
-    clips, recipe = (options.corpus, options.jobs), (_recipes, _emotions)
-    option = options.command(commands, "evaluate", _evaluate, *recipe, *clips, options.outputs)
-    option("--protocol", type=_protocol, help="such as random, recording, speaker, corpus or given")
-    option("--conditions", action="store_true", help=CONDITIONS)
-    option("--into", metavar="MODEL", help="bundle to which --conditions also writes the figures")
-    option("--target", default="emotion", help="or gender, emotion+gender; default: %(default)s")
-    option("--folds", type=options.names, metavar="A,B", help='only these: "fold 1,fold 2"')
-    option("--leave-out", type=options.names, metavar="A,B", help="speakers whose clips are unused")
-    seed, text = options.whole(0, 2**32 - 1), "of a network; default: 0"
-    option("--training-seed", dest="seed", type=seed, help=text)
-    option("--precision", choices=["float32", "bfloat16"], help="of training; default: float32")
-
-    option = options.command(commands, "train", _train, *recipe, *clips)
-    option("--out", required=True, type=options.path, metavar="DIR", help="folder of the bundle")
-    option("--conditions", action="store_true", help=CONDITIONS)
-    text = "such as speaker or random:happy,sad; may be repeated; default: speaker, or random"
-    form = "PROTOCOL[:EMOTIONS]"
-    option("--measure", type=_measurement, action="append", metavar=form, help=text)
-
-    option = options.command(commands, "train-gender", _train_gender, _model, *clips)
-    option("--recipe", help="default: a linear model on what the bundle's own models hear")
-    text = "also measure the trained model on another corpus, such as: aesdd data/aesdd"
-    option("--elsewhere", nargs=2, metavar=("CORPUS", "ROOT"), help=text)
-
-    option = options.command(commands, "search", _search, _emotions, *clips)
-    option("--features", default="librosa", metavar="SET", help="or librosa:mfcc+chroma, voice ...")
-    option("--task", default="classify", help="or regress on emotions in order, sad,neutral,happy")
-    option("--estimators", type=options.names, help="svc,mlp ...; rnn too; default: all but rnn")
-    option("--balance", default="none", help="undersample, weights, or none; default: %(default)s")
-    option("--protocol", type=_protocol, help="default: speaker, or random if speakers are unknown")
-    option("--fold", help='whose test side is read, such as "fold 2"; default: first')
-    option("--sizes", action="store_true", help="also train the best with fewer and fewer clips")
-    option("--out", type=options.path, metavar="DIR", help="folder of tables; default: a cache")
-    options.command(commands, "models", _models)
-
-
-def _recipes(option: options.Option) -> None:
-    option("recipe", metavar="RECIPE", help="such as svm or svm-classic")
-    option("--encoder", type=options.path, help="file of tools/make_speech_encoder.py to hear by")
-    option("--seeds", type=options.whole(1), help="repeats of random; default: 10, networks 3")
-    text = "for protocols corpus, corpus+norm, corpus+enrol, given: tested only; may be repeated"
-    option("--test", metavar="NAME=DIR", action="append", type=options.place, help=text)
-
-
-def _emotions(option: options.Option) -> None:
-    option("--emotions", type=options.emotions, help="only these; default: all")
-
-
-def _model(option: options.Option) -> None:
-    option("model", metavar="MODEL", help="a bundle, by name or folder")
-
-
-@options.reader
-def _protocol(text: str) -> str:
-    ser.splits.refuse_unknown(text)
-    return text
-
-
-def _measurement(text: str) -> tuple[str, tuple[str, ...] | None]:
-    protocol, _, emotions = text.partition(":")
-    return _protocol(protocol), options.emotions(emotions) if emotions else None
-
-
-def _evaluate(args: argparse.Namespace) -> int:
+def evaluate(args: argparse.Namespace) -> int:
     """Measure a recipe under a protocol.
 
     Each fold is stored as it ends: after an interruption the same command goes on from there.
@@ -117,7 +51,7 @@ def _evaluate(args: argparse.Namespace) -> int:
     return 0
 
 
-def _train(args: argparse.Namespace) -> int:
+def train(args: argparse.Namespace) -> int:
     """Train a recipe on all clips of a corpus and save the bundle.
 
     It comes with the figures of each protocol that --measure names; stored folds are used again.
@@ -189,7 +123,7 @@ def _licence(places: list[options.Place], corpora: list[str]) -> str:
     )
 
 
-def _train_gender(args: argparse.Namespace) -> int:
+def train_gender(args: argparse.Namespace) -> int:
     """Let a trained model also say whether a voice is female or male.
 
     A second, small model is trained on a corpus, with noise, rooms and narrow microphones, and put
@@ -215,7 +149,7 @@ def _train_gender(args: argparse.Namespace) -> int:
     return 0
 
 
-def _search(args: argparse.Namespace) -> int:
+def search(args: argparse.Namespace) -> int:
     """Try every estimator of the zoo with several settings.
 
     They are scikit-learn's classifiers or regressors. The settings are chosen on validation clips,
@@ -241,7 +175,7 @@ def _search(args: argparse.Namespace) -> int:
     return 0
 
 
-def _models(args: argparse.Namespace) -> int:
+def models(args: argparse.Namespace) -> int:
     """List the trained models and how good they are."""
     failed = False
     for folder in (folders := ser.bundles.available()):

@@ -1,4 +1,4 @@
-"""What commands share: options, the corpora that they name, and how results are written."""
+"""What commands share: kinds of values, the corpora that they name, how results are written."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from sercourse import files, labels, remote
 if TYPE_CHECKING:
     import pandas as pd
 
+    from sercourse.audio import Channel
     from sercourse.corpora import Scan
 
 S = TypeVar("S")
 T = TypeVar("T")
-Option = Callable[..., argparse.Action]  # `add_argument` of a parser
 STDOUT = Path("-")
 OUTPUTS = ("json", "plot", "out_file")  # options that name a file to write
 PATIENCE_SECONDS = 8.0  # for a scheduler to answer
@@ -70,25 +70,6 @@ def say(*lines: object) -> None:
     show(*lines, file=sys.stderr)
 
 
-def command(
-    commands: argparse._SubParsersAction,
-    name: str,
-    run: Callable[[argparse.Namespace], int],
-    *groups: Callable[[Option], object],
-) -> Option:
-    """Register a command and groups of its options, and return what adds more.
-
-    Its help is the docstring of its function.
-    """
-    text = " ".join((run.__doc__ or "").split())
-    first = text.partition(". ")[0].rstrip(".")
-    parser = commands.add_parser(name, help=first, description=text)
-    parser.set_defaults(run=run)
-    for group in groups:
-        group(parser.add_argument)
-    return parser.add_argument
-
-
 # --- kinds of values ------------------------------------------------------------------------
 
 
@@ -105,6 +86,7 @@ def reader(read: Callable[[str], T]) -> Callable[[str], T]:
     return wrapped
 
 
+number = float
 emotions = reader(labels.parse_emotions)
 
 
@@ -119,6 +101,29 @@ def path(text: str) -> Path:
 def recording(text: str) -> Path | str:
     """Read the name of a sound file or folder, or the address of one elsewhere."""
     return text if remote.is_remote(text) else remote.local(text)
+
+
+@reader
+def channel(text: str) -> Channel:
+    """Read which channels of a recording are to be judged."""
+    if text in ("left", "right", "each"):
+        return text
+    if not text.isdecimal() or int(text) < 1:
+        raise ValueError(f"{text}: give left, right, each or a number from 1")
+    return int(text)
+
+
+@reader
+def protocol(text: str) -> str:
+    """Read the name of a protocol."""
+    ser.splits.refuse_unknown(text)
+    return text
+
+
+def measurement(text: str) -> tuple[str, tuple[str, ...] | None]:
+    """Read a protocol, and the emotions to which it is restricted."""
+    name, _, only = text.partition(":")
+    return protocol(name), emotions(only) if only else None
 
 
 def names(text: str) -> list[str]:
@@ -144,47 +149,6 @@ def whole(low: int, high: int | None = None) -> Callable[[str], int]:
         return int(text)
 
     return reader(read)
-
-
-# --- options that several commands have -------------------------------------------------------
-
-
-def corpus(option: Option) -> None:
-    """Add the options that name corpora, and say how their clips are labelled."""
-    text = "folder of the corpus; or NAME=DIR for each of several, which then weigh the same"
-    option("roots", metavar="ROOT", nargs="+", type=place, help=text)
-    option("--corpus", help="ravdess, ravdess-song, aesdd, emodb, tess, savee, crema-d or custom")
-    option("--csv", dest="table", type=path, help="table that lists and labels custom clips")
-    option("--audio-root", type=path, help="where the files of the table are; default: ROOT")
-    option("--map", metavar="A=B,C=D", help="what labels mean, such as ang=angry,exc=happy")
-    option("--labels", type=path, help="the same from a file, a line such as ang=angry each")
-    option("--raters", choices=["majority"], help="take the label of most rows of a clip")
-
-
-def jobs(option: Option) -> None:
-    """Add the options for the number of processes, and for machines instead."""
-    cluster(option)
-    cores = os.cpu_count() or 1
-    option("--jobs", type=whole(1), default=cores, help="processes; default: all cores")
-
-
-def cluster(option: Option) -> None:
-    """Add the option for a cluster."""
-    text = "of a Dask scheduler, such as tcp://host:8786: its workers do the work"
-    option("--cluster", metavar="ADDRESS", help=text)
-
-
-def json_output(option: Option) -> None:
-    """Add the option that writes a result for programs."""
-    text = "also write the result there; without FILE, print it instead of text"
-    option("--json", type=path, nargs="?", const=STDOUT, metavar="FILE", help=text)
-
-
-def outputs(option: Option) -> None:
-    """Add the options that write a result as JSON and as a table."""
-    json_output(option)
-    text = "also write a table, as CSV or .parquet; - prints it"
-    option("--out", dest="out_file", type=path, metavar="FILE", help=text)
 
 
 # --- corpora ----------------------------------------------------------------------------------
