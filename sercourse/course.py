@@ -125,13 +125,9 @@ def tags(cell: NotebookNode) -> Sequence[str]:
 
 def code_cells(notebook: NotebookNode) -> list[NotebookNode]:
     """Return the code cells that an author wrote: not empty, papermill's, or Colab's bootstrap."""
-    return [
-        cell
-        for cell in notebook.cells
-        if cell.cell_type == "code"
-        and cell.source.strip()
-        and not {"bootstrap", "injected-parameters"} & set(tags(cell))
-    ]
+    others = {"bootstrap", "injected-parameters"}
+    cells = [each for each in notebook.cells if each.cell_type == "code" and each.source.strip()]
+    return [each for each in cells if others.isdisjoint(tags(each))]
 
 
 def code_hash(notebook: NotebookNode) -> str:
@@ -180,16 +176,11 @@ def assign(
             f"unknown parameter {unknown[0]!r} for {', '.join(path.stem for path in notebooks)}: "
             f"known are {', '.join(every) or 'none'}"
         )
-    values = {
-        name: str(user_path(value).absolute())
-        if name.endswith("_dir") and isinstance(value, str)
-        else value
-        for name, value in parameters.items()
-    }
-    return {
-        path: {name: values[name] for name in names if name in values}
-        for path, names in known.items()
-    }
+    values = dict(parameters)
+    for name, value in parameters.items():
+        if name.endswith("_dir") and isinstance(value, str):
+            values[name] = str(user_path(value).absolute())
+    return {path: {k: values[k] for k in names if k in values} for path, names in known.items()}
 
 
 def run(path: Path, *, out: str | Path, parameters: Mapping[str, Any] | None = None) -> Result:
@@ -223,17 +214,10 @@ def run(path: Path, *, out: str | Path, parameters: Mapping[str, Any] | None = N
         raise ValueError(f"{out} holds the notebooks themselves: choose another folder")
     folder.mkdir(parents=True, exist_ok=True)
     executed, failure, started = folder / path.name, None, time.perf_counter()
+    kernel: Any = {"kernel_name": "python3", "language": "python", "cwd": str(path.parent)}
+    kernel |= {"kernel_manager_class": _ThisPython, "progress_bar": False}
     try:
-        papermill.execute_notebook(
-            read(path),
-            str(executed),
-            parameters=given,
-            kernel_name="python3",
-            language="python",
-            kernel_manager_class=_ThisPython,
-            progress_bar=False,
-            cwd=str(path.parent),
-        )
+        papermill.execute_notebook(read(path), str(executed), parameters=given, **kernel)
     except papermill.PapermillExecutionError:
         failure = _failing_cell(path, read(executed))
     except DeadKernelError:

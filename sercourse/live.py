@@ -397,10 +397,7 @@ class Utterance:
 
 
 def utterances(
-    blocks: Iterable[NDArray[np.floating]],
-    *,
-    sr: int,
-    endpointing: Endpointing | None = None,
+    blocks: Iterable[NDArray[np.floating]], *, sr: int, endpointing: Endpointing | None = None
 ) -> Iterator[Utterance]:
     """Wait for speech and yield it, utterance by utterance, as each ends.
 

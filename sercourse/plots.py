@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from sercourse.labels import EMOTIONS, in_order
 
 Array = NDArray[Any]
+Named = Mapping[str, Array]
 
 # --- style ------------------------------------------------------------------------------------
 
@@ -202,9 +203,8 @@ def spectrogram(
     half, n_frames = hop_length / sr / 2, level.shape[1]
     extent = (-half, (2 * n_frames - 1) * half, 0.5, len(level) + 0.5)
     steps = plt.get_cmap("magma", round(SPAN_DB / _STEP_DB))
-    image = ax.imshow(level, steps, origin="lower", clim=(top - SPAN_DB, top), extent=extent)
-    image.set(interpolation="nearest")
-    ax.set_aspect("auto")
+    look: Any = {"origin": "lower", "interpolation": "nearest", "aspect": "auto"}
+    ax.imshow(level, steps, clim=(top - SPAN_DB, top), extent=extent, **look)
     end = 2 * max(1, n_frames - 1) * half
     ax.set(xlabel="time [s]", ylabel="frequency [kHz]", xlim=(0, end))
     hertz = np.asarray(frequencies, dtype=np.float64)
@@ -276,12 +276,7 @@ def spectrograms(
 
 
 def under_waveform(
-    waves: Mapping[str, Array],
-    rows: Mapping[str, Mapping[str, Array]],
-    *,
-    sr: int,
-    frame_length: int,
-    hop_length: int,
+    waves: Named, rows: Mapping[str, Named], *, sr: int, frame_length: int, hop_length: int
 ) -> NDArray[Any]:
     """Draw descriptors over time under the waveforms that they describe, a column for each clip.
 

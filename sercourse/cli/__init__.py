@@ -38,7 +38,7 @@ def build_parser(command: str = "") -> argparse.ArgumentParser:
         told = COMMANDS[name]
         module = importlib.import_module(f"{__name__}.{told['module']}")
         run = getattr(module, name.replace("-", "_"))
-        text = " ".join(run.__doc__.split())
+        text = " ".join((run.__doc__ or "").split())
         first = text.partition(". ")[0].rstrip(".")
         parser = commands.add_parser(name, help=first, description=text)
         for group in [*(GROUPS[each] for each in told.get("groups", ())), told.get("options", {})]:
@@ -73,9 +73,9 @@ EXTRAS = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status: 0 done, 1 partly done, 2 refused."""
     with contextlib.suppress(AttributeError):  # a bar is a question mark where it has no letter
-        sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
-        if not sys.stdout.isatty():  # programs read UTF-8, whatever the terminals of a system use
-            sys.stdout.reconfigure(encoding="utf-8")  # type: ignore[union-attr]
+        # Programs read UTF-8, whatever the terminals of a system use.
+        encoding = None if sys.stdout.isatty() else "utf-8"
+        sys.stdout.reconfigure(encoding=encoding, errors="replace")  # type: ignore[union-attr]
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _show_warning

@@ -96,11 +96,10 @@ def _installed() -> Iterator[Found]:
     for what, names in groups.items():
         found = files.versions(*names)
         there = ", ".join(f"{name} {version}" for name, version in found.items() if version)
-        if absent := [name for name in names if not found[name]]:
-            advice = f"python -m pip install {' '.join(absent)}"
-            yield what, f"without {', '.join(absent)}: {there}", advice
-        else:
-            yield what, f"complete: {there}", ""
+        absent = [name for name in names if not found[name]]
+        state = f"without {', '.join(absent)}" if absent else "complete"
+        advice = f"python -m pip install {' '.join(absent)}" if absent else ""
+        yield what, f"{state}: {there}", advice
 
 
 def _found() -> Iterator[Found]:
