@@ -7,21 +7,18 @@ import hashlib
 import json
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import nbformat
 from ipykernel.kernelspec import get_kernel_dict
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
-from nbformat import NotebookNode
 
 from sercourse.files import atomic_path, home, user_path
 
 
-@dataclass(frozen=True)
-class Result:
+class Result(NamedTuple):
     """How the run of one notebook ended; `failure` is None, or names the cell and its error."""
 
     notebook: Path
@@ -95,7 +92,7 @@ def _find(name: str, *, folder: str | Path | None) -> Path:
     raise LookupError(f"no lesson {name!r}: give a number, a path, or one of {stems}")
 
 
-def read(path: str | Path) -> NotebookNode:
+def read(path: str | Path) -> nbformat.NotebookNode:
     """Read a notebook in the current format.
 
     Raises
@@ -109,7 +106,7 @@ def read(path: str | Path) -> NotebookNode:
         raise ValueError(f"{path} is not a notebook: {str(error).splitlines()[0]}") from error
 
 
-def write(notebook: NotebookNode, path: Path) -> None:
+def write(notebook: nbformat.NotebookNode, path: Path) -> None:
     """Write a notebook, atomically, without the empty lists of tags that papermill leaves."""
     for cell in notebook.cells:
         if cell.metadata.get("tags") == []:
@@ -118,19 +115,19 @@ def write(notebook: NotebookNode, path: Path) -> None:
         nbformat.write(notebook, temporary)
 
 
-def tags(cell: NotebookNode) -> Sequence[str]:
+def tags(cell: nbformat.NotebookNode) -> Sequence[str]:
     """Return the tags of a cell."""
     return cell.metadata.get("tags", ())
 
 
-def code_cells(notebook: NotebookNode) -> list[NotebookNode]:
+def code_cells(notebook: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
     """Return the code cells that an author wrote: not empty, papermill's, or Colab's bootstrap."""
     others = {"bootstrap", "injected-parameters"}
     cells = [each for each in notebook.cells if each.cell_type == "code" and each.source.strip()]
     return [each for each in cells if others.isdisjoint(tags(each))]
 
 
-def code_hash(notebook: NotebookNode) -> str:
+def code_hash(notebook: nbformat.NotebookNode) -> str:
     """Return the SHA-256 of the code cells: outputs are stale when it is no longer theirs."""
     sources = [cell.source for cell in code_cells(notebook)]
     return hashlib.sha256(json.dumps(sources, ensure_ascii=False).encode()).hexdigest()
@@ -149,7 +146,7 @@ def stale(notebooks: Iterable[Path]) -> dict[Path, str]:
     return found
 
 
-def parameter_names(notebook: NotebookNode) -> list[str]:
+def parameter_names(notebook: nbformat.NotebookNode) -> list[str]:
     """Return the names that the cell tagged `parameters` assigns, in its order."""
     tagged = [cell.source for cell in code_cells(notebook) if "parameters" in tags(cell)]
     nodes = ast.walk(ast.parse("\n".join(tagged)))
@@ -231,7 +228,7 @@ def run(path: Path, *, out: str | Path, parameters: Mapping[str, Any] | None = N
     return Result(path, executed, seconds, failure)
 
 
-def _failing_cell(path: Path, executed: NotebookNode) -> str:
+def _failing_cell(path: Path, executed: nbformat.NotebookNode) -> str:
     """Say which of the author's code cells failed, and how."""
     for number, cell in enumerate(code_cells(executed), start=1):
         for output in cell.outputs:
@@ -242,7 +239,7 @@ def _failing_cell(path: Path, executed: NotebookNode) -> str:
     return f"{path.name}: stopped without a message from the failing cell"
 
 
-def merge_streams(outputs: Iterable[NotebookNode]) -> list[NotebookNode]:
+def merge_streams(outputs: Iterable[nbformat.NotebookNode]) -> list[nbformat.NotebookNode]:
     r"""Join the pieces of each stream; of a line that was overwritten after ``\r``, keep the last.
 
     nbclient's own joining takes a time that is quadratic in the length of a line.
@@ -253,7 +250,7 @@ def merge_streams(outputs: Iterable[NotebookNode]) -> list[NotebookNode]:
     >>> [output.text for output in merge_streams(pieces)]
     ['ok']
     """
-    merged: list[NotebookNode] = []
+    merged: list[nbformat.NotebookNode] = []
     for output in outputs:
         begun = [each for each in merged if "name" in each and each.name == output.get("name")]
         if begun:

@@ -34,11 +34,6 @@ BACKLOG_SECONDS = 30.0
 PATIENCE_SECONDS = 3.0
 """A microphone that sends nothing for so long [s], or always the same value, is not at work."""
 
-_INSTALL = (
-    "a microphone needs the library PortAudio, which is not installed: sudo apt install "
-    "libportaudio2 on Debian and Ubuntu, brew install portaudio on macOS, else python -m pip "
-    "install --force-reinstall sounddevice"
-)
 _ELSEWHERE = "or use a sound file as the source, or the recorder in the browser"
 
 Report = Callable[[str], object]
@@ -177,13 +172,9 @@ class MicrophoneSource(Source):
         try:
             settings = _accepted(sounddevice, device, sr=self.sr)
             self.device_rate = settings["samplerate"]
-            self._stream = sounddevice.InputStream(
-                **settings,
-                dtype="float32",
-                blocksize=round(BLOCK_SECONDS * self.device_rate),
-                callback=self._take,
-                finished_callback=lambda: self._waiting.put(None),
-            )
+            settings["blocksize"] = round(BLOCK_SECONDS * self.device_rate)
+            calls = {"callback": self._take, "finished_callback": lambda: self._waiting.put(None)}
+            self._stream = sounddevice.InputStream(**settings, **calls)
             self._stream.start()
         except sounddevice.PortAudioError as error:
             reason = str(error).partition(" [")[0]  # without PortAudio's codes
@@ -301,17 +292,22 @@ def _portaudio() -> ModuleType:
         needed = "a microphone needs sounddevice, which is not installed: pip install -e '.[live]'"
         raise ModuleNotFoundError(f"{needed}, {_ELSEWHERE}", name="sounddevice") from None
     except OSError:  # that is how it says that there is no PortAudio
-        raise OSError(f"{_INSTALL}, {_ELSEWHERE}") from None
+        raise OSError(
+            "a microphone needs the library PortAudio, which is not installed: sudo apt install "
+            "libportaudio2 on Debian and Ubuntu, brew install portaudio on macOS, else python -m "
+            f"pip install --force-reinstall sounddevice, {_ELSEWHERE}"
+        ) from None
     return sounddevice
 
 
-def _accepted(sounddevice: Any, device: Device, *, sr: int) -> dict[str, int]:
+def _accepted(sounddevice: Any, device: Device, *, sr: int) -> dict[str, Any]:
     """Return the first rate [Hz] and number of channels that the device accepts."""
     refusal: Exception = OSError("no rate is accepted")
     for channels, rate in product((1, device.channels), (device.sample_rate, sr)):
-        settings = {"device": device.index, "channels": channels, "samplerate": rate}
+        settings: Any = {"device": device.index, "channels": channels, "samplerate": rate}
+        settings["dtype"] = "float32"
         try:
-            sounddevice.check_input_settings(**settings, dtype="float32")
+            sounddevice.check_input_settings(**settings)
             return settings
         except sounddevice.PortAudioError as error:
             refusal = error
@@ -414,7 +410,8 @@ def utterances(
 
     Notes
     -----
-    What was being said when the source fails is yielded before its error is raised.
+    What was being said when the source fails is yielded before its error is raised, but for the
+    last 0.1 s perhaps.
 
     Examples
     --------
@@ -425,25 +422,16 @@ def utterances(
     >>> [(round(each.start, 1), round(each.end, 1)) for each in utterances([room], sr=16_000)]
     [(0.8, 2.2)]
     """
-    problems: list[Exception] = []
     endpointer = Endpointer(sr=sr, settings=endpointing or Endpointing())
     length = _FRAMES_A_LOOK * endpointer.frame
-    for piece in audio.equal_blocks(_until_broken(blocks, problems), length=length):
-        endpointer.hold(piece)
-        yield from endpointer.ended()
-    yield from endpointer.ended(no_more=True)
-    if problems:
-        raise problems[0]
-
-
-def _until_broken(
-    blocks: Iterable[NDArray[np.floating]], problems: list[Exception]
-) -> Iterator[NDArray[np.floating]]:
-    """Yield blocks until the source fails, and note its error."""
     try:
-        yield from blocks
-    except (OSError, ValueError) as error:
-        problems.append(error)
+        for piece in audio.equal_blocks(blocks, length=length):
+            endpointer.hold(piece)
+            yield from endpointer.ended()
+    except (OSError, ValueError):
+        yield from endpointer.ended(no_more=True)
+        raise
+    yield from endpointer.ended(no_more=True)
 
 
 class _Span(NamedTuple):

@@ -24,14 +24,13 @@ class _Parser(argparse.ArgumentParser):
 
 
 COMMANDS = tomllib.loads(Path(__file__).with_name("commands.toml").read_text("utf-8"))
-GROUPS = COMMANDS.pop("groups")  # of options
+GROUPS, EXTRAS = COMMANDS.pop("groups"), COMMANDS.pop("extras")
 
 
 def build_parser(command: str = "") -> argparse.ArgumentParser:
     """Return the parser of a command; of all, if none has that name."""
-    top = _Parser(
-        prog="sercourse", description="Speech emotion recognition: corpora, models and lessons."
-    )
+    about = "Speech emotion recognition: corpora, models and lessons."
+    top = _Parser(prog="sercourse", description=about)
     top.add_argument("--version", action="version", version=f"sercourse {__version__}")
     commands = top.add_subparsers(title="commands", required=True, metavar="COMMAND")
     for name in [command] if command in COMMANDS else COMMANDS:
@@ -58,16 +57,6 @@ def _told(settings: Mapping[str, Any]) -> dict[str, Any]:
     elif "type" in told:
         told["type"] = getattr(options, told["type"])
     return told
-
-
-EXTRAS = {
-    "lessons": ("IPython", "matplotlib", "nbformat", "papermill", "seaborn"),
-    "networks": ("keras", "tensorflow", "tf2onnx"),
-    "live": ("sounddevice",),
-    "big": ("pyarrow",),
-    "cluster": ("dask", "distributed", "fsspec"),
-}
-"""Extras of the installation that bring a module; all others are in ``train``."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -101,14 +90,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         options.show("", end="")  # also the help, while a closed pipe can still be answered
 
 
-def _show_warning(
-    message: Warning | str, category: type[Warning], filename: str, lineno: int, *_: Any, **__: Any
-) -> None:
+def _show_warning(message: Any, category: type[Warning], *place: Any, **_: Any) -> None:
     """Show what is meant for users as the commands say things, and the rest as Python does."""
     if category.__name__ in ("SoundWarning", "NotKept"):  # importing them would load the decoder
         options.say(f"sercourse: {message}")
     else:
-        options.say(*warnings.formatwarning(message, category, filename, lineno).splitlines())
+        options.say(*warnings.formatwarning(message, category, *place[:2]).splitlines())
 
 
 def _sentence(error: Exception) -> str:

@@ -71,14 +71,14 @@ def features(args: argparse.Namespace) -> int:
     told: dict[str, Any] = {"feature_set": chosen, "fingerprint": ser.corpora.fingerprint(clips)}
     if args.parts:
         rejects = ser.features.write_parts(clips, args.parts, n_jobs=args.jobs, **told)
-        out, shape = args.parts, chosen.row_shape
+        out = args.parts
     else:
         table = ser.features.feature_table(clips, feature_set=chosen, n_jobs=args.jobs)
-        rejects, shape = table.rejects, table.X.shape[1:]
+        rejects = table.rejects
         out = ser.features.save_features(table, args.out_file, **told)
     for reject in rejects.itertuples():
         options.say(f"left out: {reject.path}: {reject.reason}")
-    sizes = " x ".join(str(size) for size in shape)
+    sizes = " x ".join(map(str, chosen.row_shape))
     options.show(f"{out}: {len(clips) - len(rejects)} clips x {sizes} features")
     return int(len(rejects) > 0)
 
@@ -95,9 +95,8 @@ def cache(args: argparse.Namespace) -> int:
     kept = files.cached()
     for each in kept:
         when, name = datetime.fromtimestamp(each.used), each.path.relative_to(folder)
-        options.show(
-            f"{each.size / 1e6:10.1f} MB  {each.n_files:7d} files  {when:%Y-%m-%d}  {name}"
-        )
+        size = f"{each.size / 1e6:10.1f} MB"
+        options.show(f"{size}  {each.n_files:7d} files  {when:%Y-%m-%d}  {name}")
     options.show(f"{sum(each.size for each in kept) / 1e6:10.1f} MB  in {folder}")
     return 0
 

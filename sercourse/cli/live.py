@@ -6,9 +6,8 @@ import argparse
 import contextlib
 import io
 import json
-import os
 import signal
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from datetime import datetime
 from functools import partial
@@ -71,7 +70,7 @@ class Journal:
             try:
                 yield json.loads(line)
             except ValueError:
-                self._file.seek(-len(line), os.SEEK_CUR)
+                self._file.seek(-len(line), io.SEEK_CUR)
                 return
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
@@ -84,7 +83,7 @@ class Journal:
 
     def add(self, name: str, record: dict[str, Any]) -> None:
         """Keep a record; OSError if the disk is full."""
-        self._file.seek(0, os.SEEK_END)
+        self._file.seek(0, io.SEEK_END)
         self._file.write(json.dumps([name, record]).encode() + b"\n")
         self._file.flush()
         self.names.add(name)
@@ -121,9 +120,7 @@ def _load_model(args: argparse.Namespace) -> Bundle:
     return bundle.enrol(_each(_sound_files(Take(args.enrol)), do=voiced, failed=[]))
 
 
-def _each(
-    takes: Iterable[Take], *, do: Callable[[Take], Iterable[T]], failed: list[Take]
-) -> list[T]:
+def _each(takes: list[Take], *, do: Callable[[Take], list[T]], failed: list[Take]) -> list[T]:
     """Collect what each recording gives; say why some give nothing, and add them to a list."""
     found: list[T] = []
     for take in takes:
@@ -182,10 +179,9 @@ def predict(args: argparse.Namespace) -> int:
     if args.plot and args.plot.suffix.lower() not in PICTURES:
         raise ValueError(f"--plot {args.plot}: give a name that ends with {', '.join(PICTURES)}")
     bundle, failed = _load_model(args), list[Take]()
-    sounds = _each(
-        [Take(path, args.channel) for path in args.files], do=_sound_files, failed=failed
-    )
-    takes = _each(sounds, do=_channels, failed=failed)
+    takes = [Take(path, args.channel) for path in args.files]
+    for divided in (_sound_files, _channels):
+        takes = _each(takes, do=divided, failed=failed)
     if args.plot and len(takes) > 1:
         raise ValueError(f"--plot draws one recording and {len(takes)} are given: give one of them")
     depends = [bundle.info, bundle.emotions, [each.voice for each in bundle.members]]
@@ -246,10 +242,8 @@ def _judge_clip(bundle: Bundle, take: Take) -> Judged:
     if found.gender and found.speech:
         shares = ", ".join(f"{name} {p:.0%}" for name, p in found.gender_probabilities.items())
         lines.append(f"  voice: {found.gender} ({shares})")
-    record = asdict(found)
-    for name in ("channel", "gender", "gender_probabilities"):
-        if not record[name]:  # is not asked for, or the model does not know
-            del record[name]
+    # What is not asked for, or the model does not know, is left out.
+    record = {name: told for name, told in asdict(found).items() if told not in (None, {})}
     del record["warnings"], record["path"]  # a worker knows the file by another name
     return [f"{found.duration:.1f} s  {first}", *lines], record, found.warnings
 
@@ -292,7 +286,6 @@ def _draw(target: Path, take: Take, table: pd.DataFrame, *, sr: int) -> None:
     import numpy as np
 
     mpl.use("Agg")  # a file is drawn, no window is opened
-
     ser.plots.use_style()
     step, pieces = sr // 1000, []
     for block in ser.audio.blocks(take.path, sr=sr, channel=take.channel):

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from sercourse.recipes import Recipe
 
+TESTS_OTHERS = ("corpus", "given")  # of these protocols some corpora may only be tested
 FIGURES = ["accuracy", "low", "high", "accuracy_sd", "uar", "macro_f1", "chance", "ece"]
 FIGURES += ["segment_accuracy", "loss"]  # in the order in which they are shown
 TITLES = {"accuracy_sd": "sd", "uar": "UAR", "macro_f1": "F1", "ece": "calibration error"}
@@ -35,7 +36,7 @@ def evaluate(args: argparse.Namespace) -> int:
         ser.bundles.find(args.into)
     if args.conditions == (args.protocol is not None):
         raise ValueError("say what to measure: give --protocol NAME or --conditions, not both")
-    if args.test and not _leaves_out(args.protocol or "speaker"):
+    if args.test and not (args.protocol or "").startswith(TESTS_OTHERS):
         told = f"protocol {args.protocol!r} tests what it learns from, and knows no --test"
         raise ValueError(f"{told}: use corpus, corpus+norm, corpus+enrol or given")
     data = _prepared(args, recipe, options.clips(args), target=args.target)
@@ -65,7 +66,7 @@ def train(args: argparse.Namespace) -> int:
         data = _prepared(args, recipe, learnt)
     evaluations = []
     for protocol, subset in args.measure or [(data.usual_protocol, None)]:
-        part = whole if _leaves_out(protocol) else data
+        part = whole if protocol.startswith(TESTS_OTHERS) else data
         part = part.of_emotions(subset) if subset else part
         options.say(f"{protocol}, {len(part.emotions)} emotions")
         evaluations.append(_measured(args, recipe, part, protocol=protocol))
@@ -103,11 +104,6 @@ def _measured(
         return ser.experiment.evaluate_conditions(recipe, data, n_jobs=args.jobs, **more)
     seeds = range(args.seeds or recipe.seeds)
     return ser.experiment.evaluate_recipe(recipe, data, protocol=protocol, seeds=seeds, **more)
-
-
-def _leaves_out(protocol: str) -> bool:
-    """Return whether there may be corpora that nothing learns from."""
-    return protocol.startswith("corpus") or protocol == "given"
 
 
 def _licence(places: list[options.Place], corpora: list[str]) -> str:

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from sercourse.audio import Channel
     from sercourse.corpora import Scan
 
-S = TypeVar("S")
 T = TypeVar("T")
 STDOUT = Path("-")
 OUTPUTS = ("json", "plot", "out_file")  # options that name a file to write
@@ -263,7 +262,7 @@ def _refuse_others(client: Any, address: str) -> None:
                 raise OSError(f"--cluster {address}: {told}, and here it is {version or 'not'}")
 
 
-def spread(function: Callable[[S], T], items: Iterable[S], *, cluster: str | None) -> Iterable[T]:
+def spread(function: Callable[[Any], T], items: Iterable, *, cluster: str | None) -> Iterable[T]:
     """Yield what a function makes of each item: one by one here, or portions on a cluster."""
     if cluster is None:
         return map(function, items)
@@ -362,9 +361,6 @@ def _write(target: Path, texts: Iterable[str]) -> None:
             show(*text.split("\n"), end="")
         return
     # The name of a file need not be text: it is written as the bytes that it has.
-    told: Any = {"errors": "surrogateescape", "newline": "\n"}
-    with (
-        files.atomic_path(target) as temporary,
-        temporary.open("w", encoding="utf-8", **told) as file,
-    ):
+    told: Any = {"encoding": "utf-8", "errors": "surrogateescape", "newline": "\n"}
+    with files.atomic_path(target) as temporary, temporary.open("w", **told) as file:
         file.writelines(texts)
