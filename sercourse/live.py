@@ -10,6 +10,7 @@ from __future__ import annotations
 import queue
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -39,7 +40,7 @@ _ELSEWHERE = "or use a sound file as the source, or the recorder in the browser"
 Report = Callable[[str], object]
 
 
-class Source:
+class Source(AbstractContextManager):
     """A signal that comes in blocks; a context manager that opens and closes it.
 
     Attributes
@@ -52,9 +53,6 @@ class Source:
 
     sr: int
     overflows: int = 0
-
-    def __enter__(self) -> Self:
-        return self
 
     def __exit__(self, *_: object) -> None:
         """Close what `__enter__` opened: nothing, here."""

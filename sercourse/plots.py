@@ -77,8 +77,7 @@ def palette(emotions: Iterable[str]) -> dict[str, str]:
     for name in names[len(chosen) :]:
         first = zlib.crc32(name.encode()) % len(_OWN_COLOURS)
         ranked = [*_OWN_COLOURS[first:], *_OWN_COLOURS[:first]]
-        taken = list(chosen.values())
-        chosen[name] = min(ranked, key=taken.count)
+        chosen[name] = min(ranked, key=list(chosen.values()).count)
     return chosen
 
 
@@ -205,8 +204,7 @@ def spectrogram(
     steps = plt.get_cmap("magma", round(SPAN_DB / _STEP_DB))
     look: Any = {"origin": "lower", "interpolation": "nearest", "aspect": "auto"}
     ax.imshow(level, steps, clim=(top - SPAN_DB, top), extent=extent, **look)
-    end = 2 * max(1, n_frames - 1) * half
-    ax.set(xlabel="time [s]", ylabel="frequency [kHz]", xlim=(0, end))
+    ax.set(xlabel="time [s]", ylabel="frequency [kHz]", xlim=(0, 2 * max(1, n_frames - 1) * half))
     hertz = np.asarray(frequencies, dtype=np.float64)
     first, last = 2 * hertz[0] - hertz[1], 2 * hertz[-1] - hertz[-2]
     ticks = [tick for tick in _FREQUENCY_TICKS if first <= tick <= 1.01 * last]

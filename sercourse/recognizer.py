@@ -149,9 +149,8 @@ class EmotionRecognizer(ClassifierMixin, BaseEstimator):
         clips, answers = _table(X), []
         members = experiment.by_member(self.recipe_, self.data_)
         for model, (member, _) in zip(self.models_, members, strict=True):
-            found = features.feature_table(
-                clips, feature_set=member.features, n_jobs=self.n_jobs, progress=False
-            )
+            how: Any = {"n_jobs": self.n_jobs, "progress": False}
+            found = features.feature_table(clips, feature_set=member.features, **how)
             for path, reason in found.rejects.itertuples(index=False):
                 raise ValueError(f"{path}: {reason}")
             answers.append(model.predict_proba(found.X))
@@ -211,9 +210,8 @@ class EmotionRecognizer(ClassifierMixin, BaseEstimator):
             `experiment.Evaluation.metrics`, which `save` writes, too.
         """
         check_is_fitted(self, "classes_")
-        found = experiment.evaluate_recipe(
-            self.recipe_, self.data_, protocol=protocol, seeds=seeds, report=self.report
-        )
+        told: Any = {"protocol": protocol, "seeds": seeds, "report": self.report}
+        found = experiment.evaluate_recipe(self.recipe_, self.data_, **told)
         self.evaluations_.append(found)
         return found.metrics
 
@@ -243,9 +241,8 @@ class EmotionRecognizer(ClassifierMixin, BaseEstimator):
         return known
 
     def _measured(self, recipe: Any, clips: pd.DataFrame) -> Any:
-        return experiment.prepare(
-            recipe, clips, n_jobs=self.n_jobs, progress=False, report=self.report
-        )
+        told: Any = {"n_jobs": self.n_jobs, "progress": False, "report": self.report}
+        return experiment.prepare(recipe, clips, **told)
 
     def _recipe(self, clips: pd.DataFrame) -> Any:
         """Return the recipe that is asked for, or that of the best of the zoo."""
@@ -267,10 +264,8 @@ class EmotionRecognizer(ClassifierMixin, BaseEstimator):
         # The features are the same for every classifier of the zoo.
         data = self._measured(from_zoo("svc", feature_set=self.features), clips)
         plan = experiment.SearchConfig(data, data.everything, data.usual_protocol, self.features)
-        tables = [
-            experiment.grid_search(plan, name, n_jobs=self.n_jobs, report=self.report)
-            for name in plan.zoo
-        ]
+        told: Any = {"n_jobs": self.n_jobs, "report": self.report}
+        tables = [experiment.grid_search(plan, name, **told) for name in plan.zoo]
         self.search_ = plan.ranked(pd.concat(tables))
         name, settings, uar = self.search_[["estimator", "settings", "uar"]].iloc[0]
         self.report(f"best of the zoo: {name} {settings}, UAR {uar:.1%}")

@@ -17,8 +17,6 @@ import sercourse as ser
 from sercourse import __version__, files
 from sercourse.cli import options
 
-Found = tuple[str, str, str]  # what, what there is of it, and what to do about it
-
 
 def run(args: argparse.Namespace) -> int:
     """Run lessons and keep the executed notebooks, of which `make course` makes pages.
@@ -80,8 +78,8 @@ def check(args: argparse.Namespace) -> int:
     return int(any(advice for what, _, advice in rows if what in ("libraries", "broken model")))
 
 
-def _installed() -> Iterator[Found]:
-    """Yield the versions of libraries, and which extras are complete."""
+def _installed() -> Iterator[tuple[str, str, str]]:
+    """Yield the versions of libraries, and which extras are complete, and what to do about it."""
     yield "sercourse", __version__, ""
     yield "python", f"{platform.python_version()} on {platform.platform()}", ""
     try:
@@ -102,8 +100,8 @@ def _installed() -> Iterator[Found]:
         yield what, f"{state}: {there}", advice
 
 
-def _found() -> Iterator[Found]:
-    """Yield what sound can come through, corpora, models and the cache."""
+def _found() -> Iterator[tuple[str, str, str]]:
+    """Yield what sound can come through, corpora, models and the cache, and what to do about it."""
     try:
         n_inputs = len(ser.live.devices())
         advice = "" if n_inputs else "connect a microphone, or use a file or the browser"
@@ -113,8 +111,7 @@ def _found() -> Iterator[Found]:
     is_there = shutil.which("ffmpeg") and shutil.which("ffprobe")
     advice = "" if is_there else "install ffmpeg; only m4a, webm, aac and films need it"
     yield "ffmpeg", "found" if is_there else "not found", advice
-    models: list[Path] = []
-    places = [os.environ.get("SERCOURSE_DATA", "")]
+    models, places = list[Path](), [os.environ.get("SERCOURSE_DATA", "")]
     try:
         models, places = ser.bundles.available(), [str(files.home() / "data"), *places]
     except FileNotFoundError as error:

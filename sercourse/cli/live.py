@@ -111,10 +111,10 @@ def _load_model(args: argparse.Namespace) -> Bundle:
     if args.enrol is None:
         return bundle
 
-    def voiced(take: Take) -> list[Path]:
+    def voiced(take: Take) -> list[str | Path]:
         if issues := ser.audio.fatal_issues(ser.audio.read(take.path, sr=sr), sr=sr):
             raise ValueError("; ".join(issues))
-        return [Path(take.path)]
+        return [take.path]
 
     sr = bundle.sample_rate
     return bundle.enrol(_each(_sound_files(Take(args.enrol)), do=voiced, failed=[]))
@@ -451,17 +451,15 @@ def _until_interrupted(heard: list[Any]) -> Iterator[list[Exception]]:
 
     So does a microphone that goes away, once something was `heard`; the error is yielded.
     """
-    requests = (signal.SIGINT, signal.SIGTERM)
     problems: list[Exception] = []
-    before = [signal.signal(each, signal.default_int_handler) for each in requests]
-    try:
-        with contextlib.suppress(KeyboardInterrupt):
-            yield problems
-    except (OSError, ValueError) as error:
-        if not heard:
-            raise
-        _warn(error)
-        problems.append(error)
-    finally:
-        for each, handler in zip(requests, before, strict=True):
-            signal.signal(each, handler)
+    with contextlib.ExitStack() as handlers:
+        for each in (signal.SIGINT, signal.SIGTERM):
+            handlers.callback(signal.signal, each, signal.signal(each, signal.default_int_handler))
+        try:
+            with contextlib.suppress(KeyboardInterrupt):
+                yield problems
+        except (OSError, ValueError) as error:
+            if not heard:
+                raise
+            _warn(error)
+            problems.append(error)

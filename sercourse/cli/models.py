@@ -156,8 +156,7 @@ def search(args: argparse.Namespace) -> int:
     data = _prepared(args, any_recipe, options.clips(args))
     protocol = args.protocol or data.usual_protocol
     folds = ser.experiment.make_folds(data, protocol=protocol, seeds=[0])
-    only = None if args.fold is None else [args.fold]
-    fold, *_ = ser.experiment.evaluation.chosen_folds(folds, only)
+    fold, *_ = ser.experiment.evaluation.chosen_folds(folds, args.fold and [args.fold])
     settings = (args.features, args.task, args.balance)
     plan = ser.experiment.SearchConfig(data, fold, protocol, *settings)
     shares = ser.experiment.SHARES if args.sizes else ()

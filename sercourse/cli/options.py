@@ -9,7 +9,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TextIO, TypeVar
@@ -178,8 +178,7 @@ def scan(args: argparse.Namespace, *, report: Callable[[Scan], object]) -> list[
 def _meanings(args: argparse.Namespace) -> dict[str, str]:
     """Return what labels mean: of --labels, and of --map, which goes first."""
     try:
-        told = args.labels.read_text("utf-8-sig") if args.labels else ""
-        found = labels.parse_translation(told)
+        found = labels.parse_translation(args.labels.read_text("utf-8-sig") if args.labels else "")
     except ValueError as error:
         raise ValueError(f"--labels {args.labels}: {error}") from None
     return found | labels.parse_translation((args.map or "").replace(",", "\n"))
@@ -290,21 +289,20 @@ def refuse_outputs(args: argparse.Namespace) -> None:
     flat = [each for value in read for each in (value if isinstance(value, list) else [value])]
     inputs = [each.root if isinstance(each, Place) else each for each in flat]
     inputs = [each for each in inputs if isinstance(each, Path)]
-    for target in (getattr(args, name, None) for name in OUTPUTS):
-        if target is not None and target != STDOUT:
-            if target.is_file():
-                _refuse_valuable(target, inputs=inputs)
-            files.refuse_unwritable_file(target, inputs=inputs)
-
-
-def _refuse_valuable(target: Path, *, inputs: Sequence[Path]) -> None:
     folders = [each for each in inputs if each.is_dir()]
-    clips = [clip for each in folders for clip in ser.corpora.list_files(each).sounds]
-    is_sound = target.suffix.lower() in ser.audio.SUFFIXES | ser.audio.FFMPEG_SUFFIXES
-    if is_sound or any(target.samefile(clip) for clip in clips):
-        raise FileExistsError(f"{target} is a sound file and not overwritten: give another name")
-    if (target.parent / "bundle.json").is_file():
-        raise FileExistsError(f"{target} is part of a model and not overwritten: name another file")
+    targets = [getattr(args, name, None) for name in OUTPUTS]
+    for target in (each for each in targets if each not in (None, STDOUT)):
+        files.refuse_unwritable_file(target, inputs=inputs)
+        if not target.is_file():
+            continue
+        clips = (clip for each in folders for clip in ser.corpora.list_files(each).sounds)
+        is_sound = target.suffix.lower() in ser.audio.SUFFIXES | ser.audio.FFMPEG_SUFFIXES
+        if is_sound or any(target.samefile(clip) for clip in clips):
+            told = f"{target} is a sound file"
+            raise FileExistsError(f"{told} and not overwritten: give another name")
+        if (target.parent / "bundle.json").is_file():
+            told = f"{target} is part of a model"
+            raise FileExistsError(f"{told} and not overwritten: name another file")
 
 
 def prints_text(args: argparse.Namespace) -> bool:
