@@ -359,6 +359,6 @@ def _write(target: Path, texts: Iterable[str]) -> None:
             show(*text.split("\n"), end="")
         return
     # The name of a file need not be text: it is written as the bytes that it has.
-    told: Any = {"encoding": "utf-8", "errors": "surrogateescape", "newline": "\n"}
-    with files.atomic_path(target) as temporary, temporary.open("w", **told) as file:
+    told: Any = {"errors": "surrogateescape", "newline": "\n"}
+    with files.atomic_path(target) as new, new.open("w", encoding="utf-8", **told) as file:
         file.writelines(texts)
