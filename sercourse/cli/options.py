@@ -322,8 +322,7 @@ def write(args: argparse.Namespace, *, content: Any, tables: Iterable[pd.DataFra
         With the same columns: written as one, as CSV or, by the suffix, as Parquet.
     """
     if args.json:
-        is_shown = args.json == STDOUT
-        text = json.dumps(content, indent=1, ensure_ascii=is_shown, default=list)
+        text = json.dumps(content, indent=1, ensure_ascii=args.json == STDOUT, default=list)
         _write(args.json, [f"{text}\n"])
     if tables and args.out_file and args.out_file.suffix == ".parquet":
         with files.atomic_path(args.out_file) as temporary:
