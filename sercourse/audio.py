@@ -17,12 +17,10 @@ import soxr
 from sercourse import decoding, remote
 
 _BY_LIBSNDFILE = ".wav .wave .w64 .rf64 .aif .aiff .aifc .au .snd .caf .sph .flac .ogg .oga .opus"
-SUFFIXES = frozenset([*_BY_LIBSNDFILE.split(), ".mp3", ".mp2"])
-"""Suffixes of the files that libsndfile reads, in lower case."""
-
 _FILMS = ".m4a .m4b .mp4 .m4v .mov .qta .3gp .3gpp .3ga .3g2 .webm .weba .mkv .mka .avi .flv .mpg"
-FFMPEG_SUFFIXES = frozenset([*_FILMS.split(), ".mpeg", ".aac", ".wma", ".amr", ".spx", ".ac3"])
-"""Suffixes of the files that are read through ffmpeg, where it is installed."""
+_OTHERS = ".mpeg .mp3 .mp2 .aac .wma .amr .spx .ac3"
+SUFFIXES = frozenset(f"{_BY_LIBSNDFILE} {_FILMS} {_OTHERS}".split())
+"""Suffixes of sound files and films, in lower case; some are read where ffmpeg is installed."""
 
 MIN_SECONDS = 0.3
 """A clip shorter than this [s] says nothing about an emotion."""

@@ -46,7 +46,7 @@ _CUT = ("ended prematurely", "partial file", "Input buffer exhausted", "size too
 # First bytes of MPEG-4, AVI, other WAV, Matroska, Windows Media, Flash, MPEG video, AMR, AAC, AC-3.
 _FFMPEG_MAGIC = re.compile(
     rb"(?s:.{4}ftyp|.{8}(AVI |WAVE)|\x1a\x45\xdf\xa3|\x30\x26\xb2\x75\x8e\x66\xcf\x11|FLV"
-    rb"|\x00\x00\x01\xba|#!AMR|\xff[\xf1\xf9]|\x0b\x77)"
+    rb"|\x00\x00\x01\xba|#!AMR|\xff[\xf0\xf1\xf8\xf9]|\x0b\x77)"
 )
 _PLAYLISTS = (b"#EXTM3U", b"[playlist]", b"ffconcat", b"<?xml", b"<MPD", b"<smil")
 # First bytes of the containers that libsndfile knows.
@@ -109,6 +109,16 @@ def opened(path: Path, *, sr: int | None = None) -> Iterator[Sound]:
         if not LOWEST_RATE <= sound.rate <= HIGHEST_RATE:
             raise ValueError(f"{path}: its rate is {sound.rate} Hz: 1 to 768 kHz can be read")
         yield sound
+
+
+def begins_as_sound(head: bytes) -> bool:
+    """Whether a file with these first 16 bytes is one of sound, or a film."""
+    if head[4:8] == b"ftyp":
+        return head[8:12] not in (b"heic", b"heix", b"mif1", b"msf1", b"avif", b"crx ")  # pictures
+    if head[:4] in (b"RIFF", b"RIFX", b"RF64", b"FORM"):
+        return head[8:12] in (b"WAVE", b"AVI ", b"AIFF", b"AIFC")
+    layers_2_and_3 = re.match(rb"\xff[\xe2\xe3\xf2-\xf5\xfa-\xfd]", head)
+    return head.startswith(_SNDFILE_MAGIC) or bool(_FFMPEG_MAGIC.match(head) or layers_2_and_3)
 
 
 def warn(path: Path, what: str) -> None:

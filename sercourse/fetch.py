@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-import tomllib
 import zipfile
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import Any
 
 from sercourse import __version__, files
+from sercourse.naming import TABLE
 
 _RECEIPT = ".sercourse-fetch.json"
 
@@ -55,12 +54,9 @@ class Download:
     clips: Mapping[str, int] = field(default_factory=dict)
 
 
-_TABLE: dict[str, dict[str, Any]] = tomllib.loads(
-    Path(__file__).with_name("corpora.toml").read_text("utf-8")
-)
 REGISTRY: dict[str, Download] = {
     name: Download(name, **{key: value for key, value in told.items() if key != "names"})
-    for name, told in _TABLE.items()
+    for name, told in TABLE.items()
     if "licence" in told
 }
 """The corpora that `fetch` knows, by name."""

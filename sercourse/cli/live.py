@@ -149,7 +149,7 @@ def _elsewhere(url: str, channel: Channel) -> list[Take]:
     """Return the file, or the files of the folder whose names end as those of sounds do."""
     from sercourse import audio
 
-    found, known = remote.listed(url), audio.SUFFIXES | audio.FFMPEG_SUFFIXES
+    found, known = remote.listed(url), audio.SUFFIXES
     sounds = [each for each in found if PurePosixPath(each).suffix.lower() in known]
     if not (sounds := list(found) if url in found else sounds):
         raise ValueError(f"{url}: there is no sound file in this folder")

@@ -352,7 +352,7 @@ def _refuse_valuable(target: Path, *, inputs: Sequence[Path]) -> None:
     from sercourse.corpora import list_files
 
     clips = [clip for each in inputs if each.is_dir() for clip in list_files(each).sounds]
-    is_sound = target.suffix.lower() in audio.SUFFIXES | audio.FFMPEG_SUFFIXES
+    is_sound = target.suffix.lower() in audio.SUFFIXES
     if is_sound or any(target.samefile(clip) for clip in clips):
         raise FileExistsError(f"{target} is a sound file and not overwritten: give another name")
     if (target.parent / "bundle.json").is_file():

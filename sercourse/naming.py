@@ -65,12 +65,13 @@ class Rule:
     speakers: str = ""
     one_of_each: bool = False
 
-    def __call__(self, path: PurePosixPath) -> Row:
+    def __call__(self, path: PurePosixPath, *, translate: Callable[[str], str]) -> Row:
         """Return the columns that a path relative to the corpus tells.
 
         Examples
         --------
-        >>> row = RULES["aesdd"](PurePosixPath("sadness/s01 (5)b.wav"))
+        >>> path = PurePosixPath("sadness/s01 (5)b.wav")
+        >>> row = RULES["aesdd"](path, translate=labels.canonical)
         >>> row["emotion"], row["speaker"], row["statement"], row["take"], row["recording"]
         ('sad', '5', '01', 'b', 's01-5')
         """
@@ -98,7 +99,7 @@ class Rule:
             wanted = ", ".join(labels.EMOTIONS)
             raise ValueError(f"unknown emotion {told['emotion']!r}: use one of {wanted}")
         return {
-            "emotion": emotion,
+            "emotion": translate(emotion),
             "recording": self.recording.format(**{**told, "stem": stem, "speaker": speaker}),
             "speaker": speaker,
             "gender": genders.get(speaker),
@@ -108,8 +109,12 @@ class Rule:
         }
 
 
-_TABLE = tomllib.loads(Path(__file__).parents[1].joinpath("corpora.toml").read_text("utf-8"))
-RULES: dict[str, Rule] = {name: Rule(**told["names"]) for name, told in _TABLE.items()}
+TABLE: dict[str, dict[str, Any]] = tomllib.loads(
+    Path(__file__).with_name("corpora.toml").read_text("utf-8")
+)
+"""What is known of each corpus, as its first lines say."""
+
+RULES: dict[str, Rule] = {name: Rule(**told["names"]) for name, told in TABLE.items()}
 """The corpora that can be scanned, by name."""
 
 # As recordings are named here: by time, or by their place in a longer one.
