@@ -304,6 +304,22 @@ def normalize_peak(y: np.ndarray, *, peak: float = 1.0) -> np.ndarray:
     return y.copy() if loudest < np.finfo(np.float32).tiny else y * (peak / loudest)
 
 
+def mix(y: np.ndarray, noise: np.ndarray, *, speech: np.ndarray, snr: float) -> np.ndarray:
+    """Add noise at a signal-to-noise ratio [dB] to the mean power of the speech in a clip.
+
+    Raises
+    ------
+    ValueError
+        If the speech is silent.
+    """
+    power, of_noise = (
+        float(np.mean(np.square(each, dtype=np.float64))) for each in (speech, noise)
+    )
+    if power == 0:
+        raise ValueError(f"the clip is silent: noise {snr} dB below it cannot be; leave it out")
+    return (y + noise * math.sqrt(power / of_noise / 10 ** (snr / 10))).astype(y.dtype)
+
+
 def pad(y: np.ndarray, *, length: int) -> np.ndarray:
     """Cut `y`, or add zeros at its end, to `length` samples.
 
