@@ -22,8 +22,7 @@ from numpy.typing import NDArray
 
 from sercourse import augment
 from sercourse.features import librosa_sets, spectrogram
-from sercourse.networks.backend import quiet_keras
-from sercourse.networks.training import Array, Build
+from sercourse.networks.training import Array, Build, quiet_keras
 
 if TYPE_CHECKING:
     import keras
