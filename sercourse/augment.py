@@ -22,8 +22,11 @@ from typing import Any
 import numpy as np
 import soxr
 from numpy.lib.stride_tricks import sliding_window_view
+from numpy.random import Generator
 
 from sercourse import audio, conditions
+
+Array = np.ndarray
 
 COLOURS: Mapping[str, float] = {"white": 0.0, "pink": 1.0, "brown": 2.0}
 """Colours of noise: its power falls with frequency as 1 / f to this exponent."""
@@ -49,9 +52,7 @@ COLOUR_DB = 24.0
 # --- one clip: noise, level, room, and the time and pitch of the voice ----------------------------
 
 
-def add_noise(
-    y: np.ndarray, *, snr: float, rng: np.random.Generator, colour: str = "white"
-) -> np.ndarray:
+def add_noise(y: Array, *, snr: float, rng: Generator, colour: str = "white") -> Array:
     """Add noise at exactly the signal-to-noise ratio asked for.
 
     Parameters
@@ -96,7 +97,7 @@ def add_noise(
     return audio.mix(y, np.fft.irfft(spectrum, n_fft)[: y.size], speech=y, snr=snr)
 
 
-def gain(y: np.ndarray, *, db: float) -> np.ndarray:
+def gain(y: Array, *, db: float) -> Array:
     """Make a clip louder or softer.
 
     Parameters
@@ -118,7 +119,7 @@ def gain(y: np.ndarray, *, db: float) -> np.ndarray:
     return y * float(10 ** (db / 20))
 
 
-def shift_time(y: np.ndarray, *, sr: int, seconds: float) -> np.ndarray:
+def shift_time(y: Array, *, sr: int, seconds: float) -> Array:
     """Let a clip begin later or earlier; silence fills the gap, and what leaves the clip is lost.
 
     Parameters
@@ -151,7 +152,7 @@ def shift_time(y: np.ndarray, *, sr: int, seconds: float) -> np.ndarray:
     return shifted
 
 
-def time_stretch(y: np.ndarray, *, sr: int, rate: float) -> np.ndarray:
+def time_stretch(y: Array, *, sr: int, rate: float) -> Array:
     """Speak faster or slower at the same pitch: overlapping frames, joined where they are alike.
 
     Frames are taken closer together or further apart than they are laid down. Each is moved by a
@@ -194,7 +195,7 @@ def time_stretch(y: np.ndarray, *, sr: int, rate: float) -> np.ndarray:
     return (frames[:-1, hop:] + frames[1:, :hop]).ravel()[:n_samples]
 
 
-def pitch_shift(y: np.ndarray, *, sr: int, semitones: float) -> np.ndarray:
+def pitch_shift(y: Array, *, sr: int, semitones: float) -> Array:
     """Speak higher or lower in the same time: stretched, then played faster or slower.
 
     The formants move with the pitch, as those of a smaller or larger speaker do. Shifted down, the
@@ -229,9 +230,7 @@ def pitch_shift(y: np.ndarray, *, sr: int, semitones: float) -> np.ndarray:
     return audio.pad(audio.change_speed(longer, sr=sr, factor=factor), length=y.size)
 
 
-def reverberate(
-    y: np.ndarray, *, sr: int, rt60: float, rng: np.random.Generator, drr: float = 6.0
-) -> np.ndarray:
+def reverberate(y: Array, *, sr: int, rt60: float, rng: Generator, drr: float = 6.0) -> Array:
     """Speak in a room: the clip, and echoes of it that die away as noise does in a hall.
 
     Parameters
@@ -273,7 +272,7 @@ def reverberate(
     return reverberant[: y.size]
 
 
-def limit_band(y: np.ndarray, *, sr: int, highest: float) -> np.ndarray:
+def limit_band(y: Array, *, sr: int, highest: float) -> Array:
     """Keep what lies below a frequency, as a telephone or a cheap microphone does.
 
     Parameters
@@ -304,7 +303,7 @@ def limit_band(y: np.ndarray, *, sr: int, highest: float) -> np.ndarray:
     return audio.pad(soxr.resample(narrow, 2 * highest, sr), length=y.size).astype(y.dtype)
 
 
-def cut_lows(y: np.ndarray, *, sr: int, lowest: float) -> np.ndarray:
+def cut_lows(y: Array, *, sr: int, lowest: float) -> Array:
     """Keep what lies above a frequency, as a telephone does: a high-pass of linear phase.
 
     Parameters
@@ -331,9 +330,7 @@ def cut_lows(y: np.ndarray, *, sr: int, lowest: float) -> np.ndarray:
     return np.fft.irfft(np.fft.rfft(y) * share, n=y.size).astype(y.dtype)
 
 
-def add_chatter(
-    y: np.ndarray, *, sr: int, snr: float, rng: np.random.Generator, n_voices: int = 6
-) -> np.ndarray:
+def add_chatter(y: Array, *, sr: int, snr: float, rng: Generator, n_voices: int = 6) -> Array:
     """Add the talk of a crowd: the clip's own voice, reversed, from other moments, as others.
 
     No other recording is needed, and no word is left.
@@ -372,7 +369,7 @@ def add_chatter(
     return audio.mix(y, crowd, speech=y, snr=snr)
 
 
-def _joining_starts(padded: np.ndarray, wanted: np.ndarray, *, hop: int, sr: int) -> np.ndarray:
+def _joining_starts(padded: Array, wanted: Array, *, hop: int, sr: int) -> Array:
     """Return where to cut each frame: near where it is wanted, and going on from the one before.
 
     One frame after the other, because each depends on where the one before was cut.
@@ -393,7 +390,7 @@ def _joining_starts(padded: np.ndarray, wanted: np.ndarray, *, hop: int, sr: int
     return starts
 
 
-def _most_similar(y: np.ndarray, target: np.ndarray, *, near: int, reach: int) -> int:
+def _most_similar(y: Array, target: Array, *, near: int, reach: int) -> int:
     """Return where, within `reach` of `near`, the signal is most like the target."""
     region = y[near - reach : near + reach + target.size]
     return near - reach + int(np.correlate(region, target, mode="valid").argmax())
@@ -402,7 +399,7 @@ def _most_similar(y: np.ndarray, target: np.ndarray, *, near: int, reach: int) -
 # --- a batch of spectrograms ----------------------------------------------------------------------
 
 
-def vtlp(X: np.ndarray, *, rng: np.random.Generator, largest: float = 0.1) -> np.ndarray:
+def vtlp(X: Array, *, rng: Generator, largest: float = 0.1) -> Array:
     """Lengthen or shorten each speaker's vocal tract: bands stretched by one factor a clip.
 
     Band `b` is read, linearly between its neighbours, from ``factor * b``; beyond the highest band
@@ -439,7 +436,7 @@ def vtlp(X: np.ndarray, *, rng: np.random.Generator, largest: float = 0.1) -> np
     return np.matmul(X, weights.astype(X.dtype))
 
 
-def freq_mask(X: np.ndarray, *, rng: np.random.Generator, n: int, widest: int) -> np.ndarray:
+def freq_mask(X: Array, *, rng: Generator, n: int, widest: int) -> Array:
     """Hide runs of bands in each clip behind the clip's mean.
 
     Parameters
@@ -471,7 +468,7 @@ def freq_mask(X: np.ndarray, *, rng: np.random.Generator, n: int, widest: int) -
     return np.where(hidden[:, np.newaxis, :], X.mean(axis=(1, 2), keepdims=True), X)
 
 
-def time_mask(X: np.ndarray, *, rng: np.random.Generator, n: int, widest: int) -> np.ndarray:
+def time_mask(X: Array, *, rng: Generator, n: int, widest: int) -> Array:
     """Hide runs of frames in each clip behind the clip's mean.
 
     Parameters
@@ -503,9 +500,7 @@ def time_mask(X: np.ndarray, *, rng: np.random.Generator, n: int, widest: int) -
     return np.where(hidden[:, :, np.newaxis], X.mean(axis=(1, 2), keepdims=True), X)
 
 
-def mix_noise(
-    X: np.ndarray, *, rng: np.random.Generator, share: float, level: tuple[float, float]
-) -> np.ndarray:
+def mix_noise(X: Array, *, rng: Generator, share: float, level: tuple[float, float]) -> Array:
     """Add a steady noise of a random colour to some of the clips, as power adds up.
 
     The noise is a straight line over the bands [dB], the same in all frames.
@@ -543,7 +538,7 @@ def mix_noise(
     return mixed
 
 
-def spectral_tilt(X: np.ndarray, *, rng: np.random.Generator, largest: float = 6.0) -> np.ndarray:
+def spectral_tilt(X: Array, *, rng: Generator, largest: float = 6.0) -> Array:
     """Give each clip another microphone: highs lifted and lows lowered on a line, or the reverse.
 
     Parameters
@@ -569,9 +564,7 @@ def spectral_tilt(X: np.ndarray, *, rng: np.random.Generator, largest: float = 6
     return X + lines.astype(X.dtype)
 
 
-def mixup(
-    X: np.ndarray, T: np.ndarray, *, rng: np.random.Generator, alpha: float
-) -> tuple[np.ndarray, np.ndarray]:
+def mixup(X: Array, T: Array, *, rng: Generator, alpha: float) -> tuple[Array, Array]:
     """Blend each clip and its target with another of the batch.
 
     Parameters
@@ -604,27 +597,27 @@ def mixup(
     return _blend(X, other, shares), _blend(T, other, shares)
 
 
-def _blend(A: np.ndarray, other: np.ndarray, shares: np.ndarray) -> np.ndarray:
+def _blend(A: Array, other: Array, shares: Array) -> Array:
     own = shares.reshape(-1, *(1,) * (A.ndim - 1)).astype(A.dtype)
     return own * A + (1 - own) * A[other]
 
 
-def _spans(n_clips: int, size: int, *, rng: np.random.Generator, n: int, widest: int) -> np.ndarray:
+def _spans(n_clips: int, size: int, *, rng: Generator, n: int, widest: int) -> Array:
     """Return which of `size` places of each clip lie in one of its `n` random spans."""
     widths = rng.integers(0, widest, size=(n_clips, n, 1), endpoint=True)
     starts = rng.integers(0, size - widths, endpoint=True)
     place = np.arange(size)
-    inside: np.ndarray = (place >= starts) & (place < starts + widths)
+    inside: Array = (place >= starts) & (place < starts + widths)
     return np.logical_or.reduce(inside, axis=1)
 
 
-def _power(decibel: np.ndarray) -> np.ndarray:
+def _power(decibel: Array) -> Array:
     return np.exp(decibel * (math.log(10) / 10))  # many times as fast as 10 ** x
 
 
 # --- one description of a changed copy ------------------------------------------------------------
 
-Kind = Callable[[np.ndarray, int, float, np.random.Generator], np.ndarray]
+Kind = Callable[[Array, int, float, Generator], Array]
 
 DRR_DB = (0.0, 10.0)
 """Range of the direct-to-reverberant ratio of a "room": across the room to arm's length [dB]."""
@@ -640,11 +633,11 @@ TEST_KINDS: Mapping[str, Kind] = {
 """Kinds that are applied to test clips only: no recipe of the course trains with them."""
 
 
-def _room(y: np.ndarray, sr: int, rt60: float, rng: np.random.Generator) -> np.ndarray:
+def _room(y: Array, sr: int, rt60: float, rng: Generator) -> Array:
     return reverberate(y, sr=sr, rt60=rt60, drr=float(rng.uniform(*DRR_DB)), rng=rng)
 
 
-def _call(y: np.ndarray, sr: int, lowest: float, rng: np.random.Generator) -> np.ndarray:
+def _call(y: Array, sr: int, lowest: float, rng: Generator) -> Array:
     narrow = limit_band(y, sr=sr, highest=float(rng.uniform(3000, 4000)))
     return cut_lows(narrow, sr=sr, lowest=lowest)
 
@@ -717,7 +710,7 @@ class Augmentation:
         amount = [float(self.low), float(self.high)]
         return {"kind": self.kind, "amount": amount, "draw": self.draw}
 
-    def applied(self, y: np.ndarray, *, sr: int) -> np.ndarray:
+    def applied(self, y: Array, *, sr: int) -> Array:
         """Return the transformed signal, float32.
 
         Raises

@@ -284,11 +284,9 @@ def combine(tables: Sequence[pd.DataFrame], *, test: Sequence[pd.DataFrame] = ()
     if (twice := clips["clip_id"].duplicated()).any():
         clip = clips["clip_id"][twice].iloc[0]
         raise ValueError(f"two tables have a clip {clip!r}: give each folder once, or that above")
-    # With pyarrow installed, pandas would make lists of sets.
-    sets = {corpus: set(emotions) for corpus, emotions in clips.groupby("corpus")["emotion"]}
-    shown = pd.Series(sets, dtype=object)
+    shown = {corpus: set(emotions) for corpus, emotions in clips.groupby("corpus")["emotion"]}
     for corpus, own in shown.items():
-        others = set().union(*shown.drop(corpus))
+        others = set().union(*(shown[other] for other in shown if other != corpus))
         if others and not own & others:
             first, second = (", ".join(labels.in_order(each)) for each in (own, others))
             raise ValueError(
