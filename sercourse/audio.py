@@ -312,9 +312,7 @@ def mix(y: np.ndarray, noise: np.ndarray, *, speech: np.ndarray, snr: float) -> 
     ValueError
         If the speech is silent.
     """
-    power, of_noise = (
-        float(np.mean(np.square(each, dtype=np.float64))) for each in (speech, noise)
-    )
+    power, of_noise = (np.mean(np.square(each, dtype=np.float64)) for each in (speech, noise))
     if power == 0:
         raise ValueError(f"the clip is silent: noise {snr} dB below it cannot be; leave it out")
     return (y + noise * math.sqrt(power / of_noise / 10 ** (snr / 10))).astype(y.dtype)
@@ -328,7 +326,7 @@ def pad(y: np.ndarray, *, length: int) -> np.ndarray:
     >>> pad(np.array([1, 2, 3]), length=5), pad(np.array([1, 2, 3]), length=2)
     (array([1, 2, 3, 0, 0]), array([1, 2]))
     """
-    return np.pad(y[:length], (0, max(0, length - y.size)))
+    return np.pad(y[:length], (0, max(0, length - len(y))))
 
 
 def segments(y: np.ndarray, *, sr: int, seconds: float) -> np.ndarray:
@@ -336,7 +334,7 @@ def segments(y: np.ndarray, *, sr: int, seconds: float) -> np.ndarray:
 
     Parameters
     ----------
-    y : np.ndarray, shape (n_samples,)
+    y : np.ndarray, shape (n_samples,) or (n_frames, ...)
     sr : int
         Its rate [Hz].
     seconds : float
@@ -344,7 +342,7 @@ def segments(y: np.ndarray, *, sr: int, seconds: float) -> np.ndarray:
 
     Returns
     -------
-    np.ndarray, shape (ceil(duration / seconds), round(seconds * sr))
+    np.ndarray, shape (ceil(duration / seconds), round(seconds * sr), ...)
         A clip that is shorter than one segment is padded with zeros.
 
     Examples
@@ -355,10 +353,10 @@ def segments(y: np.ndarray, *, sr: int, seconds: float) -> np.ndarray:
            [3, 4]])
     """
     length = round(seconds * sr)
-    if y.size <= length:
+    if len(y) <= length:
         return pad(y, length=length)[np.newaxis]
-    n_segments = math.ceil(y.size / length)
-    starts = np.arange(n_segments) * (y.size - length) // (n_segments - 1)
+    n_segments = math.ceil(len(y) / length)
+    starts = np.arange(n_segments) * (len(y) - length) // (n_segments - 1)
     return y[starts[:, np.newaxis] + np.arange(length)]
 
 

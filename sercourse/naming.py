@@ -109,9 +109,7 @@ class Rule:
         }
 
 
-TABLE: dict[str, dict[str, Any]] = tomllib.loads(
-    Path(__file__).with_name("corpora.toml").read_text("utf-8")
-)
+TABLE: dict[str, Any] = tomllib.loads(Path(__file__).with_name("corpora.toml").read_text("utf-8"))
 """What is known of each corpus, as its first lines say."""
 
 RULES: dict[str, Rule] = {name: Rule(**told["names"]) for name, told in TABLE.items()}

@@ -76,11 +76,6 @@ class FittedNetwork:
         mean = ops.sum(p * there, axis=1) / ops.maximum(ops.sum(there, axis=1), 1.0)
         return keras.Model(clips, mean)
 
-    @property
-    def n_weights(self) -> int:
-        """Numbers that the members have learnt or hold."""
-        return sum(member.count_params() for member in self.members)
-
     def predict_segments(self, X: Array) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
         """Judge each segment that is present; without segments, each clip as one.
 
@@ -98,10 +93,8 @@ class FittedNetwork:
         if self.segment_floor is not None:
             there = present_segments(X, floor=self.segment_floor)
             owner, X = np.nonzero(there)[0], X[there]
-        scores = [
-            training.logits(member, X) / t
-            for member, t in zip(self.members, self.temperatures, strict=True)
-        ]
+        pairs = zip(self.members, self.temperatures, strict=True)
+        scores = [training.logits(member, X) / t for member, t in pairs]
         return owner, training.softmax(np.mean(scores, axis=0))
 
     def predict_proba(self, X: Array) -> NDArray[np.float64]:
@@ -251,10 +244,8 @@ class NetworkLearner:
                 t = training.temperature(scores, validation.y, weights=validation.weights)
             members.append((model, t, progress))
         models, temperatures, went = zip(*members, strict=True)
-        found = {
-            "epochs": float(np.mean([each.best or each.epoch for each in went])),
-            "temperature": float(np.mean(temperatures)),
-        }
+        epochs = float(np.mean([each.best or each.epoch for each in went]))
+        found = {"epochs": epochs, "temperature": float(np.mean(temperatures))}
         return FittedNetwork(models, temperatures, went, found, self.segment_floor, n_segments)
 
     def _network(self, examples: Examples, *, precision: str = "float32") -> keras.Model:
@@ -298,9 +289,8 @@ def standardized(model: keras.Model, X: Array) -> keras.Model:
     factor = 1 / np.sqrt(np.where(variance > SMALLEST_VARIANCE, variance, 1.0))
     inputs = keras.Input(model.input_shape[1:], name="raw")
     # Keras's Normalization would keep tensors of its own, which the export to ONNX loses.
-    scale = keras.layers.Rescaling(
-        factor.tolist(), offset=(-mean * factor).tolist(), name="standardize"
-    )
+    offset = (-mean * factor).tolist()
+    scale = keras.layers.Rescaling(factor.tolist(), offset=offset, name="standardize")
     return keras.Model(inputs, model(scale(inputs)), name=model.name)
 
 

@@ -414,12 +414,11 @@ def temperature(scores: Array, y: Codes, *, weights: Array | None = None) -> flo
     >>> temperature(sure, np.array([0, 0, 1, 1])) > 5
     True
     """
-    found = minimize_scalar(
-        lambda log_t: cross_entropy(scores / np.exp(log_t), y, weights=weights),
-        bounds=(-2.3, 2.3),
-        method="bounded",
-    )
-    return float(np.exp(found.x))
+
+    def loss(log_t: float) -> float:
+        return cross_entropy(scores / np.exp(log_t), y, weights=weights)
+
+    return float(np.exp(minimize_scalar(loss, bounds=(-2.3, 2.3), method="bounded").x))
 
 
 def class_weights(y: Codes, *, n_labels: int, weights: Array | None = None) -> NDArray[np.float32]:
