@@ -18,7 +18,7 @@ from unicodedata import normalize
 import pandas as pd
 
 from sercourse import audio, decoding, files, labels, remote
-from sercourse.naming import RULES, Row, custom_label, folder_labels
+from sercourse.naming import RULES, TABLE, Row, custom_label, folder_labels
 
 NAMES: tuple[str, ...] = tuple(RULES)
 """Names of the corpora that `scan` knows."""
@@ -33,17 +33,6 @@ _DTYPES = {
     "channels": "int64",
     **dict.fromkeys(("group", "split", "content"), "string"),
     **dict.fromkeys(_OPTIONAL, "float64"),
-}
-_COLUMNS = {  # of several that mean the same, the first is read
-    "path": ("path", "file", "filename", "file_name", "filepath", "file_path", "wav", "audio"),
-    "emotion": ("emotion", "label", "class", "category"),
-    "speaker": ("speaker", "speaker_id", "spk", "actor", "subject"),
-    "gender": ("gender", "sex"),
-    "split": ("split", "subset", "set", "partition"),
-    "start": ("start", "start_time", "start_s", "begin"),
-    "end": ("end", "end_time", "end_s", "stop"),
-    **{name: (name,) for name in ("intensity", "statement", "take")},
-    "rater": ("rater", "annotator", "evaluator"),
 }
 _GENDERS = {"f": "female", "w": "female", "woman": "female", "m": "male", "man": "male"}
 _SAME_TIME = 0.1  # [s] that a segment may end after its file: annotators round
@@ -563,7 +552,7 @@ def _lines(csv: Path) -> tuple[list[dict[str, str]], list[str]]:
         raise ValueError(f"{csv}: is not UTF-8 text; save it as CSV in UTF-8") from None
     told = re.match(r'"?sep=(.)"?(\r\n?|\n)', text)  # the first line, for Excel
     text = text[told.end() :] if told else text
-    header = text.lstrip().partition("\n")[0]
+    header, columns = text.lstrip().partition("\n")[0], TABLE["custom"]["columns"]
     form: Any = {"dtype": str, "na_filter": False, "index_col": False}
     form["sep"] = told[1] if told else max(",;\t|", key=header.count)
     try:
@@ -572,12 +561,12 @@ def _lines(csv: Path) -> tuple[list[dict[str, str]], list[str]]:
         spelt = [labels.spelling(name) for name in names]
         places = {
             spelt.index(next(each for each in aliases if each in spelt)): meaning
-            for meaning, aliases in _COLUMNS.items()
+            for meaning, aliases in columns.items()
             if set(aliases) & set(spelt)
         }
         if absent := {"path", "emotion"} - set(places.values()):
             seen = f"{csv}: has no column {max(absent)!r}, only {names}"
-            raise ValueError(f"{seen}; of columns there may be {', '.join(_COLUMNS)}")
+            raise ValueError(f"{seen}; of columns there may be {', '.join(columns)}")
         table = pd.read_csv(io.StringIO(text), usecols=list(places), **form)
     except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         raise ValueError(f"{csv}: is no CSV ({error}): is every quotation mark closed?") from None
