@@ -147,9 +147,7 @@ def shift_time(y: Array, *, sr: int, seconds: float) -> Array:
     n = round(seconds * sr)
     if abs(n) >= y.size:
         raise ValueError(f"a shift of {seconds} s leaves nothing of a clip of {y.size / sr:.2f} s")
-    shifted = np.zeros_like(y)
-    shifted[max(0, n) : y.size + min(0, n)] = y[max(0, -n) : y.size - max(0, n)]
-    return shifted
+    return audio.pad(np.pad(y, (max(0, n), 0))[max(0, -n) :], length=y.size)
 
 
 def time_stretch(y: Array, *, sr: int, rate: float) -> Array:
