@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, NamedTuple
 from unicodedata import normalize
 
 import pandas as pd
@@ -397,8 +397,7 @@ def _file_name(row: Row) -> str:
 # --- clips by the names of files --------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Listing:
+class Listing(NamedTuple):
     """The files below a folder.
 
     Attributes
@@ -559,11 +558,10 @@ def _lines(csv: Path) -> tuple[list[dict[str, str]], list[str]]:
         heads = pd.read_csv(io.StringIO(text), nrows=0, **form)
         names = [normalize("NFC", str(name).strip()) for name in heads]
         spelt = [labels.spelling(name) for name in names]
-        places = {
-            spelt.index(next(each for each in aliases if each in spelt)): meaning
-            for meaning, aliases in columns.items()
-            if set(aliases) & set(spelt)
-        }
+        places = {}
+        for meaning, aliases in columns.items():
+            if found := [spelt.index(each) for each in aliases if each in spelt]:
+                places[found[0]] = meaning
         if absent := {"path", "emotion"} - set(places.values()):
             seen = f"{csv}: has no column {max(absent)!r}, only {names}"
             raise ValueError(f"{seen}; of columns there may be {', '.join(columns)}")
