@@ -87,6 +87,13 @@ def test_a_first_score_passes_few_files(root: Path, tmp_path: Path) -> None:
     assert len(package) <= 30, sorted(package)
 
 
+def test_tests_of_a_file_share_a_process(request: pytest.FixtureRequest) -> None:
+    """What a file's tests share is then made once; a pytest that is too new undoes it silently."""
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        pytest.skip("the tests run in one process")
+    assert request.node.nodeid.endswith("@test_style.py")
+
+
 def test_every_command_is_registered_by_the_module_that_is_said_to_have_it() -> None:
     for module, names in COMMANDS.items():
         for name in names:
