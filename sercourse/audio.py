@@ -217,7 +217,7 @@ def pre_emphasis(y: np.ndarray, *, coefficient: float = 0.97) -> np.ndarray:
     return emphasised
 
 
-def trim(y: np.ndarray, *, sr: int, top_db: float = 30.0) -> np.ndarray:
+def trim(y: np.ndarray, *, sr: int, top_db: float = 30.0, margin: float = 0.0) -> np.ndarray:
     """Cut leading and trailing frames that are `top_db` or more below the loudest frame.
 
     Frames are 64 ms long every 16 ms, centred; the rule is that of `librosa.effects.trim`
@@ -230,6 +230,8 @@ def trim(y: np.ndarray, *, sr: int, top_db: float = 30.0) -> np.ndarray:
         Its rate [Hz].
     top_db : float
         Threshold below the loudest frame [dB].
+    margin : float
+        So much is kept at either end [s].
 
     Returns
     -------
@@ -252,7 +254,8 @@ def trim(y: np.ndarray, *, sr: int, top_db: float = 30.0) -> np.ndarray:
     power = (energy[last] - energy[first]) / frame_length
     decibel = 10.0 * np.log10(np.maximum(power, 1e-10) / max(power.max(), 1e-10))
     loud = np.flatnonzero(decibel > -top_db)
-    return y[loud[0] * hop_length : min(y.size, (loud[-1] + 1) * hop_length)]
+    kept = round(margin * sr)
+    return y[max(0, loud[0] * hop_length - kept) : (loud[-1] + 1) * hop_length + kept]
 
 
 def change_speed(y: np.ndarray, *, sr: int, factor: float) -> np.ndarray:
