@@ -55,6 +55,9 @@ _HEADER_BYTES = 4096  # a file that ends within these has no more than a header
 _HEADERLESS = (".raw", ".pcm", ".sln")
 
 
+Pieces = Generator[np.ndarray, None, None]
+
+
 class SoundWarning(UserWarning):
     """Something about a sound file that its reader should know, though it was read."""
 
@@ -76,7 +79,7 @@ class Sound(NamedTuple):
     rate: int
     channels: int
     n_samples: int | None
-    pieces: Generator[np.ndarray, None, None]
+    pieces: Pieces
 
 
 @contextlib.contextmanager
@@ -182,7 +185,7 @@ def _by_libsndfile(path: Path, stack: contextlib.ExitStack) -> Sound:
     if header.told < 1:
         _say_more(path, header.told)
 
-    def pieces() -> Generator[np.ndarray, None, None]:
+    def pieces() -> Pieces:
         n_read, length = 0, _piece_length(file.samplerate, file.channels)
         try:
             while len(samples := file.read(length, dtype="float32", always_2d=True)):
@@ -226,9 +229,7 @@ def _by_ffmpeg(path: Path, head: bytes, *, sr: int | None) -> Sound:
     return Sound(rate, channels, None, pieces)  # headers of such files often lack the length
 
 
-def _decoded(
-    path: Path, *, rate: int, channels: int, seconds: float
-) -> Generator[np.ndarray, None, None]:
+def _decoded(path: Path, *, rate: int, channels: int, seconds: float) -> Pieces:
     """Yield what ffmpeg decodes, and look at how it ended."""
     program = shutil.which("ffmpeg") or "ffmpeg"
     command = [program, *_SAFELY, "-nostdin", "-i", f"file:{path}", "-map", "0:a:0"]

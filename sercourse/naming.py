@@ -18,6 +18,9 @@ from sercourse import labels
 Row = dict[str, Any]
 """Columns of one clip; `recording` is what its takes share, None or no entry is unknown."""
 
+Knows = Callable[[str], bool]
+"""Whether a word is a label."""
+
 
 @dataclass(frozen=True)
 class Rule:
@@ -145,9 +148,7 @@ def custom_label(path: PurePosixPath, *, translate: labels.Translation) -> Row:
     }
 
 
-def folder_labels(
-    paths: Iterable[PurePosixPath], *, knows: Callable[[str], bool]
-) -> frozenset[str]:
+def folder_labels(paths: Iterable[PurePosixPath], *, knows: Knows) -> frozenset[str]:
     """Return the labels of one's own that folders are named by, as `labels.spelling` gives them.
 
     Folders count where no name of a file ends in a known emotion, and they are at least two: the
@@ -170,13 +171,13 @@ def _words(text: str) -> list[str]:
     return re.split(r"[_\s-]+", text)
 
 
-def _named(path: PurePosixPath, knows: Callable[[str], bool]) -> str | None:
+def _named(path: PurePosixPath, knows: Knows) -> str | None:
     """Return the label that a name ends in; "pleasant_surprise" is two words."""
     words = _words(path.stem)
     return next(filter(knows, ("_".join(words[first:]) for first in range(len(words)))), None)
 
 
-def _folder_named(path: PurePosixPath, knows: Callable[[str], bool]) -> str | None:
+def _folder_named(path: PurePosixPath, knows: Knows) -> str | None:
     """Return the innermost folder that is called like a label, numbers aside: "03_angry"."""
     parts = [
         [word for word in _words(part) if not re.search(r"\d", word)] for part in path.parent.parts

@@ -26,6 +26,8 @@ from sercourse.features import spectrogram
 from sercourse.features.librosa_sets import IMAGE_SHAPE, N_MELS
 from sercourse.networks.training import Array, Build, quiet_keras
 
+Shape = tuple[int, ...]
+
 N_BANDS, N_SEEN = 64, 48  # each as wide as two of the 128 mel bands; the lowest reach 8 kHz
 
 
@@ -51,7 +53,7 @@ def _sequential(hidden: Callable[..., Any]) -> Build:
 @_sequential
 def cnn_lstm(
     layers: Any,
-    shape: tuple[int, int] = spectrogram.LOG_MEL_SHAPE,
+    shape: Shape = spectrogram.LOG_MEL_SHAPE,
     *,
     filters: Sequence[int] = (24, 48, 96, 128),
     units: int = 64,
@@ -111,7 +113,7 @@ def cnn_lstm(
 
 
 @_sequential
-def cnn_lstm_classic(layers: Any, shape: tuple[int, ...] = (5, 128, 128)) -> Iterator[Any]:
+def cnn_lstm_classic(layers: Any, shape: Shape = (5, 128, 128)) -> Iterator[Any]:
     """Build a CNN for each window of a log-mel spectrogram, and an LSTM over the windows.
 
     Inputs have windows, frames and bands, as `features.spectrogram.classic_windows` gives them. The
@@ -173,7 +175,7 @@ def _aesdd_cnn(number: int, filters: tuple[int, ...], units: tuple[int, ...]) ->
 
     def hidden(
         layers: Any,
-        shape: tuple[int, ...] = spectrogram.MEL_SEGMENTS_SHAPE[1:],
+        shape: Shape = spectrogram.MEL_SEGMENTS_SHAPE[1:],
         *,
         dropout: float = 0.5,
         kernel: int = 3,
@@ -236,7 +238,7 @@ def spec_augment(X: Array, T: Array, *, rng: np.random.Generator) -> tuple[Array
 
 
 @_sequential
-def mfcc_conv2d(layers: Any, shape: tuple[int, int] = IMAGE_SHAPE) -> Iterator[Any]:
+def mfcc_conv2d(layers: Any, shape: Shape = IMAGE_SHAPE) -> Iterator[Any]:
     """Build four convolutions of 8 filters, two of them 13 x 13, over an image of MFCC.
 
     The layers are those of Kunal Gehlot's Speech Emotion Recognition report, whose images have
@@ -259,7 +261,7 @@ def mfcc_conv2d(layers: Any, shape: tuple[int, int] = IMAGE_SHAPE) -> Iterator[A
 
 
 @_sequential
-def mfcc_net(layers: Any, shape: tuple[int, int] = IMAGE_SHAPE, **options: Any) -> Iterator[Any]:
+def mfcc_net(layers: Any, shape: Shape = IMAGE_SHAPE, **options: Any) -> Iterator[Any]:
     """Build `cnn_lstm` on the mel bands that an inverse cosine transform makes of MFCC.
 
     Neighbouring coefficients have nothing to do with each other, as neighbouring bands have, and a
@@ -304,9 +306,7 @@ def _inverse_dct(n_coefficients: int) -> NDArray[np.float32]:
 
 
 @_sequential
-def mlp(
-    layers: Any, shape: tuple[int], *, units: Sequence[int] = (128, 64, 32, 16)
-) -> Iterator[Any]:
+def mlp(layers: Any, shape: Shape, *, units: Sequence[int] = (128, 64, 32, 16)) -> Iterator[Any]:
     """Build dense layers of so many units, with ReLU, over features that should be standardised.
 
     Examples
@@ -318,7 +318,7 @@ def mlp(
 
 
 @_sequential
-def vector_cnn(layers: Any, shape: tuple[int]) -> Iterator[Any]:
+def vector_cnn(layers: Any, shape: Shape) -> Iterator[Any]:
     """Build convolutions along the vector of features, as if it were a signal."""
     yield layers.Reshape((*shape, 1))
     for width in (64, 128, 128):
@@ -328,14 +328,14 @@ def vector_cnn(layers: Any, shape: tuple[int]) -> Iterator[Any]:
 
 
 @_sequential
-def vector_lstm(layers: Any, shape: tuple[int]) -> Iterator[Any]:
+def vector_lstm(layers: Any, shape: Shape) -> Iterator[Any]:
     """Build an LSTM that reads the vector number by number, as if it were time."""
     yield from (layers.Reshape((*shape, 1)), layers.LSTM(64, use_cudnn=False))
     yield from (layers.Dropout(0.3), layers.Dense(32, activation="relu"))
 
 
 @_sequential
-def wide_mlp(layers: Any, shape: tuple[int]) -> Iterator[Any]:
+def wide_mlp(layers: Any, shape: Shape) -> Iterator[Any]:
     """Build one dense layer of 256 with batch normalisation, dropout before and after it."""
     yield from (layers.Dropout(0.2), layers.Dense(256, use_bias=False))
     yield from (layers.BatchNormalization(), layers.Activation("relu"), layers.Dropout(0.5))
@@ -344,7 +344,7 @@ def wide_mlp(layers: Any, shape: tuple[int]) -> Iterator[Any]:
 @_sequential
 def rnn(
     layers: Any,
-    shape: tuple[int, ...] = (193,),
+    shape: Shape = (193,),
     *,
     lstm_units: Sequence[int] = (128, 128),
     dense_units: Sequence[int] = (128, 128),
