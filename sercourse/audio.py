@@ -155,7 +155,7 @@ def blocks(
     if not 1 <= seconds * sr < math.inf:
         raise ValueError(f"seconds is {seconds}: at least one sample ({1 / sr:.6f} s) is wanted")
     pieces = _pieces(remote.local(path), sr=sr, channel=channel)
-    return _equal_blocks(pieces, length=round(seconds * sr))
+    return equal_blocks(pieces, length=round(seconds * sr))
 
 
 def info(path: str | Path) -> Info:
@@ -493,7 +493,7 @@ def _cancel(samples: np.ndarray) -> bool:
     return bool(y @ y < CANCELLED * power and loud)
 
 
-def _equal_blocks(pieces: Iterator[np.ndarray], *, length: int) -> Iterator[np.ndarray]:
+def equal_blocks(pieces: Iterable[np.ndarray], *, length: int) -> Iterator[np.ndarray]:
     """Cut pieces of any length into blocks of one length; the last may be shorter."""
     held = np.zeros(0, dtype=np.float32)
     for piece in pieces:
