@@ -135,7 +135,7 @@ def _each(takes: list[Take], *, do: Callable[[Take], list[T]], failed: list[Take
 def _sound_files(take: Take) -> list[Take]:
     """Return the file, or the sound files of the folder, sorted; ValueError if it holds none."""
     if isinstance(take.path, str):
-        versions, known = remote.listed(take.path), ser.audio.SUFFIXES | ser.audio.FFMPEG_SUFFIXES
+        versions, known = remote.listed(take.path), ser.audio.SUFFIXES
         sounds = [each for each in versions if PurePosixPath(each).suffix.lower() in known]
         sounds = [take.path] if take.path in versions else sounds
         takes = [Take(each, take.channel, versions[each]) for each in sounds]

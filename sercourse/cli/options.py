@@ -296,7 +296,7 @@ def refuse_outputs(args: argparse.Namespace) -> None:
         if not target.is_file():
             continue
         clips = (clip for each in folders for clip in ser.corpora.list_files(each).sounds)
-        is_sound = target.suffix.lower() in ser.audio.SUFFIXES | ser.audio.FFMPEG_SUFFIXES
+        is_sound = target.suffix.lower() in ser.audio.SUFFIXES
         if is_sound or any(target.samefile(clip) for clip in clips):
             told = f"{target} is a sound file"
             raise FileExistsError(f"{told} and not overwritten: give another name")
