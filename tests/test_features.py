@@ -476,6 +476,7 @@ def test_the_cache_keeps_what_was_in_use_and_its_size(
 def test_a_table_without_clips_is_empty(clips: pd.DataFrame) -> None:
     table = feature_table(clips.iloc[:0], feature_set=named("statistics+delta"))
     assert table.X.shape == (0, 400)
+    assert [str(each) for each in table.rejects.dtypes] == ["string", "string"]
     assert len(table.rejects) == len(table.clip_id) == 0
 
 
