@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sercourse import augment, bundles, evaluate, features, files, splits
+from sercourse import augment, bundles, corpora, evaluate, features, files, splits
 from sercourse.experiment import evaluation, training
 from sercourse.experiment.dataset import Dataset
 from sercourse.experiment.evaluation import DECIMALS, RECORDED, Evaluation, Result, Run
@@ -162,7 +163,11 @@ def add_conditions(folder: str | Path, recipe: Recipe, data: Dataset, measured: 
     ValueError
         If the bundle was made by other settings or from other clips, or folds are missing.
     """
-    if not list(evaluation.matching_folders(recipe, data, folders=[bundles.find(folder)])):
+    bundle = bundles.load(folder)
+    settings = json.loads(json.dumps([part.settings for part in recipe.parts]))
+    wanted = [recipe.name, settings, corpora.fingerprint(data.clips)]
+    members = [member["recipe"] for member in bundle.info["members"]]
+    if [bundle.metrics["recipe"], members, bundle.info["corpus"]["fingerprint"]] != wanted:
         raise ValueError(
             f"{folder} was not made by recipe {recipe.name!r} from these {len(data.clips)} clips: "
             "give the recipe and the corpus that its bundle.json names, or train it anew"
@@ -173,4 +178,4 @@ def add_conditions(folder: str | Path, recipe: Recipe, data: Dataset, measured: 
             f"{told['n_folds']} of {told['of_folds']} folds were measured: a bundle tells of all"
         )
     contents = {"conditions.csv": training.csv(measured.predictions)}
-    return training.renew(bundles.load(folder), contents, metrics={"conditions": told})
+    return training.renew(bundle, contents, metrics={"conditions": told})

@@ -253,7 +253,7 @@ def dataset_without_features(
     target: str = EMOTION,
     report: Report = silent,
 ) -> Dataset:
-    """Return the clips of an experiment without features: enough for `load_results`.
+    """Return the clips of an experiment without features: enough to make folds.
 
     Parameters
     ----------

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -17,9 +16,9 @@ from joblib import Parallel, delayed, parallel_config
 from numpy.typing import NDArray
 from sklearn.utils.class_weight import compute_sample_weight
 
-from sercourse import corpora, evaluate, files, networks, splits
+from sercourse import evaluate, files, networks, splits
 from sercourse.experiment.dataset import EMOTION, Array, Dataset, by_member
-from sercourse.recipes import Model, Recipe, Report, has_setting, silent, with_settings
+from sercourse.recipes import Model, Recipe, Report, silent
 
 DECIMALS = 5  # of stored probabilities; every figure is computed from the rounded ones
 
@@ -51,14 +50,11 @@ class Evaluation:
     selected : dict of str to list
         For each recipe, epochs and temperature of each fold, for a final model. As `CALIBRATION`
         of it, the temperature of an ensemble, or for corpora that were not heard.
-    source : str
-        ``run here``, ``stored``, ``stored, bfloat16``, ``shipped`` or ``results``.
     """
 
     predictions: pd.DataFrame
     metrics: dict[str, Any]
     selected: dict[str, list[dict[str, float]]] = field(default_factory=dict)
-    source: str = "run here"
 
 
 def make_folds(
@@ -204,6 +200,14 @@ class Run:
         """Return where the result of a fold is stored."""
         return self._folder / f"{fold.name.replace(' ', '-')}{kind}.json"
 
+    def stored(self, fold: splits.Fold) -> Result | None:
+        """Read the result of a fold; None if there is none of these clips, or it is damaged."""
+        return stored(self.file(fold), self.tested(fold))
+
+    def tested(self, fold: splits.Fold) -> dict[str, list[str]]:
+        """Return the clips that a fold scores, as results tell them."""
+        return {"clip_id": self.data.clips["clip_id"].iloc[_tested(fold, self.data)].tolist()}
+
     @cached_property
     def _folder(self) -> Path:
         """Folder of finished folds, named by all that they depend on."""
@@ -299,23 +303,18 @@ def evaluate_recipe(
     ------
     ValueError
         If the clips cannot be divided by the protocol, or a fold that is asked for does not exist.
-
-    See Also
-    --------
-    load_results : Read what is known already; nothing is trained.
     """
     run = Run(recipe, data, protocol, store or files.cache_dir(), report)
     folds = make_folds(data, protocol=protocol, seeds=seeds)
     results: dict[str, list[Result]] = {fold.name: [] for fold in chosen_folds(folds, only)}
     wanted = [(each, fold) for each in run.members for fold in folds if fold.name in results]
-    same = [{"clip_id": _tested_clips(fold, data)} for _, fold in wanted]
-    known = [stored(each.file(fold), told) for (each, fold), told in zip(wanted, same, strict=True)]
+    known = [each.stored(fold) for each, fold in wanted]
     # One by one and here, unless `joblib.parallel_config` says otherwise.
     new = Parallel(return_as="generator", batch_size=1, pre_dispatch="n_jobs")(
         delayed(_run_fold)(*each) for each, found in zip(wanted, known, strict=True) if not found
     )
-    for (member, fold), told, found in zip(wanted, same, known, strict=True):
-        result = found or _kept(member.file(fold), {**told, **next(new)})
+    for (member, fold), found in zip(wanted, known, strict=True):
+        result = found or _kept(member.file(fold), {**member.tested(fold), **next(new)})
         results[fold.name].append(result)
         right = np.argmax(result["probabilities"], axis=1) == data.y[_tested(fold, data)]
         voices = f" ({', '.join(fold.test_speakers)})" if fold.test_speakers else ""
@@ -329,132 +328,12 @@ def evaluate_recipe(
     return _compared(evaluated, evaluate_recipe(recipe, data, protocol=plain, **settings), data)
 
 
-def load_results(
-    recipe: Recipe,
-    data: Dataset,
-    *,
-    protocol: str,
-    seeds: Sequence[int] = range(10),
-    store: Path | None = None,
-    folders: Sequence[Path] | None = None,
-) -> Evaluation | None:
-    """Return what is known of a recipe under a protocol; nothing is trained.
-
-    Of several sources the one with the most folds is taken: folds that `evaluate_recipe` stored,
-    the same of networks trained in bfloat16, or the predictions that came with the course.
-
-    Parameters
-    ----------
-    recipe : Recipe
-    data : Dataset
-        Its features do not matter: `dataset_without_features` is enough.
-    protocol, seeds, store
-        As in `evaluate_recipe`.
-    folders : sequence of Path, optional
-        Folders with ``metrics.json`` and ``predictions.csv``, such as bundles; those in `models/`
-        and `data/results/` by default.
-
-    Returns
-    -------
-    Evaluation or None
-        Of the folds that are known; the metrics say how many are missing. None if nothing is.
-
-    Raises
-    ------
-    ValueError
-        If the clips cannot be divided by the protocol, or a file of a bundle has changed.
-    """
-    data = replace(data, X=np.zeros((len(data.clips), 0)), copies=(), parts=())
-    folds = make_folds(data, protocol=protocol, seeds=seeds)
-    asked = {"stored": recipe}
-    if not recipe.members and has_setting(recipe, "precision"):
-        asked["stored, bfloat16"] = with_settings(recipe, precision="bfloat16")
-    found = []
-    for source, each in asked.items():
-        run, results = Run(each, data, protocol, store), {}
-        members = run.members
-        for fold in folds:
-            same = {"clip_id": _tested_clips(fold, data)}
-            read = [stored(member.file(fold), same) for member in members]
-            if all(read):
-                results[fold.name] = [result for result in read if result]
-        found.append(_evaluation(run, folds, results, source=source))
-        for folder in matching_folders(each, data, folders=folders):
-            found.append(_shipped(run, folds, folder))
-    best = max(found, key=lambda each: len(each.metrics["folds"]))  # of equals the first
-    if not best.metrics["folds"]:
-        return None
-    if not protocol.endswith(ENROLLED):
-        return best
-    where: dict[str, Any] = {"seeds": seeds, "store": store, "folders": folders}
-    plain = load_results(recipe, data, protocol=protocol.removesuffix(ENROLLED), **where)
-    return _compared(best, plain, data)
-
-
-def matching_folders(
-    recipe: Recipe, data: Dataset, *, folders: Sequence[Path] | None = None
-) -> Iterator[Path]:
-    """Yield the folders that tell of this very recipe on these very clips.
-
-    Bundles are verified; other folders name `members` and `corpus` in ``metrics.json``.
-    """
-    from sercourse import bundles  # measuring needs none, and they bring ONNX
-
-    if folders is None:
-        results = files.home() / "data" / "results"
-        folders = [*bundles.available(), *(path.parent for path in results.glob("*/metrics.json"))]
-    wanted = json.loads(json.dumps([each.settings for each in recipe.parts]))
-    for folder in folders:
-        is_bundle = (folder / bundles.INDEX).is_file()
-        kind = bundles.METRICS if is_bundle else bundles.RESULTS
-        info = bundles.read_json(folder / "metrics.json", kind)
-        if info["recipe"] != recipe.name:
-            continue
-        if is_bundle:
-            info = dict(bundles.load(folder).info)
-        settings = [each.get("recipe", each) for each in info["members"]]
-        fingerprint = corpora.fingerprint(data.clips)
-        if settings == wanted and info["corpus"]["fingerprint"] == fingerprint:
-            yield folder
-
-
-def _shipped(run: Run, folds: Sequence[splits.Fold], folder: Path) -> Evaluation:
-    """Return what a folder tells of a protocol and these labels."""
-    from sercourse import bundles
-
-    data, protocol = run.data, run.protocol
-    entries = bundles.read_json(folder / "metrics.json")["protocols"]
-    wanted = (protocol, data.label_set, list(data.emotions))
-    found = [e for e in entries if (e["protocol"], e["labels"], e["emotions"]) == wanted]
-    results = {}
-    if found:
-        by_name = {fold["fold"]: fold for fold in found[0]["folds"]}
-        try:
-            (table,) = sorted(folder.glob("predictions.csv*"))[:1]
-            told = pd.read_csv(table, dtype=dict.fromkeys(("clip_id", "labels", "fold"), str))
-            told = told[told["protocol"].eq(protocol) & told["labels"].eq(data.label_set)]
-            for fold in (fold for fold in folds if fold.name in by_name):
-                rows = told[told["fold"] == fold.name]
-                if rows["clip_id"].tolist() == _tested_clips(fold, data):
-                    P = evaluate.answers(rows, labels=data.labels)[1]
-                    results[fold.name] = [{**by_name[fold.name], "probabilities": P}]
-        except Exception as error:  # tables and archives are damaged in many ways
-            raise ValueError(
-                f"{folder / 'predictions.csv'} cannot be read ({error!s:.200}): get it again"
-            ) from error
-    source = "shipped" if (folder / bundles.INDEX).is_file() else "results"
-    read = _evaluation(run, folds, results, source=source, calibrates=False)
-    if found and len(results) == len(found[0]["folds"]):  # figures that need the segments
-        read.metrics.update({k: v for k, v in found[0].items() if "segment" in k})
-    return read
-
-
 def chosen_folds(folds: Sequence[splits.Fold], only: Sequence[str] | None) -> list[splits.Fold]:
     """Return the folds that are asked for by name, or all; refuse a name that none has."""
     names = [fold.name for fold in folds]
     if unknown := [name for name in only or [] if name not in names]:
         raise ValueError(f"there is no fold {unknown[0]!r}: the protocol has {', '.join(names)}")
-    return [fold for fold in folds if only is None or fold.name in only]
+    return [fold for fold in folds if not only or fold.name in only]
 
 
 def _run_fold(run: Run, fold: splits.Fold) -> Result:
@@ -494,18 +373,8 @@ def _tested(fold: splits.Fold, data: Dataset) -> NDArray[np.intp]:
     return np.concatenate([each.test for each in splits.draws(fold, data.speakers)])
 
 
-def _tested_clips(fold: splits.Fold, data: Dataset) -> list[str]:
-    names: list[str] = data.clips["clip_id"].iloc[_tested(fold, data)].tolist()
-    return names
-
-
 def _evaluation(
-    run: Run,
-    folds: Sequence[splits.Fold],
-    results: Mapping[str, Sequence[Result]],
-    *,
-    source: str = "run here",
-    calibrates: bool = True,
+    run: Run, folds: Sequence[splits.Fold], results: Mapping[str, Sequence[Result]]
 ) -> Evaluation:
     """Return predictions and figures of finished folds; `results` has one for each member.
 
@@ -514,8 +383,6 @@ def _evaluation(
     """
     recipe, data, protocol = run.recipe, run.data, run.protocol
     done = [fold for fold in folds if fold.name in results]
-    if not done:
-        return Evaluation(pd.DataFrame(), {"folds": []}, source=source)
     members = list(zip(*(results[fold.name] for fold in done), strict=True))
     tables = [_prediction_rows(run, done, each) for each in members]
     predictions = average(tables, weights=recipe.weights)
@@ -526,7 +393,7 @@ def _evaluation(
     told: list[dict[str, Any]] = [
         {name: each[name] for name in FROM_TRAINING if name in each} for each in members[0]
     ]
-    if calibrates and (len(members) > 1 or protocol.startswith("corpus")):
+    if len(members) > 1 or protocol.startswith("corpus"):
         temperature = _temperature(predictions, labels=data.labels)
         selected[CALIBRATION.format(recipe.name)] = [{"temperature": temperature}]
         predictions, temperatures = calibrated(predictions, labels=data.labels)
@@ -561,7 +428,7 @@ def _evaluation(
         metrics["normalized"] = [member.name for member in recipe.parts if member.normalized]
     metrics["seconds"] = round(sum(each["seconds"] for each in told), 1)
     metrics["inner_validation"] = "speakers" if by_speaker else "recordings"
-    return Evaluation(predictions, metrics, selected, source)
+    return Evaluation(predictions, metrics, selected)
 
 
 def _prediction_rows(
