@@ -470,6 +470,7 @@ def to_onnx(model: CalibratedClassifierCV, *, shape: Sequence[int]) -> bytes:
             converted = convert_sklearn(
                 pipeline,
                 initial_types=[("rows", FloatTensorType([None, fitted.estimator.n_features_in_]))],
+                final_types=[("label", None), ("scores", None)],
                 options={id(classifier): options},
             )
         except (RuntimeError, NotImplementedError, ValueError) as error:
@@ -478,27 +479,24 @@ def to_onnx(model: CalibratedClassifierCV, *, shape: Sequence[int]) -> bytes:
             raise ValueError(
                 f"skl2onnx cannot export the model {steps} ({said}): choose another one to save it"
             ) from error
-    graph, logits = converted.graph, "scores"
-    graph.name = "sercourse"  # the converter draws one at random
-    scores = graph.output[-1].name  # the converter calls scores probabilities too
-    for node in graph.node:
-        node.output[:] = ["scores" if name == scores else name for name in node.output]
+    graph, node, logits, logarithm = converted.graph, helper.make_node, "scores", []
     numbers = {"inverse_temperature": float(fitted.calibrators[0].beta_)}
-    graph.node.insert(0, helper.make_node("Flatten", ["X"], ["rows"], axis=1))
     if not has_scores:
         # As scikit-learn does before it takes a logarithm.
         numbers["smallest"], logits = 1e-12, "logarithms"
-        graph.node.append(helper.make_node("Add", ["scores", "smallest"], ["positive"]))
-        graph.node.append(helper.make_node("Log", ["positive"], ["logarithms"]))
-    for name, value in numbers.items():
-        graph.initializer.append(helper.make_tensor(name, TensorProto.FLOAT, [], [value]))
-    graph.node.append(helper.make_node("Mul", [logits, "inverse_temperature"], ["scaled"]))
-    graph.node.append(helper.make_node("Softmax", ["scaled"], ["probabilities"], axis=1))
+        logarithm = [node("Add", ["scores", "smallest"], ["positive"])]
+        logarithm.append(node("Log", ["positive"], [logits]))
+    nodes = [node("Flatten", ["X"], ["rows"], axis=1), *graph.node, *logarithm]
+    nodes.append(node("Mul", [logits, "inverse_temperature"], ["scaled"]))
+    nodes.append(node("Softmax", ["scaled"], ["probabilities"], axis=1))
+    told = [helper.make_tensor(name, TensorProto.FLOAT, [], [x]) for name, x in numbers.items()]
     ends = {"X": (None, *shape), "probabilities": (None, None)}
-    told = [helper.make_tensor_value_info(n, TensorProto.FLOAT, size) for n, size in ends.items()]
-    del graph.input[:], graph.output[:]
-    graph.input.append(told[0])
-    graph.output.append(told[1])
+    first, last = (
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, size) for name, size in ends.items()
+    )
+    weights = [*graph.initializer, *told]
+    # The converter draws the name of a graph at random.
+    graph.CopyFrom(helper.make_graph(nodes, "sercourse", [first], [last], weights))
     return bytes(converted.SerializeToString())
 
 

@@ -111,9 +111,11 @@ def _evaluate(args: argparse.Namespace) -> int:
     if args.test and not _leaves_out(args.protocol or "speaker"):
         told = f"protocol {args.protocol!r} tests what it learns from, and knows no --test"
         raise ValueError(f"{told}: use corpus, corpus+norm, corpus+enrol or given")
-    data = _prepared(args, recipe, options.clips(args), target=args.target)
-    if args.leave_out:
-        data = data.without_speakers(args.leave_out)
+    clips, unused = options.clips(args), args.leave_out or ()
+    if unknown := set(unused) - set(known := sorted(clips["speaker"].dropna().unique())):
+        raise ValueError(f"there is no speaker {min(unknown)!r}: use {', '.join(known)}")
+    clips = clips[~clips["speaker"].isin(unused)].reset_index(drop=True)
+    data = _prepared(args, recipe, clips, target=args.target)
     evaluation = _measured(args, recipe, data, protocol=args.protocol, only=args.folds)
     if args.into:
         options.say(f"saved {experiment.add_conditions(args.into, recipe, data, evaluation)}")
@@ -133,15 +135,15 @@ def _train(args: argparse.Namespace) -> int:
 
     recipe = _recipe(args)
     files.refuse_unwritable(args.out, replaces=bundles.INDEX)
-    clips = options.clips(args)
+    clips = learnt = options.clips(args)
     data = whole = _prepared(args, recipe, clips)
     if args.test:
         learnt = clips[clips["split"] == "train"].reset_index(drop=True)
         data = _prepared(args, recipe, learnt)
     evaluations = []
     for protocol, subset in args.measure or [(data.usual_protocol, None)]:
-        part = whole if _leaves_out(protocol) else data
-        part = part.of_emotions(subset) if subset else part
+        part, rows = (whole, clips) if _leaves_out(protocol) else (data, learnt)
+        part = _prepared(args, recipe, rows, emotions=subset) if subset else part
         options.say(f"{protocol}, {len(part.emotions)} emotions")
         evaluations.append(_measured(args, recipe, part, protocol=protocol))
     licence = _licence(args.roots, data.corpus.split("+"))
@@ -170,7 +172,7 @@ def _recipe(args: argparse.Namespace) -> Recipe:
 def _prepared(args: argparse.Namespace, recipe: Any, clips: pd.DataFrame, **more: Any) -> Any:
     from sercourse import experiment
 
-    more |= {"emotions": getattr(args, "emotions", None), "n_jobs": args.jobs}
+    more = {"emotions": getattr(args, "emotions", None), "n_jobs": args.jobs, **more}
     return experiment.prepare(recipe, clips, report=options.say, **more)
 
 

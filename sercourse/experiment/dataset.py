@@ -117,49 +117,6 @@ class Dataset:
             }
         return told
 
-    def of_clips(self, clip_ids: set[str]) -> Dataset:
-        """Return the part with some of the clips."""
-        kept = self.clips["clip_id"].isin(clip_ids).to_numpy()
-        if kept.all():
-            return self
-        return replace(
-            self,
-            clips=self.clips[kept].reset_index(drop=True),
-            X=self.X[kept],
-            copies=tuple(each[kept] for each in self.copies),
-            parts=tuple(part.of_clips(clip_ids) for part in self.parts),
-        )
-
-    def without_speakers(self, speakers: Sequence[str]) -> Dataset:
-        """Return the part without the clips of some speakers.
-
-        Raises
-        ------
-        ValueError
-            If there is no such speaker.
-        """
-        known = set(self.speakers)
-        if unknown := [name for name in speakers if name not in known]:
-            raise ValueError(f"there is no speaker {unknown[0]!r}: use {', '.join(sorted(known))}")
-        return self.of_clips(set(self.clips["clip_id"][~self.clips["speaker"].isin(speakers)]))
-
-    def of_emotions(self, emotions: Sequence[str]) -> Dataset:
-        """Return the part that shows some of the emotions.
-
-        Raises
-        ------
-        ValueError
-            If one of them does not occur, or they are fewer than two.
-        """
-        chosen = choose(self.clips, emotions=emotions)
-        part = self.of_clips(set(chosen["clip_id"]))
-        return replace(
-            part,
-            emotions=labels.in_order(chosen["emotion"]),
-            corpus_emotions=self.corpus_emotions or self.emotions,
-            parts=tuple(each.of_emotions(emotions) for each in self.parts),
-        )
-
 
 def class_names(target: str, emotions: Sequence[str]) -> tuple[str, ...]:
     """Return the classes of a target, in the order of a model's probabilities.
@@ -331,12 +288,13 @@ def prepare(
             report(f"left out: {path}: {reason}")
     found = (table.clip_id for member in tables for table in member)
     usable = set(data.clips["clip_id"]).intersection(*found)
-    used = data.of_clips(usable)
-    used = replace(used, emotions=labels.in_order(used.clips["emotion"]))
+    used = data.clips[data.clips["clip_id"].isin(usable)].reset_index(drop=True)
+    left = labels.in_order(used["emotion"])
+    data = replace(data, clips=used, X=data.X[: len(used)], emotions=left)
 
     def rows(table: features.Features) -> Array:
         kept = np.isin(table.clip_id, list(usable))
         return table.X if kept.all() else table.X[kept]  # a selection is a copy, tables are large
 
-    parts = [replace(used, X=rows(X), copies=tuple(map(rows, more))) for X, *more in tables]
-    return replace(used, parts=tuple(parts)) if recipe.members else parts[0]
+    parts = [replace(data, X=rows(X), copies=tuple(map(rows, more))) for X, *more in tables]
+    return replace(data, parts=tuple(parts)) if recipe.members else parts[0]
