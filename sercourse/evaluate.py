@@ -68,7 +68,7 @@ def geometric_mean(
     probabilities: NDArray[np.floating],
     *,
     weights: Sequence[float] = (),
-    temperature: float = 1.0,
+    temperature: float | NDArray[np.floating] = 1.0,
 ) -> NDArray[np.float64]:
     """Return the geometric mean of several models' probabilities, brought back to a sum of one.
 
@@ -77,7 +77,7 @@ def geometric_mean(
     probabilities : ndarray, shape (n_models, n, k)
     weights : sequence of float, length n_models
         How much each model counts; alike unless given.
-    temperature : float
+    temperature : float, or ndarray of shape (n, 1)
         The mean logarithms are divided by it: above 1 for less certain answers, in the same order.
 
     Returns

@@ -74,7 +74,7 @@ def evaluate_conditions(
                 )
             report(f"{member.recipe.name}, {fold.name}: {len(rows)} clips in {len(settings)} ways")
         members.append(pd.concat(tables, ignore_index=True))
-    rows = evaluation.average(members, weights=recipe.weights)
+    rows = evaluation.average(members, labels=data.labels, weights=recipe.weights)
     if len(members) > 1:  # as for clips as recorded: the temperature is found on them
         recorded = rows[rows["condition"].eq(RECORDED)]
         rows, _ = evaluation.calibrated(rows, labels=data.labels, by=recorded)

@@ -28,7 +28,6 @@ ENROLLED = "+enrol"  # such protocols are compared with those of the name before
 SIDE = ["clip_id", "content", "emotion", "speaker", "group", "corpus", "split"]
 """Columns of the clip table that results depend on."""
 SELECTED = ("epochs", "temperature")
-CALIBRATION = "calibration of {}"  # key of an ensemble's temperature in `Evaluation.selected`
 FROM_TRAINING = ("seconds", *SELECTED, "n_segments", "segment_accuracy", "trained_on", "shared")
 """Metrics of a fold that do not follow from its predictions."""
 
@@ -48,13 +47,15 @@ class Evaluation:
         What `evaluate.summarize` says, and what was evaluated, how and in how many seconds. Of the
         target ``emotion+gender`` also `of_each`: what it says of emotions and of genders alone.
     selected : dict of str to list
-        For each recipe, epochs and temperature of each fold, for a final model. As `CALIBRATION`
-        of it, the temperature of an ensemble, or for corpora that were not heard.
+        For each recipe, epochs and temperature of each fold, for a final model.
+    temperature : float or None
+        That of an ensemble, or for corpora that were not heard.
     """
 
     predictions: pd.DataFrame
     metrics: dict[str, Any]
     selected: dict[str, list[dict[str, float]]] = field(default_factory=dict)
+    temperature: float | None = None
 
 
 def make_folds(
@@ -385,24 +386,19 @@ def _evaluation(
     done = [fold for fold in folds if fold.name in results]
     members = list(zip(*(results[fold.name] for fold in done), strict=True))
     tables = [_prediction_rows(run, done, each) for each in members]
-    predictions = average(tables, weights=recipe.weights)
+    predictions = average(tables, labels=data.labels, weights=recipe.weights)
     selected = {
         member.name: [{name: each[name] for name in SELECTED} for each in own if "epochs" in each]
         for member, own in zip(recipe.parts, members, strict=False)
     }
-    told: list[dict[str, Any]] = [
-        {name: each[name] for name in FROM_TRAINING if name in each} for each in members[0]
-    ]
+    told = [{name: each[name] for name in FROM_TRAINING if name in each} for each in members[0]]
+    temperature = None
     if len(members) > 1 or protocol.startswith("corpus"):
         temperature = _temperature(predictions, labels=data.labels)
-        selected[CALIBRATION.format(recipe.name)] = [{"temperature": temperature}]
-        predictions, temperatures = calibrated(predictions, labels=data.labels)
+        predictions, found = calibrated(predictions, labels=data.labels)
+        seconds = (round(sum(each["seconds"] for each in results[name]), 2) for name in found)
         told = [
-            {
-                "seconds": round(sum(each["seconds"] for each in results[name]), 2),
-                "temperature": temperatures[name],
-            }
-            for name in (fold.name for fold in done)
+            {"seconds": s, "temperature": t} for s, t in zip(seconds, found.values(), strict=True)
         ]
     summary = data.summarize(predictions)
     for entry, more, fold in zip(summary["folds"], told, done, strict=True):
@@ -428,7 +424,7 @@ def _evaluation(
         metrics["normalized"] = [member.name for member in recipe.parts if member.normalized]
     metrics["seconds"] = round(sum(each["seconds"] for each in told), 1)
     metrics["inner_validation"] = "speakers" if by_speaker else "recordings"
-    return Evaluation(predictions, metrics, selected)
+    return Evaluation(predictions, metrics, selected, temperature)
 
 
 def _prediction_rows(
@@ -478,26 +474,23 @@ def with_probabilities(rows: pd.DataFrame, P: Any, labels: Sequence[str]) -> pd.
     return rows.assign(**{f"p_{label}": p for label, p in zip(labels, columns, strict=True)})
 
 
-def average(members: Sequence[pd.DataFrame], *, weights: Sequence[float] = ()) -> pd.DataFrame:
+def average(
+    members: Sequence[pd.DataFrame], *, labels: Sequence[str], weights: Sequence[float] = ()
+) -> pd.DataFrame:
     """Return predictions with the geometric mean of several models' probabilities.
 
     Parameters
     ----------
     members : sequence of pandas.DataFrame
         Predictions for the same clips in the same order.
+    labels : sequence of str
+        Of their columns ``p_<label>``.
     weights : sequence of float
         How much each member counts; alike unless given.
     """
-    first = members[0]
     if len(members) == 1:
-        return first
-    labels = [str(name)[2:] for name in first if str(name).startswith("p_")]
-    P = np.stack([evaluate.answers(each, labels=labels)[1] for each in members])
-    mean = np.zeros(P.shape[1:])
-    for fold in first["fold"].unique():
-        own = first["fold"].eq(fold).to_numpy()
-        mean[own] = _mean(P[:, own], weights=weights)
-    return with_probabilities(first, mean, labels)
+        return members[0]
+    return _combined(members, labels=labels, weights=weights)
 
 
 def calibrated(
@@ -508,23 +501,24 @@ def calibrated(
     That of a fold is fitted on the clips of the other folds, in the predictions or in those of
     `by`; a single fold stays as it is.
     """
-    fitted_on = predictions if by is None else by
-    P, temperatures = evaluate.answers(predictions, labels=labels)[1].copy(), {}
-    for fold in predictions["fold"].unique():
-        own = predictions["fold"].eq(fold).to_numpy()
+    fitted_on, found = predictions if by is None else by, {}
+    for fold, own in predictions.groupby("fold", sort=False):
         # The seeds of `random` draw their clips anew: those of this fold tell it nothing.
-        others = fitted_on[~fitted_on["clip_id"].isin(predictions.loc[own, "clip_id"])]
-        temperatures[str(fold)] = _temperature(others, labels=labels)
-        P[own] = _mean(P[np.newaxis, own], temperature=temperatures[str(fold)])
-    return with_probabilities(predictions, P, labels), temperatures
+        others = fitted_on[~fitted_on["clip_id"].isin(own["clip_id"])]
+        found[str(fold)] = _temperature(others, labels=labels)
+    column = predictions["fold"].map(found).to_numpy()[:, np.newaxis]
+    return _combined([predictions], labels=labels, temperature=column), found
 
 
-def _mean(P: NDArray[np.float64], **settings: Any) -> NDArray[np.float64]:
-    """Return the geometric mean of models' probabilities in a fold; what was not asked stays 0."""
-    asked = P.any(axis=(0, 1))
-    mean = np.zeros(P.shape[1:])
-    mean[:, asked] = evaluate.geometric_mean(P[..., asked], **settings)
-    return mean
+def _combined(
+    members: Sequence[pd.DataFrame], *, labels: Sequence[str], **settings: Any
+) -> pd.DataFrame:
+    """Return the geometric mean of predictions; what a fold does not ask for stays 0."""
+    P = np.stack([evaluate.answers(each, labels=labels)[1] for each in members])
+    folds = members[0]["fold"].to_numpy()
+    highest = pd.DataFrame(P.max(axis=0)).groupby(folds).transform("max").to_numpy()
+    mean = evaluate.geometric_mean(P, **settings) * (highest > 0)
+    return with_probabilities(members[0], mean / mean.sum(axis=1, keepdims=True), labels)
 
 
 def _temperature(predictions: pd.DataFrame, *, labels: Sequence[str]) -> float:

@@ -18,7 +18,6 @@ from sercourse import bundles, corpora, evaluate, features, files, labels, norma
 from sercourse.experiment.card import model_card, model_licence
 from sercourse.experiment.dataset import EMOTION, GENDER, Array, Dataset, by_member
 from sercourse.experiment.evaluation import (
-    CALIBRATION,
     DECIMALS,
     RECORDED,
     Evaluation,
@@ -155,7 +154,7 @@ def save_fitted(
     if any("speech" in each for each in members):
         info["sure_from"] = SURE_FROM
         entries = [each.metrics | {"answered": answered(each.predictions)} for each in evaluations]
-    if found := temperatures(evaluations, recipe):
+    if found := temperatures(evaluations):
         info["temperature"] = found
     if recipe.weights:
         info["weights"] = list(recipe.weights)
@@ -230,7 +229,7 @@ def _coverage(right: pd.Series, sure: pd.Series) -> tuple[float, float | None]:
     return float(sure.mean()), float(right[sure].mean()) if sure.any() else None
 
 
-def temperatures(evaluations: Sequence[Evaluation], recipe: Recipe) -> dict[str, float]:
+def temperatures(evaluations: Sequence[Evaluation]) -> dict[str, float]:
     """Return the temperatures of a bundle, for any voice (`model`) and for `enrolled` ones.
 
     It is what the first evaluation of either found; one on corpora that were not heard goes before
@@ -240,8 +239,8 @@ def temperatures(evaluations: Sequence[Evaluation], recipe: Recipe) -> dict[str,
     ordered = sorted(evaluations, key=lambda e: not e.metrics["protocol"].startswith("corpus"))
     for each in ordered:
         kind = "enrolled" if each.metrics["protocol"].endswith("+enrol") else "model"
-        for selected in each.selected.get(CALIBRATION.format(recipe.name), ()):
-            found.setdefault(kind, selected["temperature"])
+        if each.temperature is not None:
+            found.setdefault(kind, each.temperature)
     return found
 
 
