@@ -79,7 +79,7 @@ class Member:
     folder : Path
         Of the bundle.
     info : mapping
-        Its recipe, sample rate, feature names and files, from `bundle.json`.
+        Its labels, recipe, sample rate, feature names and files, from `bundle.json`.
     voice : normalize.SpeakerStats or None
         The enrolled voice; None for an unknown speaker.
     """
@@ -140,7 +140,11 @@ class Member:
     def predict_proba(self, X: Array) -> NDArray[np.float64]:
         """Return probabilities (n, n_labels) for features of clips (n, ...)."""
         X = X if self.voice is None else normalize.normalize(X, self.voice)
-        return run(self._session, X, name=self._path)
+        p, known = run(self._session, X, name=self._path), len(self.info["labels"])
+        if p.shape[1] != known:
+            seen = f"{known} labels and {self._path.name}, which gives {p.shape[1]}"
+            raise ValueError(f"{self.folder / 'bundle.json'} has {seen}: get the model again")
+        return p
 
     @cached_property
     def _session(self) -> Any:
@@ -264,8 +268,6 @@ class Bundle:
             raise ValueError(f"{len(self.members)} members and {len(X)} arrays: give one for each")
         answers = [each.predict_proba(x) for each, x in zip(self.members, X, strict=True)]
         known, p = tuple(self.info["labels"]), answers[0]
-        for each in answers:
-            self._refuse_labels(each, known)
         temperature = self.info.get("temperature", {})
         if len(answers) > 1 or temperature:
             kind = "enrolled" if any(each.voice is not None for each in self.members) else "model"
@@ -478,7 +480,6 @@ class Bundle:
         p = self.predict_proba(*own)
         if self.gender_member is not None:
             genders = self.gender_member.predict_proba(X[self.gender_member.feature_set])
-            self._refuse_labels(genders, self.gender_member.info["labels"], of="gender has ")
             p = np.hstack([p, genders])
         return p[0], all(m.knows(x).all() for m, x in zip(self.members, own, strict=True))
 
@@ -524,11 +525,6 @@ class Bundle:
     def _longest(self) -> float:
         """Length of words that every member can take at once [s]."""
         return min(each.feature_set.longest for each in self.members)
-
-    def _refuse_labels(self, p: Array, known: Sequence[str], *, of: str = "it has ") -> None:
-        if p.shape[1] != len(known):
-            seen = f"{of}{len(known)} labels and a model that gives {p.shape[1]}"
-            raise ValueError(f"{self.folder / 'bundle.json'}: {seen}: get the model again")
 
     def _refuse_rate(self, sr: int) -> None:
         if sr != self.sample_rate:

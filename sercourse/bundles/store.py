@@ -69,7 +69,7 @@ def load(model: str | Path = DEFAULT_MODEL) -> Bundle:
         )
     read_json(folder / INDEX, schema.INDEX)
     _verify(folder, info)
-    members = [Member(folder, each) for each in info["members"]]
+    members = [Member(folder, {"labels": info["labels"], **each}) for each in info["members"]]
     gender = Member(folder, info["gender"]) if "gender" in info else None
     return Bundle(folder, info, tuple(members), gender)
 

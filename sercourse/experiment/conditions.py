@@ -177,5 +177,5 @@ def add_conditions(folder: str | Path, recipe: Recipe, data: Dataset, measured: 
         raise ValueError(
             f"{told['n_folds']} of {told['of_folds']} folds were measured: a bundle tells of all"
         )
-    contents = {"conditions.csv": training.csv(measured.predictions)}
-    return training.renew(bundle, contents, metrics={"conditions": told})
+    card = training.described(bundle.info, {**bundle.metrics, "conditions": told})
+    return bundles.renew(bundle, {"conditions.csv": training.csv(measured.predictions), **card})

@@ -165,23 +165,11 @@ def save_fitted(
         emotions = labels.in_order(str(name)[2:] for name in table.filter(regex="^p_"))
         P = table[[f"p_{emotion}" for emotion in emotions]]
         contents["predictions.csv"] = csv(table.drop(columns=P.columns).join(P))
-    contents |= _described(info, metrics | _selection(recipe.name, data))
+    contents |= described(info, metrics | _selection(recipe.name, data))
     return bundles.save(folder, info=info, contents=contents)
 
 
-def renew(
-    bundle: bundles.Bundle,
-    contents: Mapping[str, bytes | str],
-    *,
-    metrics: Mapping[str, Any],
-    **info: Any,
-) -> Path:
-    """Write a bundle anew with further files, metrics and entries of its index, and a new card."""
-    told = _described({**bundle.info, **info}, {**bundle.metrics, **metrics})
-    return bundles.renew(bundle, {**contents, **told}, **info)
-
-
-def _described(info: Mapping[str, Any], metrics: Mapping[str, Any]) -> dict[str, str]:
+def described(info: Mapping[str, Any], metrics: Mapping[str, Any]) -> dict[str, str]:
     """Return the metrics and the model card as files."""
     text = json.dumps(metrics, indent=1) + "\n"
     return {"metrics.json": text, "README.md": model_card(info, metrics)}
@@ -369,7 +357,8 @@ def train_gender(
         "threshold": told["threshold"],
     }
     metrics = {GENDER: told | _selection(recipe.name, data)}
-    return renew(bundle, contents, metrics=metrics, gender=gender)
+    contents |= described({**bundle.info, GENDER: gender}, bundle.metrics | metrics)
+    return bundles.renew(bundle, contents, gender=gender)
 
 
 def _judged(recipe: Recipe, model: Model, data: Dataset, rows: Any) -> pd.DataFrame:
