@@ -7,7 +7,6 @@ each with a small grid of the settings that matter most.
 from __future__ import annotations
 
 import copy
-import functools
 import re
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -275,18 +274,15 @@ class PipelineLearner:
 
     Attributes
     ----------
-    make : callable
-        Returns an unfitted pipeline.
-    params : mapping
-        Settings of that pipeline, as its ``set_params`` takes them.
+    model : Pipeline
+        Not yet fitted.
     grid : mapping
         Settings that inner validation chooses among, as scikit-learn's grid search takes them.
     weighted : bool
         Whether every emotion counts as much as any other, however few clips it has.
     """
 
-    make: Callable[[], Pipeline]
-    params: Mapping[str, Any] = field(default_factory=dict)
+    model: Pipeline
     grid: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     weighted: bool = False
 
@@ -300,8 +296,8 @@ class PipelineLearner:
         ValueError
             If it is to be weighted, and takes no weights.
         """
-        made = self.make().set_params(**self.params)
-        return weighted(made) if self.weighted else made
+        model = clone(self.model)
+        return weighted(model) if self.weighted else model
 
     @property
     def takes_weights(self) -> bool:
@@ -394,7 +390,7 @@ class PipelineLearner:
 def _tuned(model: BaseEstimator, **grid: tuple[Any, ...]) -> PipelineLearner:
     """Return the learner of a pipeline whose last step, `model`, has a grid of settings."""
     settings = {f"model__{name}": values for name, values in grid.items()}
-    return PipelineLearner(functools.partial(pipeline, model), grid=settings)
+    return PipelineLearner(pipeline(model), settings)
 
 
 _LEAVES: Any = {"min_samples_leaf": (3, 6)}  # smaller: a forest of more than 5 MB of all of RAVDESS

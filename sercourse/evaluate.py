@@ -22,30 +22,6 @@ LARGEST_ERROR = 1e-3  # of a sum of rounded probabilities
 SMALLEST_PROBABILITY = 1e-6  # an impossible answer of one model must not silence the others
 
 
-def confusion(truth: Labels, predicted: Labels, *, labels: Sequence[str]) -> NDArray[np.int64]:
-    """Count the clips of each true emotion (row) by predicted emotion (column).
-
-    Parameters
-    ----------
-    truth, predicted : sequence of str, length n
-    labels : sequence of str, length k
-        Order of rows and columns.
-
-    Returns
-    -------
-    ndarray of int, shape (k, k)
-
-    Examples
-    --------
-    >>> confusion(["sad", "sad", "happy"], ["sad", "happy", "happy"], labels=["happy", "sad"])
-    array([[1, 0],
-           [1, 1]])
-    """
-    from sklearn.metrics import confusion_matrix
-
-    return confusion_matrix(np.asarray(truth), np.asarray(predicted), labels=list(labels))
-
-
 def unweighted_average_recall(truth: Labels, said: Labels) -> float:
     """Return the mean recall over the emotions that occur: UAR, blind to how frequent each is.
 
@@ -406,6 +382,8 @@ def summarize(predictions: pd.DataFrame, *, emotions: Sequence[str]) -> dict[str
         were enrolled several times; `confusion`, `by_gender` and `folds`; `by_corpus` where there
         is a column `corpus`.
     """
+    from sklearn.metrics import confusion_matrix
+
     protocol = str(predictions["protocol"].iloc[0])
     folds: list[dict[str, Any]] = []
     for name, rows in predictions.groupby("fold", sort=False):
@@ -426,7 +404,7 @@ def summarize(predictions: pd.DataFrame, *, emotions: Sequence[str]) -> dict[str
     if draw is not None and draw.notna().any():
         accuracies = _correct(predictions, emotions=emotions).groupby(draw.to_numpy()).mean()
         summary |= {"n_draws": len(accuracies), "accuracy_sd_of_draws": float(accuracies.std())}
-    summary["confusion"] = confusion(truth, said, labels=emotions).tolist()
+    summary["confusion"] = confusion_matrix(truth, said, labels=list(emotions)).tolist()
     summary["by_gender"] = {
         str(gender): _figures(rows, emotions=emotions)
         for gender, rows in predictions.dropna(subset=["gender"]).groupby("gender")

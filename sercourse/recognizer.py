@@ -269,8 +269,8 @@ class EmotionRecognizer(ClassifierMixin, BaseEstimator):
         refuse_arrays(self.features)
         if self.model is None:
             return self._best_of_zoo(clips)
-        learner = classical.PipelineLearner(lambda: classical.pipeline(self.model))
-        kind = type(classical.pipeline(self.model)[-1]).__name__
+        learner = classical.PipelineLearner(classical.pipeline(self.model))
+        kind = type(learner.model[-1]).__name__
         name = re.sub(r"(?<=[a-z])(?=[A-Z])", "-", kind).lower()
         title = f"{kind} of scikit-learn on {self.features} features"
         own: Any = {"feature_set": self.features, "learner": learner, "normalized": False}

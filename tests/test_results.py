@@ -117,7 +117,7 @@ def saved(
 def voting(last: float) -> Recipe:
     """Return a vote of seven, whose text scikit-learn cuts before the seventh."""
     members = [(f"m{k}", SVC(C=c)) for k, c in enumerate([1, 2, 3, 4, 5, 6, last])]
-    learner = classical.PipelineLearner(lambda: classical.pipeline(VotingClassifier(members)))
+    learner = classical.PipelineLearner(classical.pipeline(VotingClassifier(members)))
     return replace(ONE, learner=Guess(seed=int(last), like=learner))
 
 

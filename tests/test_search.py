@@ -279,8 +279,7 @@ def test_a_search_knows_its_numbers_estimators_and_libraries(
     experiment.run_search(plan(), estimators=["decision-tree"], folder=tmp_path)
     with monkeypatch.context() as patched:
         tree = classical.CLASSIFIERS["decision-tree"]
-        model = tree.make().set_params(model__splitter="random")
-        deeper = replace(tree, make=lambda: model)
+        deeper = replace(tree, model=tree.pipeline().set_params(model__splitter="random"))
         zoo = {**classical.CLASSIFIERS, "decision-tree": deeper}
         patched.setattr(classical, "CLASSIFIERS", zoo)
         assert plan().told["key"] != key

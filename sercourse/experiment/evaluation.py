@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed, parallel_config
 from numpy.typing import NDArray
+from sklearn.metrics import confusion_matrix
 from sklearn.utils.class_weight import compute_sample_weight
 
 from sercourse import evaluate, files, networks, splits
@@ -360,7 +361,7 @@ def _run_fold(run: Run, fold: splits.Fold) -> Result:
     if isinstance(model, networks.FittedNetwork) and model.segment_floor is not None:
         owner, P = model.predict_segments(tests[0])
         said, names = np.asarray(data.labels)[among(P).argmax(axis=1)], data.truth
-        counts = evaluate.confusion(names[drawn[0].test][owner], said, labels=data.labels)
+        counts = confusion_matrix(names[drawn[0].test][owner], said, labels=list(data.labels))
         result |= {
             "n_segments": len(owner),
             "segment_accuracy": round(float(np.trace(counts) / counts.sum()), DECIMALS),

@@ -146,7 +146,7 @@ class SearchConfig:
         if estimator not in self.zoo:
             known = ", ".join((*self.zoo, RNN))
             raise ValueError(f"there is no estimator {estimator!r} to {self.task}: use {known}")
-        model = self.zoo[estimator].make()
+        model = self.zoo[estimator].pipeline()
         return classical.weighted(model) if self.balance == "weights" else model
 
     def named(self, answers: NDArray[Any]) -> NDArray[np.str_]:
@@ -192,7 +192,7 @@ class SearchConfig:
     def told(self) -> dict[str, Any]:
         """All of it, as JSON can hold it; what is long as one `key`."""
         clips, test = self.data.clips, self.fold.test
-        zoo = {name: [each.make(), dict(each.grid)] for name, each in self.zoo.items()}
+        zoo = {name: [each.model, dict(each.grid)] for name, each in self.zoo.items()}
         arrays = [each[side] for each in (self.data.X, self.y) for side in (self.train, test)]
         rest = [self.inner, TRAININGS[RNN], RNN_GRID, clips["clip_id"].iloc[test].tolist()]
         return {
