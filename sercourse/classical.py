@@ -21,6 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn import ensemble, neighbors, neural_network, tree
 from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.calibration import CalibratedClassifierCV
+from sklearn.covariance import shrunk_covariance
 from sklearn.decomposition import PCA
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.feature_selection import SelectFpr, VarianceThreshold, f_classif
@@ -154,10 +155,7 @@ def _class_statistics(
     means = members.T @ X / members.sum(axis=0)[:, np.newaxis]
     residuals = X - means[codes]
     covariance = (residuals * weights[:, np.newaxis]).T @ residuals / weights.sum()
-    level = np.trace(covariance) / len(covariance)
-    covariance *= 1 - shrinkage
-    covariance[np.diag_indices_from(covariance)] += shrinkage * level
-    return means, covariance
+    return means, shrunk_covariance(covariance, shrinkage)
 
 
 def svm_classic() -> Pipeline:
@@ -466,7 +464,6 @@ def to_onnx(model: CalibratedClassifierCV, *, shape: Sequence[int]) -> bytes:
             converted = convert_sklearn(
                 pipeline,
                 initial_types=[("rows", FloatTensorType([None, fitted.estimator.n_features_in_]))],
-                final_types=[("label", None), ("scores", None)],
                 options={id(classifier): options},
             )
         except (RuntimeError, NotImplementedError, ValueError) as error:
@@ -475,24 +472,27 @@ def to_onnx(model: CalibratedClassifierCV, *, shape: Sequence[int]) -> bytes:
             raise ValueError(
                 f"skl2onnx cannot export the model {steps} ({said}): choose another one to save it"
             ) from error
-    graph, node, logits, logarithm = converted.graph, helper.make_node, "scores", []
+    graph, logits = converted.graph, "scores"
+    graph.name = "sercourse"  # the converter draws one at random
+    scores = graph.output[-1].name  # the converter calls scores probabilities too
+    for node in graph.node:
+        node.output[:] = ["scores" if name == scores else name for name in node.output]
     numbers = {"inverse_temperature": float(fitted.calibrators[0].beta_)}
+    graph.node.insert(0, helper.make_node("Flatten", ["X"], ["rows"], axis=1))
     if not has_scores:
         # As scikit-learn does before it takes a logarithm.
         numbers["smallest"], logits = 1e-12, "logarithms"
-        logarithm = [node("Add", ["scores", "smallest"], ["positive"])]
-        logarithm.append(node("Log", ["positive"], [logits]))
-    nodes = [node("Flatten", ["X"], ["rows"], axis=1), *graph.node, *logarithm]
-    nodes.append(node("Mul", [logits, "inverse_temperature"], ["scaled"]))
-    nodes.append(node("Softmax", ["scaled"], ["probabilities"], axis=1))
-    told = [helper.make_tensor(name, TensorProto.FLOAT, [], [x]) for name, x in numbers.items()]
+        graph.node.append(helper.make_node("Add", ["scores", "smallest"], ["positive"]))
+        graph.node.append(helper.make_node("Log", ["positive"], ["logarithms"]))
+    for name, value in numbers.items():
+        graph.initializer.append(helper.make_tensor(name, TensorProto.FLOAT, [], [value]))
+    graph.node.append(helper.make_node("Mul", [logits, "inverse_temperature"], ["scaled"]))
+    graph.node.append(helper.make_node("Softmax", ["scaled"], ["probabilities"], axis=1))
     ends = {"X": (None, *shape), "probabilities": (None, None)}
-    first, last = (
-        helper.make_tensor_value_info(name, TensorProto.FLOAT, size) for name, size in ends.items()
-    )
-    weights = [*graph.initializer, *told]
-    # The converter draws the name of a graph at random.
-    graph.CopyFrom(helper.make_graph(nodes, "sercourse", [first], [last], weights))
+    told = [helper.make_tensor_value_info(n, TensorProto.FLOAT, size) for n, size in ends.items()]
+    del graph.input[:], graph.output[:]
+    graph.input.append(told[0])
+    graph.output.append(told[1])
     return bytes(converted.SerializeToString())
 
 

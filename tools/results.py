@@ -163,7 +163,7 @@ def read_predictions(folder: Path, run: Run, folds: Sequence[splits.Fold]) -> pd
             f"{folder / 'predictions.csv'} cannot be read ({error!s:.200}): get it again"
         ) from error
     same = [part["clip_id"].tolist() for part in parts]
-    return rows if same == [run.tested(fold)["clip_id"] for fold in folds] else None
+    return rows if same == [run.rows(fold)["clip_id"].tolist() for fold in folds] else None
 
 
 def cost(recipe: Recipe, clips: pd.DataFrame, *, corpus: str) -> dict[str, float]:

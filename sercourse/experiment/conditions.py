@@ -66,12 +66,9 @@ def evaluate_conditions(
             result = evaluation.stored_or_new(
                 file, same, partial(_judged, member, fold, n_jobs=n_jobs)
             )
-            told = data.clips.assign(truth=data.truth, fold=fold.name).set_index("clip_id")
-            rows = told.loc[result["clip_id"], ["speaker", "fold", "truth"]].reset_index()
-            for name, P in result["probabilities"].items():
-                tables.append(
-                    evaluation.with_probabilities(rows.assign(condition=name), P, data.labels)
-                )
+            rows = member.rows(fold).set_index("clip_id").loc[result["clip_id"]].reset_index()
+            told = result["probabilities"].items()
+            tables.append(evaluation.in_conditions(rows, told, data.labels))
             report(f"{member.recipe.name}, {fold.name}: {len(rows)} clips in {len(settings)} ways")
         members.append(pd.concat(tables, ignore_index=True))
     rows = evaluation.average(members, labels=data.labels, weights=recipe.weights)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -24,7 +24,6 @@ from sercourse.recipes import Model, Recipe, Report, silent
 DECIMALS = 5  # of stored probabilities; every figure is computed from the rounded ones
 
 RECORDED = "as recorded"  # the first of the conditions that a model is asked in
-NORMALIZED = ("speaker+norm", "speaker+enrol", "corpus+norm", "corpus+enrol")
 ENROLLED = "+enrol"  # such protocols are compared with those of the name before it
 SIDE = ["clip_id", "content", "emotion", "speaker", "group", "corpus", "split"]
 """Columns of the clip table that results depend on."""
@@ -133,7 +132,7 @@ class Run:
     @property
     def normalizes(self) -> bool:
         """Whether features are normalised by speaker."""
-        return self.recipe.normalized and self.protocol in NORMALIZED
+        return self.recipe.normalized and "+" in self.protocol
 
     def fit(self, fold: splits.Fold, selected: Mapping[str, float] | None = None) -> Model:
         """Fit on the training side of a fold.
@@ -204,11 +203,21 @@ class Run:
 
     def stored(self, fold: splits.Fold) -> Result | None:
         """Read the result of a fold; None if there is none of these clips, or it is damaged."""
-        return stored(self.file(fold), self.tested(fold))
+        return stored(self.file(fold), {"clip_id": self.rows(fold)["clip_id"].tolist()})
 
-    def tested(self, fold: splits.Fold) -> dict[str, list[str]]:
-        """Return the clips that a fold scores, as results tell them."""
-        return {"clip_id": self.data.clips["clip_id"].iloc[_tested(fold, self.data)].tolist()}
+    def rows(self, fold: splits.Fold) -> pd.DataFrame:
+        """Return the clips that a fold scores, draw by draw where voices are enrolled."""
+        data, columns = self.data, ["clip_id", "speaker", "gender"]
+        columns += ["corpus"] if data.clips["corpus"].nunique() > 1 else []
+        drawn = [each.test for each in splits.draws(fold, data.speakers)]
+        positions = np.concatenate(drawn)
+        rows = data.clips[columns].iloc[positions].reset_index(drop=True)
+        rows = rows.assign(protocol=self.protocol, labels=data.label_set, fold=fold.name)
+        rows["truth"] = data.truth[positions]
+        if len(drawn) > 1:
+            numbers = np.repeat(np.arange(1, len(drawn) + 1), list(map(len, drawn)))
+            rows["draw"] = pd.array(numbers, dtype="Int64")
+        return rows
 
     @cached_property
     def _folder(self) -> Path:
@@ -316,9 +325,12 @@ def evaluate_recipe(
         delayed(_run_fold)(*each) for each, found in zip(wanted, known, strict=True) if not found
     )
     for (member, fold), found in zip(wanted, known, strict=True):
-        result = found or _kept(member.file(fold), {**member.tested(fold), **next(new)})
+        rows = member.rows(fold)
+        result = found or _kept(
+            member.file(fold), {"clip_id": rows["clip_id"].tolist(), **next(new)}
+        )
         results[fold.name].append(result)
-        right = np.argmax(result["probabilities"], axis=1) == data.y[_tested(fold, data)]
+        right = np.array(data.labels)[np.argmax(result["probabilities"], axis=1)] == rows["truth"]
         voices = f" ({', '.join(fold.test_speakers)})" if fold.test_speakers else ""
         report(f"{fold.name}{voices}: accuracy {right.mean():.1%} in {result['seconds']:.0f} s")
     evaluated = _evaluation(run, folds, results)
@@ -327,7 +339,9 @@ def evaluate_recipe(
     plain = protocol.removesuffix(ENROLLED)
     report(f"{plain}, to compare with")
     settings: dict[str, Any] = {"seeds": seeds, "only": only, "store": store, "report": report}
-    return _compared(evaluated, evaluate_recipe(recipe, data, protocol=plain, **settings), data)
+    told = evaluate_recipe(recipe, data, protocol=plain, **settings).predictions
+    gain = evaluate.enrolment_gain(evaluated.predictions, told, emotions=data.labels)
+    return replace(evaluated, metrics={**evaluated.metrics, "without_enrolment": gain})
 
 
 def chosen_folds(folds: Sequence[splits.Fold], only: Sequence[str] | None) -> list[splits.Fold]:
@@ -348,8 +362,7 @@ def _run_fold(run: Run, fold: splits.Fold) -> Result:
     tests = [run.test_side(each) for each in drawn]
 
     def among(P: NDArray[np.float64]) -> NDArray[np.float64]:
-        restricted = np.zeros_like(P)
-        restricted[:, asked] = np.maximum(P[:, asked], np.finfo(P.dtype).tiny)
+        restricted = np.maximum(P, np.finfo(P.dtype).tiny) * asked
         return P if asked.all() else restricted / restricted.sum(axis=1, keepdims=True)
 
     P = np.concatenate([among(model.predict_proba(X)) for X in tests])
@@ -370,11 +383,6 @@ def _run_fold(run: Run, fold: splits.Fold) -> Result:
     return result
 
 
-def _tested(fold: splits.Fold, data: Dataset) -> NDArray[np.intp]:
-    """Return the clips that a fold scores, draw by draw where voices are enrolled."""
-    return np.concatenate([each.test for each in splits.draws(fold, data.speakers)])
-
-
 def _evaluation(
     run: Run, folds: Sequence[splits.Fold], results: Mapping[str, Sequence[Result]]
 ) -> Evaluation:
@@ -386,7 +394,9 @@ def _evaluation(
     recipe, data, protocol = run.recipe, run.data, run.protocol
     done = [fold for fold in folds if fold.name in results]
     members = list(zip(*(results[fold.name] for fold in done), strict=True))
-    tables = [_prediction_rows(run, done, each) for each in members]
+    rows = pd.concat([run.rows(fold) for fold in done], ignore_index=True)
+    P = (np.concatenate([each["probabilities"] for each in own]) for own in members)
+    tables = [with_probabilities(rows, each, data.labels) for each in P]
     predictions = average(tables, labels=data.labels, weights=recipe.weights)
     selected = {
         member.name: [{name: each[name] for name in SELECTED} for each in own if "epochs" in each]
@@ -421,30 +431,11 @@ def _evaluation(
     metrics |= summary
     if len(members) == 1 and all("segment_confusion" in each for each in members[0]):
         metrics |= _segment_summary(members[0], protocol=protocol)
-    if protocol in NORMALIZED:
+    if "+" in protocol:
         metrics["normalized"] = [member.name for member in recipe.parts if member.normalized]
     metrics["seconds"] = round(sum(each["seconds"] for each in told), 1)
     metrics["inner_validation"] = "speakers" if by_speaker else "recordings"
     return Evaluation(predictions, metrics, selected, temperature)
-
-
-def _prediction_rows(
-    run: Run, folds: Sequence[splits.Fold], results: Sequence[Result]
-) -> pd.DataFrame:
-    data, tables = run.data, []
-    several = ["corpus"] if data.clips["corpus"].nunique() > 1 else []
-    for fold, result in zip(folds, results, strict=True):
-        drawn = [each.test for each in splits.draws(fold, data.speakers)]
-        rows = np.concatenate(drawn)
-        columns = ["clip_id", "speaker", "gender", *several]
-        told = data.clips[columns].iloc[rows].reset_index(drop=True)
-        told = told.assign(protocol=run.protocol, labels=data.label_set, fold=fold.name)
-        told["truth"] = data.truth[rows]
-        if len(drawn) > 1:
-            numbers = np.repeat(np.arange(1, len(drawn) + 1), list(map(len, drawn)))
-            told["draw"] = pd.array(numbers, dtype="Int64")
-        tables.append(with_probabilities(told, result["probabilities"], data.labels))
-    return pd.concat(tables, ignore_index=True)
 
 
 def _segment_summary(results: Sequence[Result], *, protocol: str) -> dict[str, Any]:
@@ -461,18 +452,18 @@ def _segment_summary(results: Sequence[Result], *, protocol: str) -> dict[str, A
     }
 
 
-def _compared(enrolled: Evaluation, plain: Evaluation | None, data: Dataset) -> Evaluation:
-    """Set beside a figure of enrolled voices that of the same clips without enrolment."""
-    if plain is None or len(plain.metrics["folds"]) < len(enrolled.metrics["folds"]):
-        return enrolled
-    gain = evaluate.enrolment_gain(enrolled.predictions, plain.predictions, emotions=data.labels)
-    return replace(enrolled, metrics={**enrolled.metrics, "without_enrolment": gain})
-
-
 def with_probabilities(rows: pd.DataFrame, P: Any, labels: Sequence[str]) -> pd.DataFrame:
     """Return rows with a column of rounded probabilities, ``p_<label>``, for each label."""
     columns = np.round(np.asarray(P, dtype=float), DECIMALS).T
     return rows.assign(**{f"p_{label}": p for label, p in zip(labels, columns, strict=True)})
+
+
+def in_conditions(
+    rows: pd.DataFrame, told: Iterable[tuple[str, Any]], labels: Sequence[str]
+) -> pd.DataFrame:
+    """Return rows once for each condition, with what a model says there."""
+    tables = [with_probabilities(rows.assign(condition=name), P, labels) for name, P in told]
+    return pd.concat(tables, ignore_index=True)
 
 
 def average(

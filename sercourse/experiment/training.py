@@ -22,8 +22,8 @@ from sercourse.experiment.evaluation import (
     RECORDED,
     Evaluation,
     Run,
+    in_conditions,
     make_folds,
-    with_probabilities,
 )
 from sercourse.features import whisper
 from sercourse.labels import GENDERS
@@ -365,15 +365,9 @@ def _judged(recipe: Recipe, model: Model, data: Dataset, rows: Any) -> pd.DataFr
     """Return what a model says of clips as they were recorded, and of each copy of them."""
     clips = data.clips[["clip_id", "speaker", "gender", "emotion"]].iloc[rows]
     names = [RECORDED, *("+".join(each.kind for each in copy) for copy in recipe.augmentations)]
-    tables = [
-        with_probabilities(
-            clips.assign(truth=clips["gender"], condition=name),
-            model.predict_proba(X[rows]),
-            GENDERS,
-        )
-        for name, X in zip(names, (data.X, *data.copies), strict=True)
-    ]
-    return pd.concat(tables, ignore_index=True)
+    told = (model.predict_proba(X[rows]) for X in (data.X, *data.copies))
+    pairs = zip(names, told, strict=True)
+    return in_conditions(clips.assign(truth=clips["gender"]), pairs, GENDERS)
 
 
 def gender_figures(predictions: pd.DataFrame) -> dict[str, Any]:
