@@ -198,10 +198,7 @@ def refuse_arrays(feature_set: str) -> None:
 
 
 def from_zoo(
-    name: str,
-    params: Mapping[str, Any] | None = None,
-    *,
-    feature_set: str = "librosa",
+    name: str, params: Mapping[str, Any] | None = None, *, feature_set: str = "librosa"
 ) -> Recipe:
     """Return the recipe of one of the toolkit's classifiers.
 

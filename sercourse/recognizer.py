@@ -210,7 +210,7 @@ class EmotionRecognizer(ClassifierMixin, BaseEstimator):
         Parameters
         ----------
         protocol : str
-            A key of `splits.PROTOCOLS`; ``"random"`` where speakers are not known.
+            One of `splits.PROTOCOLS`; ``"random"`` where speakers are not known.
         seeds : sequence of int
             For protocol ``random``.
 
@@ -282,7 +282,7 @@ class EmotionRecognizer(ClassifierMixin, BaseEstimator):
         plan = experiment.SearchConfig(data, data.everything, data.usual_protocol, self.features)
         tables = [
             experiment.grid_search(plan, name, n_jobs=self.n_jobs, report=self._say)
-            for name in plan.zoo
+            for name in classical.CLASSIFIERS
         ]
         self.search_ = plan.ranked(pd.concat(tables))
         best = self.search_.iloc[0]

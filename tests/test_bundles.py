@@ -784,13 +784,3 @@ def test_a_model_that_a_killed_training_had_moved_is_put_back(copied: Path) -> N
     copied.rename(copied.with_name(".model-replaced"))
     assert bundles.load(copied).name
     assert [path.name for path in copied.parent.iterdir()] == ["model"]
-
-
-def test_files_of_members_are_called_by_their_names() -> None:
-    assert bundles.member_files(enrols=False) == {"model": "model.onnx"}
-    assert bundles.member_files("svm", enrols=False) == {"model": "svm.onnx"}
-    assert bundles.member_files(enrols=True) == {
-        "model": "model.onnx",
-        "enrolled": "model-enrolled.onnx",
-        "voice": "voice.npz",
-    }

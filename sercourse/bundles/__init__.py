@@ -27,7 +27,6 @@ from sercourse.bundles.store import (
     available,
     find,
     load,
-    member_files,
     renew,
     save,
 )

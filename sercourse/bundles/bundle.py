@@ -103,13 +103,10 @@ class Member:
             raise ValueError(f"{self.folder / 'bundle.json'}: {told}: {advice}")
         return found
 
-    @property
-    def can_enrol(self) -> bool:
-        """Whether there is a model for enrolled speakers."""
-        return "voice" in self.info["files"]
-
     def enrol(self, X: Array) -> Member:
-        """Return the model for the speaker of some clips, shape (n, n_features)."""
+        """Return the model for the speaker of some clips, (n, n_features); itself without one."""
+        if "enrolled" not in self.info["files"]:
+            return self
         return replace(self, voice=normalize.map_adapt(self._typical, X))
 
     def knows(self, X: Array) -> NDArray[np.bool_]:
@@ -238,7 +235,7 @@ class Bundle:
             If the bundle has no model for enrolled speakers, no clip is given, or one cannot be
             read or holds no voice.
         """
-        if not any(each.can_enrol for each in self.members):
+        if not any("enrolled" in each.info["files"] for each in self.members):
             raise ValueError(f"model {self.name!r} cannot enrol a speaker: it was trained without")
         sr, rows = self.sample_rate, []
         for path in paths:
@@ -251,8 +248,7 @@ class Bundle:
         if not rows:
             raise ValueError("there is no clip to enrol the speaker from: give a few of them")
         members = tuple(
-            m.enrol(np.stack([row[m.feature_set] for row in rows])) if m.can_enrol else m
-            for m in self.members
+            m.enrol(np.stack([row[m.feature_set] for row in rows])) for m in self.members
         )
         return replace(self, members=members)
 

@@ -168,17 +168,3 @@ def _verify(folder: Path, info: Mapping[str, Any]) -> None:
             raise FileNotFoundError(f"{path} is missing from the bundle: get the model again")
         if path.stat().st_size > LARGEST_FILE or files.content_hash(path) != wanted:
             raise ValueError(f"{path} has changed since the bundle was made: get the model again")
-
-
-def member_files(name: str | None = None, *, enrols: bool) -> dict[str, str]:
-    """Return the file names of a model; those of a member of an ensemble begin with its name.
-
-    Examples
-    --------
-    >>> member_files("svm", enrols=True)
-    {'model': 'svm.onnx', 'enrolled': 'svm-enrolled.onnx', 'voice': 'svm-voice.npz'}
-    """
-    stem, voice = (name, f"{name}-voice") if name else ("model", "voice")
-    if not enrols:
-        return {"model": f"{stem}.onnx"}
-    return {"model": f"{stem}.onnx", "enrolled": f"{stem}-enrolled.onnx", "voice": f"{voice}.npz"}

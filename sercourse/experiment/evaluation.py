@@ -154,13 +154,11 @@ class Run:
             ]
             rows = np.arange(len(train))
         groups, is_new = inner_groups(data, self.protocol, train), _new_voices(data, self.protocol)
-        if selected is None:
-            splits.fewest_groups(data.truth[train], groups)  # learners know numbers only
-            if is_new and not inner_by_speaker(data, self.protocol, train):
-                self.report(
-                    "an emotion has one speaker on the training side: inner validation is by "
-                    "recording, which flatters what it chooses"
-                )
+        if selected is None and is_new and not inner_by_speaker(data, self.protocol, train):
+            self.report(
+                "an emotion has one speaker on the training side: inner validation is by "
+                "recording, which flatters what it chooses"
+            )
         names, weights = data.clips["corpus"].iloc[train], None
         if names.nunique() > 1 and learner.takes_weights:
             weights = compute_sample_weight("balanced", names)  # all corpora count alike
@@ -258,10 +256,17 @@ def _kept(path: Path, result: Result) -> Result:
 
 
 def inner_groups(data: Dataset, protocol: str, train: NDArray[np.intp]) -> NDArray[np.str_]:
-    """Return what inner splits keep together for each training clip: speaker or recording."""
-    if inner_by_speaker(data, protocol, train):
-        return data.speakers[train]
-    return data.clips["group"].to_numpy(dtype=str)[train]
+    """Return what inner splits keep together for each training clip: speaker or recording.
+
+    Raises
+    ------
+    ValueError
+        If a label has one of them only.
+    """
+    by_speaker = inner_by_speaker(data, protocol, train)
+    groups = data.speakers if by_speaker else data.clips["group"].to_numpy(dtype=str)
+    splits.fewest_groups(data.truth[train], groups[train])  # learners know numbers only
+    return groups[train]
 
 
 def inner_by_speaker(data: Dataset, protocol: str, train: NDArray[np.intp]) -> bool:
@@ -300,7 +305,7 @@ def evaluate_recipe(
     data : Dataset
         Of the same recipe. With target ``emotion+gender`` a network gets a head for each of both.
     protocol : str
-        A key of `splits.PROTOCOLS`.
+        One of `splits.PROTOCOLS`.
     seeds : sequence of int
         For protocol ``random``.
     only : sequence of str, optional

@@ -120,8 +120,14 @@ def save_fitted(
     contents: dict[str, bytes | str] = {}
     members = []
     for (member, part), fitted in zip(by_member(recipe, data), models, strict=True):
-        stem = member.name if recipe.members else None
-        names = bundles.member_files(stem, enrols="enrolled" in fitted)
+        stem = member.name if recipe.members else "model"
+        names, told = {"model": f"{stem}.onnx"}, _member_info(member)
+        if "enrolled" in fitted:
+            voice = f"{stem}-voice.npz" if recipe.members else "voice.npz"
+            names |= {"enrolled": f"{stem}-enrolled.onnx", "voice": voice}
+            contents[names["voice"]] = _voice_file(part)
+            if member.features.encoder:
+                told["speech"] = _speech(member, part)
         for kind, model in fitted.items():
             protocol = "speaker" if kind == "model" else "speaker+norm"
             made = exported(model, Run(member, part, protocol).test_side(part.everything))
@@ -129,11 +135,6 @@ def save_fitted(
             # Networks of an ensemble can go on training from their own bundles.
             if kind == "model" and ".keras" in made and not recipe.members:
                 contents["model.keras"] = made[".keras"]
-        told = _member_info(member)
-        if "voice" in names:
-            contents[names["voice"]] = _voice_file(part)
-            if member.features.encoder:
-                told["speech"] = _speech(member, part)
         family, _, path = member.feature_set.partition(":")
         if member.features.encoder and path and member.features != features.named(family):
             names["encoder"] = "encoder.onnx"  # it is not the shipped one
