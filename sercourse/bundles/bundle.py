@@ -20,7 +20,6 @@ from sercourse.bundles.schema import METRICS, read_json
 from sercourse.bundles.timeline import WINDOW_SECONDS
 from sercourse.features import short_term
 
-GENDER_MODEL = "gender.onnx"
 PART_SECONDS = 4.0
 LONG_SECONDS = 60.0  # a recording beyond this is never held as a whole
 PATIENCE_SECONDS = 8.0  # a model is stopped after so long, and a second for each clip

@@ -15,21 +15,16 @@ import pandas as pd
 
 import sercourse
 from sercourse import bundles, corpora, evaluate, features, files, labels, normalize
+from sercourse.experiment import evaluation
 from sercourse.experiment.card import model_card, model_licence
 from sercourse.experiment.dataset import EMOTION, GENDER, Array, Dataset, by_member
-from sercourse.experiment.evaluation import (
-    DECIMALS,
-    RECORDED,
-    Evaluation,
-    Run,
-    in_conditions,
-    make_folds,
-)
+from sercourse.experiment.evaluation import DECIMALS, RECORDED, Evaluation, Run
 from sercourse.features import whisper
 from sercourse.labels import GENDERS
 from sercourse.recipes import Model, Recipe, Report, silent
 
 LARGEST_ONNX_DIFFERENCE = 1e-4
+GENDER_MODEL = "gender.onnx"
 CHECKED_CLIPS = 256  # of the exported model against the trained one
 VERSIONED = ("numpy", "onnxruntime", "soundfile", "soxr")
 SPEECH_SHARE, SPEECH_MARGIN = 0.999, 1.5
@@ -330,7 +325,7 @@ def train_gender(
             f"{bundle.sample_rate} Hz: choose a recipe of the same rate"
         )
     run, tables = Run(recipe, data, protocol, report=report), []
-    for fold in make_folds(data, protocol=protocol):
+    for fold in evaluation.make_folds(data, protocol=protocol):
         report(f"{fold.name}: training without {', '.join(fold.test_speakers)}")
         table = _judged(recipe, run.fit(fold), data, fold.test)
         tables.append(table.assign(protocol=protocol, fold=fold.name))
@@ -347,12 +342,12 @@ def train_gender(
     predictions = pd.concat(tables, ignore_index=True)
     told = {"recipe": recipe.name, "corpus": data.corpus, **gender_figures(predictions)}
     contents: dict[str, bytes | str] = {
-        bundles.GENDER_MODEL: exported(model, run.test_side(data.everything))[".onnx"],
+        GENDER_MODEL: exported(model, run.test_side(data.everything))[".onnx"],
         "gender-predictions.csv": csv(predictions),
     }
     gender = {
         **_member_info(recipe),
-        "files": {"model": bundles.GENDER_MODEL},
+        "files": {"model": GENDER_MODEL},
         "labels": list(data.labels),
         **_origin(data),
         "threshold": told["threshold"],
@@ -368,7 +363,7 @@ def _judged(recipe: Recipe, model: Model, data: Dataset, rows: Any) -> pd.DataFr
     names = [RECORDED, *("+".join(each.kind for each in copy) for copy in recipe.augmentations)]
     told = (model.predict_proba(X[rows]) for X in (data.X, *data.copies))
     pairs = zip(names, told, strict=True)
-    return in_conditions(clips.assign(truth=clips["gender"]), pairs, GENDERS)
+    return evaluation.in_conditions(clips.assign(truth=clips["gender"]), pairs, GENDERS)
 
 
 def gender_figures(predictions: pd.DataFrame) -> dict[str, Any]:
