@@ -258,12 +258,12 @@ def _search(args: argparse.Namespace) -> int:
     )
     shares = experiment.SHARES if args.sizes else ()
     settings = {"estimators": args.estimators, "folder": args.out, "n_jobs": args.jobs}
-    found = experiment.run_search(plan, shares=shares, report=options.say, **settings)
-    options.show("{task} on {corpus}, {protocol}, {fold}, chance {chance:.3f}".format(**found.told))
-    shown = found.finalists.drop(columns=["settings"])
+    tables, kept = experiment.run_search(plan, shares=shares, report=options.say, **settings)
+    options.show("{task} on {corpus}, {protocol}, {fold}, chance {chance:.3f}".format(**plan.told))
+    shown = tables["finalists"].drop(columns=["settings"])
     options.show(*shown.to_string(index=False, float_format="%.3f").splitlines())
-    best = found.finalists["estimator"].iloc[0]
-    options.show(f"best on validation clips: {best}; tables in {found.folder}")
+    best = shown["estimator"].iloc[0]
+    options.show(f"best on validation clips: {best}; tables in {kept}")
     return 0
 
 

@@ -210,38 +210,6 @@ class SearchConfig:
         }
 
 
-@dataclass(frozen=True, eq=False)
-class Search:
-    """The result of a search.
-
-    Attributes
-    ----------
-    told : mapping
-        What was searched, on which clips.
-    candidates : pandas.DataFrame
-        Best first: `estimator`, `settings` (JSON), `fit_seconds`, and on validation clips
-        `accuracy` and `uar` or, of a regression, the mean `error` in units of the code.
-    finalists : pandas.DataFrame
-        The best of each estimator, best first: the same, the figures of the test side as
-        ``test_...``, and `predict_ms`, processor time of one clip.
-    predictions : pandas.DataFrame
-        On the test side: `estimator`, `clip_id`, `truth`, `predicted` and, of a regression,
-        `value`.
-    sizes : pandas.DataFrame
-        `estimator`, `n_clips`, scores on validation clips, `fit_seconds`, `predict_ms`; empty
-        where no shares were asked for.
-    folder : Path
-        Where all of it is kept.
-    """
-
-    told: Mapping[str, Any]
-    candidates: pd.DataFrame
-    finalists: pd.DataFrame
-    predictions: pd.DataFrame
-    sizes: pd.DataFrame
-    folder: Path
-
-
 def run_search(
     plan: SearchConfig,
     *,
@@ -250,7 +218,7 @@ def run_search(
     shares: Sequence[float] = (),
     n_jobs: int = 1,
     report: Report = silent,
-) -> Search:
+) -> tuple[dict[str, pd.DataFrame], Path]:
     """Validate every estimator with every setting of its grid; test the best of each, once.
 
     Parameters
@@ -268,6 +236,20 @@ def run_search(
         Processes, as joblib counts them.
     report : callable
         Gets a line for each estimator.
+
+    Returns
+    -------
+    tables : dict of str to pandas.DataFrame
+        ``candidates``, best first: `estimator`, `settings` (JSON), `fit_seconds`, and on validation
+        clips `accuracy` and `uar` or, of a regression, the mean `error` in units of the code.
+        ``finalists``, the best of each estimator, best first: the same, the figures of the test
+        side as ``test_...``, and `predict_ms`, processor time of one clip.
+        ``predictions``, on the test side: `estimator`, `clip_id`, `truth`, `predicted` and, of a
+        regression, `value`.
+        ``sizes``: `estimator`, `n_clips`, scores on validation clips, `fit_seconds`, `predict_ms`;
+        empty where no shares were asked for.
+    folder : Path
+        Where all of it is kept.
 
     Raises
     ------
@@ -310,7 +292,7 @@ def run_search(
     for name, each in tables.items():
         with files.keeping(kept), files.atomic_path(kept / f"{name}.csv") as temporary:
             each.to_csv(temporary, index=False, lineterminator="\n")
-    return Search(plan.told, **tables, folder=kept)
+    return tables, kept
 
 
 def _search_one(plan: SearchConfig, name: str, *, n_jobs: int, report: Report) -> Result:
