@@ -166,7 +166,7 @@ class EmotionRecognizer(ClassifierMixin, BaseEstimator):
             answers.append(model.predict_proba(found.X))
         p = answers[0]
         if len(answers) > 1:
-            t = experiment.temperatures(self.evaluations_).get("model", 1.0)
+            t = experiment.temperatures(self.evaluations_, self.recipe_).get("model", 1.0)
             told = {"weights": self.recipe_.weights, "temperature": t}
             p = evaluate.geometric_mean(np.stack(answers), **told)
         return pd.DataFrame(p, columns=list(self.classes_), index=clips["clip_id"])

@@ -150,7 +150,7 @@ def save_fitted(
     if any("speech" in each for each in members):
         info["sure_from"] = SURE_FROM
         entries = [each.metrics | {"answered": answered(each.predictions)} for each in evaluations]
-    if found := temperatures(evaluations):
+    if found := temperatures(evaluations, recipe):
         info["temperature"] = found
     if recipe.weights:
         info["weights"] = list(recipe.weights)
@@ -213,7 +213,7 @@ def _coverage(right: pd.Series, sure: pd.Series) -> tuple[float, float | None]:
     return float(sure.mean()), float(right[sure].mean()) if sure.any() else None
 
 
-def temperatures(evaluations: Sequence[Evaluation]) -> dict[str, float]:
+def temperatures(evaluations: Sequence[Evaluation], recipe: Recipe) -> dict[str, float]:
     """Return the temperatures of a bundle, for any voice (`model`) and for `enrolled` ones.
 
     It is what the first evaluation of either found; one on corpora that were not heard goes before
@@ -223,7 +223,7 @@ def temperatures(evaluations: Sequence[Evaluation]) -> dict[str, float]:
     ordered = sorted(evaluations, key=lambda e: not e.metrics["protocol"].startswith("corpus"))
     for each in ordered:
         kind = "enrolled" if each.metrics["protocol"].endswith("+enrol") else "model"
-        if each.temperature is not None:
+        if each.temperature is not None and each.metrics["recipe"] == recipe.name:
             found.setdefault(kind, each.temperature)
     return found
 
