@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     import pandas as pd
 
+Array = NDArray[np.floating]
 Labels = Sequence[str] | NDArray[Any]
 
 LEVEL = 0.95  # of intervals
@@ -41,10 +42,7 @@ def chance(truth: Labels) -> float:
 
 
 def geometric_mean(
-    probabilities: NDArray[np.floating],
-    *,
-    weights: Sequence[float] = (),
-    temperature: float | NDArray[np.floating] = 1.0,
+    probabilities: Array, *, weights: Sequence[float] = (), temperature: float | Array = 1.0
 ) -> NDArray[np.float64]:
     """Return the geometric mean of several models' probabilities, brought back to a sum of one.
 
@@ -77,7 +75,7 @@ def geometric_mean(
 
 
 def calibration_error(
-    probabilities: NDArray[np.floating], correct: NDArray[np.bool_], *, n_bins: int = 15
+    probabilities: Array, correct: NDArray[np.bool_], *, n_bins: int = 15
 ) -> float:
     """Return the expected calibration error: how far confidence and accuracy lie apart.
 
@@ -271,7 +269,7 @@ def paired_permutation_test(
     return float(min(1.0, share[np.abs(sums) >= abs(gained.sum())].sum()))
 
 
-def holm(p_values: Sequence[float] | NDArray[np.floating]) -> NDArray[np.float64]:
+def holm(p_values: Sequence[float] | Array) -> NDArray[np.float64]:
     """Return p-values that may be compared with one level, however many they are.
 
     Whoever calls those below 5 % a difference is wrong in one of them or more with a probability
@@ -304,9 +302,7 @@ def holm(p_values: Sequence[float] | NDArray[np.floating]) -> NDArray[np.float64
     return np.minimum(adjusted, 1.0)
 
 
-def scores(
-    truth: Labels, probabilities: NDArray[np.floating], *, labels: Sequence[str]
-) -> dict[str, float]:
+def scores(truth: Labels, probabilities: Array, *, labels: Sequence[str]) -> dict[str, float]:
     """Return accuracy, UAR, macro-F1, expected calibration error and chance of one set of clips.
 
     Parameters

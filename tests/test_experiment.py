@@ -104,7 +104,7 @@ def test_emotions_are_chosen_and_counted(clips: pd.DataFrame) -> None:
 
 @pytest.mark.parametrize(
     ("emotions", "message"),
-    [(["bored", "sad"], "no clip of bored: it has neutral, calm"), (["sad"], "shows 1 emotion")],
+    [(["bored", "sad"], "no clip of bored: choose among neutral, calm"), (["sad"], "1 emotion")],
 )
 def test_a_choice_that_the_corpus_lacks_is_refused(
     clips: pd.DataFrame, emotions: list[str], message: str

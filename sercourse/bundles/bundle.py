@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from itertools import chain
@@ -25,6 +25,7 @@ LONG_SECONDS = 60.0  # a recording beyond this is never held as a whole
 PATIENCE_SECONDS = 8.0  # a model is stopped after so long, and a second for each clip
 BATCH = 64  # rows that are judged at once: networks take some megabytes for each
 UNKNOWN = "unknown"  # the answer where a model is not sure enough
+UNLEARNT = "the model does not know"
 NOT_SPEECH = "unlike any speech that the model learnt from"
 NOT_LOUD = "no part of the recording is loud enough to be judged"
 
@@ -204,7 +205,7 @@ class Bundle:
         >>> bundles.load("ravdess-svm").only(["sadness", "happy"]).labels
         ('happy', 'sad')
         """
-        return replace(self, emotions=label_subset(self.labels, emotions))
+        return replace(self, emotions=labels.subset(emotions, self.labels, lacks=UNLEARNT))
 
     def answering_from(self, probability: float) -> Bundle:
         """Return a bundle that answers ``unknown`` where no emotion reaches a probability.
@@ -572,27 +573,9 @@ def restrict_labels(
     >>> restrict_labels({"happy": 0.5, "sad": 0.125, "angry": 0.375}, ["anger", "sad"])
     {'sad': 0.25, 'angry': 0.75}
     """
-    kept = label_subset(tuple(probabilities), emotions)
+    kept = labels.subset(emotions, tuple(probabilities), lacks=UNLEARNT)
     p = renormalized(np.array([[probabilities[emotion] for emotion in kept]]))
     return dict(zip(kept, p[0].tolist(), strict=True))
-
-
-def label_subset(known: Sequence[str], emotions: Iterable[str]) -> tuple[str, ...]:
-    """Return some of the emotions that a model knows, in its order.
-
-    Examples
-    --------
-    >>> label_subset(("happy", "sad", "angry"), ["anger", "happy"])
-    ('happy', 'angry')
-    """
-    wanted = labels.in_order(emotions)
-    if unknown := [emotion for emotion in wanted if emotion not in known]:
-        raise ValueError(
-            f"the model does not know {', '.join(unknown)}: choose among {', '.join(known)}"
-        )
-    if len(wanted) < 2:
-        raise ValueError(f"{len(wanted)} emotion(s) are left: there is a choice only among two")
-    return tuple(emotion for emotion in known if emotion in wanted)
 
 
 def renormalized(p: NDArray[np.float64]) -> NDArray[np.float64]:

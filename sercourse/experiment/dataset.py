@@ -191,16 +191,9 @@ def choose(clips: pd.DataFrame, *, emotions: Sequence[str] | None = None) -> pd.
         If an emotion does not occur, or fewer than two do.
     """
     present = labels.in_order(clips["emotion"].dropna())
-    wanted = present if emotions is None else labels.in_order(emotions)
-    if absent := [emotion for emotion in wanted if emotion not in present]:
-        raise ValueError(
-            f"the corpus has no clip of {', '.join(absent)}: it has {', '.join(present)}"
-        )
-    if len(wanted) < 2:
-        raise ValueError(
-            f"the corpus shows {len(wanted)} emotion(s): at least two are needed to classify"
-        )
-    return clips[clips["emotion"].isin(wanted)].reset_index(drop=True)
+    wanted = present if emotions is None else emotions
+    chosen = labels.subset(wanted, present, lacks="the corpus has no clip of")
+    return clips[clips["emotion"].isin(chosen)].reset_index(drop=True)
 
 
 def dataset_without_features(

@@ -191,9 +191,8 @@ class Run:
 
         typical = normalize.mean_speaker_stats(X[fold.train], speakers[fold.train])
         heard = fold.enrol if len(fold.enrol) else fold.test
-        own = speakers[fold.test]
-        enrolment = {name: X[heard][speakers[heard] == name] for name in np.unique(own)}
-        return normalize.normalize_speakers(X[fold.test], own, typical=typical, enrolment=enrolment)
+        told: Any = {"typical": typical, "enrolment": (X[heard], speakers[heard])}
+        return normalize.normalize_speakers(X[fold.test], speakers[fold.test], **told)
 
     def file(self, fold: splits.Fold, kind: str = "") -> Path:
         """Return where the result of a fold is stored."""
