@@ -275,9 +275,8 @@ TRAININGS = {name: Training(**told) for name, told in _TABLE["training"].items()
 """How networks are trained, by name."""
 
 _ZOO = (from_zoo(name) for name in (*classical.CLASSIFIERS, RNN))
-RECIPES: Mapping[str, Recipe] = {
-    each.name: each for each in (*map(_recipe, _TABLE["recipe"]), *_ZOO)
-}
+_ALL = (*map(_recipe, _TABLE["recipe"]), *_ZOO)
+RECIPES: Mapping[str, Recipe] = {each.name: each for each in _ALL}
 """The recipes by name."""
 
 VOICES, WHISPER_VOICES = map(_recipe, _TABLE["voices"])

@@ -167,10 +167,8 @@ def _random_fold(y: NDArray[Any], groups: NDArray[Any], *, seed: int) -> Fold:
 
     fewest_groups(y, groups)
     names, first = np.unique(groups, return_index=True)
-    _, test_groups = train_test_split(
-        names, test_size=TEST_SHARE, stratify=y[first], random_state=seed
-    )
-    return _fold(f"seed {seed}", np.isin(groups, test_groups))
+    _, drawn = train_test_split(names, test_size=TEST_SHARE, stratify=y[first], random_state=seed)
+    return _fold(f"seed {seed}", np.isin(groups, drawn))
 
 
 def _fold(name: str, is_test: NDArray[np.bool_], speakers: tuple[str, ...] = ()) -> Fold:

@@ -247,10 +247,8 @@ class Bundle:
             rows += [self._rows(part) for part in parts]
         if not rows:
             raise ValueError("there is no clip to enrol the speaker from: give a few of them")
-        members = tuple(
-            m.enrol(np.stack([row[m.feature_set] for row in rows])) for m in self.members
-        )
-        return replace(self, members=members)
+        X = {feature_set: np.stack([row[feature_set] for row in rows]) for feature_set in rows[0]}
+        return replace(self, members=tuple(m.enrol(X[m.feature_set]) for m in self.members))
 
     def predict_proba(self, *X: NDArray[np.floating]) -> NDArray[np.float64]:
         """Return the probabilities (n_clips, n_labels) for features of clips.

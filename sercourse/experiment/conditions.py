@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -63,9 +62,8 @@ def evaluate_conditions(
         for fold in chosen:
             clips = data.clips["clip_id"].iloc[fold.test].tolist()
             same, file = {"settings": settings, "tested": clips}, member.file(fold, "-conditions")
-            result = evaluation.stored_or_new(
-                file, same, partial(_judged, member, fold, n_jobs=n_jobs)
-            )
+            compute = partial(_judged, member, fold, n_jobs=n_jobs)
+            result = evaluation.stored_or_new(file, same, compute)
             rows = member.rows(fold).set_index("clip_id").loc[result["clip_id"]].reset_index()
             told = result["probabilities"].items()
             tables.append(evaluation.in_conditions(rows, told, data.labels))
@@ -161,10 +159,10 @@ def add_conditions(folder: str | Path, recipe: Recipe, data: Dataset, measured: 
         If the bundle was made by other settings or from other clips, or folds are missing.
     """
     bundle = bundles.load(folder)
-    settings = json.loads(json.dumps([part.settings for part in recipe.parts]))
-    wanted = [recipe.name, settings, corpora.fingerprint(data.clips)]
+    settings, clips = [part.settings for part in recipe.parts], corpora.fingerprint(data.clips)
     members = [member["recipe"] for member in bundle.info["members"]]
-    if [bundle.metrics["recipe"], members, bundle.info["corpus"]["fingerprint"]] != wanted:
+    found = [bundle.metrics["recipe"], members, bundle.info["corpus"]["fingerprint"]]
+    if files.digest(found) != files.digest([recipe.name, settings, clips]):
         raise ValueError(
             f"{folder} was not made by recipe {recipe.name!r} from these {len(data.clips)} clips: "
             "give the recipe and the corpus that its bundle.json names, or train it anew"

@@ -109,12 +109,10 @@ class Dataset:
         """
         told = evaluate.summarize(predictions, emotions=self.labels)
         if self.target == BOTH:
-            told["of_each"] = {
-                kind: evaluate.summarize(
-                    marginal(predictions, kind), emotions=class_names(kind, self.emotions)
-                )
-                for kind in (EMOTION, GENDER)
-            }
+            told["of_each"] = {}
+            for kind in (EMOTION, GENDER):
+                rows, names = marginal(predictions, kind), class_names(kind, self.emotions)
+                told["of_each"][kind] = evaluate.summarize(rows, emotions=names)
         return told
 
 
@@ -175,10 +173,8 @@ def by_member(recipe: Recipe, data: Dataset) -> list[tuple[Recipe, Dataset]]:
         )
     if data.target == BOTH:
         heads = (len(data.emotions), len(GENDERS))
-        members = tuple(
-            with_settings(each, heads=heads) if has_setting(each, "heads") else each
-            for each in members
-        )
+        both = (with_settings(m, heads=heads) if has_setting(m, "heads") else m for m in members)
+        members = tuple(both)
     return list(zip(members, parts, strict=True))
 
 

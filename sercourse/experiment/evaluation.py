@@ -411,10 +411,8 @@ def _evaluation(
     if len(members) > 1 or protocol.startswith("corpus"):
         temperature = _temperature(predictions, labels=data.labels)
         predictions, found = calibrated(predictions, labels=data.labels)
-        seconds = (round(sum(each["seconds"] for each in results[name]), 2) for name in found)
-        told = [
-            {"seconds": s, "temperature": t} for s, t in zip(seconds, found.values(), strict=True)
-        ]
+        taken = {name: sum(each["seconds"] for each in results[name]) for name in found}
+        told = [{"seconds": round(taken[name], 2), "temperature": t} for name, t in found.items()]
     summary = data.summarize(predictions)
     for entry, more, fold in zip(summary["folds"], told, done, strict=True):
         entry |= more

@@ -201,16 +201,13 @@ def answered(predictions: pd.DataFrame) -> list[dict[str, float | None]]:
     """Return coverage and accuracy of the clips whose likeliest emotion reaches each threshold."""
     P = predictions.filter(regex="^p_")
     right, likeliest = "p_" + predictions["truth"] == P.idxmax(axis=1), P.max(axis=1)
-    told: list[dict[str, float | None]] = []
-    for threshold in THRESHOLDS:
-        coverage, accuracy = _coverage(right, likeliest.ge(threshold))
-        told.append({"from": threshold, "coverage": coverage, "accuracy": accuracy})
-    return told
+    return [{"from": each, **_coverage(right, likeliest.ge(each))} for each in THRESHOLDS]
 
 
-def _coverage(right: pd.Series, sure: pd.Series) -> tuple[float, float | None]:
+def _coverage(right: pd.Series, sure: pd.Series) -> dict[str, float | None]:
     """Return the share of clips that are sure, and the accuracy of these; None if none is."""
-    return float(sure.mean()), float(right[sure].mean()) if sure.any() else None
+    accuracy = float(right[sure].mean()) if sure.any() else None
+    return {"coverage": float(sure.mean()), "accuracy": accuracy}
 
 
 def temperatures(evaluations: Sequence[Evaluation], recipe: Recipe) -> dict[str, float]:
@@ -412,9 +409,10 @@ def gender_figures(predictions: pd.DataFrame) -> dict[str, Any]:
 def _by(rows: pd.DataFrame, column: str) -> dict[str, dict[str, Any]]:
     told = {}
     for name, part in rows.groupby(column, sort=False):
-        coverage, sure = _coverage(part["right"], part["sure"])
-        own = {"n_scored": len(part), "accuracy": float(part["right"].mean())}
-        told[str(name)] = {**own, "coverage": coverage, "accuracy_sure": sure}
+        sure = _coverage(part["right"], part["sure"])
+        own: dict[str, Any] = {"n_scored": len(part), "accuracy": float(part["right"].mean())}
+        own |= {"coverage": sure["coverage"], "accuracy_sure": sure["accuracy"]}
+        told[str(name)] = own
     return told
 
 
