@@ -126,8 +126,7 @@ class Run:
     @property
     def told(self) -> dict[str, Any]:
         """What is evaluated, as metrics tell it."""
-        names = {"recipe": self.recipe.name, "corpus": self.data.corpus}
-        return {**names, "protocol": self.protocol}
+        return {"recipe": self.recipe.name, "corpus": self.data.corpus, "protocol": self.protocol}
 
     @property
     def normalizes(self) -> bool:

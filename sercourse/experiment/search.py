@@ -130,9 +130,8 @@ class SearchConfig:
     @cached_property
     def codes(self) -> dict[str, int]:
         """The number of each emotion, rising; emotions without an order are refused."""
-        if not self.regression:
-            return {emotion: k for k, emotion in enumerate(self.data.emotions)}
-        return dict(sorted(labels.codes(self.data.emotions).items(), key=lambda each: each[1]))
+        emotions = self.data.emotions
+        return labels.codes(emotions) if self.regression else {e: k for k, e in enumerate(emotions)}
 
     @cached_property
     def zoo(self) -> Mapping[str, Any]:
