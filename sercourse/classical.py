@@ -160,15 +160,10 @@ def _class_statistics(
 
 def svm_classic() -> Pipeline:
     """Return the baseline's SVM: F-test, principal components, radial basis functions."""
-    return Pipeline(
-        [
-            ("varying", VarianceThreshold()),  # the F-test of a constant is undefined
-            ("scale", StandardScaler()),
-            ("select", SelectFpr(f_classif, alpha=0.01)),
-            ("pca", CappedPCA(140)),
-            ("svm", SVC(C=3, gamma=0.005)),
-        ]
-    )
+    # The F-test of a constant is undefined.
+    scaled = [("varying", VarianceThreshold()), ("scale", StandardScaler())]
+    chosen = [("select", SelectFpr(f_classif, alpha=0.01)), ("pca", CappedPCA(140))]
+    return Pipeline([*scaled, *chosen, ("svm", SVC(C=3, gamma=0.005))])
 
 
 def svm_whitened() -> Pipeline:
@@ -445,7 +440,7 @@ def to_onnx(model: CalibratedClassifierCV, *, shape: Sequence[int]) -> bytes:
     ValueError
         If the converter does not know the model, or one of its steps.
     """
-    from onnx import TensorProto, helper
+    from onnx import TensorProto, compose, helper
     from skl2onnx import convert_sklearn
     from skl2onnx.common.data_types import FloatTensorType
 
@@ -472,18 +467,18 @@ def to_onnx(model: CalibratedClassifierCV, *, shape: Sequence[int]) -> bytes:
             raise ValueError(
                 f"skl2onnx cannot export the model {steps} ({said}): choose another one to save it"
             ) from error
-    graph, logits = converted.graph, "scores"
+    # Whose own output is called probabilities, even where it has scores.
+    converted = compose.add_prefix(converted, "pipeline-")
+    graph = converted.graph
     graph.name = "sercourse"  # the converter draws one at random
-    scores = graph.output[-1].name  # the converter calls scores probabilities too
-    for node in graph.node:
-        node.output[:] = ["scores" if name == scores else name for name in node.output]
+    rows, logits = graph.input[0].name, graph.output[-1].name
     numbers = {"inverse_temperature": float(fitted.calibrators[0].beta_)}
-    graph.node.insert(0, helper.make_node("Flatten", ["X"], ["rows"], axis=1))
+    graph.node.insert(0, helper.make_node("Flatten", ["X"], [rows], axis=1))
     if not has_scores:
         # As scikit-learn does before it takes a logarithm.
+        positive = helper.make_node("Add", [logits, "smallest"], ["positive"])
+        graph.node.extend([positive, helper.make_node("Log", ["positive"], ["logarithms"])])
         numbers["smallest"], logits = 1e-12, "logarithms"
-        graph.node.append(helper.make_node("Add", ["scores", "smallest"], ["positive"]))
-        graph.node.append(helper.make_node("Log", ["positive"], ["logarithms"]))
     for name, value in numbers.items():
         graph.initializer.append(helper.make_tensor(name, TensorProto.FLOAT, [], [value]))
     graph.node.append(helper.make_node("Mul", [logits, "inverse_temperature"], ["scaled"]))
