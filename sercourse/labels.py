@@ -157,7 +157,7 @@ def subset(emotions: Iterable[str], known: Sequence[str], *, lacks: str) -> tupl
     if unknown := [emotion for emotion in wanted if emotion not in known]:
         raise ValueError(f"{lacks} {', '.join(unknown)}: choose among {', '.join(known)}")
     if len(wanted) < 2:
-        raise ValueError(f"{len(wanted)} emotion(s) are left: there is a choice only among two")
+        raise ValueError(f"{len(wanted)} emotion(s) are left: a choice is among at least two")
     return tuple(emotion for emotion in known if emotion in wanted)
 
 
