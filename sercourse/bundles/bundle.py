@@ -95,12 +95,11 @@ class Member:
         name = f"{wanted['name']}:{self.folder / encoder}" if encoder else wanted["name"]
         found = features.named(name)
         if found.settings != wanted or list(found.names) != self.info["feature_names"]:
-            other = (
-                f"learned from other {wanted['name']!r} features (recipe.features, feature_names)"
+            raise ValueError(
+                f"{self.folder / 'bundle.json'}: the model learned from other {wanted['name']!r} "
+                "features (recipe.features, feature_names) than this version of sercourse "
+                "computes: train it again, or install the version that it names"
             )
-            told = f"the model {other} than this version of sercourse computes"
-            advice = "train it again, or install the version that it names"
-            raise ValueError(f"{self.folder / 'bundle.json'}: {told}: {advice}")
         return found
 
     def enrol(self, X: Array) -> Member:

@@ -163,9 +163,8 @@ def by_member(recipe: Recipe, data: Dataset) -> list[tuple[Recipe, Dataset]]:
     ValueError
         If the clips were prepared for another recipe.
     """
-    members, parts = recipe.parts, data.parts or (data,)
-    if not data.parts and data.X.shape[1:] == (0,):
-        parts = (data,) * len(members)
+    members = recipe.parts
+    parts = data.parts or (data,) * (1 if data.X.size else len(members))
     if len(parts) != len(members):
         raise ValueError(
             f"recipe {recipe.name!r} has {len(members)} member(s) and the clips were measured for "
