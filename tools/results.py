@@ -138,6 +138,7 @@ def shipped(run: Run, folds: Sequence[splits.Fold], folder: Path) -> experiment.
         if predictions is None:
             continue
         metrics = {**entry, **data.summarize(predictions)}
+        metrics.pop("answered", None)
         for fold in metrics["folds"]:
             more = told[fold["fold"]]
             fold |= {name: more[name] for name in FROM_TRAINING if name in more}
@@ -157,6 +158,8 @@ def read_predictions(folder: Path, run: Run, folds: Sequence[splits.Fold]) -> pd
         rows = rows[rows["protocol"].eq(run.protocol) & rows["labels"].eq(data.label_set)]
         parts = [rows[rows["fold"] == fold.name] for fold in folds]
         rows = pd.concat(parts, ignore_index=True)
+        absent = [name for name in ("draw", "corpus") if name in rows and rows[name].isna().all()]
+        rows = rows.drop(columns=absent)  # which other protocols of the folder have
         evaluate.answers(rows, labels=data.labels)
     except Exception as error:  # tables and archives are damaged in many ways
         raise ValueError(
