@@ -25,7 +25,7 @@ site: $(STAMP)              ## pages of the lessons as they were published, in b
 	@$(BIN)/python tools/build_site.py --out build/site
 
 test: $(STAMP)              ## lint, types, spelling, unit tests and their coverage, lessons, README recipes
-	@$(BIN)/python -m pytest -n 2 --dist loadgroup --cov
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder --cov
 
 lab: $(STAMP)               ## open JupyterLab at the first lesson
 	@$(BIN)/python -m jupyter lab $(LAB_QUIET) $(LAB_FLAGS) $(firstword $(sort $(wildcard notebooks/[0-9][0-9]_*.ipynb)))

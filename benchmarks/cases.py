@@ -258,14 +258,14 @@ def training(n_clips: int = 16) -> Iterator[Case]:
 
     def compiled() -> Any:
         networks.set_seed(0)
-        model = networks.cnn_lstm_classic(n_labels=7)
+        model = networks.builders.cnn_lstm_classic(n_labels=7)
         loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
         # Compiling by XLA would make it far slower.
         model.compile(keras.optimizers.SGD(0.01, momentum=0.8), loss, jit_compile=False)
         return model
 
     plain, fused = compiled(), compiled()
-    with networks.fused_ops():  # the first step builds the graph, and keeps it
+    with networks.training.fused_ops():  # the first step builds the graph, and keeps it
         fused.train_on_batch(X, y)
     note = f"a clip of a step of {n_clips}, one thread"
     run = partial(plain.train_on_batch, X, y)

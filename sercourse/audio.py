@@ -17,12 +17,10 @@ import soxr
 from sercourse import decoding, remote
 
 _BY_LIBSNDFILE = ".wav .wave .w64 .rf64 .aif .aiff .aifc .au .snd .caf .sph .flac .ogg .oga .opus"
-SUFFIXES = frozenset([*_BY_LIBSNDFILE.split(), ".mp3", ".mp2"])
-"""Suffixes of the files that libsndfile reads, in lower case."""
-
 _FILMS = ".m4a .m4b .mp4 .m4v .mov .qta .3gp .3gpp .3ga .3g2 .webm .weba .mkv .mka .avi .flv .mpg"
-FFMPEG_SUFFIXES = frozenset([*_FILMS.split(), ".mpeg", ".aac", ".wma", ".amr", ".spx", ".ac3"])
-"""Suffixes of the files that are read through ffmpeg, where it is installed."""
+_OTHERS = ".mpeg .mp3 .mp2 .aac .wma .amr .spx .ac3"
+SUFFIXES = frozenset(f"{_BY_LIBSNDFILE} {_FILMS} {_OTHERS}".split())
+"""Suffixes of sound files and films, in lower case; some are read where ffmpeg is installed."""
 
 MIN_SECONDS = 0.3
 """A clip shorter than this [s] says nothing about an emotion."""
@@ -157,7 +155,7 @@ def blocks(
     if not 1 <= seconds * sr < math.inf:
         raise ValueError(f"seconds is {seconds}: at least one sample ({1 / sr:.6f} s) is wanted")
     pieces = _pieces(remote.local(path), sr=sr, channel=channel)
-    return _equal_blocks(pieces, length=round(seconds * sr))
+    return equal_blocks(pieces, length=round(seconds * sr))
 
 
 def info(path: str | Path) -> Info:
@@ -219,7 +217,7 @@ def pre_emphasis(y: np.ndarray, *, coefficient: float = 0.97) -> np.ndarray:
     return emphasised
 
 
-def trim(y: np.ndarray, *, sr: int, top_db: float = 30.0) -> np.ndarray:
+def trim(y: np.ndarray, *, sr: int, top_db: float = 30.0, margin: float = 0.0) -> np.ndarray:
     """Cut leading and trailing frames that are `top_db` or more below the loudest frame.
 
     Frames are 64 ms long every 16 ms, centred; the rule is that of `librosa.effects.trim`
@@ -232,6 +230,8 @@ def trim(y: np.ndarray, *, sr: int, top_db: float = 30.0) -> np.ndarray:
         Its rate [Hz].
     top_db : float
         Threshold below the loudest frame [dB].
+    margin : float
+        So much is kept at either end [s].
 
     Returns
     -------
@@ -254,7 +254,8 @@ def trim(y: np.ndarray, *, sr: int, top_db: float = 30.0) -> np.ndarray:
     power = (energy[last] - energy[first]) / frame_length
     decibel = 10.0 * np.log10(np.maximum(power, 1e-10) / max(power.max(), 1e-10))
     loud = np.flatnonzero(decibel > -top_db)
-    return y[loud[0] * hop_length : min(y.size, (loud[-1] + 1) * hop_length)]
+    kept = round(margin * sr)
+    return y[max(0, loud[0] * hop_length - kept) : (loud[-1] + 1) * hop_length + kept]
 
 
 def change_speed(y: np.ndarray, *, sr: int, factor: float) -> np.ndarray:
@@ -306,6 +307,20 @@ def normalize_peak(y: np.ndarray, *, peak: float = 1.0) -> np.ndarray:
     return y.copy() if loudest < np.finfo(np.float32).tiny else y * (peak / loudest)
 
 
+def mix(y: np.ndarray, noise: np.ndarray, *, speech: np.ndarray, snr: float) -> np.ndarray:
+    """Add noise at a signal-to-noise ratio [dB] to the mean power of the speech in a clip.
+
+    Raises
+    ------
+    ValueError
+        If the speech is silent.
+    """
+    power, of_noise = (np.mean(np.square(each, dtype=np.float64)) for each in (speech, noise))
+    if power == 0:
+        raise ValueError(f"the clip is silent: noise {snr} dB below it cannot be; leave it out")
+    return (y + noise * math.sqrt(power / of_noise / 10 ** (snr / 10))).astype(y.dtype)
+
+
 def pad(y: np.ndarray, *, length: int) -> np.ndarray:
     """Cut `y`, or add zeros at its end, to `length` samples.
 
@@ -314,7 +329,7 @@ def pad(y: np.ndarray, *, length: int) -> np.ndarray:
     >>> pad(np.array([1, 2, 3]), length=5), pad(np.array([1, 2, 3]), length=2)
     (array([1, 2, 3, 0, 0]), array([1, 2]))
     """
-    return np.pad(y[:length], (0, max(0, length - y.size)))
+    return np.pad(y[:length], (0, max(0, length - len(y))))
 
 
 def segments(y: np.ndarray, *, sr: int, seconds: float) -> np.ndarray:
@@ -322,7 +337,7 @@ def segments(y: np.ndarray, *, sr: int, seconds: float) -> np.ndarray:
 
     Parameters
     ----------
-    y : np.ndarray, shape (n_samples,)
+    y : np.ndarray, shape (n_samples,) or (n_frames, ...)
     sr : int
         Its rate [Hz].
     seconds : float
@@ -330,7 +345,7 @@ def segments(y: np.ndarray, *, sr: int, seconds: float) -> np.ndarray:
 
     Returns
     -------
-    np.ndarray, shape (ceil(duration / seconds), round(seconds * sr))
+    np.ndarray, shape (ceil(duration / seconds), round(seconds * sr), ...)
         A clip that is shorter than one segment is padded with zeros.
 
     Examples
@@ -341,10 +356,10 @@ def segments(y: np.ndarray, *, sr: int, seconds: float) -> np.ndarray:
            [3, 4]])
     """
     length = round(seconds * sr)
-    if y.size <= length:
+    if len(y) <= length:
         return pad(y, length=length)[np.newaxis]
-    n_segments = math.ceil(y.size / length)
-    starts = np.arange(n_segments) * (y.size - length) // (n_segments - 1)
+    n_segments = math.ceil(len(y) / length)
+    starts = np.arange(n_segments) * (len(y) - length) // (n_segments - 1)
     return y[starts[:, np.newaxis] + np.arange(length)]
 
 
@@ -478,7 +493,7 @@ def _cancel(samples: np.ndarray) -> bool:
     return bool(y @ y < CANCELLED * power and loud)
 
 
-def _equal_blocks(pieces: Iterator[np.ndarray], *, length: int) -> Iterator[np.ndarray]:
+def equal_blocks(pieces: Iterable[np.ndarray], *, length: int) -> Iterator[np.ndarray]:
     """Cut pieces of any length into blocks of one length; the last may be shorter."""
     held = np.zeros(0, dtype=np.float32)
     for piece in pieces:

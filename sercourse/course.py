@@ -7,21 +7,18 @@ import hashlib
 import json
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import nbformat
 from ipykernel.kernelspec import get_kernel_dict
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
-from nbformat import NotebookNode
 
 from sercourse.files import atomic_path, home, user_path
 
 
-@dataclass(frozen=True)
-class Result:
+class Result(NamedTuple):
     """How the run of one notebook ended; `failure` is None, or names the cell and its error."""
 
     notebook: Path
@@ -95,7 +92,7 @@ def _find(name: str, *, folder: str | Path | None) -> Path:
     raise LookupError(f"no lesson {name!r}: give a number, a path, or one of {stems}")
 
 
-def read(path: str | Path) -> NotebookNode:
+def read(path: str | Path) -> nbformat.NotebookNode:
     """Read a notebook in the current format.
 
     Raises
@@ -109,7 +106,7 @@ def read(path: str | Path) -> NotebookNode:
         raise ValueError(f"{path} is not a notebook: {str(error).splitlines()[0]}") from error
 
 
-def write(notebook: NotebookNode, path: Path) -> None:
+def write(notebook: nbformat.NotebookNode, path: Path) -> None:
     """Write a notebook, atomically, without the empty lists of tags that papermill leaves."""
     for cell in notebook.cells:
         if cell.metadata.get("tags") == []:
@@ -118,23 +115,19 @@ def write(notebook: NotebookNode, path: Path) -> None:
         nbformat.write(notebook, temporary)
 
 
-def tags(cell: NotebookNode) -> Sequence[str]:
+def tags(cell: nbformat.NotebookNode) -> Sequence[str]:
     """Return the tags of a cell."""
     return cell.metadata.get("tags", ())
 
 
-def code_cells(notebook: NotebookNode) -> list[NotebookNode]:
+def code_cells(notebook: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
     """Return the code cells that an author wrote: not empty, papermill's, or Colab's bootstrap."""
-    return [
-        cell
-        for cell in notebook.cells
-        if cell.cell_type == "code"
-        and cell.source.strip()
-        and not {"bootstrap", "injected-parameters"} & set(tags(cell))
-    ]
+    others = {"bootstrap", "injected-parameters"}
+    cells = [each for each in notebook.cells if each.cell_type == "code" and each.source.strip()]
+    return [each for each in cells if others.isdisjoint(tags(each))]
 
 
-def code_hash(notebook: NotebookNode) -> str:
+def code_hash(notebook: nbformat.NotebookNode) -> str:
     """Return the SHA-256 of the code cells: outputs are stale when it is no longer theirs."""
     sources = [cell.source for cell in code_cells(notebook)]
     return hashlib.sha256(json.dumps(sources, ensure_ascii=False).encode()).hexdigest()
@@ -153,7 +146,7 @@ def stale(notebooks: Iterable[Path]) -> dict[Path, str]:
     return found
 
 
-def parameter_names(notebook: NotebookNode) -> list[str]:
+def parameter_names(notebook: nbformat.NotebookNode) -> list[str]:
     """Return the names that the cell tagged `parameters` assigns, in its order."""
     tagged = [cell.source for cell in code_cells(notebook) if "parameters" in tags(cell)]
     nodes = ast.walk(ast.parse("\n".join(tagged)))
@@ -180,16 +173,11 @@ def assign(
             f"unknown parameter {unknown[0]!r} for {', '.join(path.stem for path in notebooks)}: "
             f"known are {', '.join(every) or 'none'}"
         )
-    values = {
-        name: str(user_path(value).absolute())
-        if name.endswith("_dir") and isinstance(value, str)
-        else value
-        for name, value in parameters.items()
-    }
-    return {
-        path: {name: values[name] for name in names if name in values}
-        for path, names in known.items()
-    }
+    values = dict(parameters)
+    for name, value in parameters.items():
+        if name.endswith("_dir") and isinstance(value, str):
+            values[name] = str(user_path(value).absolute())
+    return {path: {k: values[k] for k in names if k in values} for path, names in known.items()}
 
 
 def run(path: Path, *, out: str | Path, parameters: Mapping[str, Any] | None = None) -> Result:
@@ -223,17 +211,10 @@ def run(path: Path, *, out: str | Path, parameters: Mapping[str, Any] | None = N
         raise ValueError(f"{out} holds the notebooks themselves: choose another folder")
     folder.mkdir(parents=True, exist_ok=True)
     executed, failure, started = folder / path.name, None, time.perf_counter()
+    kernel: Any = {"kernel_name": "python3", "language": "python", "cwd": str(path.parent)}
+    kernel |= {"kernel_manager_class": _ThisPython, "progress_bar": False}
     try:
-        papermill.execute_notebook(
-            read(path),
-            str(executed),
-            parameters=given,
-            kernel_name="python3",
-            language="python",
-            kernel_manager_class=_ThisPython,
-            progress_bar=False,
-            cwd=str(path.parent),
-        )
+        papermill.execute_notebook(read(path), str(executed), parameters=given, **kernel)
     except papermill.PapermillExecutionError:
         failure = _failing_cell(path, read(executed))
     except DeadKernelError:
@@ -247,7 +228,7 @@ def run(path: Path, *, out: str | Path, parameters: Mapping[str, Any] | None = N
     return Result(path, executed, seconds, failure)
 
 
-def _failing_cell(path: Path, executed: NotebookNode) -> str:
+def _failing_cell(path: Path, executed: nbformat.NotebookNode) -> str:
     """Say which of the author's code cells failed, and how."""
     for number, cell in enumerate(code_cells(executed), start=1):
         for output in cell.outputs:
@@ -258,7 +239,7 @@ def _failing_cell(path: Path, executed: NotebookNode) -> str:
     return f"{path.name}: stopped without a message from the failing cell"
 
 
-def merge_streams(outputs: Iterable[NotebookNode]) -> list[NotebookNode]:
+def merge_streams(outputs: Iterable[nbformat.NotebookNode]) -> list[nbformat.NotebookNode]:
     r"""Join the pieces of each stream; of a line that was overwritten after ``\r``, keep the last.
 
     nbclient's own joining takes a time that is quadratic in the length of a line.
@@ -269,17 +250,14 @@ def merge_streams(outputs: Iterable[NotebookNode]) -> list[NotebookNode]:
     >>> [output.text for output in merge_streams(pieces)]
     ['ok']
     """
-    merged: list[NotebookNode] = []
-    streams: dict[str, NotebookNode] = {}
+    merged: list[nbformat.NotebookNode] = []
     for output in outputs:
-        if output.output_type != "stream":
-            merged.append(output)
-        elif output.name in streams:
-            streams[output.name].text += output.text
+        begun = [each for each in merged if "name" in each and each.name == output.get("name")]
+        if begun:
+            begun[0].text += output.text
         else:
-            streams[output.name] = output
             merged.append(output)
-    for stream in streams.values():
+    for stream in (each for each in merged if "name" in each):
         lines = stream.text.split("\n")
         stream.text = "\n".join(line.rstrip("\r").rpartition("\r")[2] for line in lines)
     return merged

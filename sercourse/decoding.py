@@ -46,13 +46,16 @@ _CUT = ("ended prematurely", "partial file", "Input buffer exhausted", "size too
 # First bytes of MPEG-4, AVI, other WAV, Matroska, Windows Media, Flash, MPEG video, AMR, AAC, AC-3.
 _FFMPEG_MAGIC = re.compile(
     rb"(?s:.{4}ftyp|.{8}(AVI |WAVE)|\x1a\x45\xdf\xa3|\x30\x26\xb2\x75\x8e\x66\xcf\x11|FLV"
-    rb"|\x00\x00\x01\xba|#!AMR|\xff[\xf1\xf9]|\x0b\x77)"
+    rb"|\x00\x00\x01\xba|#!AMR|\xff[\xf0\xf1\xf8\xf9]|\x0b\x77)"
 )
 _PLAYLISTS = (b"#EXTM3U", b"[playlist]", b"ffconcat", b"<?xml", b"<MPD", b"<smil")
 # First bytes of the containers that libsndfile knows.
 _SNDFILE_MAGIC = tuple(b"RIFF RIFX RF64 riff FORM fLaC OggS ID3 .snd dns. caff NIST".split())
 _HEADER_BYTES = 4096  # a file that ends within these has no more than a header
 _HEADERLESS = (".raw", ".pcm", ".sln")
+
+
+Pieces = Generator[np.ndarray, None, None]
 
 
 class SoundWarning(UserWarning):
@@ -76,7 +79,7 @@ class Sound(NamedTuple):
     rate: int
     channels: int
     n_samples: int | None
-    pieces: Generator[np.ndarray, None, None]
+    pieces: Pieces
 
 
 @contextlib.contextmanager
@@ -109,6 +112,16 @@ def opened(path: Path, *, sr: int | None = None) -> Iterator[Sound]:
         if not LOWEST_RATE <= sound.rate <= HIGHEST_RATE:
             raise ValueError(f"{path}: its rate is {sound.rate} Hz: 1 to 768 kHz can be read")
         yield sound
+
+
+def begins_as_sound(head: bytes) -> bool:
+    """Whether a file with these first 16 bytes is one of sound, or a film."""
+    if head[4:8] == b"ftyp":
+        return head[8:12] not in (b"heic", b"heix", b"mif1", b"msf1", b"avif", b"crx ")  # pictures
+    if head[:4] in (b"RIFF", b"RIFX", b"RF64", b"FORM"):
+        return head[8:12] in (b"WAVE", b"AVI ", b"AIFF", b"AIFC")
+    layers_2_and_3 = re.match(rb"\xff[\xe2\xe3\xf2-\xf5\xfa-\xfd]", head)
+    return head.startswith(_SNDFILE_MAGIC) or bool(_FFMPEG_MAGIC.match(head) or layers_2_and_3)
 
 
 def warn(path: Path, what: str) -> None:
@@ -172,7 +185,7 @@ def _by_libsndfile(path: Path, stack: contextlib.ExitStack) -> Sound:
     if header.told < 1:
         _say_more(path, header.told)
 
-    def pieces() -> Generator[np.ndarray, None, None]:
+    def pieces() -> Pieces:
         n_read, length = 0, _piece_length(file.samplerate, file.channels)
         try:
             while len(samples := file.read(length, dtype="float32", always_2d=True)):
@@ -216,9 +229,7 @@ def _by_ffmpeg(path: Path, head: bytes, *, sr: int | None) -> Sound:
     return Sound(rate, channels, None, pieces)  # headers of such files often lack the length
 
 
-def _decoded(
-    path: Path, *, rate: int, channels: int, seconds: float
-) -> Generator[np.ndarray, None, None]:
+def _decoded(path: Path, *, rate: int, channels: int, seconds: float) -> Pieces:
     """Yield what ffmpeg decodes, and look at how it ended."""
     program = shutil.which("ffmpeg") or "ffmpeg"
     command = [program, *_SAFELY, "-nostdin", "-i", f"file:{path}", "-map", "0:a:0"]

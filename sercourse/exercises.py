@@ -60,20 +60,6 @@ def solutions(lesson: str) -> dict[str, str]:
     return dict(zip(parts[1::2], (part.strip() for part in parts[2::2]), strict=True))
 
 
-def solve(source: str, lesson: str) -> str:
-    """Return the source of an exercise's cell with its gap filled in.
-
-    Examples
-    --------
-    >>> solve("k = 2", "no_such_lesson")
-    'k = 2'
-    """
-    for name, code in solutions(lesson).items():
-        gap = rf"^{name} = \.\.\..*$"
-        source = re.sub(gap, code.replace("\\", r"\\"), source, flags=re.MULTILINE)
-    return source
-
-
 def check(lesson: str, **answer: Any) -> None:
     """Say whether an answer is right, and if not, what is wrong with it.
 

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import tomllib
 import zipfile
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import Any
 
 from sercourse import __version__, files
+from sercourse.naming import TABLE
 
 _RECEIPT = ".sercourse-fetch.json"
 
@@ -35,7 +33,7 @@ class Download:
     size : int or None
         Of the archive [bytes], as its page tells it: no download goes on beyond twice as many.
     checksum : str or None
-        ``sha256:...`` or ``md5:...``; None where its authors publish none.
+        ``sha256:...``; None where its authors publish none.
     members : str
         Pattern of the members to unpack.
     how : str
@@ -55,12 +53,9 @@ class Download:
     clips: Mapping[str, int] = field(default_factory=dict)
 
 
-_TABLE: dict[str, dict[str, Any]] = tomllib.loads(
-    Path(__file__).with_name("corpora.toml").read_text("utf-8")
-)
 REGISTRY: dict[str, Download] = {
     name: Download(name, **{key: value for key, value in told.items() if key != "names"})
-    for name, told in _TABLE.items()
+    for name, told in TABLE.items()
     if "licence" in told
 }
 """The corpora that `fetch` knows, by name."""
@@ -160,10 +155,7 @@ def _archive(download: Download) -> Path:
     archive = files.cache_dir() / "downloads" / f"{download.name}.zip"
     if not archive.is_file():
         _resume(download, archive)
-    kind, _, wanted = (download.checksum or "").partition(":")
-    with archive.open("rb") as file:
-        found = hashlib.file_digest(file, kind).hexdigest() if wanted else ""
-    if found != wanted:
+    if download.checksum and download.checksum != f"sha256:{files.content_hash(archive)}":
         archive.unlink()
         told = f"{download.url}: what came does not have the checksum {download.checksum}"
         raise ValueError(f"{told}, so it was deleted; try again, and report it if it happens twice")

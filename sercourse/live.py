@@ -10,6 +10,7 @@ from __future__ import annotations
 import queue
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -34,15 +35,12 @@ BACKLOG_SECONDS = 30.0
 PATIENCE_SECONDS = 3.0
 """A microphone that sends nothing for so long [s], or always the same value, is not at work."""
 
-_INSTALL = (
-    "a microphone needs the library PortAudio, which is not installed: sudo apt install "
-    "libportaudio2 on Debian and Ubuntu, brew install portaudio on macOS, else python -m pip "
-    "install --force-reinstall sounddevice"
-)
 _ELSEWHERE = "or use a sound file as the source, or the recorder in the browser"
 
+Report = Callable[[str], object]
 
-class Source:
+
+class Source(AbstractContextManager):
     """A signal that comes in blocks; a context manager that opens and closes it.
 
     Attributes
@@ -55,9 +53,6 @@ class Source:
 
     sr: int
     overflows: int = 0
-
-    def __enter__(self) -> Self:
-        return self
 
     def __exit__(self, *_: object) -> None:
         """Close what `__enter__` opened: nothing, here."""
@@ -162,32 +157,22 @@ class MicrophoneSource(Source):
     """
 
     def __init__(
-        self,
-        *,
-        sr: int,
-        device: int | str | None = None,
-        report: Callable[[str], None] = lambda sentence: None,
+        self, *, sr: int, device: int | str | None = None, report: Report = lambda sentence: None
     ) -> None:
-        self.sr, self.overflows = sr, 0
-        self.name, self.device_rate = "", 0
+        self.sr, self.name, self.device_rate = sr, "", 0
         self._device, self._report = device, report
-        self._waiting: queue.Queue[NDArray[np.float32] | None] = queue.Queue()  # None: the end
         self._stream: Any = None
 
     def __enter__(self) -> Self:
         sounddevice, device = _portaudio(), find(self._device)
         self.name = device.name
-        self._waiting = queue.Queue()
+        self._waiting: queue.Queue[NDArray[np.float32] | None] = queue.Queue()  # None: the end
         try:
             settings = _accepted(sounddevice, device, sr=self.sr)
             self.device_rate = settings["samplerate"]
-            self._stream = sounddevice.InputStream(
-                **settings,
-                dtype="float32",
-                blocksize=round(BLOCK_SECONDS * self.device_rate),
-                callback=self._take,
-                finished_callback=lambda: self._waiting.put(None),
-            )
+            settings["blocksize"] = round(BLOCK_SECONDS * self.device_rate)
+            calls = {"callback": self._take, "finished_callback": lambda: self._waiting.put(None)}
+            self._stream = sounddevice.InputStream(**settings, **calls)
             self._stream.start()
         except sounddevice.PortAudioError as error:
             reason = str(error).partition(" [")[0]  # without PortAudio's codes
@@ -262,9 +247,10 @@ def devices() -> tuple[Device, ...]:
     default = sounddevice.default.device[0]
     found = []
     for k, told in enumerate(sounddevice.query_devices()):
-        rate, channels = round(told["default_samplerate"]), told["max_input_channels"]
-        found.append(Device(k, told["name"], channels, rate, default=k == default))
-    return tuple(each for each in found if each.channels > 0)
+        if channels := told["max_input_channels"]:
+            rate = round(told["default_samplerate"])
+            found.append(Device(k, told["name"], channels, rate, default=k == default))
+    return tuple(found)
 
 
 def find(device: int | str | None = None) -> Device:
@@ -304,17 +290,22 @@ def _portaudio() -> ModuleType:
         needed = "a microphone needs sounddevice, which is not installed: pip install -e '.[live]'"
         raise ModuleNotFoundError(f"{needed}, {_ELSEWHERE}", name="sounddevice") from None
     except OSError:  # that is how it says that there is no PortAudio
-        raise OSError(f"{_INSTALL}, {_ELSEWHERE}") from None
+        raise OSError(
+            "a microphone needs the library PortAudio, which is not installed: sudo apt install "
+            "libportaudio2 on Debian and Ubuntu, brew install portaudio on macOS, else python -m "
+            f"pip install --force-reinstall sounddevice, {_ELSEWHERE}"
+        ) from None
     return sounddevice
 
 
-def _accepted(sounddevice: Any, device: Device, *, sr: int) -> dict[str, int]:
+def _accepted(sounddevice: Any, device: Device, *, sr: int) -> dict[str, Any]:
     """Return the first rate [Hz] and number of channels that the device accepts."""
     refusal: Exception = OSError("no rate is accepted")
     for channels, rate in product((1, device.channels), (device.sample_rate, sr)):
-        settings = {"device": device.index, "channels": channels, "samplerate": rate}
+        settings: Any = {"device": device.index, "channels": channels, "samplerate": rate}
+        settings["dtype"] = "float32"
         try:
-            sounddevice.check_input_settings(**settings, dtype="float32")
+            sounddevice.check_input_settings(**settings)
             return settings
         except sounddevice.PortAudioError as error:
             refusal = error
@@ -400,10 +391,7 @@ class Utterance:
 
 
 def utterances(
-    blocks: Iterable[NDArray[np.floating]],
-    *,
-    sr: int,
-    endpointing: Endpointing | None = None,
+    blocks: Iterable[NDArray[np.floating]], *, sr: int, endpointing: Endpointing | None = None
 ) -> Iterator[Utterance]:
     """Wait for speech and yield it, utterance by utterance, as each ends.
 
@@ -420,7 +408,8 @@ def utterances(
 
     Notes
     -----
-    What was being said when the source fails is yielded before its error is raised.
+    What was being said when the source fails is yielded before its error is raised, but for the
+    last 0.1 s perhaps.
 
     Examples
     --------
@@ -432,13 +421,15 @@ def utterances(
     [(0.8, 2.2)]
     """
     endpointer = Endpointer(sr=sr, settings=endpointing or Endpointing())
+    length = _FRAMES_A_LOOK * endpointer.frame
     try:
-        for block in blocks:
-            yield from endpointer.feed(block)
+        for piece in audio.equal_blocks(blocks, length=length):
+            endpointer.hold(piece)
+            yield from endpointer.ended()
     except (OSError, ValueError):
-        yield from endpointer.finish()
+        yield from endpointer.ended(no_more=True)
         raise
-    yield from endpointer.finish()
+    yield from endpointer.ended(no_more=True)
 
 
 class _Span(NamedTuple):
@@ -456,10 +447,10 @@ class Endpointer:
     def __init__(self, *, sr: int, settings: Endpointing) -> None:
         low, high = _BAND_HZ
         self._sr, self._settings = sr, settings
-        self._frame = round(_FRAME_SECONDS * sr)
+        self.frame = round(_FRAME_SECONDS * sr)  # [samples]
         self._band = signal.butter(2, (low, min(high, 0.45 * sr)), "bandpass", output="sos", fs=sr)
         self._state = np.zeros((len(self._band), 2))  # of the filter
-        self._fresh = self._held = np.zeros(0, dtype=np.float32)  # not yet in frames; in frames
+        self._held = np.zeros(0, dtype=np.float32)
         self._level = np.zeros(0)  # [dB] of each frame of what is held
         self._first = 0  # number of the first frame that is held
         self._room = np.zeros(0)  # levels [dB] of the background before that
@@ -467,30 +458,17 @@ class Endpointer:
         self._speaking = False
         self._died_away, self._loud = -1, -np.inf  # frame and level [dB] of the last utterance
 
-    def feed(self, block: NDArray[np.floating]) -> Iterator[Utterance]:
-        """Take a block of any length, and yield what has ended in it."""
-        self._fresh = np.concatenate([self._fresh, np.asarray(block, dtype=np.float32)])
-        step = _FRAMES_A_LOOK * self._frame
-        while len(self._fresh) >= step:
-            piece, self._fresh = self._fresh[:step], self._fresh[step:]
-            self._hold(piece)
-            yield from self._ended()
-
-    def finish(self) -> Iterator[Utterance]:
-        """Yield what was being said at the end."""
-        self._hold(self._fresh[: len(self._fresh) // self._frame * self._frame])
-        yield from self._ended(no_more=True)
-
-    def _hold(self, piece: NDArray[np.float32]) -> None:
-        """Buffer whole frames, and measure their levels."""
+    def hold(self, piece: NDArray[np.floating]) -> None:
+        """Buffer the whole frames of a piece, and measure their levels."""
+        piece = piece[: len(piece) // self.frame * self.frame].astype(np.float32)
         if len(piece):
             y, self._state = signal.sosfilt(self._band, np.nan_to_num(piece), zi=self._state)
-            power = np.square(y).reshape(-1, self._frame).mean(axis=1)
+            power = np.square(y).reshape(-1, self.frame).mean(axis=1)
             level = 10 * np.log10(power + 10 ** (_FLOOR_DB / 10))
             self._held = np.concatenate([self._held, piece])
             self._level = np.concatenate([self._level, level])
 
-    def _ended(self, *, no_more: bool = False) -> Iterator[Utterance]:
+    def ended(self, *, no_more: bool = False) -> Iterator[Utterance]:
         """Yield the utterances that have ended in what is held, and drop what is not needed."""
         while True:
             self._floor = self._noise_floor()
@@ -554,8 +532,8 @@ class Endpointer:
         first, last = max(0, span.start - padding), min(len(self._level), span.end + padding)
         if reason == LONGEST:
             last = span.end
-        y = self._held[first * self._frame : last * self._frame].copy()
-        start, end = ((self._first + k) * self._frame / self._sr for k in (first, last))
+        y = self._held[first * self.frame : last * self.frame].copy()
+        start, end = ((self._first + k) * self.frame / self._sr for k in (first, last))
         spread = np.ptp(np.percentile(self._level[span.start : span.end], [10, 90]))
         self._drop(span.tail, n_room=span.start)
         self._died_away, self._loud = self._first + _frames(self._settings.pause), span.loud
@@ -567,7 +545,7 @@ class Endpointer:
         """Drop the oldest frames; the levels of some of them were those of the room."""
         room = np.concatenate([self._room, self._level[:n_room]])
         self._room = room[-_frames(_ROOM_SECONDS) :]
-        self._held = self._held[n_frames * self._frame :]
+        self._held = self._held[n_frames * self.frame :]
         self._level = self._level[n_frames:]
         self._first += n_frames
 

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from sercourse.labels import EMOTIONS, in_order
 
 Array = NDArray[Any]
+Named = Mapping[str, Array]
 
 # --- style ------------------------------------------------------------------------------------
 
@@ -76,8 +77,7 @@ def palette(emotions: Iterable[str]) -> dict[str, str]:
     for name in names[len(chosen) :]:
         first = zlib.crc32(name.encode()) % len(_OWN_COLOURS)
         ranked = [*_OWN_COLOURS[first:], *_OWN_COLOURS[:first]]
-        taken = list(chosen.values())
-        chosen[name] = min(ranked, key=taken.count)
+        chosen[name] = min(ranked, key=list(chosen.values()).count)
     return chosen
 
 
@@ -202,11 +202,9 @@ def spectrogram(
     half, n_frames = hop_length / sr / 2, level.shape[1]
     extent = (-half, (2 * n_frames - 1) * half, 0.5, len(level) + 0.5)
     steps = plt.get_cmap("magma", round(SPAN_DB / _STEP_DB))
-    image = ax.imshow(level, steps, origin="lower", clim=(top - SPAN_DB, top), extent=extent)
-    image.set(interpolation="nearest")
-    ax.set_aspect("auto")
-    end = 2 * max(1, n_frames - 1) * half
-    ax.set(xlabel="time [s]", ylabel="frequency [kHz]", xlim=(0, end))
+    look: Any = {"origin": "lower", "interpolation": "nearest", "aspect": "auto"}
+    ax.imshow(level, steps, clim=(top - SPAN_DB, top), extent=extent, **look)
+    ax.set(xlabel="time [s]", ylabel="frequency [kHz]", xlim=(0, 2 * max(1, n_frames - 1) * half))
     hertz = np.asarray(frequencies, dtype=np.float64)
     first, last = 2 * hertz[0] - hertz[1], 2 * hertz[-1] - hertz[-2]
     ticks = [tick for tick in _FREQUENCY_TICKS if first <= tick <= 1.01 * last]
@@ -276,12 +274,7 @@ def spectrograms(
 
 
 def under_waveform(
-    waves: Mapping[str, Array],
-    rows: Mapping[str, Mapping[str, Array]],
-    *,
-    sr: int,
-    frame_length: int,
-    hop_length: int,
+    waves: Named, rows: Mapping[str, Named], *, sr: int, frame_length: int, hop_length: int
 ) -> NDArray[Any]:
     """Draw descriptors over time under the waveforms that they describe, a column for each clip.
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +16,15 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.metrics import confusion_matrix
 from sklearn.utils.validation import check_is_fitted
 
-from sercourse import classical, evaluate, experiment, features, files, labels, splits
-from sercourse.recipes import Recipe, from_zoo, has_setting, refuse_arrays, with_settings
-from sercourse.recipes import recipe as recipe_of
+from sercourse import classical, evaluate, experiment, features, files, labels, recipes, splits
+from sercourse.recipes import Recipe, Report, from_zoo, silent
 
 Clips = pd.DataFrame | Sequence[str | Path] | NDArray[Any]
 
 ABSENT = {"corpus": "custom", "speaker": pd.NA, "gender": pd.NA, "split": pd.NA}
 
 
+@dataclass(eq=False, repr=False)
 class EmotionRecognizer(ClassifierMixin, BaseEstimator):
     """Emotion classifier of sound files, with the interface of scikit-learn.
 
@@ -48,7 +49,7 @@ class EmotionRecognizer(ClassifierMixin, BaseEstimator):
         Processes that compute features and try the zoo.
     seed : int
         Of the choice among the clips of frequent emotions.
-    report : callable, optional
+    report : callable
         Gets a line for what is left out and for each step, such as ``print``.
 
     Attributes
@@ -75,26 +76,15 @@ class EmotionRecognizer(ClassifierMixin, BaseEstimator):
     (['happy', 'sad'], True)
     """
 
-    def __init__(
-        self,
-        recipe: str | None = None,
-        *,
-        model: Any = None,
-        emotions: Sequence[str] | None = None,
-        features: str = "librosa",
-        balance: bool | str = False,
-        n_jobs: int = 1,
-        seed: int = 0,
-        report: Callable[[str], None] | None = None,
-    ) -> None:
-        self.recipe = recipe
-        self.model = model
-        self.emotions = emotions
-        self.features = features
-        self.balance = balance
-        self.n_jobs = n_jobs
-        self.seed = seed
-        self.report = report
+    recipe: str | None = None
+    _: KW_ONLY
+    model: Any = None
+    emotions: Sequence[str] | None = None
+    features: str = "librosa"
+    balance: bool | str = False
+    n_jobs: int = 1
+    seed: int = 0
+    report: Report = silent
 
     def fit(self, X: Clips, y: Iterable[str] | None = None) -> EmotionRecognizer:
         """Learn from clips.
@@ -116,27 +106,28 @@ class EmotionRecognizer(ClassifierMixin, BaseEstimator):
             raise ValueError(f"balance is {self.balance!r}: use one of {balances}")
         given = _labelled(X, y)
         if own := labels.own(given["emotion"]):
-            self._say(own)
+            self.report(own)
         clips = experiment.choose(given, emotions=self.emotions)
         others = given["emotion"][~given["emotion"].isin(clips["emotion"])].value_counts()
         self.left_out_ = {name: int(others[name]) for name in labels.in_order(others.index)}
         if self.left_out_:
             told = ", ".join(f"{count} {emotion}" for emotion, count in self.left_out_.items())
-            self._say(f"left out: {others.sum()} clips of other emotions ({told})")
+            self.report(f"left out: {others.sum()} clips of other emotions ({told})")
         self.given_ = clips["emotion"].value_counts()
         if self.balance in (True, "undersample"):
             kept = splits.undersample(clips["emotion"].to_numpy(dtype=str), seed=self.seed)
             clips = clips.iloc[kept].reset_index(drop=True)
         self.recipe_ = self._recipe(clips)
-        if self.balance == "weights" and has_setting(self.recipe_, "weighted"):
-            self.recipe_ = with_settings(self.recipe_, weighted=True)  # networks always weigh
+        # Networks always weigh.
+        if self.balance == "weights" and recipes.has_setting(self.recipe_, "weighted"):
+            self.recipe_ = recipes.with_settings(self.recipe_, weighted=True)
         self.data_ = self._measured(self.recipe_, clips)
         self.rejects_ = clips["path"][~clips["clip_id"].isin(self.data_.clips["clip_id"])].tolist()
         self.classes_ = np.array(self.data_.emotions)
         self.evaluations_: list[experiment.Evaluation] = []
         self.models_ = [
             experiment.fit_fold(
-                member, part, part.everything, protocol=part.usual_protocol, report=self._say
+                member, part, part.everything, protocol=part.usual_protocol, report=self.report
             )[0]
             for member, part in experiment.by_member(self.recipe_, self.data_)
         ]
@@ -158,9 +149,8 @@ class EmotionRecognizer(ClassifierMixin, BaseEstimator):
         clips, answers = _table(X), []
         members = experiment.by_member(self.recipe_, self.data_)
         for model, (member, _) in zip(self.models_, members, strict=True):
-            found = features.feature_table(
-                clips, feature_set=member.features, n_jobs=self.n_jobs, progress=False
-            )
+            how: Any = {"n_jobs": self.n_jobs, "progress": False}
+            found = features.feature_table(clips, feature_set=member.features, **how)
             for path, reason in found.rejects.itertuples(index=False):
                 raise ValueError(f"{path}: {reason}")
             answers.append(model.predict_proba(found.X))
@@ -220,9 +210,8 @@ class EmotionRecognizer(ClassifierMixin, BaseEstimator):
             `experiment.Evaluation.metrics`, which `save` writes, too.
         """
         check_is_fitted(self, "classes_")
-        found = experiment.evaluate_recipe(
-            self.recipe_, self.data_, protocol=protocol, seeds=seeds, report=self._say
-        )
+        told: Any = {"protocol": protocol, "seeds": seeds, "report": self.report}
+        found = experiment.evaluate_recipe(self.recipe_, self.data_, **told)
         self.evaluations_.append(found)
         return found.metrics
 
@@ -251,22 +240,17 @@ class EmotionRecognizer(ClassifierMixin, BaseEstimator):
             raise ValueError(f"none of the {len(clips)} clips is {wanted}: give some that are")
         return known
 
-    def _say(self, line: str) -> None:
-        if self.report is not None:
-            self.report(line)
-
     def _measured(self, recipe: Any, clips: pd.DataFrame) -> Any:
-        return experiment.prepare(
-            recipe, clips, n_jobs=self.n_jobs, progress=False, report=self._say
-        )
+        told: Any = {"n_jobs": self.n_jobs, "progress": False, "report": self.report}
+        return experiment.prepare(recipe, clips, **told)
 
     def _recipe(self, clips: pd.DataFrame) -> Any:
         """Return the recipe that is asked for, or that of the best of the zoo."""
         if self.recipe is not None and self.model is not None:
             raise ValueError("both a recipe and a model are given: give one of them, or none")
         if self.recipe is not None:
-            return recipe_of(self.recipe)
-        refuse_arrays(self.features)
+            return recipes.recipe(self.recipe)
+        recipes.refuse_arrays(self.features)
         if self.model is None:
             return self._best_of_zoo(clips)
         learner = classical.PipelineLearner(classical.pipeline(self.model))
@@ -280,14 +264,12 @@ class EmotionRecognizer(ClassifierMixin, BaseEstimator):
         # The features are the same for every classifier of the zoo.
         data = self._measured(from_zoo("svc", feature_set=self.features), clips)
         plan = experiment.SearchConfig(data, data.everything, data.usual_protocol, self.features)
-        tables = [
-            experiment.grid_search(plan, name, n_jobs=self.n_jobs, report=self._say)
-            for name in classical.CLASSIFIERS
-        ]
+        told: Any = {"n_jobs": self.n_jobs, "report": self.report}
+        tables = [experiment.grid_search(plan, name, **told) for name in classical.CLASSIFIERS]
         self.search_ = plan.ranked(pd.concat(tables))
-        best = self.search_.iloc[0]
-        self._say(f"best of the zoo: {best['estimator']} {best['settings']}, UAR {best['uar']:.1%}")
-        return from_zoo(best["estimator"], json.loads(best["settings"]), feature_set=self.features)
+        name, settings, uar = self.search_[["estimator", "settings", "uar"]].iloc[0]
+        self.report(f"best of the zoo: {name} {settings}, UAR {uar:.1%}")
+        return from_zoo(name, json.loads(settings), feature_set=self.features)
 
 
 def _table(X: Clips) -> pd.DataFrame:

@@ -86,9 +86,8 @@ def _folder(url: str) -> Path:
     protocol, _, rest = url.partition("://")
     host, *inner = rest.strip("/").split("/")
     if not host or not {"", ".", ".."}.isdisjoint(inner):
-        raise FileNotFoundError(
-            f"{url}: is no address of a file or folder, such as s3://bucket/folder"
-        )
+        told = "is no address of a file or folder, such as s3://bucket/folder"
+        raise FileNotFoundError(f"{url}: {told}")
     return files.cache_dir() / "remote" / f"{protocol}-{host}"
 
 

@@ -18,6 +18,8 @@ from sercourse import (  # before a test imports onnxruntime: its telemetry is s
 
 ROOT = Path(__file__).resolve().parent.parent
 NO_LINKS = 1314  # ERROR_PRIVILEGE_NOT_HELD of Windows
+LONGEST = ("lessons", "networks", "site", "real time", "test_readme.py", "test_style.py")
+"""Groups of tests that take a minute or more, longest first."""
 
 
 class Done(NamedTuple):
@@ -55,12 +57,23 @@ def _real_corpus(name: str) -> Path:
 
 @pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests of a file in one process, where what they share is made once."""
+    """Keep the tests of a file in one process, where what they share is made once.
+
+    Long groups come first, so that no process waits for the other at the end.
+    """
+
+    def place(item: pytest.Item) -> int:
+        group = item.get_closest_marker("xdist_group")
+        if group is None:
+            return len(LONGEST)
+        return LONGEST.index(group.args[0]) if group.args[0] in LONGEST else len(LONGEST) + 1
+
     for item in items:
         if not item.get_closest_marker("notebook") and not item.get_closest_marker("xdist_group"):
             name = item.path.name
             name = "networks" if item.path.parent.name == "networks" else name  # loads Keras
             item.add_marker(pytest.mark.xdist_group(name))
+    items.sort(key=place)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -209,6 +209,14 @@ def test_trim_leaves_silence_and_scraps_whole(size: int) -> None:
     assert audio.trim(np.zeros(size), sr=16_000).size == size
 
 
+@pytest.mark.parametrize(("margin", "seconds"), [(0.0, 0.55), (0.1, 0.75), (9.0, 2.0)])
+def test_trim_leaves_a_margin(margin: float, seconds: float) -> None:
+    y = np.pad(np.ones(8_000, np.float32), 12_000)
+    kept = audio.trim(y, sr=16_000, margin=margin)
+    assert kept.size / 16_000 == pytest.approx(seconds, abs=0.03)
+    assert kept.sum() == 8_000
+
+
 def test_normalize_peak() -> None:
     y = np.array([0.1, -0.2], np.float32)
     normal = audio.normalize_peak(y, peak=0.5)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from sercourse import audio, augment
-from sercourse.augment import Augmentation, waveform
+from sercourse.augment import Augmentation
 
 SR = 16_000
 LABELS = np.eye(3, dtype=np.float32)
@@ -51,8 +51,8 @@ WAVEFORM: dict[str, Callable[..., np.ndarray]] = {
     "gain": lambda y, _: augment.gain(y, db=6),
     "shift_time": lambda y, _: augment.shift_time(y, sr=SR, seconds=0.1),
     "time_stretch": lambda y, _: augment.time_stretch(y, sr=SR, rate=1.2),
-    "add_chatter": lambda y, g: waveform.add_chatter(y, sr=SR, snr=10, rng=g),
-    "cut_lows": lambda y, _: waveform.cut_lows(y, sr=SR, lowest=300),
+    "add_chatter": lambda y, g: augment.add_chatter(y, sr=SR, snr=10, rng=g),
+    "cut_lows": lambda y, _: augment.cut_lows(y, sr=SR, lowest=300),
     "limit_band": lambda y, _: augment.limit_band(y, sr=SR, highest=4_000),
     "pitch_shift": lambda y, _: augment.pitch_shift(y, sr=SR, semitones=4),
 }
@@ -107,7 +107,7 @@ def test_a_seed_gives_the_same_again(name: str) -> None:
 # Noise, level, place
 
 
-@pytest.mark.parametrize("colour", waveform.COLOURS)
+@pytest.mark.parametrize("colour", augment.COLOURS)
 @pytest.mark.parametrize("snr", [-10, 0, 17.5, 60])
 def test_noise_has_the_ratio_asked_for(snr: float, colour: str) -> None:
     y = buzz(150)
@@ -229,7 +229,7 @@ def test_a_room_keeps_the_direct_sound(drr: float) -> None:
     ("function", "kept", "lost"),
     [
         (lambda y: augment.limit_band(y, sr=SR, highest=SR / 8), (160, 1600), (2300, 8000)),
-        (lambda y: waveform.cut_lows(y, sr=SR, lowest=300), (400, 8000), (0, 300)),
+        (lambda y: augment.cut_lows(y, sr=SR, lowest=300), (400, 8000), (0, 300)),
     ],
     ids=["limit_band", "cut_lows"],
 )
@@ -245,7 +245,7 @@ def test_chatter_has_the_ratio_asked_for_and_the_spectrum_of_speech(
     snr: float, sample_aesdd: Path
 ) -> None:
     y = audio.read(sorted(sample_aesdd.rglob("*.ogg"))[0], sr=SR)
-    noisy = waveform.add_chatter(y, sr=SR, snr=snr, rng=rng())
+    noisy = augment.add_chatter(y, sr=SR, snr=snr, rng=rng())
     assert snr_db(y, noisy) == pytest.approx(snr, abs=0.01)
     chatter = noisy - y
     assert abs(np.corrcoef(y, chatter)[0, 1]) < 0.2

@@ -203,6 +203,6 @@ def test_a_library_that_is_not_installed_is_named_with_its_extra(
     def missing(args: object) -> int:
         raise ModuleNotFoundError(f"No module named {module!r}", name=module)
 
-    monkeypatch.setattr("sercourse.cli.data._scan", missing)
+    monkeypatch.setattr("sercourse.cli.data.scan", missing)
     said = refuse("scan", "data/sample/ravdess")
     assert f"needs {module}, which is not installed: pip install 'sercourse[{extra}]'" in said

@@ -204,7 +204,7 @@ def test_the_death_of_a_worker_and_warnings_are_told(
         warnings.warn("gone in the next version", FutureWarning, stacklevel=1)
         raise BrokenExecutor
 
-    monkeypatch.setattr("sercourse.cli.models._models", die)
+    monkeypatch.setattr("sercourse.cli.models.models", die)
     done = command("models")
     assert done.status == 2
     first, *others = done.err.splitlines()

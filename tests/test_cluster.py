@@ -18,7 +18,7 @@ import pytest
 from conftest import Command, posix
 from sercourse import corpora, experiment
 from sercourse.cli import options
-from sercourse.cli.journal import Journal
+from sercourse.cli.live import Journal
 from sercourse.features import FeatureSet, feature_table, named
 from sercourse.recipes import recipe
 

@@ -11,8 +11,8 @@ import pandas as pd
 import pytest
 import soxr
 
-from sercourse import audio, augment, bundles, cli, experiment, features, recipes
-from sercourse.augment import TEST_KINDS, Augmentation, conditions
+from sercourse import audio, augment, bundles, cli, conditions, experiment, features, recipes
+from sercourse.augment import TEST_KINDS, Augmentation
 
 SR = 16_000
 CONDITIONS = list(augment.CONDITIONS)

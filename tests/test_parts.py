@@ -240,7 +240,7 @@ def test_a_killed_prediction_goes_on(clips: pd.DataFrame, tmp_path: Path) -> Non
 
 
 def test_a_changed_recording_or_model_is_judged_anew(tmp_path: Path) -> None:
-    from sercourse.cli.journal import Journal
+    from sercourse.cli.live import Journal
 
     first = Journal(tmp_path / "a.csv", key="one")
     first.add("a 10 1", {"path": "a"})

@@ -276,7 +276,7 @@ def test_an_ensemble_is_calibrated_once_it_is_measured(
     few: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pair = Recipe("pair", "two models", members=(recipe("svm-classic"), recipe("logistic")))
-    monkeypatch.setattr("sercourse.recognizer.recipe_of", lambda name: pair)
+    monkeypatch.setattr("sercourse.recipes.recipe", lambda name: pair)
     recognizer = EmotionRecognizer("pair").fit(few)
     plain = recognizer.predict_proba(few[:1])
     recognizer.evaluate("speaker")

@@ -87,11 +87,17 @@ def test_a_first_score_passes_few_files(root: Path, tmp_path: Path) -> None:
     assert len(package) <= 30, sorted(package)
 
 
-def test_every_command_is_registered_by_the_module_that_is_said_to_have_it() -> None:
-    for module, names in COMMANDS.items():
-        for name in names:
-            (commands,) = build_parser(name)._subparsers._group_actions  # type: ignore[union-attr]
-            assert tuple(commands.choices or ()) == names, module
+def test_tests_of_a_file_share_a_process(request: pytest.FixtureRequest) -> None:
+    """What a file's tests share is then made once; a pytest that is too new undoes it silently."""
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        pytest.skip("the tests run in one process")
+    assert request.node.nodeid.endswith("@test_style.py")
+
+
+def test_the_parser_of_a_command_has_no_other() -> None:
+    for name in COMMANDS:
+        (commands,) = build_parser(name)._subparsers._group_actions  # type: ignore[union-attr]
+        assert list(commands.choices or ()) == [name]
 
 
 def tracked(root: Path) -> list[Path]:

@@ -119,7 +119,7 @@ def steps(build, shape: tuple[int, ...], *, is_fused: bool) -> tuple[list[float]
     model.compile(keras.optimizers.SGD(1e-3), loss)
     X, y = rng.uniform(-60, 0, (4, 6, *shape)).astype(np.float32), rng.integers(0, 3, (4, 6))
     calls = keras.layers.BatchNormalization.call, keras.layers.Conv2D.call
-    with networks.backend.fused_ops() if is_fused else contextlib.nullcontext():
+    with training.fused_ops() if is_fused else contextlib.nullcontext():
         losses = [float(model.train_on_batch(*batch)) for batch in zip(X, y, strict=True)]
     assert calls == (keras.layers.BatchNormalization.call, keras.layers.Conv2D.call)
     return losses, [training.logits(model, X[0]), *model.get_weights()]

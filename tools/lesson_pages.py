@@ -30,6 +30,20 @@ FIGURES = files.home() / "docs" / "figures.toml"
 """What the figures of each lesson show."""
 
 
+def solve(source: str, lesson: str) -> str:
+    """Return the source of an exercise's cell with its gap filled in.
+
+    Examples
+    --------
+    >>> solve("k = 2", "no_such_lesson")
+    'k = 2'
+    """
+    for name, code in exercises.solutions(lesson).items():
+        gap = rf"^{name} = \.\.\..*$"
+        source = re.sub(gap, code.replace("\\", r"\\"), source, flags=re.MULTILINE)
+    return source
+
+
 def page(path: Path) -> NotebookNode:
     """Return a lesson for the site; of a file that is no notebook, a page that says so."""
     try:
@@ -103,7 +117,7 @@ def solution(cell: NotebookNode, *, lesson: str) -> list[NotebookNode]:
     """Return a folded solution for an exercise, nothing for another cell."""
     if "exercise" not in course.tags(cell):
         return []
-    solved = exercises.solve(cell.source, lesson)
+    solved = solve(cell.source, lesson)
     if solved == cell.source:
         return []
     text = f"::::{{dropdown}} Solution\n```python\n{solved}\n```\n::::"

@@ -202,7 +202,7 @@ def exported(recipe: Recipe, clips: pd.DataFrame, *, corpus: str) -> tuple[bytes
         y = np.arange(n_labels)
         X = np.zeros((n_labels, *recipe.features.row_shape), np.float32)
         untrained = learner.fit(networks.Examples([X], y, n_labels), groups=y, selected=plain)
-        return untrained.contents()[".onnx"], untrained.n_weights
+        return untrained.contents()[".onnx"], sum(each.count_params() for each in untrained.members)
     shipped = files.home() / "models" / f"{corpus}-{recipe.name}" / "model.onnx"
     if shipped.is_file():
         content = shipped.read_bytes()

@@ -21,7 +21,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 PYTHONS = ("3.11", "3.12", "3.13")
 KINDS = {"lowest": "lowest-direct", "newest": "highest"}
-TOOLS = ("pytest>=8", "pytest-timeout>=2.3", "pytest-xdist>=3.6", "hypothesis>=6.100")
+TOOLS = ("pytest>=8,!=9.2.*", "pytest-timeout>=2.3", "pytest-xdist>=3.6", "hypothesis>=6.100")
 
 
 def tried(python: str, kind: str, *, extras: str, tests: list[str]) -> bool:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import argparse
 import contextlib
 import importlib
+import os
 import sys
+import tomllib
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import BrokenExecutor
+from pathlib import Path
 from typing import Any, NoReturn
 
 from sercourse import __version__
@@ -20,44 +23,48 @@ class _Parser(argparse.ArgumentParser):
         raise ValueError(f"{message}; see {self.prog} --help")
 
 
-COMMANDS = {
-    "lessons": ("run", "stale", "check"),
-    "data": ("scan", "fetch", "features", "cache"),
-    "models": ("evaluate", "train", "train-gender", "search", "models"),
-    "live": ("predict", "listen", "record"),
-}
-"""The commands by the module that has them."""
+COMMANDS = tomllib.loads(Path(__file__).with_name("commands.toml").read_text("utf-8"))
+GROUPS, EXTRAS = COMMANDS.pop("groups"), COMMANDS.pop("extras")
 
 
 def build_parser(command: str = "") -> argparse.ArgumentParser:
-    """Return the parser of the module that has a command; of all, if none has it."""
-    modules = [name for name, commands in COMMANDS.items() if command in commands]
-    parser = _Parser(
-        prog="sercourse", description="Speech emotion recognition: corpora, models and lessons."
-    )
-    parser.add_argument("--version", action="version", version=f"sercourse {__version__}")
-    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for name in modules or COMMANDS:
-        importlib.import_module(f"{__name__}.{name}").add_parsers(commands)
-    return parser
+    """Return the parser of a command; of all, if none has that name."""
+    about = "Speech emotion recognition: corpora, models and lessons."
+    top = _Parser(prog="sercourse", description=about)
+    top.add_argument("--version", action="version", version=f"sercourse {__version__}")
+    commands = top.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    for name in [command] if command in COMMANDS else COMMANDS:
+        told = COMMANDS[name]
+        module = importlib.import_module(f"{__name__}.{told['module']}")
+        run = getattr(module, name.replace("-", "_"))
+        text = " ".join((run.__doc__ or "").split())
+        first = text.partition(". ")[0].rstrip(".")
+        parser = commands.add_parser(name, help=first, description=text)
+        for group in [*(GROUPS[each] for each in told.get("groups", ())), told.get("options", {})]:
+            for flags, settings in group.items():
+                parser.add_argument(*flags.split(), **_told(settings))
+        parser.set_defaults(run=run, jobs=os.cpu_count() or 1)
+    return top
 
 
-EXTRAS = {
-    "lessons": ("IPython", "matplotlib", "nbformat", "papermill", "seaborn"),
-    "networks": ("keras", "tensorflow", "tf2onnx"),
-    "live": ("sounddevice",),
-    "big": ("pyarrow",),
-    "cluster": ("dask", "distributed", "fsspec"),
-}
-"""Extras of the installation that bring a module; all others are in ``train``."""
+def _told(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what argparse takes for an option: readers in place of their names."""
+    told = dict(settings)
+    if isinstance(told.get("metavar"), list):
+        told["metavar"] = tuple(told["metavar"])
+    if "range" in told:
+        told["type"] = options.whole(*told.pop("range"))
+    elif "type" in told:
+        told["type"] = getattr(options, told["type"])
+    return told
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status: 0 done, 1 partly done, 2 refused."""
     with contextlib.suppress(AttributeError):  # a bar is a question mark where it has no letter
-        sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
-        if not sys.stdout.isatty():  # programs read UTF-8, whatever the terminals of a system use
-            sys.stdout.reconfigure(encoding="utf-8")  # type: ignore[union-attr]
+        # Programs read UTF-8, whatever the terminals of a system use.
+        encoding = None if sys.stdout.isatty() else "utf-8"
+        sys.stdout.reconfigure(encoding=encoding, errors="replace")  # type: ignore[union-attr]
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _show_warning
@@ -83,14 +90,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         options.show("", end="")  # also the help, while a closed pipe can still be answered
 
 
-def _show_warning(
-    message: Warning | str, category: type[Warning], filename: str, lineno: int, *_: Any, **__: Any
-) -> None:
+def _show_warning(message: Any, category: type[Warning], *place: Any, **_: Any) -> None:
     """Show what is meant for users as the commands say things, and the rest as Python does."""
     if category.__name__ in ("SoundWarning", "NotKept"):  # importing them would load the decoder
         options.say(f"sercourse: {message}")
     else:
-        options.say(*warnings.formatwarning(message, category, filename, lineno).splitlines())
+        options.say(*warnings.formatwarning(message, category, *place[:2]).splitlines())
 
 
 def _sentence(error: Exception) -> str:

@@ -7,6 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import sercourse as ser
 from sercourse import files
 from sercourse.cli import options
 
@@ -14,23 +15,7 @@ if TYPE_CHECKING:
     from sercourse.corpora import Scan
 
 
-def add_parsers(commands: argparse._SubParsersAction) -> None:
-    """Register `scan`, `fetch`, `features` and `cache`."""
-    options.command(commands, "scan", _scan, options.corpus(), options.outputs())
-    option = options.command(commands, "fetch", _fetch)
-    option("name", metavar="NAME", help="ravdess, emodb, aesdd, crema-d ...")
-    option("--to", metavar="DIR", type=options.path, help="default: data/NAME")
-    option = options.command(commands, "features", _features, options.corpus(), options.jobs())
-    option("--set", required=True, help="such as statistics")
-    option("--out", dest="out_file", metavar="FILE.npz", type=options.path)
-    option("--parts", type=options.path, metavar="DIR", help="Parquet files instead, part by part")
-    option("--pre-emphasis", type=float, default=0.0, metavar="COEFFICIENT", help="such as 0.97")
-    option = options.command(commands, "cache", _cache)
-    option("--keep", type=options.whole(0), metavar="MB", help="delete what was used longest ago")
-    option("--clear", dest="keep", action="store_const", const=0, help="delete everything in it")
-
-
-def _scan(args: argparse.Namespace) -> int:
+def scan(args: argparse.Namespace) -> int:
     """List what a corpus holds, and what is wrong with it.
 
     That is clips, speakers, emotions, formats, identical clips, and every file that is left out,
@@ -38,27 +23,24 @@ def _scan(args: argparse.Namespace) -> int:
     """
     import pandas as pd
 
-    scans = options.scan(args)
-    for found in scans:
+    def report(found: Scan) -> None:
         if options.prints_text(args):
             options.show(*_summary(found))
-        options.refuse_empty(found, args)
-    clips = pd.concat([found.clips for found in scans])
+
+    clips = pd.concat(options.scan(args, report=report))
     rows = clips.astype(object).where(clips.notna(), None).to_dict("records")
-    options.write(args, content=rows, table=lambda: clips)
+    options.write(args, content=rows, tables=[clips])
     return 0
 
 
-def _fetch(args: argparse.Namespace) -> int:
+def fetch(args: argparse.Namespace) -> int:
     """Download a corpus, or say how to get it, and check what is there.
 
     It is verified and unpacked; called again, the command goes on from where it was interrupted.
     Exit status 1 if the corpus is not complete afterwards.
     """
-    from sercourse import corpora, fetch
-
     to = args.to or Path("data") / args.name
-    download = fetch.entry(args.name)
+    download = ser.fetch.entry(args.name)
     terms = f"Licence: {download.licence}", f"Cite: {download.cite}"
     if to.exists() and not to.is_dir():
         raise FileExistsError(f"{to} is a file: give the name of a folder")
@@ -67,43 +49,41 @@ def _fetch(args: argparse.Namespace) -> int:
             how = f"{args.name} cannot be downloaded by a program.", f"{download.how} into {to}"
             options.show(*how, *terms)
             return 1
-        fetch.fetch(args.name, to=to)
-    found = corpora.scan(to, corpus=args.name)
-    differences = corpora.missing(found.clips, corpus=args.name)
+        ser.fetch.fetch(args.name, to=to)
+    found = ser.corpora.scan(to, corpus=args.name)
+    differences = ser.corpora.missing(found.clips, corpus=args.name)
     options.show(f"{to}: {len(found.clips)} clips, {len(found.rejects)} files left out")
     options.show(*(differences or ["complete"]), *terms)
     return int(bool(differences))
 
 
-def _features(args: argparse.Namespace) -> int:
+def features(args: argparse.Namespace) -> int:
     """Compute the features of every clip of a corpus.
 
     They go into an .npz file with arrays X, feature_names and clip_id; or into a folder of Parquet
     files, which memory need not hold: called again after it was cut, the command goes on. Exit
     status 1 if a clip of the corpus could not be measured.
     """
-    from sercourse import corpora, features
-
     if (args.out_file is None) == (args.parts is None):
         raise ValueError("give --out FILE.npz or --parts DIR, one of them")
-    chosen = features.with_pre_emphasis(features.named(args.set), args.pre_emphasis)
+    chosen = ser.features.with_pre_emphasis(ser.features.named(args.set), args.pre_emphasis)
     clips = options.clips(args)
-    told: dict[str, Any] = {"feature_set": chosen, "fingerprint": corpora.fingerprint(clips)}
+    told: dict[str, Any] = {"feature_set": chosen, "fingerprint": ser.corpora.fingerprint(clips)}
     if args.parts:
-        rejects = features.write_parts(clips, args.parts, n_jobs=args.jobs, **told)
-        out, shape = args.parts, chosen.row_shape
+        rejects = ser.features.write_parts(clips, args.parts, n_jobs=args.jobs, **told)
+        out = args.parts
     else:
-        table = features.feature_table(clips, feature_set=chosen, n_jobs=args.jobs)
-        rejects, shape = table.rejects, table.X.shape[1:]
-        out = features.save_features(table, args.out_file, **told)
+        table = ser.features.feature_table(clips, feature_set=chosen, n_jobs=args.jobs)
+        rejects = table.rejects
+        out = ser.features.save_features(table, args.out_file, **told)
     for reject in rejects.itertuples():
         options.say(f"left out: {reject.path}: {reject.reason}")
-    sizes = " x ".join(str(size) for size in shape)
+    sizes = " x ".join(map(str, chosen.row_shape))
     options.show(f"{out}: {len(clips) - len(rejects)} clips x {sizes} features")
     return int(len(rejects) > 0)
 
 
-def _cache(args: argparse.Namespace) -> int:
+def cache(args: argparse.Namespace) -> int:
     """Show what is kept for the next time, and clear it.
 
     Features, folds, searches and downloads can all be made again. With --keep, what was used
@@ -115,9 +95,8 @@ def _cache(args: argparse.Namespace) -> int:
     kept = files.cached()
     for each in kept:
         when, name = datetime.fromtimestamp(each.used), each.path.relative_to(folder)
-        options.show(
-            f"{each.size / 1e6:10.1f} MB  {each.n_files:7d} files  {when:%Y-%m-%d}  {name}"
-        )
+        size = f"{each.size / 1e6:10.1f} MB"
+        options.show(f"{size}  {each.n_files:7d} files  {when:%Y-%m-%d}  {name}")
     options.show(f"{sum(each.size for each in kept) / 1e6:10.1f} MB  in {folder}")
     return 0
 

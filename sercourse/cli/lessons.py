@@ -12,28 +12,13 @@ from collections import defaultdict
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
+import sercourse as ser
 from sercourse import __version__, files
 from sercourse.cli import options
 
-Found = tuple[str, str, str]  # what, what there is of it, and what to do about it
 
-
-def add_parsers(commands: argparse._SubParsersAction) -> None:
-    """Register `run`, `stale` and `check`."""
-    text = "number (03), name (03_train_svm) or path; default: every lesson"
-    notebooks = options.parent("notebooks", nargs="*", metavar="NOTEBOOK", help=text)
-    option = options.command(commands, "run", _run, notebooks, options.jobs())
-    text = "set a parameter in every lesson that has it; a relative ..._dir is meant from here"
-    settings: Any = {"nargs": 2, "action": "append", "metavar": ("NAME", "VALUE"), "default": []}
-    option("-p", "--parameter", **settings, help=text)
-    option("--out", default="build/course", metavar="DIR", help="default: %(default)s")
-    options.command(commands, "stale", _stale, notebooks)
-    options.command(commands, "check", _check, options.json_output())
-
-
-def _run(args: argparse.Namespace) -> int:
+def run(args: argparse.Namespace) -> int:
     """Run lessons and keep the executed notebooks, of which `make course` makes pages.
 
     Each has a fresh kernel and takes the sample corpora unless a parameter says otherwise; none
@@ -41,13 +26,11 @@ def _run(args: argparse.Namespace) -> int:
     """
     from joblib import Parallel, delayed
 
-    from sercourse import course
-
-    paths = course.find(args.notebooks)
+    paths = ser.course.find(args.notebooks)
     parameters = {name: _value(text) for name, text in args.parameter}
-    given = course.assign(paths, parameters=parameters)
+    given = ser.course.assign(paths, parameters=parameters)
     failed = False
-    run, pool = delayed(course.run), Parallel(args.jobs, return_as="generator_unordered")
+    run, pool = delayed(ser.course.run), Parallel(args.jobs, return_as="generator_unordered")
     out = Path(args.out).resolve()  # a process that joblib keeps may have begun in another folder
     results = pool(run(path.resolve(), out=out, parameters=own) for path, own in given.items())
     for number, result in enumerate(results, start=1):
@@ -70,20 +53,18 @@ def _value(text: str) -> object:
         return text
 
 
-def _stale(args: argparse.Namespace) -> int:
+def stale(args: argparse.Namespace) -> int:
     """List lessons whose outputs are missing or older than their code.
 
     Exit status 1 if there is one.
     """
-    from sercourse import course
-
-    found = course.stale(course.find(args.notebooks))
+    found = ser.course.stale(ser.course.find(args.notebooks))
     for path, reason in found.items():
         options.show(f"{path.name} {reason}")
     return int(bool(found))
 
 
-def _check(args: argparse.Namespace) -> int:
+def check(args: argparse.Namespace) -> int:
     """Say what is installed and found here, and what to do about what is missing.
 
     It is what a report of a problem needs. Exit status 1 if a library or a model is broken.
@@ -97,8 +78,8 @@ def _check(args: argparse.Namespace) -> int:
     return int(any(advice for what, _, advice in rows if what in ("libraries", "broken model")))
 
 
-def _installed() -> Iterator[Found]:
-    """Yield the versions of libraries, and which extras are complete."""
+def _installed() -> Iterator[tuple[str, str, str]]:
+    """Yield the versions of libraries, and which extras are complete, and what to do about it."""
     yield "sercourse", __version__, ""
     yield "python", f"{platform.python_version()} on {platform.platform()}", ""
     try:
@@ -113,42 +94,35 @@ def _installed() -> Iterator[Found]:
     for what, names in groups.items():
         found = files.versions(*names)
         there = ", ".join(f"{name} {version}" for name, version in found.items() if version)
-        if absent := [name for name in names if not found[name]]:
-            advice = f"python -m pip install {' '.join(absent)}"
-            yield what, f"without {', '.join(absent)}: {there}", advice
-        else:
-            yield what, f"complete: {there}", ""
+        absent = [name for name in names if not found[name]]
+        state = f"without {', '.join(absent)}" if absent else "complete"
+        advice = f"python -m pip install {' '.join(absent)}" if absent else ""
+        yield what, f"{state}: {there}", advice
 
 
-def _found() -> Iterator[Found]:
-    """Yield what sound can come through, corpora, models and the cache."""
-    from sercourse import bundles, fetch
-
+def _found() -> Iterator[tuple[str, str, str]]:
+    """Yield what sound can come through, corpora, models and the cache, and what to do about it."""
     try:
-        from sercourse import live
-
-        n_inputs = len(live.devices())
+        n_inputs = len(ser.live.devices())
         advice = "" if n_inputs else "connect a microphone, or use a file or the browser"
         yield "PortAudio", f"found, {n_inputs} input devices", advice
     except (ImportError, OSError) as error:
         yield "PortAudio", "no input device can be used", str(error)
-    if shutil.which("ffmpeg") and shutil.which("ffprobe"):
-        yield "ffmpeg", "found", ""
-    else:
-        yield "ffmpeg", "not found", "install ffmpeg; only m4a, webm, aac and films need it"
-    models: list[Path] = []
-    places = [os.environ.get("SERCOURSE_DATA", "")]
+    is_there = shutil.which("ffmpeg") and shutil.which("ffprobe")
+    advice = "" if is_there else "install ffmpeg; only m4a, webm, aac and films need it"
+    yield "ffmpeg", "found" if is_there else "not found", advice
+    models, places = list[Path](), [os.environ.get("SERCOURSE_DATA", "")]
     try:
-        models, places = bundles.available(), [str(files.home() / "data"), *places]
+        models, places = ser.bundles.available(), [str(files.home() / "data"), *places]
     except FileNotFoundError as error:
         yield "project", "not found", str(error)
     for place in filter(None, places):
-        names = [name for name in fetch.REGISTRY if (files.user_path(place) / name).is_dir()]
+        names = [name for name in ser.fetch.REGISTRY if (files.user_path(place) / name).is_dir()]
         advice = "" if names else "sercourse fetch ravdess, or set SERCOURSE_DATA to their folder"
         yield "corpora", f"{', '.join(names) or 'none'} in {place}", advice
     for folder in models:
         try:
-            bundles.load(folder)
+            ser.bundles.load(folder)
             yield "model", folder.name, ""
         except (OSError, ValueError, LookupError, ImportError) as error:
             yield "broken model", folder.name, f"restore it, or train it again: {error}"

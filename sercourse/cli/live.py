@@ -5,19 +5,19 @@ from __future__ import annotations
 import argparse
 import contextlib
 import io
-import itertools
 import json
 import signal
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from datetime import datetime
 from functools import partial
+from itertools import islice
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, TypeVar
 
+import sercourse as ser
 from sercourse import __version__, files, remote
 from sercourse.cli import options
-from sercourse.cli.journal import Journal
 
 if TYPE_CHECKING:
     import numpy as np
@@ -44,45 +44,55 @@ class Take(NamedTuple):
         return str(self.path) if self.channel is None else f"{self.path} (channel {self.channel})"
 
 
-def add_parsers(commands: argparse._SubParsersAction) -> None:
-    """Register `predict`, `listen` and `record`."""
-    model = options.parent("--model", help="a bundle; default: any-voice")
-    option = model.add_argument
-    option("--enrol", type=options.path, help="folder with a few clips of the same speaker")
-    option("--emotions", type=options.emotions, help="answer with these only, scaled to 100 %%")
-    option("--sure", type=float, help="answer unknown where no emotion reaches this probability")
-    device = options.parent("--device", help="number or part of the name of a microphone")
+class Journal:
+    """Records by name, a line each, in a file beside the output: cut, a command goes on from there.
 
-    parents = (model, options.cluster(), options.outputs())
-    option = options.command(commands, "predict", _predict, *parents)
-    text = "files or folders, also elsewhere, such as s3://bucket/folder"
-    option("files", nargs="+", metavar="FILE", type=options.recording, help=text)
-    option("--channel", type=_channel, help="left, right, a number, or each; default: the average")
-    option("--every", type=float, metavar="SECONDS", help="judge a window that moves on by so much")
-    option("--window", type=float, metavar="SECONDS", help="its length, 0.5 to 8; default: 3")
-    option("--plot", type=options.path, help="also draw emotions over time: .png, .svg, .pdf")
+    They are written as they come and read one by one.
 
-    option = options.command(commands, "listen", _listen, model, device)
-    option("--source", type=options.path, help="listen to a sound file instead; ends with it")
-    option("--once", action="store_true", help="end after the first utterance")
-    option("--every", type=float, metavar="SECONDS", help="judge the last 3 s every so often")
-    option("--save", type=options.path, metavar="DIR", help="keep the utterances as WAV files")
-    option("--list-devices", action="store_true", help="list the microphones and end")
+    Parameters
+    ----------
+    target : path or None
+        Output that the records are for; None where they need not outlast the command.
+    key : str
+        What the records depend on: those of another key are not taken over.
+    """
 
-    option = options.command(commands, "record", _record, device)
-    option("out_file", metavar="OUT.wav", type=options.path, help="file to write; it must be new")
-    option("--seconds", type=float, default=4.0, help="length; default: %(default)g")
-    rate, text = options.whole(4_000, 192_000), "sampling rate [Hz]; default: %(default)s"
-    option("--sr", type=rate, default=16_000, help=text)
+    def __init__(self, target: Path | None, *, key: str) -> None:
+        self._path = None if target is None else target.with_name(f".{target.name}-{key}.jsonl")
+        self._file: BinaryIO = io.BytesIO() if self._path is None else self._path.open("a+b")
+        self.names = {name for name, _ in self._whole()}
+        self._file.truncate()
 
+    def _whole(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Yield names and records, up to a line that was being written."""
+        self._file.seek(0)
+        for line in self._file:
+            try:
+                yield json.loads(line)
+            except ValueError:
+                self._file.seek(-len(line), io.SEEK_CUR)
+                return
 
-@options.reader
-def _channel(text: str) -> Channel:
-    if text in ("left", "right", "each"):
-        return text
-    if not text.isdecimal() or int(text) < 1:
-        raise ValueError(f"{text}: give left, right, each or a number from 1")
-    return int(text)
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        """Yield the records; of two with one name, as two runs at once write them, the first."""
+        left = set(self.names)
+        for name, record in self._whole():
+            if name in left:
+                left.remove(name)
+                yield record
+
+    def add(self, name: str, record: dict[str, Any]) -> None:
+        """Keep a record; OSError if the disk is full."""
+        self._file.seek(0, io.SEEK_END)
+        self._file.write(json.dumps([name, record]).encode() + b"\n")
+        self._file.flush()
+        self.names.add(name)
+
+    def done(self) -> None:
+        """Delete the file: the output is complete."""
+        self._file.close()
+        if self._path is not None:
+            self._path.unlink(missing_ok=True)
 
 
 def _warn(sentence: object) -> None:
@@ -91,9 +101,7 @@ def _warn(sentence: object) -> None:
 
 def _load_model(args: argparse.Namespace) -> Bundle:
     """Return the model that is asked for, and say what is left out of its answers."""
-    from sercourse import audio, bundles
-
-    bundle = bundles.load(args.model or bundles.DEFAULT_MODEL)
+    bundle = ser.bundles.load(args.model or ser.bundles.DEFAULT_MODEL)
     if args.emotions:
         known, bundle = bundle.labels, bundle.only(args.emotions)
         if left_out := [emotion for emotion in known if emotion not in bundle.labels]:
@@ -103,94 +111,81 @@ def _load_model(args: argparse.Namespace) -> Bundle:
     if args.enrol is None:
         return bundle
 
-    def voiced(take: Take) -> list[Path]:
-        if issues := audio.fatal_issues(audio.read(take.path, sr=sr), sr=sr):
+    def voiced(take: Take) -> list[str | Path]:
+        if issues := ser.audio.fatal_issues(ser.audio.read(take.path, sr=sr), sr=sr):
             raise ValueError("; ".join(issues))
-        return [Path(take.path)]
+        return [take.path]
 
     sr = bundle.sample_rate
-    return bundle.enrol(_each(_sound_files(Take(args.enrol)), do=voiced)[0])
+    return bundle.enrol(_each(_sound_files(Take(args.enrol)), do=voiced, failed=[]))
 
 
-def _each(takes: Iterable[Take], *, do: Callable[[Take], Iterable[T]]) -> tuple[list[T], bool]:
-    """Collect what each recording gives; say why some give nothing, and whether there are any."""
-    from sercourse import audio
-
+def _each(takes: list[Take], *, do: Callable[[Take], list[T]], failed: list[Take]) -> list[T]:
+    """Collect what each recording gives; say why some give nothing, and add them to a list."""
     found: list[T] = []
-    failed = False
     for take in takes:
         try:
             found += do(take)
-        except audio.READ_ERRORS as error:
-            _warn(f"{take}: {audio.reason(error, path=take.path)}")
-            failed = True
-    return found, failed
+        except ser.audio.READ_ERRORS as error:
+            _warn(f"{take}: {ser.audio.reason(error, path=take.path)}")
+            failed.append(take)
+    return found
 
 
 def _sound_files(take: Take) -> list[Take]:
     """Return the file, or the sound files of the folder, sorted; ValueError if it holds none."""
     if isinstance(take.path, str):
-        return _elsewhere(take.path, take.channel)
-    if not take.path.is_dir():
-        return [take]
-    from sercourse.corpora import list_files  # loads pandas
-
-    found = list_files(take.path)
-    for error in found.errors:
-        _warn(f"{error.filename}: {error.strerror}")
-    if found.note:
-        options.say(f"{take}: {found.note}")
-    if not found.sounds:
-        raise ValueError(f"{take}: there is no sound file in this folder")
-    return [Take(path, take.channel) for path in found.sounds]
-
-
-def _elsewhere(url: str, channel: Channel) -> list[Take]:
-    """Return the file, or the files of the folder whose names end as those of sounds do."""
-    from sercourse import audio
-
-    found, known = remote.listed(url), audio.SUFFIXES | audio.FFMPEG_SUFFIXES
-    sounds = [each for each in found if PurePosixPath(each).suffix.lower() in known]
-    if not (sounds := list(found) if url in found else sounds):
-        raise ValueError(f"{url}: there is no sound file in this folder")
-    return [Take(each, channel, found[each]) for each in sounds]
+        versions, known = remote.listed(take.path), ser.audio.SUFFIXES
+        sounds = [each for each in versions if PurePosixPath(each).suffix.lower() in known]
+        sounds = [take.path] if take.path in versions else sounds
+        takes = [Take(each, take.channel, versions[each]) for each in sounds]
+    elif take.path.is_dir():
+        found = ser.corpora.list_files(take.path)
+        for error in found.errors:
+            _warn(f"{error.filename}: {error.strerror}")
+        if found.note:
+            options.say(f"{take}: {found.note}")
+        takes = [Take(path, take.channel) for path in found.sounds]
+    else:
+        takes = [take]
+    if not takes:
+        raise ValueError(f"{take.path}: there is no sound file in this folder")
+    return takes
 
 
 def _channels(take: Take) -> list[Take]:
     """Return the recording, or each of its channels where that is asked for."""
-    from sercourse import audio
-
     if take.channel != "each":
         return [take]
-    return [take._replace(channel=n + 1) for n in range(audio.info(take.path).channels)]
+    return [take._replace(channel=n + 1) for n in range(ser.audio.info(take.path).channels)]
 
 
 # --- files ----------------------------------------------------------------------------------------
 
 
-def _predict(args: argparse.Namespace) -> int:
+def predict(args: argparse.Namespace) -> int:
     """Name the emotion in sound files of any format, rate and length.
 
     Exit status 1 if a file could not be judged; the others are done all the same. With --every
     the result is a row for each window, in which pauses have no emotion. Called again after it was
     cut, the command goes on: what was found is kept beside the file that --out names.
     """
-    from sercourse.bundles import timeline
-
     if args.every is None and (args.window is not None or args.plot):
         raise ValueError("--window and --plot are about emotions over time: add --every 1.0")
-    args.window = timeline.WINDOW_SECONDS if args.window is None else args.window
-    if args.every is not None:
-        timeline.refuse_steps(every=args.every, window=args.window)
+    window = ser.bundles.timeline.WINDOW_SECONDS if args.window is None else args.window
+    steps = {} if args.every is None else {"every": args.every, "window": window}
+    if steps:
+        ser.bundles.timeline.refuse_steps(**steps)
     if args.plot and args.plot.suffix.lower() not in PICTURES:
         raise ValueError(f"--plot {args.plot}: give a name that ends with {', '.join(PICTURES)}")
-    bundle = _load_model(args)
-    sounds, missing = _each([Take(path, args.channel) for path in args.files], do=_sound_files)
-    takes, unread = _each(sounds, do=_channels)
+    bundle, failed = _load_model(args), list[Take]()
+    takes = [Take(path, args.channel) for path in args.files]
+    for divided in (_sound_files, _channels):
+        takes = _each(takes, do=divided, failed=failed)
     if args.plot and len(takes) > 1:
         raise ValueError(f"--plot draws one recording and {len(takes)} are given: give one of them")
     depends = [bundle.info, bundle.emotions, [each.voice for each in bundle.members]]
-    key = files.digest([depends, args.every, args.window, __version__])
+    key = files.digest([depends, steps, __version__])
     is_kept = args.out_file not in (None, options.STDOUT) and not files.is_stream(args.out_file)
     journal = Journal(args.out_file if is_kept else None, key=key)
     if journal.names:
@@ -198,32 +193,25 @@ def _predict(args: argparse.Namespace) -> int:
 
     todo = {_identity(take): take for take in takes}
     todo = {name: take for name, take in todo.items() if name not in journal.names}
-    steps = {} if args.every is None else {"every": args.every, "window": args.window}
     judge = partial(_judge, bundle=bundle, steps=steps)
     asked = (each._replace(path=remote.known(each.path)) for each in todo.values())
-    unjudged = False
+    judged = options.spread(judge, asked, cluster=args.cluster)
     try:
-        portions = options.spread(judge, asked, cluster=args.cluster)
-        judged = itertools.chain.from_iterable(portions)
-        for (name, take), (text, record, warnings) in zip(todo.items(), judged, strict=True):
+        for (name, take), (lines, record, warnings) in zip(todo.items(), judged, strict=True):
             for warning in warnings:
                 _warn(f"{take}: {warning}")
-            unjudged |= not record
             if not record:
+                failed.append(take)
                 continue
             if options.prints_text(args):
-                first, *more = text.splitlines()
-                options.show(f"{take}  {first}", *more)
+                options.show(f"{take}  {lines[0]}", *lines[1:])
             journal.add(name, {"path": str(take.path)} | record)
     finally:  # an interruption keeps what was finished
-        if args.json:
-            options.write(args, content=list(journal))
-        if args.out_file and journal.names:
-            options.write_tables(args.out_file, map(_as_table, journal.batches()))
+        options.write(args, content=journal, tables=_tables(journal) if journal.names else ())
     if args.plot and journal.names:
-        _draw(args.plot, takes[0], _as_table(next(journal.batches())), sr=bundle.sample_rate)
+        _draw(args.plot, takes[0], next(_tables(journal)), sr=bundle.sample_rate)
     journal.done()
-    return int(missing or unread or unjudged)
+    return int(bool(failed))
 
 
 def _identity(take: Take) -> str:
@@ -236,67 +224,57 @@ def _identity(take: Take) -> str:
     return str(take)
 
 
-Judged = tuple[str, dict[str, Any], tuple[str, ...]]
+Judged = tuple[list[str], dict[str, Any], tuple[str, ...]]
 """What is printed of a recording, what programs get, and what makes it doubtful or unfit."""
 
 
-def _judge(takes: list[Take], *, bundle: Bundle, steps: dict[str, float]) -> list[Judged]:
-    """Judge recordings, on this machine or a worker; one that cannot be judged has no record."""
-    from sercourse import audio
-
-    found: list[Judged] = []
-    for take in takes:
-        try:
-            found.append(
-                _judge_windows(bundle, take, steps) if steps else _judge_clip(bundle, take)
-            )
-        except audio.READ_ERRORS as error:
-            found.append(("", {}, (audio.reason(error, path=take.path),)))
-    return found
+def _judge(take: Take, *, bundle: Bundle, steps: dict[str, float]) -> Judged:
+    """Judge a recording, on this machine or a worker; one that cannot be judged has no record."""
+    try:
+        return _over_time(bundle, take, steps) if steps else _judge_clip(bundle, take)
+    except ser.audio.READ_ERRORS as error:
+        return [], {}, (ser.audio.reason(error, path=take.path),)
 
 
 def _judge_clip(bundle: Bundle, take: Take) -> Judged:
     found = bundle.predict_file(take.path, channel=take.channel)
-    text = f"{found.duration:.1f} s  {_answer(found)}"
-    record = asdict(found)
-    for name in ("channel", "gender", "gender_probabilities"):
-        if not record[name]:  # is not asked for, or the model does not know
-            del record[name]
-    del record["warnings"], record["path"]  # a worker knows the file by another name
+    first, *lines = _answer(found)
     if found.gender and found.speech:
         shares = ", ".join(f"{name} {p:.0%}" for name, p in found.gender_probabilities.items())
-        text += f"\n  voice: {found.gender} ({shares})"
-    return text, record, found.warnings
+        lines.append(f"  voice: {found.gender} ({shares})")
+    # What is not asked for, or the model does not know, is left out.
+    record = {name: told for name, told in asdict(found).items() if told not in (None, {})}
+    del record["warnings"], record["path"]  # a worker knows the file by another name
+    return [f"{found.duration:.1f} s  {first}", *lines], record, found.warnings
 
 
-def _judge_windows(bundle: Bundle, take: Take, steps: dict[str, float]) -> Judged:
-    from sercourse.bundles.timeline import CLIPPED
-
+def _over_time(bundle: Bundle, take: Take, steps: dict[str, float]) -> Judged:
     heard = bundle.predict_file_over_time(take.path, channel=take.channel, **steps)
     if not heard.judged.any():
-        reasons = ", ".join(sorted(set(heard.notes)))
-        raise ValueError(f"nothing in it can be judged: {reasons}")
-    table, clipped = heard.table(), heard.notes.count(CLIPPED)
+        raise ValueError(f"nothing in it can be judged: {', '.join(sorted(set(heard.notes)))}")
+    table, clipped = heard.table(), heard.notes.count(ser.audio.CLIPPED)
     shares = table.filter(like="p_").max(axis=1).map("{:.0%}".format, na_action="ignore")
     said = table["emotion"].fillna("(" + table["note"] + ")")
     shown = table[["start", "end"]].assign(emotion=said, probability=shares.fillna(""))
-    length, every = steps["window"], steps["every"]
-    text = f"windows of {length:g} s every {every:g} s\n{shown.to_string(index=False)}"
+    head = "windows of {window:g} s every {every:g} s".format(**steps)
     told = steps if take.channel is None else {"channel": take.channel, **steps}
     record = {**told, "over_time": json.loads(table.to_json(orient="records"))}
-    return text, record, (f"clipped in {clipped} of {len(heard)} windows",) if clipped else ()
+    doubts = (f"clipped in {clipped} of {len(heard)} windows",) if clipped else ()
+    return [head, *shown.to_string(index=False).splitlines()], record, doubts
 
 
-def _as_table(records: list[dict[str, Any]]) -> pd.DataFrame:
-    """Return a row for each recording or, over time, for each window."""
+def _tables(journal: Journal) -> Iterator[pd.DataFrame]:
+    """Yield a row for each recording or, over time, for each window, a thousand records at once."""
     import pandas as pd
 
-    # The name of a file need not be text, and Arrow's strings must be.
-    with pd.option_context("mode.string_storage", "python"):
-        if "over_time" not in records[0]:
-            return pd.json_normalize(records)
-        about: Any = [name for name in ("path", "channel") if name in records[0]]
-        return pd.json_normalize(records, "over_time", meta=about)
+    records = iter(journal)
+    while portion := list(islice(records, 1000)):
+        over_time = "over_time" if "over_time" in portion[0] else None
+        about: Any = [each for each in ("path", "channel") if over_time and each in portion[0]]
+        # The name of a file need not be text, and Arrow's strings must be.
+        with pd.option_context("mode.string_storage", "python"):
+            table = pd.json_normalize(portion, over_time, meta=about)
+        yield table
 
 
 def _draw(target: Path, take: Take, table: pd.DataFrame, *, sr: int) -> None:
@@ -308,29 +286,27 @@ def _draw(target: Path, take: Take, table: pd.DataFrame, *, sr: int) -> None:
     import numpy as np
 
     mpl.use("Agg")  # a file is drawn, no window is opened
-    from sercourse import audio, plots
-
-    plots.use_style()
+    ser.plots.use_style()
     step, pieces = sr // 1000, []
-    for block in audio.blocks(take.path, sr=sr, channel=take.channel):
+    for block in ser.audio.blocks(take.path, sr=sr, channel=take.channel):
         columns = block[: len(block) // step * step].reshape(-1, step)
         pieces.append(np.column_stack([columns.min(axis=1), columns.max(axis=1)]).ravel())
-    ax = plots.emotions_over_time(table, y=np.concatenate(pieces), sr=2 * (sr // step))
+    ax = ser.plots.emotions_over_time(table, y=np.concatenate(pieces), sr=2 * (sr // step))
     with files.atomic_path(target) as temporary:
         ax.figure.canvas.print_figure(temporary, dpi=200, bbox_inches="tight")
 
 
-def _answer(found: Prediction) -> str:
+def _answer(found: Prediction) -> list[str]:
     """Return the answer, and a line with a bar for each emotion, the most probable first."""
     ranked = sorted(found.probabilities.items(), key=lambda item: -item[1]) if found.speech else []
-    bars = (f"\n  {name:<10}{p:6.1%}  {'█' * round(20 * p)}".rstrip() for name, p in ranked)
-    return "".join([found.emotion, *bars])
+    bars = (f"  {name:<10}{p:6.1%}  {'█' * round(20 * p)}".rstrip() for name, p in ranked)
+    return [found.emotion, *bars]
 
 
 # --- a microphone ---------------------------------------------------------------------------------
 
 
-def _listen(args: argparse.Namespace) -> int:
+def listen(args: argparse.Namespace) -> int:
     """Name the emotion while somebody speaks.
 
     The command waits for speech at a microphone, names the emotion when the speaker pauses, and
@@ -338,18 +314,15 @@ def _listen(args: argparse.Namespace) -> int:
     """
     import numpy as np
 
-    from sercourse import live
-    from sercourse.bundles import timeline
-
     if args.list_devices:
-        for each in live.devices():
+        for each in ser.live.devices():
             about = f"{each.name}, {each.channels} channels, {each.sample_rate} Hz"
             options.show(f"{each.index:3d}  {about}" + ("  (default)" if each.default else ""))
         return 0
     if args.source and args.device:
         raise ValueError("--source is a file and --device a microphone: give one of them")
     if args.every is not None:
-        timeline.refuse_steps(every=args.every)
+        ser.bundles.timeline.refuse_steps(every=args.every)
         if args.once or args.save:
             raise ValueError("--once and --save are about utterances: leave out --every")
     if args.save:
@@ -378,12 +351,10 @@ def _listen(args: argparse.Namespace) -> int:
 @contextlib.contextmanager
 def _source(args: argparse.Namespace, *, sr: int) -> Iterator[Source]:
     """Open the file or the microphone; what is wrong with the sound of a microphone is said."""
-    from sercourse import live
-
     if getattr(args, "source", None):
-        yield live.FileSource(args.source, sr=sr)
+        yield ser.live.FileSource(args.source, sr=sr)
         return
-    with live.MicrophoneSource(sr=sr, device=args.device, report=_warn) as source:
+    with ser.live.MicrophoneSource(sr=sr, device=args.device, report=_warn) as source:
         options.say(f"microphone: {source.name}, {source.device_rate} Hz")
         try:
             yield source
@@ -394,9 +365,7 @@ def _source(args: argparse.Namespace, *, sr: int) -> Iterator[Source]:
 
 def _hear_utterances(args: argparse.Namespace, *, source: Source, bundle: Bundle) -> Iterator[bool]:
     """Judge what is said, whenever the speaker pauses; yield whether it could be."""
-    from sercourse import live
-
-    for utterance in live.utterances(source.blocks(), sr=source.sr):
+    for utterance in ser.live.utterances(source.blocks(), sr=source.sr):
         when, emotion = _span(utterance.start, utterance.end), None
         try:
             found = bundle.answer(utterance.y, sr=bundle.sample_rate)
@@ -406,8 +375,8 @@ def _hear_utterances(args: argparse.Namespace, *, source: Source, bundle: Bundle
             emotion = found.emotion
             for warning in found.warnings:
                 _warn(f"{when}: {warning}")
-            first, *more = _answer(found).splitlines()
-            options.show(f"{when}  {first}", *more)
+            first, *bars = _answer(found)
+            options.show(f"{when}  {first}", *bars)
         if args.save:
             time = datetime.now().strftime("%Y%m%d_%H%M%S_%f")
             # A scan of such files knows the labels.
@@ -421,10 +390,8 @@ def _hear_utterances(args: argparse.Namespace, *, source: Source, bundle: Bundle
 
 def _hear_windows(args: argparse.Namespace, *, source: Source, bundle: Bundle) -> Iterator[bool]:
     """Judge windows that slide along, a line each; yield whether each could be judged."""
-    from sercourse.bundles import timeline
-
     for moment in bundle.predict_stream(source.blocks(), sr=source.sr, every=args.every):
-        judged, p = moment.note in timeline.JUDGED, moment.probabilities
+        judged, p = moment.note in ser.bundles.timeline.JUDGED, moment.probabilities
         said = f"{bundle.labels[p.argmax()]} {p.max():.0%}" if judged else f"({moment.note})"
         options.show(f"{_span(moment.start, moment.end)}  {said}")
         yield judged
@@ -439,14 +406,12 @@ def _span(start: float, end: float) -> str:
     return " – ".join(f"{int(each // 60)}:{each % 60:05.2f}" for each in (start, end))
 
 
-def _record(args: argparse.Namespace) -> int:
+def record(args: argparse.Namespace) -> int:
     """Record a clip of fixed length from a microphone.
 
     Ctrl-C ends it earlier, and what was recorded by then is kept.
     """
     import numpy as np
-
-    from sercourse import audio
 
     path, sr = args.out_file, args.sr
     if not 0.1 <= args.seconds <= LONGEST_RECORDING:
@@ -466,7 +431,7 @@ def _record(args: argparse.Namespace) -> int:
     y = np.concatenate(blocks)[:n_samples]
     _write_sound(path, y, sr=sr)
     options.show(f"saved {path}: {len(y) / sr:.1f} s, loudest sample at {100 * abs(y).max():.0f} %")
-    for issue in audio.quality_issues(y, sr=sr):
+    for issue in ser.audio.quality_issues(y, sr=sr):
         _warn(f"{path}: {issue}")
     return int(bool(problems))
 
@@ -486,17 +451,15 @@ def _until_interrupted(heard: list[Any]) -> Iterator[list[Exception]]:
 
     So does a microphone that goes away, once something was `heard`; the error is yielded.
     """
-    requests = (signal.SIGINT, signal.SIGTERM)
     problems: list[Exception] = []
-    before = [signal.signal(each, signal.default_int_handler) for each in requests]
-    try:
-        with contextlib.suppress(KeyboardInterrupt):
-            yield problems
-    except (OSError, ValueError) as error:
-        if not heard:
-            raise
-        _warn(error)
-        problems.append(error)
-    finally:
-        for each, handler in zip(requests, before, strict=True):
-            signal.signal(each, handler)
+    with contextlib.ExitStack() as handlers:
+        for each in (signal.SIGINT, signal.SIGTERM):
+            handlers.callback(signal.signal, each, signal.signal(each, signal.default_int_handler))
+        try:
+            with contextlib.suppress(KeyboardInterrupt):
+                yield problems
+        except (OSError, ValueError) as error:
+            if not heard:
+                raise
+            _warn(error)
+            problems.append(error)

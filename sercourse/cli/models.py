@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+import sercourse as ser
 from sercourse import files
 from sercourse.cli import options
 
@@ -14,101 +15,28 @@ if TYPE_CHECKING:
 
     from sercourse.recipes import Recipe
 
-CONDITIONS = "measure on clips as recorded, in noise, babble, rooms, by telephone, overdriven, MP3"
-FIGURES = {  # in the order in which they are shown
-    "accuracy": "accuracy",
-    "low": "low",
-    "high": "high",
-    "accuracy_sd": "sd",
-    "uar": "UAR",
-    "macro_f1": "F1",
-    "chance": "chance",
-    "ece": "calibration error",
-    "segment_accuracy": "per segment",
-    "loss": "loss",
-}
+TESTS_OTHERS = ("corpus", "given")  # of these protocols some corpora may only be tested
+FIGURES = ["accuracy", "low", "high", "accuracy_sd", "uar", "macro_f1", "chance", "ece"]
+FIGURES += ["segment_accuracy", "loss"]  # in the order in which they are shown
+TITLES = {"accuracy_sd": "sd", "uar": "UAR", "macro_f1": "F1", "ece": "calibration error"}
+TITLES["segment_accuracy"] = "per segment"
 
 
-def add_parsers(commands: argparse._SubParsersAction) -> None:
-    """Register `evaluate`, `train`, `train-gender`, `search` and `models`."""
-    emotions = options.parent("--emotions", type=options.emotions, help="only these; default: all")
-    recipe = options.parent("recipe", metavar="RECIPE", help="such as svm or svm-classic")
-    option = recipe.add_argument
-    option("--encoder", type=options.path, help="file of tools/make_speech_encoder.py to hear by")
-    option("--seeds", type=options.whole(1), help="repeats of random; default: 10, networks 3")
-    text = "for protocols corpus, corpus+norm, corpus+enrol, given: tested only; may be repeated"
-    option("--test", metavar="NAME=DIR", action="append", type=options.place, help=text)
-    learning = (recipe, emotions, options.corpus(), options.jobs())
-
-    option = options.command(commands, "evaluate", _evaluate, *learning, options.outputs())
-    option("--protocol", type=_protocol, help="such as random, recording, speaker, corpus or given")
-    option("--conditions", action="store_true", help=CONDITIONS)
-    option("--into", metavar="MODEL", help="bundle to which --conditions also writes the figures")
-    option("--target", default="emotion", help="or gender, emotion+gender; default: %(default)s")
-    option("--folds", type=options.names, metavar="A,B", help='only these: "fold 1,fold 2"')
-    option("--leave-out", type=options.names, metavar="A,B", help="speakers whose clips are unused")
-    seed, text = options.whole(0, 2**32 - 1), "of a network; default: 0"
-    option("--training-seed", dest="seed", type=seed, help=text)
-    option("--precision", choices=["float32", "bfloat16"], help="of training; default: float32")
-
-    option = options.command(commands, "train", _train, *learning)
-    option("--out", required=True, type=options.path, metavar="DIR", help="folder of the bundle")
-    option("--conditions", action="store_true", help=CONDITIONS)
-    text = "such as speaker or random:happy,sad; may be repeated; default: speaker, or random"
-    form = "PROTOCOL[:EMOTIONS]"
-    option("--measure", type=_measurement, action="append", metavar=form, help=text)
-
-    model = options.parent("model", metavar="MODEL", help="a bundle, by name or folder")
-    clips = (options.corpus(), options.jobs())
-    option = options.command(commands, "train-gender", _train_gender, model, *clips)
-    option("--recipe", help="default: a linear model on what the bundle's own models hear")
-    text = "also measure the trained model on another corpus, such as: aesdd data/aesdd"
-    option("--elsewhere", nargs=2, metavar=("CORPUS", "ROOT"), help=text)
-
-    option = options.command(commands, "search", _search, emotions, *clips)
-    option("--features", default="librosa", metavar="SET", help="or librosa:mfcc+chroma, voice ...")
-    option("--task", default="classify", help="or regress on emotions in order, sad,neutral,happy")
-    option("--estimators", type=options.names, help="svc,mlp ...; rnn too; default: all but rnn")
-    option("--balance", default="none", help="undersample, weights, or none; default: %(default)s")
-    option("--protocol", type=_protocol, help="default: speaker, or random if speakers are unknown")
-    option("--fold", help='whose test side is read, such as "fold 2"; default: first')
-    option("--sizes", action="store_true", help="also train the best with fewer and fewer clips")
-    option("--out", type=options.path, metavar="DIR", help="folder of tables; default: a cache")
-    options.command(commands, "models", _models)
-
-
-@options.reader
-def _protocol(text: str) -> str:
-    from sercourse import splits
-
-    splits.refuse_unknown(text)
-    return text
-
-
-def _measurement(text: str) -> tuple[str, tuple[str, ...] | None]:
-    protocol, _, emotions = text.partition(":")
-    return _protocol(protocol), options.emotions(emotions) if emotions else None
-
-
-def _evaluate(args: argparse.Namespace) -> int:
+def evaluate(args: argparse.Namespace) -> int:
     """Measure a recipe under a protocol.
 
     Each fold is stored as it ends: after an interruption the same command goes on from there.
     Protocols are random, recording, speaker, speaker+norm, speaker+enrol, corpus, corpus+norm,
     corpus+enrol and given; --conditions has that of speaker.
     """
-    from sercourse import experiment
-
     recipe = _recipe(args)
     if args.into and not args.conditions:
         raise ValueError("--into writes what --conditions measures: give both")
     if args.into:
-        from sercourse import bundles
-
-        bundles.find(args.into)
+        ser.bundles.find(args.into)
     if args.conditions == (args.protocol is not None):
         raise ValueError("say what to measure: give --protocol NAME or --conditions, not both")
-    if args.test and not _leaves_out(args.protocol or "speaker"):
+    if args.test and not (args.protocol or "").startswith(TESTS_OTHERS):
         told = f"protocol {args.protocol!r} tests what it learns from, and knows no --test"
         raise ValueError(f"{told}: use corpus, corpus+norm, corpus+enrol or given")
     clips, unused = options.clips(args), args.leave_out or ()
@@ -118,23 +46,21 @@ def _evaluate(args: argparse.Namespace) -> int:
     data = _prepared(args, recipe, clips, target=args.target)
     evaluation = _measured(args, recipe, data, protocol=args.protocol, only=args.folds)
     if args.into:
-        options.say(f"saved {experiment.add_conditions(args.into, recipe, data, evaluation)}")
+        options.say(f"saved {ser.experiment.add_conditions(args.into, recipe, data, evaluation)}")
     metrics = evaluation.metrics
     if options.prints_text(args):
         options.show(*_report(metrics).splitlines())
-    options.write(args, content=metrics, table=lambda: _parts(metrics).reset_index(names="part"))
+    options.write(args, content=metrics, tables=[_parts(metrics).reset_index(names="part")])
     return 0
 
 
-def _train(args: argparse.Namespace) -> int:
+def train(args: argparse.Namespace) -> int:
     """Train a recipe on all clips of a corpus and save the bundle.
 
     It comes with the figures of each protocol that --measure names; stored folds are used again.
     """
-    from sercourse import bundles, experiment
-
     recipe = _recipe(args)
-    files.refuse_unwritable(args.out, replaces=bundles.INDEX)
+    files.refuse_unwritable(args.out, replaces=ser.bundles.INDEX)
     clips = learnt = options.clips(args)
     data = whole = _prepared(args, recipe, clips)
     if args.test:
@@ -142,16 +68,15 @@ def _train(args: argparse.Namespace) -> int:
         data = _prepared(args, recipe, learnt)
     evaluations = []
     for protocol, subset in args.measure or [(data.usual_protocol, None)]:
-        part, rows = (whole, clips) if _leaves_out(protocol) else (data, learnt)
+        part, rows = (whole, clips) if protocol.startswith(TESTS_OTHERS) else (data, learnt)
         part = _prepared(args, recipe, rows, emotions=subset) if subset else part
         options.say(f"{protocol}, {len(part.emotions)} emotions")
         evaluations.append(_measured(args, recipe, part, protocol=protocol))
-    licence = _licence(args.roots, data.corpus.split("+"))
-    told: Any = {"evaluations": evaluations, "licence": licence, "report": options.say}
-    folder = experiment.train(recipe, data, folder=args.out, **told)
+    told = {"evaluations": evaluations, "licence": _licence(args.roots, data.corpus.split("+"))}
+    folder = ser.experiment.train(recipe, data, folder=args.out, report=options.say, **told)
     if args.conditions:
         evaluations.append(_measured(args, recipe, data, protocol=None))
-        experiment.add_conditions(folder, recipe, data, evaluations[-1])
+        ser.experiment.add_conditions(folder, recipe, data, evaluations[-1])
     for each in evaluations:
         options.show(*_report(each.metrics).splitlines())
     options.show(f"saved {folder}: sercourse predict FILE --model {folder}")
@@ -160,105 +85,85 @@ def _train(args: argparse.Namespace) -> int:
 
 def _recipe(args: argparse.Namespace) -> Recipe:
     """Return the recipe that was asked for, with the speech encoder and settings that were."""
-    from sercourse import recipes
-
-    recipe = recipes.recipe(args.recipe)
-    recipe = recipes.with_encoder(recipe, args.encoder) if args.encoder else recipe
+    recipe = ser.recipes.recipe(args.recipe)
+    recipe = ser.recipes.with_encoder(recipe, args.encoder) if args.encoder else recipe
     given = {name: getattr(args, name, None) for name in ("seed", "precision")}
     given = {name: value for name, value in given.items() if value is not None}
-    return recipes.with_settings(recipe, **given) if given else recipe
+    return ser.recipes.with_settings(recipe, **given) if given else recipe
 
 
 def _prepared(args: argparse.Namespace, recipe: Any, clips: pd.DataFrame, **more: Any) -> Any:
-    from sercourse import experiment
-
     more = {"emotions": getattr(args, "emotions", None), "n_jobs": args.jobs, **more}
-    return experiment.prepare(recipe, clips, report=options.say, **more)
+    return ser.experiment.prepare(recipe, clips, report=options.say, **more)
 
 
 def _measured(
     args: argparse.Namespace, recipe: Any, data: Any, *, protocol: str | None, **more: Any
 ) -> Any:
     """Evaluate a recipe under a protocol or, without one, in all recording conditions."""
-    from sercourse import experiment
-
     more["report"] = options.say
     if protocol is None:
-        return experiment.evaluate_conditions(recipe, data, n_jobs=args.jobs, **more)
+        return ser.experiment.evaluate_conditions(recipe, data, n_jobs=args.jobs, **more)
     seeds = range(args.seeds or recipe.seeds)
-    return experiment.evaluate_recipe(recipe, data, protocol=protocol, seeds=seeds, **more)
-
-
-def _leaves_out(protocol: str) -> bool:
-    """Return whether there may be corpora that nothing learns from."""
-    return protocol.startswith("corpus") or protocol == "given"
+    return ser.experiment.evaluate_recipe(recipe, data, protocol=protocol, seeds=seeds, **more)
 
 
 def _licence(places: list[options.Place], corpora: list[str]) -> str:
     """Return the terms of the corpora, for the model card."""
-    from sercourse import fetch
-
     sample = (files.home() / "data" / "sample").resolve()
     if any(place.root.resolve().is_relative_to(sample) for place in places):
         return "These are the synthetic clips of the sample: its scores are not results."
     return " ".join(
         f"{'Its terms' if len(corpora) == 1 else f'Terms of {name}'}: {each.licence}. "
         f"Cite {each.cite}."
-        for name, each in fetch.REGISTRY.items()
+        for name, each in ser.fetch.REGISTRY.items()
         if name in corpora
     )
 
 
-def _train_gender(args: argparse.Namespace) -> int:
+def train_gender(args: argparse.Namespace) -> int:
     """Let a trained model also say whether a voice is female or male.
 
     A second, small model is trained on a corpus, with noise, rooms and narrow microphones, and put
     into the bundle, whose models of emotions stay as they are. Do it again after the bundle was
     trained anew.
     """
-    from sercourse import bundles, corpora, experiment, recipes
-
-    folder = bundles.find(args.model)
-    hears = any(member.feature_set.encoder for member in bundles.load(folder).members)
-    usual = recipes.WHISPER_VOICES if hears else recipes.VOICES
-    recipe = recipes.recipe(args.recipe) if args.recipe else usual
+    folder = ser.bundles.find(args.model)
+    hears = any(member.feature_set.encoder for member in ser.bundles.load(folder).members)
+    usual = ser.recipes.WHISPER_VOICES if hears else ser.recipes.VOICES
+    recipe = ser.recipes.recipe(args.recipe) if args.recipe else usual
     if recipe.members:
         raise ValueError(f"recipe {recipe.name!r} is an ensemble: choose a single model")
     data = _prepared(args, recipe, options.clips(args), target="gender")
     elsewhere = None
     if args.elsewhere:
         corpus, root = args.elsewhere
-        elsewhere = _prepared(args, recipe, corpora.scan(root, corpus=corpus).clips)
-    experiment.train_gender(folder, recipe, data, elsewhere=elsewhere, report=options.say)
-    for name, part in bundles.load(folder).metrics["gender"]["conditions"].items():
+        elsewhere = _prepared(args, recipe, ser.corpora.scan(root, corpus=corpus).clips)
+    ser.experiment.train_gender(folder, recipe, data, elsewhere=elsewhere, report=options.say)
+    for name, part in ser.bundles.load(folder).metrics["gender"]["conditions"].items():
         sure = f", of which {part['accuracy_sure']:.1%} right" if part["coverage"] else ""
         options.show(f"{name}: {part['accuracy']:.1%} right; sure of {part['coverage']:.1%}{sure}")
     options.show(f"saved {folder}: sercourse predict FILE --model {folder}")
     return 0
 
 
-def _search(args: argparse.Namespace) -> int:
+def search(args: argparse.Namespace) -> int:
     """Try every estimator of the zoo with several settings.
 
     They are scikit-learn's classifiers or regressors. The settings are chosen on validation clips,
     and the best of each estimator is tested once. What ends is kept in tables: after an
     interruption the same command goes on from there.
     """
-    from sercourse import experiment, recipes
-
-    recipe = recipes.from_zoo("svc", feature_set=args.features)  # any: all see the same features
-    data = _prepared(args, recipe, options.clips(args))
+    any_recipe = ser.recipes.from_zoo("svc", feature_set=args.features)  # all see the same features
+    data = _prepared(args, any_recipe, options.clips(args))
     protocol = args.protocol or data.usual_protocol
-    folds = {each.name: each for each in experiment.make_folds(data, protocol=protocol, seeds=[0])}
-    fold = args.fold or next(iter(folds))
-    if fold not in folds:
-        raise ValueError(f"there is no fold {fold!r}: the protocol has {', '.join(folds)}")
-    plan = experiment.SearchConfig(
-        data, folds[fold], protocol, args.features, args.task, args.balance
-    )
-    shares = experiment.SHARES if args.sizes else ()
-    settings = {"estimators": args.estimators, "folder": args.out, "n_jobs": args.jobs}
-    tables, kept = experiment.run_search(plan, shares=shares, report=options.say, **settings)
+    folds = ser.experiment.make_folds(data, protocol=protocol, seeds=[0])
+    fold, *_ = ser.experiment.evaluation.chosen_folds(folds, args.fold and [args.fold])
+    settings = (args.features, args.task, args.balance)
+    plan = ser.experiment.SearchConfig(data, fold, protocol, *settings)
+    shares = ser.experiment.SHARES if args.sizes else ()
+    told = {"estimators": args.estimators, "folder": args.out, "n_jobs": args.jobs}
+    tables, kept = ser.experiment.run_search(plan, shares=shares, report=options.say, **told)
     options.show("{task} on {corpus}, {protocol}, {fold}, chance {chance:.3f}".format(**plan.told))
     shown = tables["finalists"].drop(columns=["settings"])
     options.show(*shown.to_string(index=False, float_format="%.3f").splitlines())
@@ -267,24 +172,20 @@ def _search(args: argparse.Namespace) -> int:
     return 0
 
 
-def _models(args: argparse.Namespace) -> int:
+def models(args: argparse.Namespace) -> int:
     """List the trained models and how good they are."""
-    from sercourse import bundles
-
     failed = False
-    for folder in (folders := bundles.available()):
+    for folder in (folders := ser.bundles.available()):
         try:
-            bundle = bundles.load(folder)
+            bundle = ser.bundles.load(folder)
             told = bundle.metrics["protocols"]
         except (OSError, ValueError, LookupError) as error:
             failed = True
             options.say(f"sercourse: {error}")
             continue
-        options.show(
-            f"{bundle.name}: {bundle.info['title']}", f"  knows {', '.join(bundle.labels)}"
-        )
+        title, known = f"{bundle.name}: {bundle.info['title']}", ", ".join(bundle.labels)
         source = "  from {name}, {n_clips} clips by {n_speakers} speakers"
-        options.show(source.format(**bundle.info["corpus"]))
+        options.show(title, f"  knows {known}", source.format(**bundle.info["corpus"]))
         parts = {f"{each['protocol']}, {len(each['emotions'])} emotions": each for each in told}
         options.show(*_figures(parts).to_string(float_format="%.1f", na_rep="").splitlines())
     if not folders:
@@ -324,5 +225,5 @@ def _figures(parts: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
     table = pd.DataFrame(list(parts.values()), index=list(parts))
     ends = [each.get("accuracy_interval") or (None, None) for each in parts.values()]
     table[["low", "high"]] = pd.DataFrame(ends, index=table.index)
-    table = table.reindex(columns=list(FIGURES)).astype(float)
-    return 100 * table.dropna(axis="columns", how="all").rename(columns=FIGURES)
+    table = table.reindex(columns=FIGURES).astype(float)
+    return 100 * table.dropna(axis="columns", how="all").rename(columns=TITLES)

@@ -1,4 +1,4 @@
-"""What commands share: options, the corpora that they name, and how results are written."""
+"""What commands share: kinds of values, the corpora that they name, how results are written."""
 
 from __future__ import annotations
 
@@ -9,19 +9,20 @@ import json
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import chain, islice
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TextIO, TypeVar
 
+import sercourse as ser
 from sercourse import files, labels, remote
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from sercourse.audio import Channel
     from sercourse.corpora import Scan
 
-S = TypeVar("S")
 T = TypeVar("T")
 STDOUT = Path("-")
 OUTPUTS = ("json", "plot", "out_file")  # options that name a file to write
@@ -68,20 +69,6 @@ def say(*lines: object) -> None:
     show(*lines, file=sys.stderr)
 
 
-def command(
-    commands: argparse._SubParsersAction,
-    name: str,
-    run: Callable[[argparse.Namespace], int],
-    *parents: argparse.ArgumentParser,
-) -> Callable[..., argparse.Action]:
-    """Register a command, whose help is the docstring of its function; return what adds options."""
-    text = " ".join((run.__doc__ or "").split())
-    first = text.partition(". ")[0].rstrip(".")
-    parser = commands.add_parser(name, help=first, description=text, parents=parents)
-    parser.set_defaults(run=run)
-    return parser.add_argument
-
-
 # --- kinds of values ------------------------------------------------------------------------
 
 
@@ -98,6 +85,7 @@ def reader(read: Callable[[str], T]) -> Callable[[str], T]:
     return wrapped
 
 
+number = float
 emotions = reader(labels.parse_emotions)
 
 
@@ -112,6 +100,29 @@ def path(text: str) -> Path:
 def recording(text: str) -> Path | str:
     """Read the name of a sound file or folder, or the address of one elsewhere."""
     return text if remote.is_remote(text) else remote.local(text)
+
+
+@reader
+def channel(text: str) -> Channel:
+    """Read which channels of a recording are to be judged."""
+    if text in ("left", "right", "each"):
+        return text
+    if not text.isdecimal() or int(text) < 1:
+        raise ValueError(f"{text}: give left, right, each or a number from 1")
+    return int(text)
+
+
+@reader
+def protocol(text: str) -> str:
+    """Read the name of a protocol."""
+    ser.splits.refuse_unknown(text)
+    return text
+
+
+def measurement(text: str) -> tuple[str, tuple[str, ...] | None]:
+    """Read a protocol, and the emotions to which it is restricted."""
+    name, _, only = text.partition(":")
+    return protocol(name), emotions(only) if only else None
 
 
 def names(text: str) -> list[str]:
@@ -139,110 +150,53 @@ def whole(low: int, high: int | None = None) -> Callable[[str], int]:
     return reader(read)
 
 
-# --- options that several commands have -------------------------------------------------------
-
-
-def parent(*flags: str, **settings: Any) -> argparse.ArgumentParser:
-    """Return a parser with one option, for the `parents` of others."""
-    parser = argparse.ArgumentParser(add_help=False)
-    parser.add_argument(*flags, **settings)
-    return parser
-
-
-def corpus() -> argparse.ArgumentParser:
-    """Return the options that name corpora, and say how their clips are labelled."""
-    text = "folder of the corpus; or NAME=DIR for each of several, which then weigh the same"
-    parser = parent("roots", metavar="ROOT", nargs="+", type=place, help=text)
-    option = parser.add_argument
-    option("--corpus", help="ravdess, ravdess-song, aesdd, emodb, tess, savee, crema-d or custom")
-    option("--csv", dest="table", type=path, help="table that lists and labels custom clips")
-    option("--audio-root", type=path, help="where the files of the table are; default: ROOT")
-    option("--map", metavar="A=B,C=D", help="what labels mean, such as ang=angry,exc=happy")
-    option("--labels", type=path, help="the same from a file, a line such as ang=angry each")
-    option("--raters", choices=["majority"], help="take the label of most rows of a clip")
-    return parser
-
-
-def jobs() -> argparse.ArgumentParser:
-    """Return the options for the number of processes, and for machines instead."""
-    parser, cores = cluster(), os.cpu_count() or 1
-    option = parser.add_argument
-    option("--jobs", type=whole(1), default=cores, help="processes; default: all cores")
-    return parser
-
-
-def cluster() -> argparse.ArgumentParser:
-    """Return the option for a cluster."""
-    text = "of a Dask scheduler, such as tcp://host:8786: its workers do the work"
-    return parent("--cluster", metavar="ADDRESS", help=text)
-
-
-def json_output() -> argparse.ArgumentParser:
-    """Return the option that writes a result for programs."""
-    text = "also write the result there; without FILE, print it instead of text"
-    return parent("--json", type=path, nargs="?", const=STDOUT, metavar="FILE", help=text)
-
-
-def outputs() -> argparse.ArgumentParser:
-    """Return the options that write a result as JSON and as a table."""
-    parser = json_output()
-    text = "also write a table, as CSV or .parquet; - prints it"
-    parser.add_argument("--out", dest="out_file", type=path, metavar="FILE", help=text)
-    return parser
-
-
 # --- corpora ----------------------------------------------------------------------------------
 
 
-def scan(args: argparse.Namespace) -> list[Scan]:
-    """Scan the corpora that the options name; --corpus and --table are of a bare folder."""
-    from sercourse import corpora
+def scan(args: argparse.Namespace, *, report: Callable[[Scan], object]) -> list[pd.DataFrame]:
+    """Return the clips of each corpus that the options name, after a report of what was found.
 
+    --corpus and --csv are of a bare folder.
+    """
     meanings, places = _meanings(args), [*args.roots, *(getattr(args, "test", None) or [])]
     given = [each.name for each in places]
     if args.corpus and None not in given:
         raise ValueError(f"--corpus {args.corpus} names a bare folder, and none is given")
     table = {"csv": args.table, "audio_root": args.audio_root, "raters": args.raters}
-    found = []
+    tables = []
     for name, root in places:
         own = {} if "custom" in given and name != "custom" else table
-        found.append(corpora.scan(root, corpus=name or args.corpus, translate=meanings, **own))
-    return found
+        found = ser.corpora.scan(root, corpus=name or args.corpus, translate=meanings, **own)
+        report(found)
+        if found.clips.empty:
+            told = f"{args.table or args.roots[0].root}: no clip can be used"
+            raise ValueError(f"{told}; {len(found.rejects)} are left out, for the reasons above")
+        tables.append(found.clips)
+    return tables
 
 
 def _meanings(args: argparse.Namespace) -> dict[str, str]:
     """Return what labels mean: of --labels, and of --map, which goes first."""
     try:
-        told = args.labels.read_text("utf-8-sig") if args.labels else ""
-        found = labels.parse_translation(told)
+        found = labels.parse_translation(args.labels.read_text("utf-8-sig") if args.labels else "")
     except ValueError as error:
         raise ValueError(f"--labels {args.labels}: {error}") from None
     return found | labels.parse_translation((args.map or "").replace(",", "\n"))
 
 
-def refuse_empty(found: Scan, args: argparse.Namespace) -> None:
-    """Raise ValueError if there is no clip in a scan."""
-    if found.clips.empty:
-        told = f"{args.table or args.roots[0].root}: no clip can be used"
-        raise ValueError(f"{told}; {len(found.rejects)} are left out, for the reasons above")
-
-
 def clips(args: argparse.Namespace) -> pd.DataFrame:
     """Return the clips of all corpora that the options name, after saying what is left out."""
-    from sercourse import corpora
 
-    tables = []
-    for found in scan(args):
-        for path, reason in found.rejects[["path", "reason"]].itertuples(index=False):
-            say(f"left out: {path}: {reason}")
+    def report(found: Scan) -> None:
+        for reject in found.rejects.itertuples():
+            say(f"left out: {reject.path}: {reject.reason}")
         for note in found.notes:
             say(note)
-        refuse_empty(found, args)
-        tables.append(found.clips)
-    n_learnt = len(args.roots)
+
+    tables, n_learnt = scan(args, report=report), len(args.roots)
     if len(tables) == 1:
         return tables[0]
-    return corpora.combine(tables[:n_learnt], test=tables[n_learnt:])
+    return ser.corpora.combine(tables[:n_learnt], test=tables[n_learnt:])
 
 
 # --- many machines ----------------------------------------------------------------------------
@@ -307,20 +261,15 @@ def _refuse_others(client: Any, address: str) -> None:
                 raise OSError(f"--cluster {address}: {told}, and here it is {version or 'not'}")
 
 
-def spread(
-    function: Callable[[list[S]], T], items: Iterable[S], *, cluster: str | None
-) -> Iterator[T]:
-    """Yield what a function makes of portions of items: one by one here, or on a cluster."""
+def spread(function: Callable[[Any], T], items: Iterable, *, cluster: str | None) -> Iterable[T]:
+    """Yield what a function makes of each item: one by one here, or portions on a cluster."""
     if cluster is None:
-        yield from (function([each]) for each in items)
-        return
+        return map(function, items)
     from joblib import Parallel, delayed
 
-    rest = iter(items)
-    portions = iter(lambda: list(islice(rest, PORTION)), [])
-    yield from Parallel(return_as="generator", batch_size=1)(
-        delayed(function)(each) for each in portions
-    )
+    ahead = f"{2 * PORTION} * n_jobs"
+    spreading = Parallel(return_as="generator", batch_size=PORTION, pre_dispatch=ahead)
+    return spreading(delayed(function)(each) for each in items)
 
 
 # --- outputs ----------------------------------------------------------------------------------
@@ -340,23 +289,20 @@ def refuse_outputs(args: argparse.Namespace) -> None:
     flat = [each for value in read for each in (value if isinstance(value, list) else [value])]
     inputs = [each.root if isinstance(each, Place) else each for each in flat]
     inputs = [each for each in inputs if isinstance(each, Path)]
-    for target in (getattr(args, name, None) for name in OUTPUTS):
-        if target is not None and target != STDOUT:
-            if target.is_file():
-                _refuse_valuable(target, inputs=inputs)
-            files.refuse_unwritable_file(target, inputs=inputs)
-
-
-def _refuse_valuable(target: Path, *, inputs: Sequence[Path]) -> None:
-    from sercourse import audio
-    from sercourse.corpora import list_files
-
-    clips = [clip for each in inputs if each.is_dir() for clip in list_files(each).sounds]
-    is_sound = target.suffix.lower() in audio.SUFFIXES | audio.FFMPEG_SUFFIXES
-    if is_sound or any(target.samefile(clip) for clip in clips):
-        raise FileExistsError(f"{target} is a sound file and not overwritten: give another name")
-    if (target.parent / "bundle.json").is_file():
-        raise FileExistsError(f"{target} is part of a model and not overwritten: name another file")
+    folders = [each for each in inputs if each.is_dir()]
+    targets = [getattr(args, name, None) for name in OUTPUTS]
+    for target in (each for each in targets if each not in (None, STDOUT)):
+        files.refuse_unwritable_file(target, inputs=inputs)
+        if not target.is_file():
+            continue
+        clips = (clip for each in folders for clip in ser.corpora.list_files(each).sounds)
+        is_sound = target.suffix.lower() in ser.audio.SUFFIXES
+        if is_sound or any(target.samefile(clip) for clip in clips):
+            told = f"{target} is a sound file"
+            raise FileExistsError(f"{told} and not overwritten: give another name")
+        if (target.parent / "bundle.json").is_file():
+            told = f"{target} is part of a model"
+            raise FileExistsError(f"{told} and not overwritten: name another file")
 
 
 def prints_text(args: argparse.Namespace) -> bool:
@@ -364,28 +310,27 @@ def prints_text(args: argparse.Namespace) -> bool:
     return STDOUT not in (args.json, getattr(args, "out_file", None))
 
 
-def write(
-    args: argparse.Namespace, *, content: Any, table: Callable[[], pd.DataFrame] | None = None
-) -> None:
-    """Write a result to where --json and --out say; a table that is not asked for is not made."""
+def write(args: argparse.Namespace, *, content: Any, tables: Iterable[pd.DataFrame] = ()) -> None:
+    """Write a result to where --json and --out say.
+
+    Parameters
+    ----------
+    args : Namespace
+    content : object
+        For JSON, in which an iterable is a list.
+    tables : iterable of pandas.DataFrame
+        With the same columns: written as one, as CSV or, by the suffix, as Parquet.
+    """
     if args.json:
-        text = json.dumps(content, indent=1, ensure_ascii=args.json == STDOUT)
+        text = json.dumps(content, indent=1, ensure_ascii=args.json == STDOUT, default=list)
         _write(args.json, [f"{text}\n"])
-    if table and args.out_file:
-        write_tables(args.out_file, [table()])
-
-
-def write_tables(target: Path, tables: Iterable[pd.DataFrame]) -> None:
-    """Write tables with the same columns as one, as CSV or, by its suffix, as Parquet."""
-    if target.suffix == ".parquet":
-        with files.atomic_path(target) as temporary:
+    if tables and args.out_file and args.out_file.suffix == ".parquet":
+        with files.atomic_path(args.out_file) as temporary:
             _write_parquet(temporary, tables)
-        return
-    texts = (
-        table.to_csv(index=False, header=k == 0, lineterminator="\n", float_format="%.6g")
-        for k, table in enumerate(tables)
-    )
-    _write(target, texts)
+    elif tables and args.out_file:
+        settings: Any = {"index": False, "lineterminator": "\n", "float_format": "%.6g"}
+        texts = (table.to_csv(header=k == 0, **settings) for k, table in enumerate(tables))
+        _write(args.out_file, texts)
 
 
 def _write_parquet(path: Path, tables: Iterable[pd.DataFrame]) -> None:
@@ -414,8 +359,5 @@ def _write(target: Path, texts: Iterable[str]) -> None:
         return
     # The name of a file need not be text: it is written as the bytes that it has.
     told: Any = {"errors": "surrogateescape", "newline": "\n"}
-    with (
-        files.atomic_path(target) as temporary,
-        temporary.open("w", encoding="utf-8", **told) as file,
-    ):
+    with files.atomic_path(target) as new, new.open("w", encoding="utf-8", **told) as file:
         file.writelines(texts)

@@ -173,11 +173,9 @@ def _octave_filters(tuning: float, *, sr: int) -> tuple[Any, int]:
     """Return the spectra of the highest octave's filters, and their length [samples]."""
     import librosa
 
-    n_bins = N_OCTAVES * BINS_PER_OCTAVE
-    hertz = librosa.cqt_frequencies(
-        n_bins, fmin=LOWEST_HZ, bins_per_octave=BINS_PER_OCTAVE, tuning=tuning
-    )
-    waves, lengths = librosa.filters.wavelet(freqs=hertz[-BINS_PER_OCTAVE:], sr=sr)
+    n, n_bins = BINS_PER_OCTAVE, N_OCTAVES * BINS_PER_OCTAVE
+    hertz = librosa.cqt_frequencies(n_bins, fmin=LOWEST_HZ, bins_per_octave=n, tuning=tuning)
+    waves, lengths = librosa.filters.wavelet(freqs=hertz[-n:], sr=sr)
     n_fft = waves.shape[1]
     spectra = np.fft.fft(waves * np.sqrt(lengths)[:, np.newaxis] / n_fft)[:, : n_fft // 2 + 1]
     return librosa.util.sparsify_rows(spectra, quantile=0.01, dtype=np.complex64), n_fft

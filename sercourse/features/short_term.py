@@ -111,18 +111,20 @@ def require_signal(y: np.ndarray) -> None:
         raise ValueError(f"sample {where} of the signal is {y[where]}: give finite samples")
 
 
-def require_clip(y: np.ndarray, *, sr: int, offset: float = 0.0) -> None:
-    """Refuse what is not one channel of finite samples, long enough to hold a word.
+def require_clip(y: np.ndarray, *, sr: int, offset: float = 0.0) -> np.ndarray:
+    """Return a clip as float64; refuse what is not one channel of finite samples, or no word long.
 
     Raises
     ------
     ValueError
         As `require_signal` does, or if fewer than 0.3 s are left after the offset [s].
     """
+    y = np.asarray(y, dtype=np.float64)
     require_signal(y)
     seconds, least = len(y) / sr, audio.MIN_SECONDS + offset
     if len(y) < least * sr:
         raise ValueError(f"the clip lasts {seconds:.2f} s: at least {least:g} s is needed")
+    return y
 
 
 def speech(y: np.ndarray, *, sr: int) -> np.ndarray:
@@ -147,9 +149,7 @@ def speech(y: np.ndarray, *, sr: int) -> np.ndarray:
     ValueError
         If the clip is not one channel of finite samples, shorter than 0.3 s, or silent.
     """
-    y = np.asarray(y, dtype=np.float64)
-    require_clip(y, sr=sr)
-    y = audio.normalize_peak(y, peak=0.5)
+    y = audio.normalize_peak(require_clip(y, sr=sr), peak=0.5)
     if not y.any():
         raise ValueError("the clip is silent: no feature can be computed; record it again")
     length, hop = frame_and_hop(sr=sr)

@@ -148,9 +148,7 @@ def excerpt(y: np.ndarray, *, sr: int, offset: float, seconds: float | None = No
     >>> excerpt(np.arange(1.0, 11.0), sr=10, offset=0.5, seconds=0.4)
     array([6., 7., 8., 9.])
     """
-    y = np.asarray(y, dtype=np.float64)
-    short_term.require_clip(y, sr=sr, offset=offset)
-    y = y[round(offset * sr) :]
+    y = short_term.require_clip(y, sr=sr, offset=offset)[round(offset * sr) :]
     y = y if seconds is None else y[: round(seconds * sr)]
     if not np.ptp(y):
         raise ValueError(f"the clip is silent from {offset:g} s on: record it again")
@@ -352,8 +350,7 @@ def log_mel_segments(y: np.ndarray, *, sr: int) -> np.ndarray:
     n_frames = LOG_MEL_SEGMENTS_SHAPE[1]
     words = _loudest(short_term.speech(y, sr=sr), length=round(LONGEST_SECONDS * sr))
     level = _level_of_words(words, sr=sr, n_frames=n_frames)
-    starts = np.linspace(0, len(level) - n_frames, -(-len(level) // n_frames)).astype(int)
-    return segments_row(level[starts[:, np.newaxis] + np.arange(n_frames)], absent=LOG_MEL_FLOOR_DB)
+    return segments_row(audio.segments(level, sr=1, seconds=n_frames), absent=LOG_MEL_FLOOR_DB)
 
 
 def mel_segments(y: np.ndarray, *, sr: int) -> np.ndarray:
@@ -398,8 +395,7 @@ def loudest_segments(y: np.ndarray, *, sr: int) -> np.ndarray:
 
     Parameters and errors are those of `mel_segments`.
     """
-    y = np.asarray(y, dtype=np.float64)
-    short_term.require_clip(y, sr=sr)
+    y = short_term.require_clip(y, sr=sr)
     y = audio.normalize_peak(_loudest(y, length=round(LONGEST_SECONDS * sr)))
     if np.abs(y).max() < 0.5:  # a peak of zero cannot be brought to 1
         raise ValueError("the clip is silent: record it again, or leave it out")

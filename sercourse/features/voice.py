@@ -15,13 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from sercourse.features import short_term
-from sercourse.features.short_term import (
-    ACTIVE_DB,
-    HOP_SECONDS,
-    delta,
-    log_euclidean_names,
-    log_euclidean_stats,
-)
+from sercourse.features.short_term import delta, log_euclidean_names, log_euclidean_stats
 from sercourse.features.spectrogram import power_spectrogram
 
 N_FFT, N_MELS, N_MFCC = 512, 40, 13
@@ -116,9 +110,9 @@ def voice(y: np.ndarray, *, sr: int) -> np.ndarray:
     standard = centred / (centred.std(axis=0) + 1e-6)
     moments = [(standard**3).mean(axis=0), (standard**4).mean(axis=0)]
     # How much of the clip sounds, how long it is, and how frequently it breaks.
-    seconds = len(active) * HOP_SECONDS
+    seconds = len(active) * short_term.HOP_SECONDS
     switches = [np.sum(np.diff(voiced.astype(int)) == 1), np.sum(active[1:] != active[:-1])]
-    log_seconds = np.log([active.sum() * HOP_SECONDS, seconds])
+    log_seconds = np.log([active.sum() * short_term.HOP_SECONDS, seconds])
     timing = [[voiced.mean(), active.mean()], log_seconds, np.divide(switches, seconds)]
     # The mean spectrum [dB] of voiced and of unvoiced sounds, every second mel band.
     unvoiced = active & ~voiced
@@ -147,7 +141,7 @@ def tracks(y: np.ndarray, *, sr: int) -> LowLevelDescriptors:
     level = 10 * np.log10(power.sum(axis=1) + 1e-9)
     level -= level.max()
     hertz, voicing = pitch_track(y, sr=sr, n_frames=len(power))
-    active = level > ACTIVE_DB
+    active = level > short_term.ACTIVE_DB
     voiced = (voicing > VOICED_ABOVE) & active
     if np.count_nonzero(voiced) < 5:
         # A whisper has no voiced frame; the five likeliest keep every statistic defined.
@@ -232,7 +226,7 @@ def _modulation(clip: LowLevelDescriptors) -> np.ndarray:
     regions = np.column_stack([regions, clip.level])
     centred = (regions - regions.mean(axis=0))[:MODULATION_FRAMES]
     spectrum = np.abs(np.fft.rfft(centred, MODULATION_FRAMES, axis=0)) ** 2 / len(regions)
-    rate = np.arange(len(spectrum)) / (MODULATION_FRAMES * HOP_SECONDS)
+    rate = np.arange(len(spectrum)) / (MODULATION_FRAMES * short_term.HOP_SECONDS)
     bands = [(rate >= low) & (rate < high) for low, high in pairwise(MODULATION_EDGES_HZ)]
     return np.log(np.ravel([spectrum[band].mean(axis=0) for band in bands]) + 1e-2)
 

@@ -97,10 +97,8 @@ def layer_statistics(
     """
     if sr != SR:
         raise ValueError(f"the encoder hears {SR} Hz and the signal has {sr} Hz: resample it")
-    y = np.ascontiguousarray(y, dtype=np.float32)
-    words, margin = audio.trim(y, sr=SR, top_db=TOP_DB), round(MARGIN_SECONDS * SR)
-    start = (words.ctypes.data - y.ctypes.data) // y.itemsize  # the words are a view of the signal
-    y = audio.normalize_peak(y[max(0, start - margin) : start + words.size + margin], peak=PEAK)
+    words = audio.trim(y.astype(np.float32), sr=SR, top_db=TOP_DB, margin=MARGIN_SECONDS)
+    y = audio.normalize_peak(words, peak=PEAK)
     y = audio.pad(y, length=max(y.size, round(SHORTEST_SECONDS * SR)))
     parts = audio.segments(y, sr=SR, seconds=min(y.size / SR, LONGEST_SECONDS))
     path = str(encoder or shipped_encoder())

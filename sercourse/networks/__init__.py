@@ -3,13 +3,6 @@
 Importing this package loads neither Keras nor a backend: the functions that need them do.
 """
 
-from sercourse.networks.backend import quiet_keras, set_seed
-from sercourse.networks.builders import (
-    aesdd_cnn_1,
-    aesdd_cnn_2,
-    aesdd_cnn_3,
-    cnn_lstm,
-    spec_augment,
-)
+from sercourse.networks.builders import cnn_lstm, spec_augment
 from sercourse.networks.learner import FittedNetwork, NetworkLearner
-from sercourse.networks.training import Examples, Training, train
+from sercourse.networks.training import Examples, Training, quiet_keras, set_seed, train

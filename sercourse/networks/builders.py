@@ -2,9 +2,9 @@
 
 Each builder takes `n_labels`, the number of emotions to tell apart, `input_shape`, the shape of one
 input, and the options that its own signature names; it returns an unfitted `keras.Model` from
-inputs (n, *input_shape) to logits (n, n_labels). Those under `_sequential` list their layers, which
-are applied one after the other. Augmentations take a batch (n, ...), its targets (n, n_labels) and
-a generator, and return another batch with its targets.
+inputs (n, *input_shape) to logits (n, n_labels). What is written here lists the layers that lie
+between, which are applied one after the other. Augmentations take a batch (n, ...), its targets
+(n, n_labels) and a generator, and return another batch with its targets.
 
 Published architectures are those of Mael Fabien (`cnn_lstm_classic`), Jade Arpaliangeas
 (`aesdd_cnn_1` to `aesdd_cnn_3`), Kunal Gehlot (`mfcc_conv2d`), Aaka3021 (`mlp`, and the sizes of
@@ -14,64 +14,59 @@ Published architectures are those of Mael Fabien (`cnn_lstm_classic`), Jade Arpa
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sercourse import augment
-from sercourse.features import librosa_sets, spectrogram
-from sercourse.networks.backend import quiet_keras
-from sercourse.networks.training import Array, Build
+from sercourse.features import spectrogram
+from sercourse.features.librosa_sets import IMAGE_SHAPE, N_MELS
+from sercourse.networks.training import Array, Build, quiet_keras
 
-if TYPE_CHECKING:
-    import keras
+Shape = tuple[int, ...]
 
 N_BANDS, N_SEEN = 64, 48  # each as wide as two of the 128 mel bands; the lowest reach 8 kHz
 
 
-def _sequential(default: tuple[int, ...] | None = None) -> Callable[[Callable[..., Any]], Build]:
-    """Make a builder of a function that yields layers, for inputs of this shape by default."""
+def _sequential(hidden: Callable[..., Any]) -> Build:
+    """Make a builder of a function that yields layers; `shape` is that of inputs by default."""
+    default = inspect.signature(hidden).parameters["shape"].default
 
-    def decorate(hidden: Callable[..., Any]) -> Build:
-        @functools.wraps(hidden)
-        def build(
-            *, n_labels: int, input_shape: tuple[int, ...] | None = default, **options: Any
-        ) -> keras.Model:
-            keras: Any = quiet_keras()
-            x = inputs = keras.Input(input_shape)
-            for layer in hidden(keras.layers, input_shape, **options):
-                x = layer(x)
-            logits = keras.layers.Dense(n_labels, name="logits")(x)
-            return keras.Model(inputs, logits, name=hidden.__name__)
+    @functools.wraps(hidden)
+    def build(*, n_labels: int, input_shape: Any = default, **options: Any) -> Any:
+        keras: Any = quiet_keras()
+        x = inputs = keras.Input(input_shape)
+        for layer in hidden(keras.layers, input_shape, **options):
+            x = layer(x)
+        logits = keras.layers.Dense(n_labels, name="logits")(x)
+        return keras.Model(inputs, logits, name=hidden.__name__)
 
-        return build
-
-    return decorate
+    return build
 
 
 # --- CNN-LSTM -------------------------------------------------------------------------------------
 
 
+@_sequential
 def cnn_lstm(
+    layers: Any,
+    shape: Shape = spectrogram.LOG_MEL_SHAPE,
     *,
-    n_labels: int,
-    input_shape: tuple[int, int] = spectrogram.LOG_MEL_SHAPE,
     filters: Sequence[int] = (24, 48, 96, 128),
     units: int = 64,
     attention: bool = True,
-) -> keras.Model:
+) -> Iterator[Any]:
     """Build convolutions over a whole log-mel spectrogram [dB], an LSTM and attentive pooling.
 
     Where `cnn_lstm_classic` computes overlapping windows twice, convolutions over the whole
     spectrogram give the same kind of series, one vector every 80 ms, and compute nothing twice.
+    Inputs have frames and bands, as `features.spectrogram.log_mel` gives them.
 
     Parameters
     ----------
-    n_labels : int
-    input_shape : tuple of int
-        Frames and bands, as `features.spectrogram.log_mel` gives them.
     filters : sequence of int
         Of each convolution; four at most.
     units : int
@@ -89,38 +84,36 @@ def cnn_lstm(
     >>> cnn_lstm(n_labels=8).output_shape
     (None, 8)
     """
-    keras: Any = quiet_keras()
-    ops, layers = keras.ops, keras.layers
-    inputs = keras.Input(input_shape, name="log_mel")
-    # A voice that was normalised is not loudest at 0 dB any more.
-    x = inputs - ops.max(inputs, axis=(1, 2), keepdims=True)
-    x = ops.maximum(x, spectrogram.LOG_MEL_FLOOR_DB)
-    x = layers.Rescaling(1 / 20, offset=2)(x)  # from -70 .. 0 dB to -1.5 .. 2
-    x = layers.Reshape((*input_shape, 1))(x)
-    conv = {"padding": "same", "use_bias": False, "kernel_initializer": "he_normal"}
-    for width, pool in zip(filters, ((2, 2), (2, 2), (2, 2), (1, 2)), strict=False):
-        x = layers.BatchNormalization()(layers.Conv2D(width, 3, **conv)(x))
-        x = layers.MaxPooling2D(pool, padding="same")(layers.Activation("relu")(x))
-        x = layers.SpatialDropout2D(0.05)(x)
-    x = layers.Reshape((x.shape[1], x.shape[2] * x.shape[3]))(x)
-    x = layers.BatchNormalization()(layers.Dense(128, use_bias=False)(x))
-    x = layers.Dropout(0.2)(layers.Activation("relu")(x))
-    if units:
-        lstm = layers.LSTM(units, return_sequences=True, use_cudnn=False)
-        x = layers.Bidirectional(lstm)(x)
-    if attention:  # weighted mean and standard deviation over time
+    ops: Any = quiet_keras().ops
+
+    def statistics(x: Any) -> Any:
+        """Return weighted mean and standard deviation over time."""
         weights = layers.Softmax(axis=1, name="attention")(layers.Dense(1)(x))
         mean = ops.sum(weights * x, axis=1)
         variance = ops.sum(weights * x * x, axis=1) - mean * mean
-        x = layers.Concatenate()([mean, ops.sqrt(ops.maximum(variance, 1e-5))])
-    else:
-        x = layers.GlobalAveragePooling1D()(x)
-    x = layers.Dropout(0.2)(layers.BatchNormalization()(x))
-    return keras.Model(inputs, layers.Dense(n_labels, name="logits")(x), name="cnn_lstm")
+        return layers.Concatenate()([mean, ops.sqrt(ops.maximum(variance, 1e-5))])
+
+    # A voice that was normalised is not loudest at 0 dB any more.
+    yield lambda x: x - ops.max(x, axis=(1, 2), keepdims=True)
+    yield lambda x: ops.maximum(x, spectrogram.LOG_MEL_FLOOR_DB)
+    yield layers.Rescaling(1 / 20, offset=2)  # from -70 .. 0 dB to -1.5 .. 2
+    yield layers.Reshape((*shape, 1))
+    conv = {"padding": "same", "use_bias": False, "kernel_initializer": "he_normal"}
+    for width, pool in zip(filters, ((2, 2), (2, 2), (2, 2), (1, 2)), strict=False):
+        yield from (layers.Conv2D(width, 3, **conv), layers.BatchNormalization())
+        yield from (layers.Activation("relu"), layers.MaxPooling2D(pool, padding="same"))
+        yield layers.SpatialDropout2D(0.05)
+    yield lambda x: layers.Reshape((x.shape[1], x.shape[2] * x.shape[3]))(x)
+    yield from (layers.Dense(128, use_bias=False), layers.BatchNormalization())
+    yield from (layers.Activation("relu"), layers.Dropout(0.2))
+    if units:
+        yield layers.Bidirectional(layers.LSTM(units, return_sequences=True, use_cudnn=False))
+    yield statistics if attention else layers.GlobalAveragePooling1D()
+    yield from (layers.BatchNormalization(), layers.Dropout(0.2))
 
 
-@_sequential((5, 128, 128))
-def cnn_lstm_classic(layers: Any, shape: tuple[int, int, int]) -> Iterator[Any]:
+@_sequential
+def cnn_lstm_classic(layers: Any, shape: Shape = (5, 128, 128)) -> Iterator[Any]:
     """Build a CNN for each window of a log-mel spectrogram, and an LSTM over the windows.
 
     Inputs have windows, frames and bands, as `features.spectrogram.classic_windows` gives them. The
@@ -182,7 +175,7 @@ def _aesdd_cnn(number: int, filters: tuple[int, ...], units: tuple[int, ...]) ->
 
     def hidden(
         layers: Any,
-        shape: tuple[int, int],
+        shape: Shape = spectrogram.MEL_SEGMENTS_SHAPE[1:],
         *,
         dropout: float = 0.5,
         kernel: int = 3,
@@ -214,7 +207,7 @@ def _aesdd_cnn(number: int, filters: tuple[int, ...], units: tuple[int, ...]) ->
         yield from _dense_layers(layers, units)
 
     hidden.__name__ = hidden.__qualname__ = f"aesdd_cnn_{number}"
-    return _sequential(spectrogram.MEL_SEGMENTS_SHAPE[1:])(hidden)
+    return _sequential(hidden)
 
 
 aesdd_cnn_1 = _aesdd_cnn(1, (16, 32), (64,))
@@ -244,8 +237,8 @@ def spec_augment(X: Array, T: Array, *, rng: np.random.Generator) -> tuple[Array
 # --- MFCC images ----------------------------------------------------------------------------------
 
 
-@_sequential(librosa_sets.IMAGE_SHAPE)
-def mfcc_conv2d(layers: Any, shape: tuple[int, int]) -> Iterator[Any]:
+@_sequential
+def mfcc_conv2d(layers: Any, shape: Shape = IMAGE_SHAPE) -> Iterator[Any]:
     """Build four convolutions of 8 filters, two of them 13 x 13, over an image of MFCC.
 
     The layers are those of Kunal Gehlot's Speech Emotion Recognition report, whose images have
@@ -267,36 +260,26 @@ def mfcc_conv2d(layers: Any, shape: tuple[int, int]) -> Iterator[Any]:
     yield from (layers.Activation("relu"), layers.Dropout(0.2))
 
 
-def mfcc_net(
-    *, n_labels: int, input_shape: tuple[int, int] = librosa_sets.IMAGE_SHAPE, **options: Any
-) -> keras.Model:
+@_sequential
+def mfcc_net(layers: Any, shape: Shape = IMAGE_SHAPE, **options: Any) -> Iterator[Any]:
     """Build `cnn_lstm` on the mel bands that an inverse cosine transform makes of MFCC.
 
     Neighbouring coefficients have nothing to do with each other, as neighbouring bands have, and a
     convolution looks at neighbours. The transform is a layer that does not learn; it gives back 48
-    bands up to 8 kHz, as smooth as 39 coefficients leave them.
-
-    Parameters
-    ----------
-    n_labels : int
-    input_shape : tuple of int
-        Frames and coefficients, as `features.librosa_sets.mfcc_image` gives them.
-    **options
-        Of `cnn_lstm`.
+    bands up to 8 kHz, as smooth as 39 coefficients leave them. Inputs have frames and coefficients,
+    as `features.librosa_sets.mfcc_image` gives them; options are those of `cnn_lstm`.
 
     Examples
     --------
     >>> mfcc_net(n_labels=8).output_shape
     (None, 8)
     """
-    keras: Any = quiet_keras()
-    n_frames, n_coefficients = input_shape
-    inputs = keras.Input(input_shape, name="mfcc")
-    undo = keras.layers.Dense(N_SEEN, use_bias=False, trainable=False, name="bands")
-    level = undo(inputs)
+    n_frames, n_coefficients = shape
+    undo = layers.Dense(N_SEEN, use_bias=False, trainable=False, name="bands")
+    undo.build((None, *shape))
     undo.set_weights([_inverse_dct(n_coefficients)[:, :N_SEEN]])
-    body = cnn_lstm(n_labels=n_labels, input_shape=(n_frames, N_SEEN), **options)
-    return keras.Model(inputs, body(level), name="mfcc_net")
+    yield undo
+    yield from inspect.unwrap(cnn_lstm)(layers, (n_frames, N_SEEN), **options)
 
 
 def augment_mfcc(X: Array, T: Array, *, rng: np.random.Generator) -> tuple[Array, Array]:
@@ -304,7 +287,7 @@ def augment_mfcc(X: Array, T: Array, *, rng: np.random.Generator) -> tuple[Array
     to_bands = _inverse_dct(X.shape[-1])
     level: Array = X @ to_bands
     level, T = augment_spectrograms(level - level.max(axis=(1, 2), keepdims=True), T, rng=rng)
-    back = to_bands.T * (librosa_sets.N_MELS / N_BANDS)
+    back = to_bands.T * (N_MELS / N_BANDS)
     return np.ascontiguousarray(level, dtype=X.dtype) @ back, T
 
 
@@ -313,7 +296,7 @@ def _inverse_dct(n_coefficients: int) -> NDArray[np.float32]:
     from scipy.fft import dct
 
     waves = dct(np.eye(N_BANDS), norm="ortho")[:, :n_coefficients].T
-    return (waves * np.sqrt(N_BANDS / librosa_sets.N_MELS)).astype(np.float32)
+    return (waves * np.sqrt(N_BANDS / N_MELS)).astype(np.float32)
 
 
 # --- vectors of features --------------------------------------------------------------------------
@@ -322,10 +305,8 @@ def _inverse_dct(n_coefficients: int) -> NDArray[np.float32]:
 # features are seldom neighbours in the voice: convolutions and LSTM gain nothing by them.
 
 
-@_sequential()
-def mlp(
-    layers: Any, shape: tuple[int], *, units: Sequence[int] = (128, 64, 32, 16)
-) -> Iterator[Any]:
+@_sequential
+def mlp(layers: Any, shape: Shape, *, units: Sequence[int] = (128, 64, 32, 16)) -> Iterator[Any]:
     """Build dense layers of so many units, with ReLU, over features that should be standardised.
 
     Examples
@@ -336,8 +317,8 @@ def mlp(
     yield from _dense_layers(layers, units)
 
 
-@_sequential()
-def vector_cnn(layers: Any, shape: tuple[int]) -> Iterator[Any]:
+@_sequential
+def vector_cnn(layers: Any, shape: Shape) -> Iterator[Any]:
     """Build convolutions along the vector of features, as if it were a signal."""
     yield layers.Reshape((*shape, 1))
     for width in (64, 128, 128):
@@ -346,24 +327,24 @@ def vector_cnn(layers: Any, shape: tuple[int]) -> Iterator[Any]:
     yield from (layers.Flatten(), layers.Dropout(0.3), layers.Dense(32, activation="relu"))
 
 
-@_sequential()
-def vector_lstm(layers: Any, shape: tuple[int]) -> Iterator[Any]:
+@_sequential
+def vector_lstm(layers: Any, shape: Shape) -> Iterator[Any]:
     """Build an LSTM that reads the vector number by number, as if it were time."""
     yield from (layers.Reshape((*shape, 1)), layers.LSTM(64, use_cudnn=False))
     yield from (layers.Dropout(0.3), layers.Dense(32, activation="relu"))
 
 
-@_sequential()
-def wide_mlp(layers: Any, shape: tuple[int]) -> Iterator[Any]:
+@_sequential
+def wide_mlp(layers: Any, shape: Shape) -> Iterator[Any]:
     """Build one dense layer of 256 with batch normalisation, dropout before and after it."""
     yield from (layers.Dropout(0.2), layers.Dense(256, use_bias=False))
     yield from (layers.BatchNormalization(), layers.Activation("relu"), layers.Dropout(0.5))
 
 
-@_sequential((193,))
+@_sequential
 def rnn(
     layers: Any,
-    shape: tuple[int, ...],
+    shape: Shape = (193,),
     *,
     lstm_units: Sequence[int] = (128, 128),
     dense_units: Sequence[int] = (128, 128),

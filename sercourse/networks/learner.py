@@ -7,7 +7,7 @@ import re
 import tempfile
 import warnings
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -18,8 +18,7 @@ from numpy.typing import NDArray
 
 from sercourse import files, splits
 from sercourse.networks import training
-from sercourse.networks.backend import quiet_keras, set_seed
-from sercourse.networks.training import Array, Augment, Build, Examples, Report, Training
+from sercourse.networks.training import Array, Augment, Build, Examples, Training, quiet_keras
 
 if TYPE_CHECKING:
     import keras
@@ -77,11 +76,6 @@ class FittedNetwork:
         mean = ops.sum(p * there, axis=1) / ops.maximum(ops.sum(there, axis=1), 1.0)
         return keras.Model(clips, mean)
 
-    @property
-    def n_weights(self) -> int:
-        """Numbers that the members have learnt or hold."""
-        return sum(member.count_params() for member in self.members)
-
     def predict_segments(self, X: Array) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
         """Judge each segment that is present; without segments, each clip as one.
 
@@ -99,10 +93,8 @@ class FittedNetwork:
         if self.segment_floor is not None:
             there = present_segments(X, floor=self.segment_floor)
             owner, X = np.nonzero(there)[0], X[there]
-        scores = [
-            training.logits(member, X) / t
-            for member, t in zip(self.members, self.temperatures, strict=True)
-        ]
+        pairs = zip(self.members, self.temperatures, strict=True)
+        scores = [training.logits(member, X) / t for member, t in pairs]
         return owner, training.softmax(np.mean(scores, axis=0))
 
     def predict_proba(self, X: Array) -> NDArray[np.float64]:
@@ -120,13 +112,11 @@ class FittedNetwork:
         """
         import onnx
 
-        signature = [
-            quiet_keras().InputSpec(shape=self.model.input_shape, name=INPUT, dtype="float32")
-        ]
+        spec = {"shape": self.model.input_shape, "name": INPUT, "dtype": "float32"}
+        told = {"input_signature": [quiet_keras().InputSpec(**spec)], "opset_version": OPSET}
         with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)  # Keras's converter looks for np.object
             path = Path(folder) / "model.onnx"
-            told = {"input_signature": signature, "opset_version": OPSET}
             self.model.export(path, format="onnx", verbose=False, **told)
             exported = onnx.load(path)
             self.model.save(path.with_suffix(".keras"), include_optimizer=False)
@@ -177,20 +167,18 @@ class NetworkLearner:
     @property
     def settings(self) -> dict[str, Any]:
         """What a bundle tells of it, as JSON can hold it."""
-        # What later versions added is told only where it is used: bundles are known by it.
-        later = {
-            "options": dict(self.options) or None,
-            "standardized": self.standardized or None,
-            "heads": list(self.heads) or None,
-            "absent_segments": self.segment_floor,
-        }
-        return {
+        told = {
             "network": self.build.__name__,
             "training": self.training.settings,
             "augmentation": self.augment.__name__ if self.augment else None,
             "members": self.members,
-            **{name: value for name, value in later.items() if value is not None},
+            "options": dict(self.options),
+            "standardized": self.standardized,
+            "heads": list(self.heads),
+            "absent_segments": self.segment_floor,
         }
+        # What later versions added is told only where it is used: bundles are known by it.
+        return {name: value for name, value in told.items() if value or name == "augmentation"}
 
     @property
     def key(self) -> list[Any]:
@@ -205,7 +193,7 @@ class NetworkLearner:
         groups: NDArray[Any],
         selected: Mapping[str, float] | None = None,
         folder: Path | None = None,
-        report: Report = lambda line: None,
+        report: Callable[[str], None] = lambda line: None,
     ) -> FittedNetwork:
         """Train the members.
 
@@ -237,7 +225,7 @@ class NetworkLearner:
             if selected is None:
                 inner = splits.inner_splits(examples.y, groups, n_folds=VALIDATION_SHARE)
                 learn, validation = map(examples.of, inner[member % len(inner)])
-            set_seed(seeded.seed)
+            training.set_seed(seeded.seed)
             model = self._network(learn, precision=plan.precision)
             progress = training.train(
                 model,
@@ -256,10 +244,8 @@ class NetworkLearner:
                 t = training.temperature(scores, validation.y, weights=validation.weights)
             members.append((model, t, progress))
         models, temperatures, went = zip(*members, strict=True)
-        found = {
-            "epochs": float(np.mean([each.best or each.epoch for each in went])),
-            "temperature": float(np.mean(temperatures)),
-        }
+        epochs = float(np.mean([each.best or each.epoch for each in went]))
+        found = {"epochs": epochs, "temperature": float(np.mean(temperatures))}
         return FittedNetwork(models, temperatures, went, found, self.segment_floor, n_segments)
 
     def _network(self, examples: Examples, *, precision: str = "float32") -> keras.Model:
@@ -303,9 +289,8 @@ def standardized(model: keras.Model, X: Array) -> keras.Model:
     factor = 1 / np.sqrt(np.where(variance > SMALLEST_VARIANCE, variance, 1.0))
     inputs = keras.Input(model.input_shape[1:], name="raw")
     # Keras's Normalization would keep tensors of its own, which the export to ONNX loses.
-    scale = keras.layers.Rescaling(
-        factor.tolist(), offset=(-mean * factor).tolist(), name="standardize"
-    )
+    offset = (-mean * factor).tolist()
+    scale = keras.layers.Rescaling(factor.tolist(), offset=offset, name="standardize")
     return keras.Model(inputs, model(scale(inputs)), name=model.name)
 
 
@@ -443,35 +428,30 @@ def _reproducible(archive: Path) -> bytes:
 def _in_order(graph: Any) -> Any:
     """Name and order all that the output of an ONNX graph needs, as converters do by chance."""
     made = {name: node for node in graph.node for name in node.output}
-    known, names = {each.name: each for each in graph.initializer}, {"": ""}
-    output, nodes, weights = graph.output[0].name, list[Any](), list[Any]()
-    names[graph.input[0].name] = graph.input[0].name = INPUT
+    known = {each.name: each for each in graph.initializer}
+    first, last, nodes, weights = graph.input[0], graph.output[0], list[Any](), list[Any]()
+    names = {"": "", first.name: INPUT}
 
-    def visit(name: str) -> None:
-        """Keep what gives a value, after all that it needs."""
-        if name in names:
-            return
-        if name in known:
+    def renamed(name: str) -> str:
+        """Keep what gives a value, after all that it needs; return its new name."""
+        if name in known and name not in names:
             names[name] = known[name].name = f"weights-{len(weights)}"
             weights.append(known[name])
-            return
-        node = made[name]
-        for each in node.input:
-            visit(each)
-        node.name = f"node-{len(nodes)}"
-        names.update({each: f"{node.name}-{k}" for k, each in enumerate(node.output) if each})
-        names.update({output: OUTPUT} if name == output else {})
-        node.input[:] = [names[each] for each in node.input]
-        node.output[:] = [names[each] for each in node.output]
-        for each in node.attribute:
-            if each.HasField("t"):
-                each.t.name = ""
-        nodes.append(node)
+        elif name not in names:
+            node = made[name]
+            node.input[:] = [renamed(each) for each in node.input]
+            node.name = f"node-{len(nodes)}"
+            names.update({each: f"{node.name}-{k}" for k, each in enumerate(node.output) if each})
+            names.update({name: OUTPUT} if name == last.name else {})
+            node.output[:] = [names[each] for each in node.output]
+            for each in node.attribute:
+                if each.HasField("t"):
+                    each.t.name = ""
+            nodes.append(node)
+        return names[name]
 
-    visit(output)
-    graph.output[0].name = OUTPUT
-    for end in (graph.input[0], graph.output[0]):
-        for size in end.type.tensor_type.shape.dim:
-            size.ClearField("dim_param")  # which counts what was exported before
-    ends = {"input": graph.input, "output": graph.output}
+    last.name, first.name = renamed(last.name), INPUT
+    for size in (*first.type.tensor_type.shape.dim, *last.type.tensor_type.shape.dim):
+        size.ClearField("dim_param")  # which counts what was exported before
+    ends = {"input": [first], "output": [last]}
     return type(graph)(name="network", node=nodes, initializer=weights, **ends)

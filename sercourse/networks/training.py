@@ -8,10 +8,14 @@ sum of averaged weights. `fit` is no faster. The loop runs on each of Keras's ba
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Callable, Sequence
+import logging
+import os
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,7 +24,6 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 
 from sercourse import files
-from sercourse.networks.backend import fused_ops, quiet_keras
 
 if TYPE_CHECKING:
     import keras
@@ -35,6 +38,107 @@ CHECKPOINT = "checkpoint.npz"
 REPORTS = 8  # lines of progress in one training
 INFERENCE_BATCH = 64
 SMALLEST_PROBABILITY = 1e-7
+
+
+# --- Keras: imported on demand, seeded, and with faster training operations ---------------------
+
+
+def quiet_keras() -> ModuleType:
+    """Import Keras, on the backend that `KERAS_BACKEND` or Keras's settings name.
+
+    The first import takes seconds. TensorFlow's log lines are switched off.
+
+    Raises
+    ------
+    ModuleNotFoundError
+        If Keras or the backend is not installed; the sentence says what to install.
+
+    Examples
+    --------
+    >>> keras = quiet_keras()
+    >>> float(keras.ops.sum([1.0, 2.0]))
+    3.0
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    stderr = os.dup(2)
+    with Path(os.devnull).open("wb") as nowhere:  # TensorFlow prints before it reads its log level
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        import keras
+    except ModuleNotFoundError as error:
+        missing = str(error.name).partition(".")[0]
+        raise ModuleNotFoundError(
+            f"a network needs {missing}, which is not installed: install Keras and TensorFlow "
+            "with pip install -e '.[networks]'",
+            name=missing,
+        ) from None
+    finally:
+        os.dup2(stderr, 2)
+        os.close(stderr)
+    # It warns of retracing once a session has built several networks, which is what lessons do.
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
+    return keras
+
+
+def set_seed(seed: int) -> None:
+    """Seed Python, NumPy and the backend: initial weights, dropout.
+
+    Examples
+    --------
+    >>> set_seed(0)
+    >>> first = float(quiet_keras().random.uniform([]))
+    >>> set_seed(0)
+    >>> first == float(quiet_keras().random.uniform([]))
+    True
+    """
+    quiet_keras().utils.set_random_seed(seed)
+
+
+@contextlib.contextmanager
+def fused_ops() -> Iterator[None]:
+    """Let TensorFlow compute 2-D convolutions and batch normalisation in fewer passes over memory.
+
+    Keras writes batch normalisation as some ten operations, TensorFlow has one; and oneDNN is slow
+    at the gradient of a convolution's bias. On a CPU the training steps of `cnn_lstm_classic` take
+    half of the time, those of `cnn_lstm` three quarters; results differ by rounding. It acts on
+    training steps in float32 that are traced meanwhile.
+    """
+    keras = quiet_keras()
+    if keras.backend.backend() != "tensorflow":
+        yield
+        return
+    import tensorflow as tf
+
+    batch_norm, conv2d = keras.layers.BatchNormalization, keras.layers.Conv2D
+    keras_normalize, keras_convolve = batch_norm.call, conv2d.call
+
+    def normalize(layer: Any, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
+        plain = layer.trainable and layer.scale and layer.center and len(inputs.shape) == 4
+        if not training or not plain or layer.compute_dtype != "float32":
+            return keras_normalize(layer, inputs, training=training, mask=mask)
+        outputs, mean, variance = tf.compat.v1.nn.fused_batch_norm(
+            inputs, layer.gamma.value, layer.beta.value, epsilon=layer.epsilon
+        )
+        n = tf.cast(tf.size(inputs) // inputs.shape[-1], inputs.dtype)
+        variance *= (n - 1) / n  # TensorFlow gives the unbiased one, Keras keeps the other
+        for average, new in ((layer.moving_mean, mean), (layer.moving_variance, variance)):
+            average.assign(average * layer.momentum + new * (1 - layer.momentum))
+        return outputs
+
+    def convolve(layer: Any, inputs: Any) -> Any:
+        if not layer.use_bias or layer.compute_dtype != "float32":
+            return keras_convolve(layer, inputs)
+        bias = tf.reshape(layer.bias.value, (1, 1, 1, -1))  # added by broadcasting, not `BiasAdd`
+        return layer.activation(layer.convolution_op(inputs, layer.kernel) + bias)
+
+    batch_norm.call, conv2d.call = normalize, convolve
+    try:
+        yield
+    finally:
+        batch_norm.call, conv2d.call = keras_normalize, keras_convolve
+
+
+# --- training -------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -310,12 +414,11 @@ def temperature(scores: Array, y: Codes, *, weights: Array | None = None) -> flo
     >>> temperature(sure, np.array([0, 0, 1, 1])) > 5
     True
     """
-    found = minimize_scalar(
-        lambda log_t: cross_entropy(scores / np.exp(log_t), y, weights=weights),
-        bounds=(-2.3, 2.3),
-        method="bounded",
-    )
-    return float(np.exp(found.x))
+
+    def loss(log_t: float) -> float:
+        return cross_entropy(scores / np.exp(log_t), y, weights=weights)
+
+    return float(np.exp(minimize_scalar(loss, bounds=(-2.3, 2.3), method="bounded").x))
 
 
 def class_weights(y: Codes, *, n_labels: int, weights: Array | None = None) -> NDArray[np.float32]:
@@ -378,9 +481,8 @@ def _state(model: keras.Model) -> list[Any]:
 def _save_checkpoint(model: keras.Model, progress: Progress, folder: Path) -> None:
     told = json.dumps({"history": progress.history, "best": progress.best})
     arrays = [variable.numpy() for variable in _state(model)] + progress.kept
-    seal = files.digest([told, arrays])
     with files.keeping(folder), files.atomic_path(folder / CHECKPOINT) as temporary:
-        np.savez(temporary, np.array(told), np.array(seal), *arrays)
+        np.savez(temporary, *arrays, told=np.array(told))
 
 
 def _resume(model: keras.Model, folder: Path | None) -> Progress:
@@ -389,12 +491,11 @@ def _resume(model: keras.Model, folder: Path | None) -> Progress:
         return Progress()
     state = _state(model)
     try:
-        with np.load(folder / CHECKPOINT, allow_pickle=False) as stored:
-            told, seal, *arrays = (stored[name] for name in stored.files)
+        with np.load(folder / CHECKPOINT, allow_pickle=False) as stored:  # has checksums
+            told = json.loads(str(stored["told"]))
+            arrays = [stored[name] for name in stored.files if name != "told"]
     except Exception:  # a damaged archive fails in many ways
-        return Progress()
-    if files.digest([str(told), arrays]) != str(seal):
         return Progress()
     for variable, value in zip(state, arrays[: len(state)], strict=True):
         variable.assign(value)
-    return Progress(**json.loads(str(told)), kept=arrays[len(state) :])
+    return Progress(**told, kept=arrays[len(state) :])

@@ -18,6 +18,9 @@ from sercourse import labels
 Row = dict[str, Any]
 """Columns of one clip; `recording` is what its takes share, None or no entry is unknown."""
 
+Knows = Callable[[str], bool]
+"""Whether a word is a label."""
+
 
 @dataclass(frozen=True)
 class Rule:
@@ -65,12 +68,13 @@ class Rule:
     speakers: str = ""
     one_of_each: bool = False
 
-    def __call__(self, path: PurePosixPath) -> Row:
+    def __call__(self, path: PurePosixPath, *, translate: Callable[[str], str]) -> Row:
         """Return the columns that a path relative to the corpus tells.
 
         Examples
         --------
-        >>> row = RULES["aesdd"](PurePosixPath("sadness/s01 (5)b.wav"))
+        >>> path = PurePosixPath("sadness/s01 (5)b.wav")
+        >>> row = RULES["aesdd"](path, translate=labels.canonical)
         >>> row["emotion"], row["speaker"], row["statement"], row["take"], row["recording"]
         ('sad', '5', '01', 'b', 's01-5')
         """
@@ -98,7 +102,7 @@ class Rule:
             wanted = ", ".join(labels.EMOTIONS)
             raise ValueError(f"unknown emotion {told['emotion']!r}: use one of {wanted}")
         return {
-            "emotion": emotion,
+            "emotion": translate(emotion),
             "recording": self.recording.format(**{**told, "stem": stem, "speaker": speaker}),
             "speaker": speaker,
             "gender": genders.get(speaker),
@@ -108,8 +112,10 @@ class Rule:
         }
 
 
-_TABLE = tomllib.loads(Path(__file__).parents[1].joinpath("corpora.toml").read_text("utf-8"))
-RULES: dict[str, Rule] = {name: Rule(**told["names"]) for name, told in _TABLE.items()}
+TABLE: dict[str, Any] = tomllib.loads(Path(__file__).with_name("corpora.toml").read_text("utf-8"))
+"""What is known of each corpus, as its first lines say."""
+
+RULES: dict[str, Rule] = {name: Rule(**told["names"]) for name, told in TABLE.items()}
 """The corpora that can be scanned, by name."""
 
 # As recordings are named here: by time, or by their place in a longer one.
@@ -142,9 +148,7 @@ def custom_label(path: PurePosixPath, *, translate: labels.Translation) -> Row:
     }
 
 
-def folder_labels(
-    paths: Iterable[PurePosixPath], *, knows: Callable[[str], bool]
-) -> frozenset[str]:
+def folder_labels(paths: Iterable[PurePosixPath], *, knows: Knows) -> frozenset[str]:
     """Return the labels of one's own that folders are named by, as `labels.spelling` gives them.
 
     Folders count where no name of a file ends in a known emotion, and they are at least two: the
@@ -167,13 +171,13 @@ def _words(text: str) -> list[str]:
     return re.split(r"[_\s-]+", text)
 
 
-def _named(path: PurePosixPath, knows: Callable[[str], bool]) -> str | None:
+def _named(path: PurePosixPath, knows: Knows) -> str | None:
     """Return the label that a name ends in; "pleasant_surprise" is two words."""
     words = _words(path.stem)
     return next(filter(knows, ("_".join(words[first:]) for first in range(len(words)))), None)
 
 
-def _folder_named(path: PurePosixPath, knows: Callable[[str], bool]) -> str | None:
+def _folder_named(path: PurePosixPath, knows: Knows) -> str | None:
     """Return the innermost folder that is called like a label, numbers aside: "03_angry"."""
     parts = [
         [word for word in _words(part) if not re.search(r"\d", word)] for part in path.parent.parts

@@ -1,6 +1,6 @@
 """Recording conditions to test a model in: a noise, a room, a telephone, a microphone, a codec.
 
-None is made as the noises, rooms and bands of `augment.waveform` are, by which training sets are
+None is made as the noises, rooms and bands of `augment` are, by which training sets are
 augmented: a model that knows those generators is not tested on what it learnt. SciPy is loaded
 when a room or a telephone is made, as inference does without.
 """
@@ -16,7 +16,6 @@ import soundfile
 import soxr
 
 from sercourse import audio, files
-from sercourse.augment.waveform import mix
 
 TALKERS = 8
 """Voices that talk at the same time in babble."""
@@ -59,7 +58,7 @@ def uniform_noise(y: np.ndarray, *, sr: int, snr: float, rng: np.random.Generato
         If the clip is silent.
     """
     noise = rng.uniform(-1, 1, y.size)
-    return mix(y, noise, speech=audio.trim(y, sr=sr), snr=snr)
+    return audio.mix(y, noise, speech=audio.trim(y, sr=sr), snr=snr)
 
 
 def babble(y: np.ndarray, *, sr: int, snr: float, rng: np.random.Generator) -> np.ndarray:
@@ -84,7 +83,7 @@ def babble(y: np.ndarray, *, sr: int, snr: float, rng: np.random.Generator) -> n
     at_once = np.zeros(y.size, dtype=np.float32)
     for voice in talking:
         at_once += np.take(voice, rng.integers(voice.size) + np.arange(y.size), mode="wrap")
-    return mix(y, at_once, speech=audio.trim(y, sr=sr), snr=snr)
+    return audio.mix(y, at_once, speech=audio.trim(y, sr=sr), snr=snr)
 
 
 def mirror_room(y: np.ndarray, *, sr: int, rt60: float, rng: np.random.Generator) -> np.ndarray:

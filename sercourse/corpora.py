@@ -1,4 +1,4 @@
-"""The scan of a corpus: from a folder, or a CSV, to a table of clips and one of rejects."""
+"""Corpora of emotional speech: from a folder of files to a table of clips and one of rejects."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ import os
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, NamedTuple
 from unicodedata import normalize
 
 import pandas as pd
 
-from sercourse import audio, files, labels, remote
-from sercourse.corpora.naming import RULES, Row, custom_label, folder_labels
+from sercourse import audio, decoding, files, labels, remote
+from sercourse.naming import RULES, TABLE, Row, custom_label, folder_labels
 
 NAMES: tuple[str, ...] = tuple(RULES)
 """Names of the corpora that `scan` knows."""
@@ -33,17 +33,6 @@ _DTYPES = {
     "channels": "int64",
     **dict.fromkeys(("group", "split", "content"), "string"),
     **dict.fromkeys(_OPTIONAL, "float64"),
-}
-_COLUMNS = {  # of several that mean the same, the first is read
-    "path": ("path", "file", "filename", "file_name", "filepath", "file_path", "wav", "audio"),
-    "emotion": ("emotion", "label", "class", "category"),
-    "speaker": ("speaker", "speaker_id", "spk", "actor", "subject"),
-    "gender": ("gender", "sex"),
-    "split": ("split", "subset", "set", "partition"),
-    "start": ("start", "start_time", "start_s", "begin"),
-    "end": ("end", "end_time", "end_s", "stop"),
-    **{name: (name,) for name in ("intensity", "statement", "take")},
-    "rater": ("rater", "annotator", "evaluator"),
 }
 _GENDERS = {"f": "female", "w": "female", "woman": "female", "m": "male", "man": "male"}
 _SAME_TIME = 0.1  # [s] that a segment may end after its file: annotators round
@@ -155,8 +144,8 @@ def scan(
     if raters not in (None, "majority"):
         raise ValueError(f"raters is {raters!r}: give majority, or leave it out")
     if csv is not None:
-        base = root if audio_root is None else _folder(audio_root)
-        found = _by_csv(files.user_path(csv), (base, root), translate=translation, raters=raters)
+        places = root if audio_root is None else _folder(audio_root), root
+        found = _by_csv(files.user_path(csv), places, translate=translation, raters=raters)
     elif audio_root is not None or raters:
         raise ValueError("an audio root and raters are about the rows of a CSV: give one")
     else:
@@ -284,11 +273,9 @@ def combine(tables: Sequence[pd.DataFrame], *, test: Sequence[pd.DataFrame] = ()
     if (twice := clips["clip_id"].duplicated()).any():
         clip = clips["clip_id"][twice].iloc[0]
         raise ValueError(f"two tables have a clip {clip!r}: give each folder once, or that above")
-    # With pyarrow installed, pandas would make lists of sets.
-    sets = {corpus: set(emotions) for corpus, emotions in clips.groupby("corpus")["emotion"]}
-    shown = pd.Series(sets, dtype=object)
+    shown = {corpus: set(emotions) for corpus, emotions in clips.groupby("corpus")["emotion"]}
     for corpus, own in shown.items():
-        others = set().union(*shown.drop(corpus))
+        others = set().union(*(shown[other] for other in shown if other != corpus))
         if others and not own & others:
             first, second = (", ".join(labels.in_order(each)) for each in (own, others))
             raise ValueError(
@@ -339,31 +326,40 @@ def _folder(root: str | Path) -> Path:
 # --- headers and content ----------------------------------------------------------------------
 
 
+def _each(
+    step: Callable[[Any], Row], items: Iterable[tuple[Path, Any]], rejects: list[Reject]
+) -> list[Row]:
+    """Return what a step makes of what there is of each file; a file where it fails is a reject."""
+    made = []
+    for path, item in items:
+        try:
+            made.append(step(item))
+        except audio.READ_ERRORS as error:  # also of a name that no system allows
+            rejects.append((path, audio.reason(error, path=path)))
+    return made
+
+
 def _measured(rows: Iterable[Row], rejects: list[Reject]) -> list[Row]:
     """Add headers and content; threads help where the disk or the hashing is the slow part."""
-    paths = list(dict.fromkeys(row["path"] for row in rows))
+    paths = dict.fromkeys(row["path"] for row in rows)
     with ThreadPoolExecutor() as pool:
-        measured = dict(zip(paths, pool.map(_measure, paths), strict=True))
-    rejects += [(path, told) for path, told in measured.items() if isinstance(told, str)]
-    clips = []
-    for row in (row for row in rows if not isinstance(measured[row["path"]], str)):
-        try:
-            clips.append(_cut({**row, **measured[row["path"]]}))
-        except ValueError as error:
-            rejects.append((row["path"], str(error)))
-    return clips
+        running = {path: pool.submit(_measure, path) for path in paths}
+    told = {row["path"]: row for row in _each(Future.result, running.items(), rejects)}
+    read = [row | told[row["path"]] for row in rows if row["path"] in told]
+    return _each(_cut, ((row["path"], row) for row in read), rejects)
 
 
-def _measure(path: Path) -> Row | str:
-    """Return what the header says and a key of the content, or why the file cannot be read."""
+def _measure(path: Path) -> Row:
+    """Return what the header says and a key of the content."""
     try:
         header, content = audio.info(path), files.clip_key(path)
-    except audio.READ_ERRORS as error:
+    except audio.READ_ERRORS:
         with contextlib.suppress(OSError):
             if path.is_file() and path.read_bytes()[:23] == b"version https://git-lfs":
-                return "a pointer of git-lfs in place of the sound: run git lfs pull"
-        return audio.reason(error, path=path)
-    return {**vars(header), "content": content, "file": content}
+                told = "a pointer of git-lfs in place of the sound: run git lfs pull"
+                raise ValueError(told) from None
+        raise
+    return {"path": path, **vars(header), "content": content, "file": content}
 
 
 def _cut(row: Row) -> Row:
@@ -401,8 +397,7 @@ def _file_name(row: Row) -> str:
 # --- clips by the names of files --------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Listing:
+class Listing(NamedTuple):
     """The files below a folder.
 
     Attributes
@@ -443,7 +438,7 @@ def list_files(root: Path) -> Listing:
         for path in (folder / each for each in names):
             if of_macos or path.name.startswith("._"):
                 others["of macOS"] += 1
-            elif path.suffix.lower() in _SUFFIXES or _begins_as_sound(path):
+            elif path.suffix.lower() in audio.SUFFIXES or _begins_as_sound(path):
                 sounds.append(path)
             elif not path.name.startswith("."):
                 others[path.suffix.lower() or "without suffix"] += 1
@@ -452,27 +447,12 @@ def list_files(root: Path) -> Listing:
     return Listing(sorted(sounds), errors, note)
 
 
-_SUFFIXES = audio.SUFFIXES | audio.FFMPEG_SUFFIXES
-_BEGINNINGS = (
-    *(b"fLaC", b"OggS", b"ID3", b".snd", b"caff", b"#!AMR", b"FLV", b"NIST_1A", b"riff"),
-    b"\x1a\x45\xdf\xa3",  # Matroska, WebM
-    b"\x30\x26\xb2\x75\x8e\x66\xcf\x11",  # ASF: WMA
-    # Frames of MPEG layers III and II, and of AAC.
-    *(bytes((0xFF, each)) for each in b"\xfa\xfb\xf2\xf3\xe2\xe3\xfc\xfd\xf4\xf5\xf0\xf1\xf8\xf9"),
-)
-
-
 def _begins_as_sound(path: Path) -> bool:
-    head = b""
     with contextlib.suppress(OSError):
         if path.is_file():  # reading from a pipe would wait
             with path.open("rb") as file:
-                head = file.read(16)
-    if head[4:8] == b"ftyp":
-        return head[8:12] not in (b"heic", b"heix", b"mif1", b"msf1", b"avif", b"crx ")  # pictures
-    if head[:4] in (b"RIFF", b"RIFX", b"RF64", b"FORM"):
-        return head[8:12] in (b"WAVE", b"AVI ", b"AIFF", b"AIFC")
-    return head.startswith(_BEGINNINGS)
+                return decoding.begins_as_sound(file.read(16))
+    return False
 
 
 def _clip_id(path: Path, *, root: Path) -> str:
@@ -483,29 +463,27 @@ def _clip_id(path: Path, *, root: Path) -> str:
 def _by_name(root: Path, *, corpus: str, translate: labels.Translation) -> Found:
     """Label every sound file below `root` by its name."""
     listing, rule = list_files(root), RULES[corpus]
-    paths = {path: PurePosixPath(path.relative_to(root).as_posix()) for path in listing.sounds}
-    rows: list[Row] = []
+    inner = {path: PurePosixPath(path.relative_to(root).as_posix()) for path in listing.sounds}
+    label: Callable[..., Row] = rule
+    if corpus == "custom":
+        label = custom_label
+        translate.add(folder_labels(inner.values(), knows=translate.knows))
+    copies: dict[str, Path] = {}
+
+    def labelled(path: Path) -> Row:
+        row = label(inner[path], translate=translate)
+        first = copies.setdefault(row["recording"], path)
+        if rule.one_of_each and first is not path:
+            raise ValueError(f"copy of {inner[first]}")
+        return {**row, "path": path, "clip_id": _clip_id(path, root=root)}
+
     rejects: list[Reject] = []
     for error in listing.errors:
         why = audio.reason(error, path=error.filename)
         rejects.append((Path(error.filename), f"a folder that cannot be entered: {why}"))
-    if corpus == "custom":
-        translate.add(folder_labels(paths.values(), knows=translate.knows))
-    copies: dict[str, Path] = {}
     # Of copies in several formats the first is kept: that without loss.
-    for path in sorted(paths, key=lambda each: (each.suffix.lower() != ".wav", each)):
-        try:
-            if corpus == "custom":
-                row = custom_label(paths[path], translate=translate)
-            else:
-                row = rule(paths[path])
-                row["emotion"] = translate(row["emotion"])
-            first = copies.setdefault(row["recording"], path)
-            if rule.one_of_each and first is not path:
-                raise ValueError(f"copy of {paths[first]}")
-            rows.append({**row, "path": path, "clip_id": _clip_id(path, root=root)})
-        except ValueError as error:
-            rejects.append((path, str(error)))
+    paths = sorted(inner, key=lambda each: (each.suffix.lower() != ".wav", each))
+    rows = _each(labelled, zip(paths, paths, strict=True), rejects)
     if rows:
         return rows, rejects, [listing.note]
     wanted = f"files named like '{rule.shape}.wav' are wanted"
@@ -534,33 +512,25 @@ def _by_csv(
     may also be anywhere below the first of these, if there is only one such file.
     """
     lines, notes = _lines(csv)
-    rows: list[Row] = []
-    rejects: list[Reject] = []
-    find = _finder((*places, csv.parent, Path()))
-    same: dict[tuple[Path, float | None, float | None], list[Row]] = defaultdict(list)
-    for line in lines:
-        path = places[0] / line["path"]
-        try:
-            path = find(line["path"])
-            row = _labelled(line, translate=translate)
-        except (ValueError, OSError) as error:  # also of a name that no system allows
-            rejects.append((path, audio.reason(error, path=path)))
-        else:
-            name = _clip_id(path, root=places[0])
-            row |= {"path": path, "clip_id": name, "recording": name}
-            same[path, row["start"], row["end"]].append(row)
-    for alike in same.values():
-        try:
-            row = _decided(alike, raters=raters)
-        except ValueError as error:
-            rejects.append((alike[0]["path"], str(error)))
-        else:
-            rows.append(row)
-            if raters is None:
-                why = f"duplicate of {_file_name(row)}"
-                rejects += [(each["path"], why) for each in alike[1:]]
     if not lines:
         raise ValueError(f"{csv}: lists no clip")
+    base, find = places[0], _finder((*places, csv.parent, Path()))
+
+    def labelled(line: Row) -> Row:
+        path = find(line["path"])
+        name = _clip_id(path, root=base)
+        row = _labelled(line, translate=translate)
+        return {**row, "path": path, "clip_id": name, "recording": name}
+
+    rejects: list[Reject] = []
+    same: dict[tuple[Any, ...], list[Row]] = defaultdict(list)
+    for row in _each(labelled, ((base / line["path"], line) for line in lines), rejects):
+        same[row["path"], row["start"], row["end"]].append(row)
+    sets = ((alike[0]["path"], alike) for alike in same.values())
+    rows = _each(functools.partial(_decided, raters=raters), sets, rejects)
+    for row in rows if raters is None else ():
+        copies = same[row["path"], row["start"], row["end"]][1:]
+        rejects += [(each["path"], f"duplicate of {_file_name(row)}") for each in copies]
     if shares := [row["agreement"] for row in rows if row["agreement"] is not None]:
         notes.append(
             f"several raters: {len(shares)} clips were decided by majority, {shares.count(1.0)} by "
@@ -581,21 +551,20 @@ def _lines(csv: Path) -> tuple[list[dict[str, str]], list[str]]:
         raise ValueError(f"{csv}: is not UTF-8 text; save it as CSV in UTF-8") from None
     told = re.match(r'"?sep=(.)"?(\r\n?|\n)', text)  # the first line, for Excel
     text = text[told.end() :] if told else text
-    header = text.lstrip().partition("\n")[0]
+    header, columns = text.lstrip().partition("\n")[0], TABLE["custom"]["columns"]
     form: Any = {"dtype": str, "na_filter": False, "index_col": False}
     form["sep"] = told[1] if told else max(",;\t|", key=header.count)
     try:
         heads = pd.read_csv(io.StringIO(text), nrows=0, **form)
         names = [normalize("NFC", str(name).strip()) for name in heads]
         spelt = [labels.spelling(name) for name in names]
-        places = {
-            spelt.index(next(each for each in aliases if each in spelt)): meaning
-            for meaning, aliases in _COLUMNS.items()
-            if set(aliases) & set(spelt)
-        }
+        places = {}
+        for meaning, aliases in columns.items():
+            if found := [spelt.index(each) for each in aliases if each in spelt]:
+                places[found[0]] = meaning
         if absent := {"path", "emotion"} - set(places.values()):
             seen = f"{csv}: has no column {max(absent)!r}, only {names}"
-            raise ValueError(f"{seen}; of columns there may be {', '.join(_COLUMNS)}")
+            raise ValueError(f"{seen}; of columns there may be {', '.join(columns)}")
         table = pd.read_csv(io.StringIO(text), usecols=list(places), **form)
     except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         raise ValueError(f"{csv}: is no CSV ({error}): is every quotation mark closed?") from None
