@@ -26,7 +26,7 @@ from sklearn.model_selection import train_test_split
 
 from sercourse import corpora, features, files, splits
 from sercourse.augment import Augmentation
-from sercourse.networks import backend
+from sercourse.networks import training
 
 LOG = (
     Path(__file__).parents[1] / "data" / "results" / "studies" / "time-distributed-replication.csv"
@@ -98,7 +98,7 @@ def train(
         row |= {column: round(logs[of_keras], 4) for of_keras, column in COLUMNS.items()}
         pd.DataFrame([row]).to_csv(log, mode="a", header=not log.exists(), index=False)
 
-    with backend.fused_ops():
+    with training.fused_ops():
         model.fit(
             np.concatenate([X[fold.train] for X in versions]),
             np.tile(y[fold.train], len(versions)),

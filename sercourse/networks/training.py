@@ -101,7 +101,7 @@ def fused_ops() -> Iterator[None]:
     Keras writes batch normalisation as some ten operations, TensorFlow has one; and oneDNN is slow
     at the gradient of a convolution's bias. On a CPU the training steps of `cnn_lstm_classic` take
     half of the time, those of `cnn_lstm` three quarters; results differ by rounding. It acts on
-    training steps in float32 that are traced meanwhile.
+    training steps that are traced meanwhile; on convolutions in float32 alone.
     """
     keras = quiet_keras()
     if keras.backend.backend() != "tensorflow":
@@ -114,12 +114,12 @@ def fused_ops() -> Iterator[None]:
 
     def normalize(layer: Any, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         plain = layer.trainable and layer.scale and layer.center and len(inputs.shape) == 4
-        if not training or not plain or layer.compute_dtype != "float32":
+        if not training or not plain:
             return keras_normalize(layer, inputs, training=training, mask=mask)
         outputs, mean, variance = tf.compat.v1.nn.fused_batch_norm(
             inputs, layer.gamma.value, layer.beta.value, epsilon=layer.epsilon
         )
-        n = tf.cast(tf.size(inputs) // inputs.shape[-1], inputs.dtype)
+        n = tf.cast(tf.size(inputs) // inputs.shape[-1], variance.dtype)
         variance *= (n - 1) / n  # TensorFlow gives the unbiased one, Keras keeps the other
         for average, new in ((layer.moving_mean, mean), (layer.moving_variance, variance)):
             average.assign(average * layer.momentum + new * (1 - layer.momentum))
