@@ -7,7 +7,6 @@ each with a small grid of the settings that matter most.
 from __future__ import annotations
 
 import copy
-import functools
 import re
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -22,6 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn import ensemble, neighbors, neural_network, tree
 from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.calibration import CalibratedClassifierCV
+from sklearn.covariance import shrunk_covariance
 from sklearn.decomposition import PCA
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.feature_selection import SelectFpr, VarianceThreshold, f_classif
@@ -155,23 +155,15 @@ def _class_statistics(
     means = members.T @ X / members.sum(axis=0)[:, np.newaxis]
     residuals = X - means[codes]
     covariance = (residuals * weights[:, np.newaxis]).T @ residuals / weights.sum()
-    level = np.trace(covariance) / len(covariance)
-    covariance *= 1 - shrinkage
-    covariance[np.diag_indices_from(covariance)] += shrinkage * level
-    return means, covariance
+    return means, shrunk_covariance(covariance, shrinkage)
 
 
 def svm_classic() -> Pipeline:
     """Return the baseline's SVM: F-test, principal components, radial basis functions."""
-    return Pipeline(
-        [
-            ("varying", VarianceThreshold()),  # the F-test of a constant is undefined
-            ("scale", StandardScaler()),
-            ("select", SelectFpr(f_classif, alpha=0.01)),
-            ("pca", CappedPCA(140)),
-            ("svm", SVC(C=3, gamma=0.005)),
-        ]
-    )
+    # The F-test of a constant is undefined.
+    scaled = [("varying", VarianceThreshold()), ("scale", StandardScaler())]
+    chosen = [("select", SelectFpr(f_classif, alpha=0.01)), ("pca", CappedPCA(140))]
+    return Pipeline([*scaled, *chosen, ("svm", SVC(C=3, gamma=0.005))])
 
 
 def svm_whitened() -> Pipeline:
@@ -275,18 +267,15 @@ class PipelineLearner:
 
     Attributes
     ----------
-    make : callable
-        Returns an unfitted pipeline.
-    params : mapping
-        Settings of that pipeline, as its ``set_params`` takes them.
+    model : Pipeline
+        Not yet fitted.
     grid : mapping
         Settings that inner validation chooses among, as scikit-learn's grid search takes them.
     weighted : bool
         Whether every emotion counts as much as any other, however few clips it has.
     """
 
-    make: Callable[[], Pipeline]
-    params: Mapping[str, Any] = field(default_factory=dict)
+    model: Pipeline
     grid: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     weighted: bool = False
 
@@ -300,8 +289,8 @@ class PipelineLearner:
         ValueError
             If it is to be weighted, and takes no weights.
         """
-        made = self.make().set_params(**self.params)
-        return weighted(made) if self.weighted else made
+        model = clone(self.model)
+        return weighted(model) if self.weighted else model
 
     @property
     def takes_weights(self) -> bool:
@@ -394,7 +383,7 @@ class PipelineLearner:
 def _tuned(model: BaseEstimator, **grid: tuple[Any, ...]) -> PipelineLearner:
     """Return the learner of a pipeline whose last step, `model`, has a grid of settings."""
     settings = {f"model__{name}": values for name, values in grid.items()}
-    return PipelineLearner(functools.partial(pipeline, model), grid=settings)
+    return PipelineLearner(pipeline(model), settings)
 
 
 _LEAVES: Any = {"min_samples_leaf": (3, 6)}  # smaller: a forest of more than 5 MB of all of RAVDESS
@@ -451,7 +440,7 @@ def to_onnx(model: CalibratedClassifierCV, *, shape: Sequence[int]) -> bytes:
     ValueError
         If the converter does not know the model, or one of its steps.
     """
-    from onnx import TensorProto, helper
+    from onnx import TensorProto, compose, helper
     from skl2onnx import convert_sklearn
     from skl2onnx.common.data_types import FloatTensorType
 
@@ -478,18 +467,18 @@ def to_onnx(model: CalibratedClassifierCV, *, shape: Sequence[int]) -> bytes:
             raise ValueError(
                 f"skl2onnx cannot export the model {steps} ({said}): choose another one to save it"
             ) from error
-    graph, logits = converted.graph, "scores"
+    # Whose own output is called probabilities, even where it has scores.
+    converted = compose.add_prefix(converted, "pipeline-")
+    graph = converted.graph
     graph.name = "sercourse"  # the converter draws one at random
-    scores = graph.output[-1].name  # the converter calls scores probabilities too
-    for node in graph.node:
-        node.output[:] = ["scores" if name == scores else name for name in node.output]
+    rows, logits = graph.input[0].name, graph.output[-1].name
     numbers = {"inverse_temperature": float(fitted.calibrators[0].beta_)}
-    graph.node.insert(0, helper.make_node("Flatten", ["X"], ["rows"], axis=1))
+    graph.node.insert(0, helper.make_node("Flatten", ["X"], [rows], axis=1))
     if not has_scores:
         # As scikit-learn does before it takes a logarithm.
+        positive = helper.make_node("Add", [logits, "smallest"], ["positive"])
+        graph.node.extend([positive, helper.make_node("Log", ["positive"], ["logarithms"])])
         numbers["smallest"], logits = 1e-12, "logarithms"
-        graph.node.append(helper.make_node("Add", ["scores", "smallest"], ["positive"]))
-        graph.node.append(helper.make_node("Log", ["positive"], ["logarithms"]))
     for name, value in numbers.items():
         graph.initializer.append(helper.make_tensor(name, TensorProto.FLOAT, [], [value]))
     graph.node.append(helper.make_node("Mul", [logits, "inverse_temperature"], ["scaled"]))

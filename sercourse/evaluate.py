@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     import pandas as pd
 
+Array = NDArray[np.floating]
 Labels = Sequence[str] | NDArray[Any]
 
 LEVEL = 0.95  # of intervals
@@ -20,30 +21,6 @@ FEWEST_FOR_BOOTSTRAP = 15
 
 LARGEST_ERROR = 1e-3  # of a sum of rounded probabilities
 SMALLEST_PROBABILITY = 1e-6  # an impossible answer of one model must not silence the others
-
-
-def confusion(truth: Labels, predicted: Labels, *, labels: Sequence[str]) -> NDArray[np.int64]:
-    """Count the clips of each true emotion (row) by predicted emotion (column).
-
-    Parameters
-    ----------
-    truth, predicted : sequence of str, length n
-    labels : sequence of str, length k
-        Order of rows and columns.
-
-    Returns
-    -------
-    ndarray of int, shape (k, k)
-
-    Examples
-    --------
-    >>> confusion(["sad", "sad", "happy"], ["sad", "happy", "happy"], labels=["happy", "sad"])
-    array([[1, 0],
-           [1, 1]])
-    """
-    from sklearn.metrics import confusion_matrix
-
-    return confusion_matrix(np.asarray(truth), np.asarray(predicted), labels=list(labels))
 
 
 def unweighted_average_recall(truth: Labels, said: Labels) -> float:
@@ -65,10 +42,7 @@ def chance(truth: Labels) -> float:
 
 
 def geometric_mean(
-    probabilities: NDArray[np.floating],
-    *,
-    weights: Sequence[float] = (),
-    temperature: float = 1.0,
+    probabilities: Array, *, weights: Sequence[float] = (), temperature: float | Array = 1.0
 ) -> NDArray[np.float64]:
     """Return the geometric mean of several models' probabilities, brought back to a sum of one.
 
@@ -77,7 +51,7 @@ def geometric_mean(
     probabilities : ndarray, shape (n_models, n, k)
     weights : sequence of float, length n_models
         How much each model counts; alike unless given.
-    temperature : float
+    temperature : float, or ndarray of shape (n, 1)
         The mean logarithms are divided by it: above 1 for less certain answers, in the same order.
 
     Returns
@@ -101,7 +75,7 @@ def geometric_mean(
 
 
 def calibration_error(
-    probabilities: NDArray[np.floating], correct: NDArray[np.bool_], *, n_bins: int = 15
+    probabilities: Array, correct: NDArray[np.bool_], *, n_bins: int = 15
 ) -> float:
     """Return the expected calibration error: how far confidence and accuracy lie apart.
 
@@ -295,7 +269,7 @@ def paired_permutation_test(
     return float(min(1.0, share[np.abs(sums) >= abs(gained.sum())].sum()))
 
 
-def holm(p_values: Sequence[float] | NDArray[np.floating]) -> NDArray[np.float64]:
+def holm(p_values: Sequence[float] | Array) -> NDArray[np.float64]:
     """Return p-values that may be compared with one level, however many they are.
 
     Whoever calls those below 5 % a difference is wrong in one of them or more with a probability
@@ -328,9 +302,7 @@ def holm(p_values: Sequence[float] | NDArray[np.floating]) -> NDArray[np.float64
     return np.minimum(adjusted, 1.0)
 
 
-def scores(
-    truth: Labels, probabilities: NDArray[np.floating], *, labels: Sequence[str]
-) -> dict[str, float]:
+def scores(truth: Labels, probabilities: Array, *, labels: Sequence[str]) -> dict[str, float]:
     """Return accuracy, UAR, macro-F1, expected calibration error and chance of one set of clips.
 
     Parameters
@@ -406,6 +378,8 @@ def summarize(predictions: pd.DataFrame, *, emotions: Sequence[str]) -> dict[str
         were enrolled several times; `confusion`, `by_gender` and `folds`; `by_corpus` where there
         is a column `corpus`.
     """
+    from sklearn.metrics import confusion_matrix
+
     protocol = str(predictions["protocol"].iloc[0])
     folds: list[dict[str, Any]] = []
     for name, rows in predictions.groupby("fold", sort=False):
@@ -426,7 +400,7 @@ def summarize(predictions: pd.DataFrame, *, emotions: Sequence[str]) -> dict[str
     if draw is not None and draw.notna().any():
         accuracies = _correct(predictions, emotions=emotions).groupby(draw.to_numpy()).mean()
         summary |= {"n_draws": len(accuracies), "accuracy_sd_of_draws": float(accuracies.std())}
-    summary["confusion"] = confusion(truth, said, labels=emotions).tolist()
+    summary["confusion"] = confusion_matrix(truth, said, labels=list(emotions)).tolist()
     summary["by_gender"] = {
         str(gender): _figures(rows, emotions=emotions)
         for gender, rows in predictions.dropna(subset=["gender"]).groupby("gender")

@@ -10,7 +10,7 @@ import difflib
 import json
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 EMOTIONS = ("neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised", "bored")
 """The canonical emotions. Every table, model and plot of the project keeps this order.
@@ -130,6 +130,35 @@ def in_order(emotions: Iterable[str]) -> tuple[str, ...]:
         raise ValueError(f"emotions is the text {emotions!r}: give a list of names")
     present = {canonical(name) for name in emotions}
     return (*(name for name in EMOTIONS if name in present), *sorted(present - set(EMOTIONS)))
+
+
+def subset(emotions: Iterable[str], known: Sequence[str], *, lacks: str) -> tuple[str, ...]:
+    """Return some of the known labels, in their order.
+
+    Parameters
+    ----------
+    emotions : iterable of str
+        In any common spelling.
+    known : sequence of str
+    lacks : str
+        What an error says of an unknown one, such as "the model does not know".
+
+    Raises
+    ------
+    ValueError
+        If one is unknown, or they are fewer than two.
+
+    Examples
+    --------
+    >>> subset(["anger", "happy"], ("happy", "sad", "angry"), lacks="the model does not know")
+    ('happy', 'angry')
+    """
+    wanted = in_order(emotions)
+    if unknown := [emotion for emotion in wanted if emotion not in known]:
+        raise ValueError(f"{lacks} {', '.join(unknown)}: choose among {', '.join(known)}")
+    if len(wanted) < 2:
+        raise ValueError(f"{len(wanted)} emotion(s) are left: a choice is among at least two")
+    return tuple(emotion for emotion in known if emotion in wanted)
 
 
 def own(emotions: Iterable[str]) -> str:

@@ -8,7 +8,7 @@ decibels, as networks and their augmentation want it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -139,7 +139,7 @@ def normalize_speakers(
     speakers: Sequence[Any] | NDArray[Any],
     *,
     typical: SpeakerStats,
-    enrolment: Mapping[str, Array] | None = None,
+    enrolment: tuple[Array, NDArray[Any]] | None = None,
 ) -> Array:
     """Normalise every clip with the voice of its speaker.
 
@@ -149,19 +149,18 @@ def normalize_speakers(
     speakers : sequence of str, length n_clips
     typical : SpeakerStats
         Of the training speakers.
-    enrolment : mapping from speaker to ndarray of shape (n, n_features), optional
-        Clips of each speaker to adapt to; by default the speaker's own clips in `X`.
+    enrolment : (ndarray of shape (n, n_features), ndarray of str), optional
+        Clips to adapt to and their speakers; those of `X` by default.
 
     Returns
     -------
     ndarray, shape (n_clips, n_features)
     """
-    speakers = np.asarray(speakers)
-    normalized = np.empty_like(X)
+    speakers, normalized = np.asarray(speakers), np.empty_like(X)
+    clips, voices = enrolment or (X, speakers)
     for speaker in np.unique(speakers):
         own = speakers == speaker
-        clips = X[own] if enrolment is None else enrolment[str(speaker)]
-        normalized[own] = normalize(X[own], map_adapt(typical, clips))
+        normalized[own] = normalize(X[own], map_adapt(typical, clips[voices == speaker]))
     return normalized
 
 

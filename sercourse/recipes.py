@@ -174,7 +174,7 @@ def with_encoder(chosen: Recipe, encoder: Path) -> Recipe:
         other, learner = replace(part, feature_set=f"whisper:{encoder}"), part.learner
         assert isinstance(learner, PipelineLearner)
         n_layers = features.whisper.count_layers(other.features.names)
-        return with_settings(other, params={**learner.params, "lda__n_layers": n_layers})
+        return with_settings(other, model=learner.pipeline().set_params(lda__n_layers=n_layers))
 
     if not any(each.feature_set == "whisper" for each in chosen.parts):
         raise ValueError(f"recipe {chosen.name!r} uses no speech encoder: choose another recipe")
@@ -198,11 +198,7 @@ def refuse_arrays(feature_set: str) -> None:
 
 
 def from_zoo(
-    name: str,
-    params: Mapping[str, Any] | None = None,
-    *,
-    feature_set: str = "librosa",
-    weighted: bool = False,
+    name: str, params: Mapping[str, Any] | None = None, *, feature_set: str = "librosa"
 ) -> Recipe:
     """Return the recipe of one of the toolkit's classifiers.
 
@@ -214,9 +210,6 @@ def from_zoo(
         Of the estimator, as a search found them; else inner validation chooses among the grid's.
     feature_set : str
         Vectors, such as ``librosa:mfcc+chroma``.
-    weighted : bool
-        Whether every emotion counts as much as any other, however few clips it has. To ``rnn`` it
-        always does.
 
     Raises
     ------
@@ -236,9 +229,9 @@ def from_zoo(
         network = NetworkLearner(builders.rnn, TRAININGS[RNN], standardized=True)
         learner: Learner = replace(network, options=params or {})
     else:
-        estimator = classical.CLASSIFIERS[name]
-        grid = estimator.grid if params is None else {}
-        learner = PipelineLearner(estimator.make, params or {}, grid, weighted)
+        learner = classical.CLASSIFIERS[name]
+        if params is not None:
+            learner = PipelineLearner(learner.pipeline().set_params(**params))
     title, seeds = f"the toolkit's {name} on {feature_set} features", 3 if name == RNN else 10
     return Recipe(f"toolkit-{name}", title, feature_set, learner, normalized=False, seeds=seeds)
 
@@ -260,11 +253,11 @@ def _recipe(name: str) -> Recipe:
         told = {"normalized": False, "seeds": 3, "learner": NetworkLearner(**own), **told}
     elif "pipeline" in told:
         own = told.pop("pipeline")
-        zoo = own.pop("zoo", None)
-        own["make"] = classical.CLASSIFIERS[zoo].make if zoo else getattr(classical, own["make"])
+        zoo = classical.CLASSIFIERS.get(own.get("zoo"))
+        model = zoo.pipeline() if zoo else getattr(classical, own["make"])()
         params = own.get("params", {}).items()  # scikit-learn's own settings are tuples
-        own["params"] = {k: tuple(v) if isinstance(v, list) else v for k, v in params}
-        told["learner"] = PipelineLearner(**own)
+        params = {k: tuple(v) if isinstance(v, list) else v for k, v in params}
+        told["learner"] = PipelineLearner(model.set_params(**params))
     return Recipe(name, **told)
 
 
@@ -282,9 +275,8 @@ TRAININGS = {name: Training(**told) for name, told in _TABLE["training"].items()
 """How networks are trained, by name."""
 
 _ZOO = (from_zoo(name) for name in (*classical.CLASSIFIERS, RNN))
-RECIPES: Mapping[str, Recipe] = {
-    each.name: each for each in (*map(_recipe, _TABLE["recipe"]), *_ZOO)
-}
+_ALL = (*map(_recipe, _TABLE["recipe"]), *_ZOO)
+RECIPES: Mapping[str, Recipe] = {each.name: each for each in _ALL}
 """The recipes by name."""
 
 VOICES, WHISPER_VOICES = map(_recipe, _TABLE["voices"])

@@ -200,7 +200,7 @@ class EmotionRecognizer(ClassifierMixin, BaseEstimator):
         Parameters
         ----------
         protocol : str
-            A key of `splits.PROTOCOLS`; ``"random"`` where speakers are not known.
+            One of `splits.PROTOCOLS`; ``"random"`` where speakers are not known.
         seeds : sequence of int
             For protocol ``random``.
 
@@ -253,8 +253,8 @@ class EmotionRecognizer(ClassifierMixin, BaseEstimator):
         recipes.refuse_arrays(self.features)
         if self.model is None:
             return self._best_of_zoo(clips)
-        learner = classical.PipelineLearner(lambda: classical.pipeline(self.model))
-        kind = type(classical.pipeline(self.model)[-1]).__name__
+        learner = classical.PipelineLearner(classical.pipeline(self.model))
+        kind = type(learner.model[-1]).__name__
         name = re.sub(r"(?<=[a-z])(?=[A-Z])", "-", kind).lower()
         title = f"{kind} of scikit-learn on {self.features} features"
         own: Any = {"feature_set": self.features, "learner": learner, "normalized": False}
@@ -265,7 +265,7 @@ class EmotionRecognizer(ClassifierMixin, BaseEstimator):
         data = self._measured(from_zoo("svc", feature_set=self.features), clips)
         plan = experiment.SearchConfig(data, data.everything, data.usual_protocol, self.features)
         told: Any = {"n_jobs": self.n_jobs, "report": self.report}
-        tables = [experiment.grid_search(plan, name, **told) for name in plan.zoo]
+        tables = [experiment.grid_search(plan, name, **told) for name in classical.CLASSIFIERS]
         self.search_ = plan.ranked(pd.concat(tables))
         name, settings, uar = self.search_[["estimator", "settings", "uar"]].iloc[0]
         self.report(f"best of the zoo: {name} {settings}, UAR {uar:.1%}")

@@ -16,17 +16,9 @@ if TYPE_CHECKING:
 Indices = NDArray[np.intp]
 Split = tuple[Indices, Indices]
 
-PROTOCOLS: dict[str, str] = {
-    "random": "80/20 over recordings, stratified, repeated by seed; the same voices on both sides",
-    "recording": "5 folds over recordings; the same voices on both sides",
-    "speaker": "test voices that training never heard",
-    "speaker+norm": "unheard voices; every voice's features normalised with its own clips",
-    "speaker+enrol": "unheard voices, each normalised with 8 clips that are not scored; five draws",
-    "corpus": "a corpus that training never heard; only the emotions that both sides have",
-    "corpus+norm": "an unheard corpus; every voice's features normalised with its own clips",
-    "corpus+enrol": "an unheard corpus, each voice normalised with 8 clips that are not scored",
-    "given": "the train and test parts that the corpus itself names",
-}
+BY_SPEAKER = ("speaker", "speaker+norm", "speaker+enrol")
+BY_CORPUS = ("corpus", "corpus+norm", "corpus+enrol")
+PROTOCOLS = ("random", "recording", *BY_SPEAKER, *BY_CORPUS, "given")  # see `make_folds`
 
 RAVDESS_FOLDS: tuple[tuple[int, ...], ...] = (
     (1, 11, 20, 21),
@@ -89,7 +81,13 @@ def make_folds(
     Parameters
     ----------
     protocol : str
-        A key of `PROTOCOLS`.
+        One of `PROTOCOLS`. ``random``: 80/20 over recordings, stratified, repeated by seed, and
+        ``recording``: 5 folds over recordings; the same voices on both sides. ``speaker``: test
+        voices that training never heard; ``speaker+norm``: every voice's features normalised with
+        its own clips; ``speaker+enrol``: with 8 clips that are not scored, in five draws.
+        ``corpus``, ``corpus+norm`` and ``corpus+enrol``: the same of a corpus that training never
+        heard, and only the emotions that both sides have. ``given``: the train and test parts that
+        the corpus itself names.
     y : sequence of str, length n
         Emotion of each clip; splits over recordings are stratified by it.
     speakers : sequence of str, length n
@@ -132,7 +130,7 @@ def make_folds(
     corpora = np.broadcast_to(np.asarray(corpus, dtype=str), y.shape)
     parts = np.asarray([""] * len(y) if split is None else split, dtype=object).astype(str)
     refuse_unknown(protocol)
-    if protocol.startswith("speaker") or "+" in protocol:
+    if protocol in BY_SPEAKER or "+" in protocol:
         _refuse_unknown_speakers(voices)
     if protocol == "random":
         folds = [_random_fold(y, groups, seed=seed) for seed in seeds]
@@ -142,7 +140,7 @@ def make_folds(
         folds = [Fold(f"fold {k}", train, test) for k, (train, test) in parted]
     elif protocol == "given":
         folds = [_given_fold(parts)]
-    elif protocol.startswith("corpus"):
+    elif protocol in BY_CORPUS:
         folds = _corpus_folds(y, voices, corpora=corpora, parts=parts)
     else:
         folds = _speaker_folds(voices.to_numpy(dtype=str), corpora=corpora)
@@ -169,10 +167,8 @@ def _random_fold(y: NDArray[Any], groups: NDArray[Any], *, seed: int) -> Fold:
 
     fewest_groups(y, groups)
     names, first = np.unique(groups, return_index=True)
-    _, test_groups = train_test_split(
-        names, test_size=TEST_SHARE, stratify=y[first], random_state=seed
-    )
-    return _fold(f"seed {seed}", np.isin(groups, test_groups))
+    _, drawn = train_test_split(names, test_size=TEST_SHARE, stratify=y[first], random_state=seed)
+    return _fold(f"seed {seed}", np.isin(groups, drawn))
 
 
 def _fold(name: str, is_test: NDArray[np.bool_], speakers: tuple[str, ...] = ()) -> Fold:

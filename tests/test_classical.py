@@ -41,8 +41,8 @@ def clouds() -> Clouds:
 
 
 def fitted(learner: Any, X: np.ndarray, y: np.ndarray, groups: np.ndarray, **told: Any) -> Any:
-    """Fit a learner, or the pipeline that a function makes."""
-    learner = learner if hasattr(learner, "fit") else PipelineLearner(learner)
+    """Fit a learner, or a pipeline."""
+    learner = PipelineLearner(learner) if isinstance(learner, Pipeline) else learner
     told_of = {name: told.pop(name) for name in ("rows", "weights") if name in told}
     return learner.fit(Examples([X], y, len(np.unique(y)), **told_of), groups=groups, **told)
 
@@ -78,13 +78,13 @@ class Unknown(LogisticRegression):
 
 
 def test_what_cannot_be_exported_is_named() -> None:
-    model = fitted(lambda: classical.pipeline(Unknown()), *make_clouds(2))
+    model = fitted(classical.pipeline(Unknown()), *make_clouds(2))
     with pytest.raises(ValueError, match="skl2onnx cannot export the model StandardScaler -> Unk"):
         model.contents()
 
 
 def test_exported_models_stay_small(clouds) -> None:
-    model = fitted(classical.svm_whitened, *clouds)  # whitening vanishes in the weights
+    model = fitted(classical.svm_whitened(), *clouds)  # whitening vanishes in the weights
     weights = 4 * (N_CLASSES * N_FEATURES + 2 * N_FEATURES)
     assert len(model.contents()[".onnx"]) < 3 * weights
     rng = np.random.default_rng(0)
@@ -149,21 +149,21 @@ def test_inner_splits_keep_speakers_together_and_shrink_with_the_data(clouds) ->
 
 
 @pytest.mark.parametrize(
-    "make",
+    "plain",
     [
-        classical.svm_classic,
-        lambda: make_pipeline(StandardScaler(), SelectFpr(alpha=1e-9), SVC()),
-        lambda: make_pipeline(VarianceThreshold(100), LinearSVC()),
-        lambda: make_pipeline(SelectFromModel(LogisticRegression(), threshold=1e9), SVC()),
+        classical.svm_classic(),
+        make_pipeline(StandardScaler(), SelectFpr(alpha=1e-9), SVC()),
+        make_pipeline(VarianceThreshold(100), LinearSVC()),
+        make_pipeline(SelectFromModel(LogisticRegression(), threshold=1e9), SVC()),
     ],
     ids=["svm-classic", "F-test", "variance", "another model"],
 )
-def test_a_selection_that_leaves_nothing_scores_chance(make) -> None:
+def test_a_selection_that_leaves_nothing_scores_chance(plain: Pipeline) -> None:
     X = np.random.default_rng(0).normal(size=(40, 5))
     y, lines = np.repeat([0, 1], [24, 16]), []
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        model = fitted(make, X, y, np.arange(40) % 8, report=lines.append)
+        model = fitted(plain, X, y, np.arange(40) % 8, report=lines.append)
     assert lines == ["the model selects no feature: it answers with the share of each emotion"]
     np.testing.assert_allclose(model.predict_proba(X), [[0.6, 0.4]] * 40, atol=0.05)
     np.testing.assert_allclose(exported(model, X), model.predict_proba(X), atol=1e-5)
@@ -177,7 +177,7 @@ def test_too_few_clips_are_said_to_be_few() -> None:
 
 def test_a_grid_gives_the_setting_that_does_best_on_other_voices(clouds) -> None:
     grid = {"svm__gamma": (1e3, 0.005)}  # the first tells any two clips apart
-    model = fitted(PipelineLearner(classical.svm_classic, grid=grid), *clouds).model
+    model = fitted(PipelineLearner(classical.svm_classic(), grid), *clouds).model
     assert model.calibrated_classifiers_[0].estimator["svm"].gamma == 0.005
 
 
@@ -220,7 +220,7 @@ def test_a_voice_and_its_copies_are_on_one_side_of_every_inner_split(clouds) -> 
             return super().decision_function(X)
 
     learner = PipelineLearner(
-        lambda: Pipeline([("model", Curious(max_iter=50))]), grid={"model__C": (0.1, 1.0)}
+        Pipeline([("model", Curious(max_iter=50))]), grid={"model__C": (0.1, 1.0)}
     )
     learner.fit(Examples([named, named], y, N_CLASSES), groups=speakers)
     # The grid's two settings, then the calibration.
@@ -234,7 +234,7 @@ def test_probabilities_are_calibrated_on_unseen_clips() -> None:
     rng = np.random.default_rng(2)
     y = rng.integers(0, 2, 400)
     X = rng.normal(size=(400, 300))  # no signal, and enough features to learn the noise by heart
-    model = fitted(classical.svm_whitened, X[:200], y[:200], np.arange(200))
+    model = fitted(classical.svm_whitened(), X[:200], y[:200], np.arange(200))
     assert model.predict_proba(X[200:]).max() < 0.75
 
 
@@ -250,7 +250,8 @@ def test_weights_help_the_rare_class() -> None:
     kept = np.concatenate([np.flatnonzero(y == 0), np.flatnonzero(y == 1)[:8]])
     recalls = []
     for weighted in (False, True):
-        learner = recipes.from_zoo("svc", {"model__C": 0.05}, weighted=weighted).learner
+        recipe = recipes.from_zoo("svc", {"model__C": 0.05})
+        learner = recipes.with_settings(recipe, weighted=weighted).learner
         model = fitted(learner, X[kept], y[kept], np.arange(len(kept)) % 4)
         recalls.append(np.mean(model.predict_proba(X).argmax(axis=1)[y == 1]))
         assert ("balanced" in learner.settings["model"]) == weighted
@@ -259,7 +260,7 @@ def test_weights_help_the_rare_class() -> None:
 
 def test_what_takes_no_weights_is_refused() -> None:
     with pytest.raises(ValueError, match=r"KNeighborsClassifier takes no weights.*undersample"):
-        recipes.from_zoo("knn", weighted=True).learner.pipeline()
+        recipes.with_settings(recipes.from_zoo("knn"), weighted=True).learner.pipeline()
 
 
 def test_perceptrons_train_without_warnings() -> None:

@@ -313,7 +313,7 @@ def test_conditions_go_into_their_own_bundle_only(
         ValueError, match="was not made by recipe 'toolkit-knn' from these 48 clips"
     ):
         experiment.add_conditions(bundle.folder, PAIR.members[1], data, measured)
-    fewer = data.of_emotions(["happy", "sad"])
+    fewer = experiment.dataset_without_features(data.clips, emotions=["happy", "sad"])
     with pytest.raises(ValueError, match="from these 32 clips"):
         experiment.add_conditions(bundle.folder, SVM, fewer, measured)
     part = experiment.evaluate_conditions(SVM, data, store=store, only=["fold 1"])

@@ -124,14 +124,6 @@ def test_protocols_with_one_training_side_share_the_training(
     assert len(list((tmp_path / "evaluations").iterdir())) == 6
 
 
-def test_left_out_speakers_are_on_no_side(data: experiment.Dataset) -> None:
-    part = data.without_speakers(["ravdess-01", "ravdess-02"])
-    assert set(data.clips["speaker"]) - set(part.clips["speaker"]) == {"ravdess-01", "ravdess-02"}
-    assert all(len(each.X) == len(each.copies[0]) == len(part.clips) for each in part.parts[1:])
-    with pytest.raises(ValueError, match="there is no speaker 'ravdess-99'"):
-        data.without_speakers(["ravdess-99"])
-
-
 @pytest.fixture(scope="module")
 def trained(data: experiment.Dataset, store: Path, measured: experiment.Evaluation) -> Path:
     return experiment.train(

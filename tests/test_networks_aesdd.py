@@ -186,7 +186,7 @@ def test_the_bundle_answers_as_the_keras_model(trained: Path, data: experiment.D
     by_file = bundle.predict_file(data.clips["path"].iloc[2])
     np.testing.assert_allclose(list(by_file.probabilities.values()), theirs[2], atol=1e-4)
     assert bundle.sample_rate == 44_100
-    assert not bundle.members[0].can_enrol
+    assert set(bundle.members[0].info["files"]) == {"model"}
 
 
 def test_metrics_of_the_bundle_tell_of_segments(trained: Path) -> None:

@@ -58,7 +58,7 @@ def test_an_adapted_spread_is_the_weighted_mean_of_the_variances_alone() -> None
 
 def test_enrolment_uses_only_the_enrolled_clips(X: np.ndarray) -> None:
     typical = normalize.mean_speaker_stats(X, SPEAKERS)
-    enrolment = {"a": X[:8]}
+    enrolment = (X[:8], np.repeat("a", 8))
     Z = normalize.normalize_speakers(X[8:40], SPEAKERS[8:40], typical=typical, enrolment=enrolment)
     alone = normalize.normalize(X[20], normalize.map_adapt(typical, X[:8]))
     assert np.allclose(Z[12], alone)

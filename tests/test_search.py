@@ -63,20 +63,20 @@ def test_a_setting_that_cannot_be_fitted_is_left_out() -> None:
 
 def test_tables_tell_everything_and_are_read_back(tmp_path: Path) -> None:
     wanted = plan()
-    found = experiment.run_search(wanted, estimators=FAST, folder=tmp_path / "s")
-    assert found.candidates["estimator"].value_counts()[FAST].tolist() == [8, 6]
-    assert found.candidates["uar"].is_monotonic_decreasing
-    assert set(found.finalists["estimator"]) == set(FAST)
-    assert found.finalists["test_uar"].min() > 0.8
+    found, _ = experiment.run_search(wanted, estimators=FAST, folder=tmp_path / "s")
+    assert found["candidates"]["estimator"].value_counts()[FAST].tolist() == [8, 6]
+    assert found["candidates"]["uar"].is_monotonic_decreasing
+    assert set(found["finalists"]["estimator"]) == set(FAST)
+    assert found["finalists"]["test_uar"].min() > 0.8
     # the best settings of each estimator, not of another
-    settings = json.loads(found.finalists.set_index("estimator")["settings"]["decision-tree"])
+    settings = json.loads(found["finalists"].set_index("estimator")["settings"]["decision-tree"])
     assert set(settings) == set(classical.CLASSIFIERS["decision-tree"].grid)
-    assert len(found.predictions) == 2 * len(wanted.fold.test) == 2 * found.told["n_test"]
+    assert len(found["predictions"]) == 2 * len(wanted.fold.test) == 2 * wanted.told["n_test"]
 
     for name in ("candidates", "finalists", "predictions"):
         kept = pd.read_csv(tmp_path / "s" / f"{name}.csv")
-        assert sorted(kept) == sorted(getattr(found, name))
-        assert len(kept) == len(getattr(found, name))
+        assert sorted(kept) == sorted(found[name])
+        assert len(kept) == len(found[name])
 
 
 def test_test_speakers_are_heard_by_no_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -101,7 +101,7 @@ def test_test_speakers_are_heard_by_no_fit(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_a_cut_search_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = experiment.run_search(plan(), estimators=FAST, folder=tmp_path / "whole")
+    whole, _ = experiment.run_search(plan(), estimators=FAST, folder=tmp_path / "whole")
     tested, calls = search.tested, []
 
     def cut(found: experiment.SearchConfig, name: str, *sides: object) -> object:
@@ -113,21 +113,21 @@ def test_a_cut_search_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(search, "tested", cut)
     with pytest.raises(KeyboardInterrupt):
         experiment.run_search(plan(), estimators=FAST, folder=tmp_path / "cut")
-    found = experiment.run_search(plan(), estimators=FAST, folder=tmp_path / "cut")
+    found, _ = experiment.run_search(plan(), estimators=FAST, folder=tmp_path / "cut")
     columns = ["estimator", "settings", "uar", "accuracy"]
-    pd.testing.assert_frame_equal(found.candidates[columns], whole.candidates[columns])
-    pd.testing.assert_frame_equal(found.predictions, whole.predictions, check_dtype=False)
+    pd.testing.assert_frame_equal(found["candidates"][columns], whole["candidates"][columns])
+    pd.testing.assert_frame_equal(found["predictions"], whole["predictions"], check_dtype=False)
     experiment.run_search(plan(), estimators=FAST, folder=tmp_path / "cut")
     assert calls == [*FAST, FAST[1]]  # nothing is left to do
 
 
 def test_processes_find_what_one_finds(tmp_path: Path) -> None:
     alone, several = (
-        experiment.run_search(plan(), estimators=FAST, folder=tmp_path / str(n), n_jobs=n)
+        experiment.run_search(plan(), estimators=FAST, folder=tmp_path / str(n), n_jobs=n)[0]
         for n in (1, 2)
     )
     columns = ["estimator", "settings", "uar", "accuracy"]
-    pd.testing.assert_frame_equal(alone.candidates[columns], several.candidates[columns])
+    pd.testing.assert_frame_equal(alone["candidates"][columns], several["candidates"][columns])
 
 
 def test_another_search_in_the_folder_is_refused(tmp_path: Path) -> None:
@@ -145,10 +145,10 @@ def test_another_search_in_the_folder_is_refused(tmp_path: Path) -> None:
 def test_regression_estimates_the_code(tmp_path: Path) -> None:
     data = dataset(emotions=("happy", "sad", "angry", "surprised", "neutral"))
     wanted = plan(data, task="regress")
-    found = experiment.run_search(wanted, estimators=["svr", "knn"], folder=tmp_path)
-    assert found.candidates["error"].is_monotonic_increasing
-    assert found.finalists["test_error"].max() < 0.7  # the middle would be off by 1.2
-    rows = found.predictions
+    found, _ = experiment.run_search(wanted, estimators=["svr", "knn"], folder=tmp_path)
+    assert found["candidates"]["error"].is_monotonic_increasing
+    assert found["finalists"]["test_error"].max() < 0.7  # the middle would be off by 1.2
+    rows = found["predictions"]
     assert rows["value"].between(0.5, 5.5).all()
     codes = {"angry": 1, "sad": 2, "neutral": 3, "surprised": 4, "happy": 5}
     assert (rows["predicted"].map(codes) == rows["value"].round().clip(1, 5)).all()
@@ -192,11 +192,13 @@ def test_what_cannot_be_is_one_sentence(settings: dict, estimators: list, wanted
 def test_more_clips_are_more_in_the_table_of_sizes(tmp_path: Path) -> None:
     wanted = plan()
     settings = {"estimators": ["svc"], "shares": (0.2, 1.0), "folder": tmp_path}
-    found = experiment.run_search(wanted, **settings)
-    assert found.sizes["n_clips"].is_monotonic_increasing
-    assert found.sizes["n_clips"].iloc[-1] < len(wanted.train)  # the rest validates
-    assert (found.sizes[["fit_seconds", "predict_ms"]] > 0).all(axis=None)
-    pd.testing.assert_frame_equal(experiment.run_search(wanted, **settings).sizes, found.sizes)
+    found, _ = experiment.run_search(wanted, **settings)
+    assert found["sizes"]["n_clips"].is_monotonic_increasing
+    assert found["sizes"]["n_clips"].iloc[-1] < len(wanted.train)  # the rest validates
+    assert (found["sizes"][["fit_seconds", "predict_ms"]] > 0).all(axis=None)
+    pd.testing.assert_frame_equal(
+        experiment.run_search(wanted, **settings)[0]["sizes"], found["sizes"]
+    )
 
 
 @pytest.mark.xdist_group("networks")
@@ -279,8 +281,7 @@ def test_a_search_knows_its_numbers_estimators_and_libraries(
     experiment.run_search(plan(), estimators=["decision-tree"], folder=tmp_path)
     with monkeypatch.context() as patched:
         tree = classical.CLASSIFIERS["decision-tree"]
-        model = tree.make().set_params(model__splitter="random")
-        deeper = replace(tree, make=lambda: model)
+        deeper = replace(tree, model=tree.pipeline().set_params(model__splitter="random"))
         zoo = {**classical.CLASSIFIERS, "decision-tree": deeper}
         patched.setattr(classical, "CLASSIFIERS", zoo)
         assert plan().told["key"] != key

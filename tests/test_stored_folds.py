@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sercourse import corpora, experiment, files, splits
+from sercourse import experiment, files, splits
 from sercourse.experiment import evaluation
 from sercourse.recipes import recipe
 
@@ -170,20 +169,15 @@ def test_a_damaged_fold_alone_is_computed_again(
 
 def test_results_tell_which_folds_there_are(data: experiment.Dataset, tmp_path: Path) -> None:
     settings: dict[str, Any] = {"protocol": "speaker", "store": tmp_path}
-    assert experiment.load_results(CLASSIC, data, folders=[], **settings) is None
     said: list[str] = []
     only = ["fold 2", "fold 5"]
     some = experiment.evaluate_recipe(CLASSIC, data, only=only, report=said.append, **settings)
     assert [fold["fold"] for fold in some.metrics["folds"]] == only
     assert (some.metrics["n_folds"], some.metrics["of_folds"]) == (2, 6)
-    assert some.source == "run here"
     right = (some.predictions["fold"] == "fold 2").sum()
     assert right == 12
     assert [line.partition(":")[0] for line in said] == ["fold 2 (x-1)", "fold 5 (x-4)"]
-    found = experiment.load_results(CLASSIC, data, folders=[], **settings)
-    assert found is not None
-    assert found.source == "stored"
-    assert found.metrics == some.metrics
+    assert experiment.evaluate_recipe(CLASSIC, data, only=only, **settings).metrics == some.metrics
     whole = experiment.evaluate_recipe(CLASSIC, data, **settings)
     assert "n_folds" not in whole.metrics
     with pytest.raises(ValueError, match="there is no fold 'fold 9': the protocol has fold 1"):
@@ -220,72 +214,3 @@ def test_inner_splits_keep_voices_apart_where_the_outer_one_does(data: experimen
     assert evaluation.inner_by_speaker(given_between(data, ["x-1"]), "given", train)
     mixed = with_column(given_between(data, ["x-1"]), "split", "test")
     assert not evaluation.inner_by_speaker(mixed, "given", train)
-
-
-@pytest.fixture
-def results(data: experiment.Dataset, tmp_path: Path) -> Path:
-    """Return a folder of results, of which there is no bundle."""
-    found = experiment.evaluate_recipe(CLASSIC, data, protocol="speaker", store=tmp_path / "store")
-    folder = tmp_path / "results"
-    folder.mkdir()
-    told = {"fingerprint": corpora.fingerprint(data.clips)}
-    members = [json.loads(json.dumps(CLASSIC.settings))]
-    metrics = {"recipe": "svm-classic", "corpus": told, "members": members}
-    files.write_json(folder / "metrics.json", {**metrics, "protocols": [found.metrics]})
-    found.predictions.to_csv(folder / "predictions.csv", index=False)
-    return folder
-
-
-def read(data: experiment.Dataset, folder: Path) -> experiment.Evaluation | None:
-    settings: dict[str, Any] = {"store": folder / "none", "folders": [folder]}
-    return experiment.load_results(CLASSIC, data, protocol="speaker", **settings)
-
-
-@pytest.mark.parametrize("damage", ["8.26", "", "x", "-0.1", "0.999", "nan"])
-def test_a_result_that_is_no_probability_is_refused_with_its_file(
-    damage: str, data: experiment.Dataset, results: Path
-) -> None:
-    found = read(data, results)
-    assert found is not None
-    assert (found.source, len(found.predictions)) == ("results", N)
-    table = results / "predictions.csv"
-    lines = table.read_text().splitlines()
-    cells = lines[5].split(",")
-    cells[-1] = damage
-    table.write_text("\n".join([*lines[:5], ",".join(cells), *lines[6:]]))
-    with pytest.raises(ValueError, match=r"predictions\.csv cannot be read .*: get it again"):
-        read(data, results)
-
-
-@pytest.mark.parametrize("content", [b"", b"\xff\xfe", b"a,b\n1,2\n", b'"', b"\x1f\x8b\x08"])
-def test_a_damaged_table_of_results_is_refused(
-    content: bytes, data: experiment.Dataset, results: Path
-) -> None:
-    (results / "predictions.csv").write_bytes(content)
-    with pytest.raises(ValueError, match=r"predictions\.csv cannot be read"):
-        read(data, results)
-
-
-@pytest.mark.parametrize(
-    ("place", "value"),
-    [
-        (["recipe"], 5),
-        (["corpus"], "x"),
-        (["members"], []),
-        (["protocols", 0, "accuracy"], 1.5),
-        (["protocols", 0, "folds", 0, "seconds"], "soon"),
-        (["protocols", 0, "folds", 0, "temperature"], -1),
-    ],
-)
-def test_an_altered_field_of_results_is_refused_by_its_name(
-    place: list[Any], value: Any, data: experiment.Dataset, results: Path
-) -> None:
-    metrics = json.loads((results / "metrics.json").read_text("utf-8"))
-    inside = metrics
-    for key in place[:-1]:
-        inside = inside[key]
-    inside[place[-1]] = value
-    files.write_json(results / "metrics.json", metrics)
-    name = place[-1] if isinstance(place[-1], str) else place[-2]
-    with pytest.raises(ValueError, match=rf"metrics\.json: .*\$\.?.*{name}"):
-        read(data, results)

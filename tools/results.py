@@ -13,7 +13,8 @@ import json
 import math
 import time
 import timeit
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,19 @@ import onnx
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
-from sercourse import audio, bundles, corpora, experiment, features, files, networks, recipes
+from sercourse import (
+    audio,
+    bundles,
+    corpora,
+    evaluate,
+    experiment,
+    features,
+    files,
+    networks,
+    recipes,
+    splits,
+)
+from sercourse.experiment.evaluation import FROM_TRAINING, Run
 from sercourse.features import whisper
 from sercourse.recipes import Recipe
 
@@ -33,21 +46,18 @@ SEEDS = range(3)  # of protocol random: the same three splits for every recipe
 def keep(recipe: Recipe, clips: pd.DataFrame, *, corpus: str) -> str:
     """Write what is known of a recipe; return a line that says it, or nothing."""
     data = experiment.dataset_without_features(clips)
-    found = [
-        experiment.load_results(recipe, data, protocol=protocol, seeds=SEEDS)
-        for protocol in PROTOCOLS[corpus]
-    ]
-    whole = [each for each in found if each is not None and "n_folds" not in each.metrics]
-    if not whole or all(each.source == "results" for each in whole):
+    found = [known(recipe, data, protocol=protocol) for protocol in PROTOCOLS[corpus]]
+    whole = [evaluation for _, evaluation in filter(None, found)]
+    if all(each is None or each[0] == "results" for each in found):
         return ""
     folder = RESULTS / f"{corpus}-{recipe.name}"
-    known = bundles.read_json(folder / "metrics.json") if folder.is_dir() else {}
+    kept = bundles.read_json(folder / "metrics.json") if folder.is_dir() else {}
     metrics = {
         "recipe": recipe.name,
         "corpus": {"name": corpus, "fingerprint": corpora.fingerprint(clips)},
         "members": [part.settings for part in recipe.parts],
         "versions": files.versions("numpy", "scipy", "scikit-learn", "onnxruntime", "librosa"),
-        "cost": known.get("cost") or cost(recipe, clips, corpus=corpus),
+        "cost": kept.get("cost") or cost(recipe, clips, corpus=corpus),
         "protocols": [each.metrics for each in whole],
     }
     folder.mkdir(parents=True, exist_ok=True)
@@ -58,6 +68,105 @@ def keep(recipe: Recipe, clips: pd.DataFrame, *, corpus: str) -> str:
         temporary.write_bytes(gzip.compress(text.encode(), mtime=0))
     told = (f"{each.metrics['protocol']} {each.metrics['accuracy']:.1%}" for each in whole)
     return f"{folder.name}: {', '.join(told)}"
+
+
+def known(
+    recipe: Recipe,
+    data: experiment.Dataset,
+    *,
+    protocol: str,
+    seeds: Sequence[int] = SEEDS,
+    store: Path | None = None,
+    folders: Sequence[Path] | None = None,
+) -> tuple[str, experiment.Evaluation] | None:
+    """Return what is known of all folds of a protocol, and its source; nothing is trained.
+
+    It is ``stored`` by `sercourse evaluate` or, of networks, ``stored, bfloat16``; ``shipped`` with
+    a bundle; or in a folder of ``results``. Unless folders are given, they are those of the
+    project. Bundles are verified.
+    """
+    folds = experiment.make_folds(data, protocol=protocol, seeds=seeds)
+    asked = {"stored": recipe}
+    if not recipe.members and recipes.has_setting(recipe, "precision"):
+        asked["stored, bfloat16"] = recipes.with_settings(recipe, precision="bfloat16")
+    for source, each in asked.items():
+        run = Run(each, data, protocol, store)
+        if all(member.stored(fold) for member in run.members for fold in folds):
+            settings: Any = {"protocol": protocol, "seeds": seeds, "store": store}
+            return source, experiment.evaluate_recipe(each, data, **settings)
+        for folder in matching_folders(each, data, folders=folders):
+            if evaluation := shipped(run, folds, folder):
+                is_bundle = (folder / bundles.INDEX).is_file()
+                return "shipped" if is_bundle else "results", evaluation
+    return None
+
+
+def matching_folders(
+    recipe: Recipe, data: experiment.Dataset, *, folders: Sequence[Path] | None = None
+) -> Iterator[Path]:
+    """Yield the folders that tell of this very recipe on these very clips.
+
+    Bundles are verified; other folders name `members` and `corpus` in ``metrics.json``.
+    """
+    if folders is None:
+        folders = [*bundles.available(), *(path.parent for path in RESULTS.glob("*/metrics.json"))]
+    wanted = json.loads(json.dumps([each.settings for each in recipe.parts]))
+    for folder in folders:
+        is_bundle = (folder / bundles.INDEX).is_file()
+        kind = bundles.METRICS if is_bundle else bundles.RESULTS
+        info = bundles.read_json(folder / "metrics.json", kind)
+        if info["recipe"] != recipe.name:
+            continue
+        if is_bundle:
+            info = dict(bundles.load(folder).info)
+        settings = [each.get("recipe", each) for each in info["members"]]
+        fingerprint = corpora.fingerprint(data.clips)
+        if settings == wanted and info["corpus"]["fingerprint"] == fingerprint:
+            yield folder
+
+
+def shipped(run: Run, folds: Sequence[splits.Fold], folder: Path) -> experiment.Evaluation | None:
+    """Return what a folder tells of these folds and labels; None if one is missing."""
+    data = run.data
+    wanted = (run.protocol, data.label_set, list(data.emotions))
+    for entry in bundles.read_json(folder / "metrics.json")["protocols"]:
+        told = {fold["fold"]: fold for fold in entry["folds"]}
+        found = (entry["protocol"], entry["labels"], entry["emotions"]) == wanted
+        if not found or not {fold.name for fold in folds} <= set(told):
+            continue
+        predictions = read_predictions(folder, run, folds)
+        if predictions is None:
+            continue
+        metrics = {**entry, **data.summarize(predictions)}
+        metrics.pop("answered", None)
+        for fold in metrics["folds"]:
+            more = told[fold["fold"]]
+            fold |= {name: more[name] for name in FROM_TRAINING if name in more}
+        metrics["seconds"] = round(sum(fold["seconds"] for fold in metrics["folds"]), 1)
+        if len(folds) < len(told):  # of the others, too, as are figures that need the segments
+            metrics = {name: value for name, value in metrics.items() if "segment" not in name}
+        return experiment.Evaluation(predictions, metrics)
+    return None
+
+
+def read_predictions(folder: Path, run: Run, folds: Sequence[splits.Fold]) -> pd.DataFrame | None:
+    """Return the predictions of a folder for these folds; None if they are of other clips."""
+    data = run.data
+    try:
+        (table,) = sorted(folder.glob("predictions.csv*"))[:1]
+        rows = pd.read_csv(table, dtype=dict.fromkeys(("clip_id", "labels", "fold"), str))
+        rows = rows[rows["protocol"].eq(run.protocol) & rows["labels"].eq(data.label_set)]
+        parts = [rows[rows["fold"] == fold.name] for fold in folds]
+        rows = pd.concat(parts, ignore_index=True)
+        absent = [name for name in ("draw", "corpus") if name in rows and rows[name].isna().all()]
+        rows = rows.drop(columns=absent)  # which other protocols of the folder have
+        evaluate.answers(rows, labels=data.labels)
+    except Exception as error:  # tables and archives are damaged in many ways
+        raise ValueError(
+            f"{folder / 'predictions.csv'} cannot be read ({error!s:.200}): get it again"
+        ) from error
+    same = [part["clip_id"].tolist() for part in parts]
+    return rows if same == [run.rows(fold)["clip_id"].tolist() for fold in folds] else None
 
 
 def cost(recipe: Recipe, clips: pd.DataFrame, *, corpus: str) -> dict[str, float]:

@@ -11,24 +11,7 @@ scikit-learn nor TensorFlow.
 
 from __future__ import annotations
 
-from sercourse.bundles.bundle import (
-    GENDER_MODEL,
-    UNKNOWN,
-    Bundle,
-    Member,
-    Prediction,
-    restrict_labels,
-    run,
-)
+from sercourse.bundles.bundle import UNKNOWN, Bundle, Member, Prediction, restrict_labels, run
 from sercourse.bundles.schema import METRICS, RESULTS, read_json
-from sercourse.bundles.store import (
-    DEFAULT_MODEL,
-    INDEX,
-    available,
-    find,
-    load,
-    member_files,
-    renew,
-    save,
-)
+from sercourse.bundles.store import DEFAULT_MODEL, INDEX, available, find, load, renew, save
 from sercourse.runtime import session

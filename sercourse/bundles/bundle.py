@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from itertools import chain
@@ -20,12 +20,12 @@ from sercourse.bundles.schema import METRICS, read_json
 from sercourse.bundles.timeline import WINDOW_SECONDS
 from sercourse.features import short_term
 
-GENDER_MODEL = "gender.onnx"
 PART_SECONDS = 4.0
 LONG_SECONDS = 60.0  # a recording beyond this is never held as a whole
 PATIENCE_SECONDS = 8.0  # a model is stopped after so long, and a second for each clip
 BATCH = 64  # rows that are judged at once: networks take some megabytes for each
 UNKNOWN = "unknown"  # the answer where a model is not sure enough
+UNLEARNT = "the model does not know"
 NOT_SPEECH = "unlike any speech that the model learnt from"
 NOT_LOUD = "no part of the recording is loud enough to be judged"
 
@@ -79,7 +79,7 @@ class Member:
     folder : Path
         Of the bundle.
     info : mapping
-        Its recipe, sample rate, feature names and files, from `bundle.json`.
+        Its labels, recipe, sample rate, feature names and files, from `bundle.json`.
     voice : normalize.SpeakerStats or None
         The enrolled voice; None for an unknown speaker.
     """
@@ -95,21 +95,17 @@ class Member:
         name = f"{wanted['name']}:{self.folder / encoder}" if encoder else wanted["name"]
         found = features.named(name)
         if found.settings != wanted or list(found.names) != self.info["feature_names"]:
-            other = (
-                f"learned from other {wanted['name']!r} features (recipe.features, feature_names)"
+            raise ValueError(
+                f"{self.folder / 'bundle.json'}: the model learned from other {wanted['name']!r} "
+                "features (recipe.features, feature_names) than this version of sercourse "
+                "computes: train it again, or install the version that it names"
             )
-            told = f"the model {other} than this version of sercourse computes"
-            advice = "train it again, or install the version that it names"
-            raise ValueError(f"{self.folder / 'bundle.json'}: {told}: {advice}")
         return found
 
-    @property
-    def can_enrol(self) -> bool:
-        """Whether there is a model for enrolled speakers."""
-        return "voice" in self.info["files"]
-
     def enrol(self, X: Array) -> Member:
-        """Return the model for the speaker of some clips, shape (n, n_features)."""
+        """Return the model for the speaker of some clips, (n, n_features); itself without one."""
+        if "enrolled" not in self.info["files"]:
+            return self
         return replace(self, voice=normalize.map_adapt(self._typical, X))
 
     def knows(self, X: Array) -> NDArray[np.bool_]:
@@ -140,7 +136,11 @@ class Member:
     def predict_proba(self, X: Array) -> NDArray[np.float64]:
         """Return probabilities (n, n_labels) for features of clips (n, ...)."""
         X = X if self.voice is None else normalize.normalize(X, self.voice)
-        return run(self._session, X, name=self._path)
+        p, known = run(self._session, X, name=self._path), len(self.info["labels"])
+        if p.shape[1] != known:
+            seen = f"{known} labels and {self._path.name}, which gives {p.shape[1]}"
+            raise ValueError(f"{self.folder / 'bundle.json'} has {seen}: get the model again")
+        return p
 
     @cached_property
     def _session(self) -> Any:
@@ -204,7 +204,7 @@ class Bundle:
         >>> bundles.load("ravdess-svm").only(["sadness", "happy"]).labels
         ('happy', 'sad')
         """
-        return replace(self, emotions=label_subset(self.labels, emotions))
+        return replace(self, emotions=labels.subset(emotions, self.labels, lacks=UNLEARNT))
 
     def answering_from(self, probability: float) -> Bundle:
         """Return a bundle that answers ``unknown`` where no emotion reaches a probability.
@@ -234,7 +234,7 @@ class Bundle:
             If the bundle has no model for enrolled speakers, no clip is given, or one cannot be
             read or holds no voice.
         """
-        if not any(each.can_enrol for each in self.members):
+        if not any("enrolled" in each.info["files"] for each in self.members):
             raise ValueError(f"model {self.name!r} cannot enrol a speaker: it was trained without")
         sr, rows = self.sample_rate, []
         for path in paths:
@@ -246,11 +246,8 @@ class Bundle:
             rows += [self._rows(part) for part in parts]
         if not rows:
             raise ValueError("there is no clip to enrol the speaker from: give a few of them")
-        members = tuple(
-            m.enrol(np.stack([row[m.feature_set] for row in rows])) if m.can_enrol else m
-            for m in self.members
-        )
-        return replace(self, members=members)
+        X = {feature_set: np.stack([row[feature_set] for row in rows]) for feature_set in rows[0]}
+        return replace(self, members=tuple(m.enrol(X[m.feature_set]) for m in self.members))
 
     def predict_proba(self, *X: NDArray[np.floating]) -> NDArray[np.float64]:
         """Return the probabilities (n_clips, n_labels) for features of clips.
@@ -264,8 +261,6 @@ class Bundle:
             raise ValueError(f"{len(self.members)} members and {len(X)} arrays: give one for each")
         answers = [each.predict_proba(x) for each, x in zip(self.members, X, strict=True)]
         known, p = tuple(self.info["labels"]), answers[0]
-        for each in answers:
-            self._refuse_labels(each, known)
         temperature = self.info.get("temperature", {})
         if len(answers) > 1 or temperature:
             kind = "enrolled" if any(each.voice is not None for each in self.members) else "model"
@@ -478,7 +473,6 @@ class Bundle:
         p = self.predict_proba(*own)
         if self.gender_member is not None:
             genders = self.gender_member.predict_proba(X[self.gender_member.feature_set])
-            self._refuse_labels(genders, self.gender_member.info["labels"], of="gender has ")
             p = np.hstack([p, genders])
         return p[0], all(m.knows(x).all() for m, x in zip(self.members, own, strict=True))
 
@@ -524,11 +518,6 @@ class Bundle:
     def _longest(self) -> float:
         """Length of words that every member can take at once [s]."""
         return min(each.feature_set.longest for each in self.members)
-
-    def _refuse_labels(self, p: Array, known: Sequence[str], *, of: str = "it has ") -> None:
-        if p.shape[1] != len(known):
-            seen = f"{of}{len(known)} labels and a model that gives {p.shape[1]}"
-            raise ValueError(f"{self.folder / 'bundle.json'}: {seen}: get the model again")
 
     def _refuse_rate(self, sr: int) -> None:
         if sr != self.sample_rate:
@@ -581,27 +570,9 @@ def restrict_labels(
     >>> restrict_labels({"happy": 0.5, "sad": 0.125, "angry": 0.375}, ["anger", "sad"])
     {'sad': 0.25, 'angry': 0.75}
     """
-    kept = label_subset(tuple(probabilities), emotions)
+    kept = labels.subset(emotions, tuple(probabilities), lacks=UNLEARNT)
     p = renormalized(np.array([[probabilities[emotion] for emotion in kept]]))
     return dict(zip(kept, p[0].tolist(), strict=True))
-
-
-def label_subset(known: Sequence[str], emotions: Iterable[str]) -> tuple[str, ...]:
-    """Return some of the emotions that a model knows, in its order.
-
-    Examples
-    --------
-    >>> label_subset(("happy", "sad", "angry"), ["anger", "happy"])
-    ('happy', 'angry')
-    """
-    wanted = labels.in_order(emotions)
-    if unknown := [emotion for emotion in wanted if emotion not in known]:
-        raise ValueError(
-            f"the model does not know {', '.join(unknown)}: choose among {', '.join(known)}"
-        )
-    if len(wanted) < 2:
-        raise ValueError(f"{len(wanted)} emotion(s) are left: there is a choice only among two")
-    return tuple(emotion for emotion in known if emotion in wanted)
 
 
 def renormalized(p: NDArray[np.float64]) -> NDArray[np.float64]:

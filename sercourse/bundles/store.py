@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +70,7 @@ def load(model: str | Path = DEFAULT_MODEL) -> Bundle:
         )
     read_json(folder / INDEX, schema.INDEX)
     _verify(folder, info)
-    members = [Member(folder, each) for each in info["members"]]
+    members = [Member(folder, {"labels": info["labels"], **each}) for each in info["members"]]
     gender = Member(folder, info["gender"]) if "gender" in info else None
     return Bundle(folder, info, tuple(members), gender)
 
@@ -99,15 +100,17 @@ def save(
     FileExistsError
         If the folder holds something else.
     """
-    folder = files.user_path(folder)
+    folder, earlier = files.user_path(folder), {INDEX}
+    with suppress(OSError, ValueError, LookupError, TypeError):  # a damaged index tells of no file
+        earlier |= set(read_json(folder / INDEX)["files"])
     with files.atomic_folder(folder, replaces=INDEX) as temporary:
         for name, content in contents.items():
             data = content.encode("utf-8") if isinstance(content, str) else content
             (temporary / name).write_bytes(data)
         hashes = {name: files.content_hash(temporary / name) for name in sorted(contents)}
         files.write_json(temporary / INDEX, {"schema": SCHEMA, **info, "files": hashes})
-        for path in _strangers(folder):
-            if not (temporary / path.name).exists():
+        for path in folder.glob("*"):
+            if path.name not in earlier and not (temporary / path.name).exists():
                 (shutil.copytree if path.is_dir() else shutil.copy2)(path, temporary / path.name)
     return folder
 
@@ -131,17 +134,6 @@ def renew(bundle: Bundle, contents: Mapping[str, bytes | str], **info: Any) -> P
     kept = {name: (bundle.folder / name).read_bytes() for name in bundle.info["files"]}
     old = {name: value for name, value in bundle.info.items() if name not in ("schema", "files")}
     return save(bundle.folder, info={**old, **info}, contents={**kept, **contents})
-
-
-def _strangers(folder: Path) -> list[Path]:
-    """Return what lies in the folder of an earlier bundle and is not of it."""
-    if not (folder / INDEX).is_file():
-        return []
-    try:
-        own = {INDEX, *(read_json(folder / INDEX).get("files") or ())}
-    except (ValueError, TypeError):  # a damaged index does not say whose the others are
-        own = {INDEX}
-    return [path for path in folder.iterdir() if path.name not in own]
 
 
 def _verify(folder: Path, info: Mapping[str, Any]) -> None:
@@ -168,17 +160,3 @@ def _verify(folder: Path, info: Mapping[str, Any]) -> None:
             raise FileNotFoundError(f"{path} is missing from the bundle: get the model again")
         if path.stat().st_size > LARGEST_FILE or files.content_hash(path) != wanted:
             raise ValueError(f"{path} has changed since the bundle was made: get the model again")
-
-
-def member_files(name: str | None = None, *, enrols: bool) -> dict[str, str]:
-    """Return the file names of a model; those of a member of an ensemble begin with its name.
-
-    Examples
-    --------
-    >>> member_files("svm", enrols=True)
-    {'model': 'svm.onnx', 'enrolled': 'svm-enrolled.onnx', 'voice': 'svm-voice.npz'}
-    """
-    stem, voice = (name, f"{name}-voice") if name else ("model", "voice")
-    if not enrols:
-        return {"model": f"{stem}.onnx"}
-    return {"model": f"{stem}.onnx", "enrolled": f"{stem}-enrolled.onnx", "voice": f"{voice}.npz"}

@@ -39,9 +39,11 @@ def evaluate(args: argparse.Namespace) -> int:
     if args.test and not (args.protocol or "").startswith(TESTS_OTHERS):
         told = f"protocol {args.protocol!r} tests what it learns from, and knows no --test"
         raise ValueError(f"{told}: use corpus, corpus+norm, corpus+enrol or given")
-    data = _prepared(args, recipe, options.clips(args), target=args.target)
-    if args.leave_out:
-        data = data.without_speakers(args.leave_out)
+    clips, unused = options.clips(args), args.leave_out or ()
+    if unknown := set(unused) - set(known := sorted(clips["speaker"].dropna().unique())):
+        raise ValueError(f"there is no speaker {min(unknown)!r}: use {', '.join(known)}")
+    clips = clips[~clips["speaker"].isin(unused)].reset_index(drop=True)
+    data = _prepared(args, recipe, clips, target=args.target)
     evaluation = _measured(args, recipe, data, protocol=args.protocol, only=args.folds)
     if args.into:
         options.say(f"saved {ser.experiment.add_conditions(args.into, recipe, data, evaluation)}")
@@ -59,15 +61,15 @@ def train(args: argparse.Namespace) -> int:
     """
     recipe = _recipe(args)
     files.refuse_unwritable(args.out, replaces=ser.bundles.INDEX)
-    clips = options.clips(args)
+    clips = learnt = options.clips(args)
     data = whole = _prepared(args, recipe, clips)
     if args.test:
         learnt = clips[clips["split"] == "train"].reset_index(drop=True)
         data = _prepared(args, recipe, learnt)
     evaluations = []
     for protocol, subset in args.measure or [(data.usual_protocol, None)]:
-        part = whole if protocol.startswith(TESTS_OTHERS) else data
-        part = part.of_emotions(subset) if subset else part
+        part, rows = (whole, clips) if protocol.startswith(TESTS_OTHERS) else (data, learnt)
+        part = _prepared(args, recipe, rows, emotions=subset) if subset else part
         options.say(f"{protocol}, {len(part.emotions)} emotions")
         evaluations.append(_measured(args, recipe, part, protocol=protocol))
     told = {"evaluations": evaluations, "licence": _licence(args.roots, data.corpus.split("+"))}
@@ -91,7 +93,7 @@ def _recipe(args: argparse.Namespace) -> Recipe:
 
 
 def _prepared(args: argparse.Namespace, recipe: Any, clips: pd.DataFrame, **more: Any) -> Any:
-    more |= {"emotions": getattr(args, "emotions", None), "n_jobs": args.jobs}
+    more = {"emotions": getattr(args, "emotions", None), "n_jobs": args.jobs, **more}
     return ser.experiment.prepare(recipe, clips, report=options.say, **more)
 
 
@@ -161,12 +163,12 @@ def search(args: argparse.Namespace) -> int:
     plan = ser.experiment.SearchConfig(data, fold, protocol, *settings)
     shares = ser.experiment.SHARES if args.sizes else ()
     told = {"estimators": args.estimators, "folder": args.out, "n_jobs": args.jobs}
-    found = ser.experiment.run_search(plan, shares=shares, report=options.say, **told)
-    options.show("{task} on {corpus}, {protocol}, {fold}, chance {chance:.3f}".format(**found.told))
-    shown = found.finalists.drop(columns=["settings"])
+    tables, kept = ser.experiment.run_search(plan, shares=shares, report=options.say, **told)
+    options.show("{task} on {corpus}, {protocol}, {fold}, chance {chance:.3f}".format(**plan.told))
+    shown = tables["finalists"].drop(columns=["settings"])
     options.show(*shown.to_string(index=False, float_format="%.3f").splitlines())
-    best = found.finalists["estimator"].iloc[0]
-    options.show(f"best on validation clips: {best}; tables in {found.folder}")
+    best = shown["estimator"].iloc[0]
+    options.show(f"best on validation clips: {best}; tables in {kept}")
     return 0
 
 

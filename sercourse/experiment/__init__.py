@@ -7,9 +7,9 @@ from typing import Any
 
 _NAMES = {
     "dataset": ("Dataset", "by_member", "choose", "dataset_without_features", "prepare"),
-    "evaluation": ("Evaluation", "evaluate_recipe", "fit_fold", "load_results", "make_folds"),
+    "evaluation": ("Evaluation", "evaluate_recipe", "fit_fold", "make_folds"),
     "conditions": ("add_conditions", "condition_figures", "evaluate_conditions"),
-    "search": ("SHARES", "Search", "SearchConfig", "grid_search", "run_search"),
+    "search": ("SHARES", "SearchConfig", "grid_search", "run_search"),
     "training": ("gender_figures", "save_fitted", "temperatures", "train", "train_gender"),
 }
 """What is offered, by module; each is loaded at the first use of a name (PEP 562)."""

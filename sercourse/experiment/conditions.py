@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sercourse import augment, bundles, evaluate, features, files, splits
+from sercourse import augment, bundles, corpora, evaluate, features, files, splits
 from sercourse.experiment import evaluation, training
 from sercourse.experiment.dataset import Dataset
 from sercourse.experiment.evaluation import DECIMALS, RECORDED, Evaluation, Result, Run
@@ -62,18 +62,14 @@ def evaluate_conditions(
         for fold in chosen:
             clips = data.clips["clip_id"].iloc[fold.test].tolist()
             same, file = {"settings": settings, "tested": clips}, member.file(fold, "-conditions")
-            result = evaluation.stored_or_new(
-                file, same, partial(_judged, member, fold, n_jobs=n_jobs)
-            )
-            told = data.clips.assign(truth=data.truth, fold=fold.name).set_index("clip_id")
-            rows = told.loc[result["clip_id"], ["speaker", "fold", "truth"]].reset_index()
-            for name, P in result["probabilities"].items():
-                tables.append(
-                    evaluation.with_probabilities(rows.assign(condition=name), P, data.labels)
-                )
+            compute = partial(_judged, member, fold, n_jobs=n_jobs)
+            result = evaluation.stored_or_new(file, same, compute)
+            rows = member.rows(fold).set_index("clip_id").loc[result["clip_id"]].reset_index()
+            told = result["probabilities"].items()
+            tables.append(evaluation.in_conditions(rows, told, data.labels))
             report(f"{member.recipe.name}, {fold.name}: {len(rows)} clips in {len(settings)} ways")
         members.append(pd.concat(tables, ignore_index=True))
-    rows = evaluation.average(members, weights=recipe.weights)
+    rows = evaluation.average(members, labels=data.labels, weights=recipe.weights)
     if len(members) > 1:  # as for clips as recorded: the temperature is found on them
         recorded = rows[rows["condition"].eq(RECORDED)]
         rows, _ = evaluation.calibrated(rows, labels=data.labels, by=recorded)
@@ -162,7 +158,11 @@ def add_conditions(folder: str | Path, recipe: Recipe, data: Dataset, measured: 
     ValueError
         If the bundle was made by other settings or from other clips, or folds are missing.
     """
-    if not list(evaluation.matching_folders(recipe, data, folders=[bundles.find(folder)])):
+    bundle = bundles.load(folder)
+    settings, clips = [part.settings for part in recipe.parts], corpora.fingerprint(data.clips)
+    members = [member["recipe"] for member in bundle.info["members"]]
+    found = [bundle.metrics["recipe"], members, bundle.info["corpus"]["fingerprint"]]
+    if files.digest(found) != files.digest([recipe.name, settings, clips]):
         raise ValueError(
             f"{folder} was not made by recipe {recipe.name!r} from these {len(data.clips)} clips: "
             "give the recipe and the corpus that its bundle.json names, or train it anew"
@@ -172,5 +172,5 @@ def add_conditions(folder: str | Path, recipe: Recipe, data: Dataset, measured: 
         raise ValueError(
             f"{told['n_folds']} of {told['of_folds']} folds were measured: a bundle tells of all"
         )
-    contents = {"conditions.csv": training.csv(measured.predictions)}
-    return training.renew(bundles.load(folder), contents, metrics={"conditions": told})
+    card = training.described(bundle.info, {**bundle.metrics, "conditions": told})
+    return bundles.renew(bundle, {"conditions.csv": training.csv(measured.predictions), **card})

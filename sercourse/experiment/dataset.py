@@ -109,56 +109,11 @@ class Dataset:
         """
         told = evaluate.summarize(predictions, emotions=self.labels)
         if self.target == BOTH:
-            told["of_each"] = {
-                kind: evaluate.summarize(
-                    marginal(predictions, kind), emotions=class_names(kind, self.emotions)
-                )
-                for kind in (EMOTION, GENDER)
-            }
+            told["of_each"] = {}
+            for kind in (EMOTION, GENDER):
+                rows, names = marginal(predictions, kind), class_names(kind, self.emotions)
+                told["of_each"][kind] = evaluate.summarize(rows, emotions=names)
         return told
-
-    def of_clips(self, clip_ids: set[str]) -> Dataset:
-        """Return the part with some of the clips."""
-        kept = self.clips["clip_id"].isin(clip_ids).to_numpy()
-        if kept.all():
-            return self
-        return replace(
-            self,
-            clips=self.clips[kept].reset_index(drop=True),
-            X=self.X[kept],
-            copies=tuple(each[kept] for each in self.copies),
-            parts=tuple(part.of_clips(clip_ids) for part in self.parts),
-        )
-
-    def without_speakers(self, speakers: Sequence[str]) -> Dataset:
-        """Return the part without the clips of some speakers.
-
-        Raises
-        ------
-        ValueError
-            If there is no such speaker.
-        """
-        known = set(self.speakers)
-        if unknown := [name for name in speakers if name not in known]:
-            raise ValueError(f"there is no speaker {unknown[0]!r}: use {', '.join(sorted(known))}")
-        return self.of_clips(set(self.clips["clip_id"][~self.clips["speaker"].isin(speakers)]))
-
-    def of_emotions(self, emotions: Sequence[str]) -> Dataset:
-        """Return the part that shows some of the emotions.
-
-        Raises
-        ------
-        ValueError
-            If one of them does not occur, or they are fewer than two.
-        """
-        chosen = choose(self.clips, emotions=emotions)
-        part = self.of_clips(set(chosen["clip_id"]))
-        return replace(
-            part,
-            emotions=labels.in_order(chosen["emotion"]),
-            corpus_emotions=self.corpus_emotions or self.emotions,
-            parts=tuple(each.of_emotions(emotions) for each in self.parts),
-        )
 
 
 def class_names(target: str, emotions: Sequence[str]) -> tuple[str, ...]:
@@ -208,9 +163,8 @@ def by_member(recipe: Recipe, data: Dataset) -> list[tuple[Recipe, Dataset]]:
     ValueError
         If the clips were prepared for another recipe.
     """
-    members, parts = recipe.parts, data.parts or (data,)
-    if not data.parts and data.X.shape[1:] == (0,):
-        parts = (data,) * len(members)
+    members = recipe.parts
+    parts = data.parts or (data,) * (1 if data.X.size else len(members))
     if len(parts) != len(members):
         raise ValueError(
             f"recipe {recipe.name!r} has {len(members)} member(s) and the clips were measured for "
@@ -218,10 +172,8 @@ def by_member(recipe: Recipe, data: Dataset) -> list[tuple[Recipe, Dataset]]:
         )
     if data.target == BOTH:
         heads = (len(data.emotions), len(GENDERS))
-        members = tuple(
-            with_settings(each, heads=heads) if has_setting(each, "heads") else each
-            for each in members
-        )
+        both = (with_settings(m, heads=heads) if has_setting(m, "heads") else m for m in members)
+        members = tuple(both)
     return list(zip(members, parts, strict=True))
 
 
@@ -234,16 +186,9 @@ def choose(clips: pd.DataFrame, *, emotions: Sequence[str] | None = None) -> pd.
         If an emotion does not occur, or fewer than two do.
     """
     present = labels.in_order(clips["emotion"].dropna())
-    wanted = present if emotions is None else labels.in_order(emotions)
-    if absent := [emotion for emotion in wanted if emotion not in present]:
-        raise ValueError(
-            f"the corpus has no clip of {', '.join(absent)}: it has {', '.join(present)}"
-        )
-    if len(wanted) < 2:
-        raise ValueError(
-            f"the corpus shows {len(wanted)} emotion(s): at least two are needed to classify"
-        )
-    return clips[clips["emotion"].isin(wanted)].reset_index(drop=True)
+    wanted = present if emotions is None else emotions
+    chosen = labels.subset(wanted, present, lacks="the corpus has no clip of")
+    return clips[clips["emotion"].isin(chosen)].reset_index(drop=True)
 
 
 def dataset_without_features(
@@ -253,7 +198,7 @@ def dataset_without_features(
     target: str = EMOTION,
     report: Report = silent,
 ) -> Dataset:
-    """Return the clips of an experiment without features: enough for `load_results`.
+    """Return the clips of an experiment without features: enough to make folds.
 
     Parameters
     ----------
@@ -331,12 +276,13 @@ def prepare(
             report(f"left out: {path}: {reason}")
     found = (table.clip_id for member in tables for table in member)
     usable = set(data.clips["clip_id"]).intersection(*found)
-    used = data.of_clips(usable)
-    used = replace(used, emotions=labels.in_order(used.clips["emotion"]))
+    used = data.clips[data.clips["clip_id"].isin(usable)].reset_index(drop=True)
+    left = labels.in_order(used["emotion"])
+    data = replace(data, clips=used, X=data.X[: len(used)], emotions=left)
 
     def rows(table: features.Features) -> Array:
         kept = np.isin(table.clip_id, list(usable))
         return table.X if kept.all() else table.X[kept]  # a selection is a copy, tables are large
 
-    parts = [replace(used, X=rows(X), copies=tuple(map(rows, more))) for X, *more in tables]
-    return replace(used, parts=tuple(parts)) if recipe.members else parts[0]
+    parts = [replace(data, X=rows(X), copies=tuple(map(rows, more))) for X, *more in tables]
+    return replace(data, parts=tuple(parts)) if recipe.members else parts[0]

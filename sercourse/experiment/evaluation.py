@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -15,21 +14,20 @@ import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed, parallel_config
 from numpy.typing import NDArray
+from sklearn.metrics import confusion_matrix
 from sklearn.utils.class_weight import compute_sample_weight
 
-from sercourse import corpora, evaluate, files, networks, splits
+from sercourse import evaluate, files, networks, splits
 from sercourse.experiment.dataset import EMOTION, Array, Dataset, by_member
-from sercourse.recipes import Model, Recipe, Report, has_setting, silent, with_settings
+from sercourse.recipes import Model, Recipe, Report, silent
 
 DECIMALS = 5  # of stored probabilities; every figure is computed from the rounded ones
 
 RECORDED = "as recorded"  # the first of the conditions that a model is asked in
-NORMALIZED = ("speaker+norm", "speaker+enrol", "corpus+norm", "corpus+enrol")
 ENROLLED = "+enrol"  # such protocols are compared with those of the name before it
 SIDE = ["clip_id", "content", "emotion", "speaker", "group", "corpus", "split"]
 """Columns of the clip table that results depend on."""
 SELECTED = ("epochs", "temperature")
-CALIBRATION = "calibration of {}"  # key of an ensemble's temperature in `Evaluation.selected`
 FROM_TRAINING = ("seconds", *SELECTED, "n_segments", "segment_accuracy", "trained_on", "shared")
 """Metrics of a fold that do not follow from its predictions."""
 
@@ -49,16 +47,15 @@ class Evaluation:
         What `evaluate.summarize` says, and what was evaluated, how and in how many seconds. Of the
         target ``emotion+gender`` also `of_each`: what it says of emotions and of genders alone.
     selected : dict of str to list
-        For each recipe, epochs and temperature of each fold, for a final model. As `CALIBRATION`
-        of it, the temperature of an ensemble, or for corpora that were not heard.
-    source : str
-        ``run here``, ``stored``, ``stored, bfloat16``, ``shipped`` or ``results``.
+        For each recipe, epochs and temperature of each fold, for a final model.
+    temperature : float or None
+        That of an ensemble, or for corpora that were not heard.
     """
 
     predictions: pd.DataFrame
     metrics: dict[str, Any]
     selected: dict[str, list[dict[str, float]]] = field(default_factory=dict)
-    source: str = "run here"
+    temperature: float | None = None
 
 
 def make_folds(
@@ -129,13 +126,12 @@ class Run:
     @property
     def told(self) -> dict[str, Any]:
         """What is evaluated, as metrics tell it."""
-        names = {"recipe": self.recipe.name, "corpus": self.data.corpus}
-        return {**names, "protocol": self.protocol}
+        return {"recipe": self.recipe.name, "corpus": self.data.corpus, "protocol": self.protocol}
 
     @property
     def normalizes(self) -> bool:
         """Whether features are normalised by speaker."""
-        return self.recipe.normalized and self.protocol in NORMALIZED
+        return self.recipe.normalized and "+" in self.protocol
 
     def fit(self, fold: splits.Fold, selected: Mapping[str, float] | None = None) -> Model:
         """Fit on the training side of a fold.
@@ -157,13 +153,11 @@ class Run:
             ]
             rows = np.arange(len(train))
         groups, is_new = inner_groups(data, self.protocol, train), _new_voices(data, self.protocol)
-        if selected is None:
-            splits.fewest_groups(data.truth[train], groups)  # learners know numbers only
-            if is_new and not inner_by_speaker(data, self.protocol, train):
-                self.report(
-                    "an emotion has one speaker on the training side: inner validation is by "
-                    "recording, which flatters what it chooses"
-                )
+        if selected is None and is_new and not inner_by_speaker(data, self.protocol, train):
+            self.report(
+                "an emotion has one speaker on the training side: inner validation is by "
+                "recording, which flatters what it chooses"
+            )
         names, weights = data.clips["corpus"].iloc[train], None
         if names.nunique() > 1 and learner.takes_weights:
             weights = compute_sample_weight("balanced", names)  # all corpora count alike
@@ -196,13 +190,30 @@ class Run:
 
         typical = normalize.mean_speaker_stats(X[fold.train], speakers[fold.train])
         heard = fold.enrol if len(fold.enrol) else fold.test
-        own = speakers[fold.test]
-        enrolment = {name: X[heard][speakers[heard] == name] for name in np.unique(own)}
-        return normalize.normalize_speakers(X[fold.test], own, typical=typical, enrolment=enrolment)
+        told: Any = {"typical": typical, "enrolment": (X[heard], speakers[heard])}
+        return normalize.normalize_speakers(X[fold.test], speakers[fold.test], **told)
 
     def file(self, fold: splits.Fold, kind: str = "") -> Path:
         """Return where the result of a fold is stored."""
         return self._folder / f"{fold.name.replace(' ', '-')}{kind}.json"
+
+    def stored(self, fold: splits.Fold) -> Result | None:
+        """Read the result of a fold; None if there is none of these clips, or it is damaged."""
+        return stored(self.file(fold), {"clip_id": self.rows(fold)["clip_id"].tolist()})
+
+    def rows(self, fold: splits.Fold) -> pd.DataFrame:
+        """Return the clips that a fold scores, draw by draw where voices are enrolled."""
+        data, columns = self.data, ["clip_id", "speaker", "gender"]
+        columns += ["corpus"] if data.clips["corpus"].nunique() > 1 else []
+        drawn = [each.test for each in splits.draws(fold, data.speakers)]
+        positions = np.concatenate(drawn)
+        rows = data.clips[columns].iloc[positions].reset_index(drop=True)
+        rows = rows.assign(protocol=self.protocol, labels=data.label_set, fold=fold.name)
+        rows["truth"] = data.truth[positions]
+        if len(drawn) > 1:
+            numbers = np.repeat(np.arange(1, len(drawn) + 1), list(map(len, drawn)))
+            rows["draw"] = pd.array(numbers, dtype="Int64")
+        return rows
 
     @cached_property
     def _folder(self) -> Path:
@@ -243,10 +254,17 @@ def _kept(path: Path, result: Result) -> Result:
 
 
 def inner_groups(data: Dataset, protocol: str, train: NDArray[np.intp]) -> NDArray[np.str_]:
-    """Return what inner splits keep together for each training clip: speaker or recording."""
-    if inner_by_speaker(data, protocol, train):
-        return data.speakers[train]
-    return data.clips["group"].to_numpy(dtype=str)[train]
+    """Return what inner splits keep together for each training clip: speaker or recording.
+
+    Raises
+    ------
+    ValueError
+        If a label has one of them only.
+    """
+    by_speaker = inner_by_speaker(data, protocol, train)
+    groups = data.speakers if by_speaker else data.clips["group"].to_numpy(dtype=str)
+    splits.fewest_groups(data.truth[train], groups[train])  # learners know numbers only
+    return groups[train]
 
 
 def inner_by_speaker(data: Dataset, protocol: str, train: NDArray[np.intp]) -> bool:
@@ -285,7 +303,7 @@ def evaluate_recipe(
     data : Dataset
         Of the same recipe. With target ``emotion+gender`` a network gets a head for each of both.
     protocol : str
-        A key of `splits.PROTOCOLS`.
+        One of `splits.PROTOCOLS`.
     seeds : sequence of int
         For protocol ``random``.
     only : sequence of str, optional
@@ -299,25 +317,23 @@ def evaluate_recipe(
     ------
     ValueError
         If the clips cannot be divided by the protocol, or a fold that is asked for does not exist.
-
-    See Also
-    --------
-    load_results : Read what is known already; nothing is trained.
     """
     run = Run(recipe, data, protocol, store or files.cache_dir(), report)
     folds = make_folds(data, protocol=protocol, seeds=seeds)
     results: dict[str, list[Result]] = {fold.name: [] for fold in chosen_folds(folds, only)}
     wanted = [(each, fold) for each in run.members for fold in folds if fold.name in results]
-    same = [{"clip_id": _tested_clips(fold, data)} for _, fold in wanted]
-    known = [stored(each.file(fold), told) for (each, fold), told in zip(wanted, same, strict=True)]
+    known = [each.stored(fold) for each, fold in wanted]
     # One by one and here, unless `joblib.parallel_config` says otherwise.
     new = Parallel(return_as="generator", batch_size=1, pre_dispatch="n_jobs")(
         delayed(_run_fold)(*each) for each, found in zip(wanted, known, strict=True) if not found
     )
-    for (member, fold), told, found in zip(wanted, same, known, strict=True):
-        result = found or _kept(member.file(fold), {**told, **next(new)})
+    for (member, fold), found in zip(wanted, known, strict=True):
+        rows = member.rows(fold)
+        result = found or _kept(
+            member.file(fold), {"clip_id": rows["clip_id"].tolist(), **next(new)}
+        )
         results[fold.name].append(result)
-        right = np.argmax(result["probabilities"], axis=1) == data.y[_tested(fold, data)]
+        right = np.array(data.labels)[np.argmax(result["probabilities"], axis=1)] == rows["truth"]
         voices = f" ({', '.join(fold.test_speakers)})" if fold.test_speakers else ""
         report(f"{fold.name}{voices}: accuracy {right.mean():.1%} in {result['seconds']:.0f} s")
     evaluated = _evaluation(run, folds, results)
@@ -326,127 +342,9 @@ def evaluate_recipe(
     plain = protocol.removesuffix(ENROLLED)
     report(f"{plain}, to compare with")
     settings: dict[str, Any] = {"seeds": seeds, "only": only, "store": store, "report": report}
-    return _compared(evaluated, evaluate_recipe(recipe, data, protocol=plain, **settings), data)
-
-
-def load_results(
-    recipe: Recipe,
-    data: Dataset,
-    *,
-    protocol: str,
-    seeds: Sequence[int] = range(10),
-    store: Path | None = None,
-    folders: Sequence[Path] | None = None,
-) -> Evaluation | None:
-    """Return what is known of a recipe under a protocol; nothing is trained.
-
-    Of several sources the one with the most folds is taken: folds that `evaluate_recipe` stored,
-    the same of networks trained in bfloat16, or the predictions that came with the course.
-
-    Parameters
-    ----------
-    recipe : Recipe
-    data : Dataset
-        Its features do not matter: `dataset_without_features` is enough.
-    protocol, seeds, store
-        As in `evaluate_recipe`.
-    folders : sequence of Path, optional
-        Folders with ``metrics.json`` and ``predictions.csv``, such as bundles; those in `models/`
-        and `data/results/` by default.
-
-    Returns
-    -------
-    Evaluation or None
-        Of the folds that are known; the metrics say how many are missing. None if nothing is.
-
-    Raises
-    ------
-    ValueError
-        If the clips cannot be divided by the protocol, or a file of a bundle has changed.
-    """
-    data = replace(data, X=np.zeros((len(data.clips), 0)), copies=(), parts=())
-    folds = make_folds(data, protocol=protocol, seeds=seeds)
-    asked = {"stored": recipe}
-    if not recipe.members and has_setting(recipe, "precision"):
-        asked["stored, bfloat16"] = with_settings(recipe, precision="bfloat16")
-    found = []
-    for source, each in asked.items():
-        run, results = Run(each, data, protocol, store), {}
-        members = run.members
-        for fold in folds:
-            same = {"clip_id": _tested_clips(fold, data)}
-            read = [stored(member.file(fold), same) for member in members]
-            if all(read):
-                results[fold.name] = [result for result in read if result]
-        found.append(_evaluation(run, folds, results, source=source))
-        for folder in matching_folders(each, data, folders=folders):
-            found.append(_shipped(run, folds, folder))
-    best = max(found, key=lambda each: len(each.metrics["folds"]))  # of equals the first
-    if not best.metrics["folds"]:
-        return None
-    if not protocol.endswith(ENROLLED):
-        return best
-    where: dict[str, Any] = {"seeds": seeds, "store": store, "folders": folders}
-    plain = load_results(recipe, data, protocol=protocol.removesuffix(ENROLLED), **where)
-    return _compared(best, plain, data)
-
-
-def matching_folders(
-    recipe: Recipe, data: Dataset, *, folders: Sequence[Path] | None = None
-) -> Iterator[Path]:
-    """Yield the folders that tell of this very recipe on these very clips.
-
-    Bundles are verified; other folders name `members` and `corpus` in ``metrics.json``.
-    """
-    from sercourse import bundles  # measuring needs none, and they bring ONNX
-
-    if folders is None:
-        results = files.home() / "data" / "results"
-        folders = [*bundles.available(), *(path.parent for path in results.glob("*/metrics.json"))]
-    wanted = json.loads(json.dumps([each.settings for each in recipe.parts]))
-    for folder in folders:
-        is_bundle = (folder / bundles.INDEX).is_file()
-        kind = bundles.METRICS if is_bundle else bundles.RESULTS
-        info = bundles.read_json(folder / "metrics.json", kind)
-        if info["recipe"] != recipe.name:
-            continue
-        if is_bundle:
-            info = dict(bundles.load(folder).info)
-        settings = [each.get("recipe", each) for each in info["members"]]
-        fingerprint = corpora.fingerprint(data.clips)
-        if settings == wanted and info["corpus"]["fingerprint"] == fingerprint:
-            yield folder
-
-
-def _shipped(run: Run, folds: Sequence[splits.Fold], folder: Path) -> Evaluation:
-    """Return what a folder tells of a protocol and these labels."""
-    from sercourse import bundles
-
-    data, protocol = run.data, run.protocol
-    entries = bundles.read_json(folder / "metrics.json")["protocols"]
-    wanted = (protocol, data.label_set, list(data.emotions))
-    found = [e for e in entries if (e["protocol"], e["labels"], e["emotions"]) == wanted]
-    results = {}
-    if found:
-        by_name = {fold["fold"]: fold for fold in found[0]["folds"]}
-        try:
-            (table,) = sorted(folder.glob("predictions.csv*"))[:1]
-            told = pd.read_csv(table, dtype=dict.fromkeys(("clip_id", "labels", "fold"), str))
-            told = told[told["protocol"].eq(protocol) & told["labels"].eq(data.label_set)]
-            for fold in (fold for fold in folds if fold.name in by_name):
-                rows = told[told["fold"] == fold.name]
-                if rows["clip_id"].tolist() == _tested_clips(fold, data):
-                    P = evaluate.answers(rows, labels=data.labels)[1]
-                    results[fold.name] = [{**by_name[fold.name], "probabilities": P}]
-        except Exception as error:  # tables and archives are damaged in many ways
-            raise ValueError(
-                f"{folder / 'predictions.csv'} cannot be read ({error!s:.200}): get it again"
-            ) from error
-    source = "shipped" if (folder / bundles.INDEX).is_file() else "results"
-    read = _evaluation(run, folds, results, source=source, calibrates=False)
-    if found and len(results) == len(found[0]["folds"]):  # figures that need the segments
-        read.metrics.update({k: v for k, v in found[0].items() if "segment" in k})
-    return read
+    told = evaluate_recipe(recipe, data, protocol=plain, **settings).predictions
+    gain = evaluate.enrolment_gain(evaluated.predictions, told, emotions=data.labels)
+    return replace(evaluated, metrics={**evaluated.metrics, "without_enrolment": gain})
 
 
 def chosen_folds(folds: Sequence[splits.Fold], only: Sequence[str] | None) -> list[splits.Fold]:
@@ -454,7 +352,7 @@ def chosen_folds(folds: Sequence[splits.Fold], only: Sequence[str] | None) -> li
     names = [fold.name for fold in folds]
     if unknown := [name for name in only or [] if name not in names]:
         raise ValueError(f"there is no fold {unknown[0]!r}: the protocol has {', '.join(names)}")
-    return [fold for fold in folds if only is None or fold.name in only]
+    return [fold for fold in folds if not only or fold.name in only]
 
 
 def _run_fold(run: Run, fold: splits.Fold) -> Result:
@@ -467,8 +365,7 @@ def _run_fold(run: Run, fold: splits.Fold) -> Result:
     tests = [run.test_side(each) for each in drawn]
 
     def among(P: NDArray[np.float64]) -> NDArray[np.float64]:
-        restricted = np.zeros_like(P)
-        restricted[:, asked] = np.maximum(P[:, asked], np.finfo(P.dtype).tiny)
+        restricted = np.maximum(P, np.finfo(P.dtype).tiny) * asked
         return P if asked.all() else restricted / restricted.sum(axis=1, keepdims=True)
 
     P = np.concatenate([among(model.predict_proba(X)) for X in tests])
@@ -480,7 +377,7 @@ def _run_fold(run: Run, fold: splits.Fold) -> Result:
     if isinstance(model, networks.FittedNetwork) and model.segment_floor is not None:
         owner, P = model.predict_segments(tests[0])
         said, names = np.asarray(data.labels)[among(P).argmax(axis=1)], data.truth
-        counts = evaluate.confusion(names[drawn[0].test][owner], said, labels=data.labels)
+        counts = confusion_matrix(names[drawn[0].test][owner], said, labels=list(data.labels))
         result |= {
             "n_segments": len(owner),
             "segment_accuracy": round(float(np.trace(counts) / counts.sum()), DECIMALS),
@@ -489,23 +386,8 @@ def _run_fold(run: Run, fold: splits.Fold) -> Result:
     return result
 
 
-def _tested(fold: splits.Fold, data: Dataset) -> NDArray[np.intp]:
-    """Return the clips that a fold scores, draw by draw where voices are enrolled."""
-    return np.concatenate([each.test for each in splits.draws(fold, data.speakers)])
-
-
-def _tested_clips(fold: splits.Fold, data: Dataset) -> list[str]:
-    names: list[str] = data.clips["clip_id"].iloc[_tested(fold, data)].tolist()
-    return names
-
-
 def _evaluation(
-    run: Run,
-    folds: Sequence[splits.Fold],
-    results: Mapping[str, Sequence[Result]],
-    *,
-    source: str = "run here",
-    calibrates: bool = True,
+    run: Run, folds: Sequence[splits.Fold], results: Mapping[str, Sequence[Result]]
 ) -> Evaluation:
     """Return predictions and figures of finished folds; `results` has one for each member.
 
@@ -514,29 +396,22 @@ def _evaluation(
     """
     recipe, data, protocol = run.recipe, run.data, run.protocol
     done = [fold for fold in folds if fold.name in results]
-    if not done:
-        return Evaluation(pd.DataFrame(), {"folds": []}, source=source)
     members = list(zip(*(results[fold.name] for fold in done), strict=True))
-    tables = [_prediction_rows(run, done, each) for each in members]
-    predictions = average(tables, weights=recipe.weights)
+    rows = pd.concat([run.rows(fold) for fold in done], ignore_index=True)
+    P = (np.concatenate([each["probabilities"] for each in own]) for own in members)
+    tables = [with_probabilities(rows, each, data.labels) for each in P]
+    predictions = average(tables, labels=data.labels, weights=recipe.weights)
     selected = {
         member.name: [{name: each[name] for name in SELECTED} for each in own if "epochs" in each]
         for member, own in zip(recipe.parts, members, strict=False)
     }
-    told: list[dict[str, Any]] = [
-        {name: each[name] for name in FROM_TRAINING if name in each} for each in members[0]
-    ]
-    if calibrates and (len(members) > 1 or protocol.startswith("corpus")):
+    told = [{name: each[name] for name in FROM_TRAINING if name in each} for each in members[0]]
+    temperature = None
+    if len(members) > 1 or protocol.startswith("corpus"):
         temperature = _temperature(predictions, labels=data.labels)
-        selected[CALIBRATION.format(recipe.name)] = [{"temperature": temperature}]
-        predictions, temperatures = calibrated(predictions, labels=data.labels)
-        told = [
-            {
-                "seconds": round(sum(each["seconds"] for each in results[name]), 2),
-                "temperature": temperatures[name],
-            }
-            for name in (fold.name for fold in done)
-        ]
+        predictions, found = calibrated(predictions, labels=data.labels)
+        taken = {name: sum(each["seconds"] for each in results[name]) for name in found}
+        told = [{"seconds": round(taken[name], 2), "temperature": t} for name, t in found.items()]
     summary = data.summarize(predictions)
     for entry, more, fold in zip(summary["folds"], told, done, strict=True):
         entry |= more
@@ -557,30 +432,11 @@ def _evaluation(
     metrics |= summary
     if len(members) == 1 and all("segment_confusion" in each for each in members[0]):
         metrics |= _segment_summary(members[0], protocol=protocol)
-    if protocol in NORMALIZED:
+    if "+" in protocol:
         metrics["normalized"] = [member.name for member in recipe.parts if member.normalized]
     metrics["seconds"] = round(sum(each["seconds"] for each in told), 1)
     metrics["inner_validation"] = "speakers" if by_speaker else "recordings"
-    return Evaluation(predictions, metrics, selected, source)
-
-
-def _prediction_rows(
-    run: Run, folds: Sequence[splits.Fold], results: Sequence[Result]
-) -> pd.DataFrame:
-    data, tables = run.data, []
-    several = ["corpus"] if data.clips["corpus"].nunique() > 1 else []
-    for fold, result in zip(folds, results, strict=True):
-        drawn = [each.test for each in splits.draws(fold, data.speakers)]
-        rows = np.concatenate(drawn)
-        columns = ["clip_id", "speaker", "gender", *several]
-        told = data.clips[columns].iloc[rows].reset_index(drop=True)
-        told = told.assign(protocol=run.protocol, labels=data.label_set, fold=fold.name)
-        told["truth"] = data.truth[rows]
-        if len(drawn) > 1:
-            numbers = np.repeat(np.arange(1, len(drawn) + 1), list(map(len, drawn)))
-            told["draw"] = pd.array(numbers, dtype="Int64")
-        tables.append(with_probabilities(told, result["probabilities"], data.labels))
-    return pd.concat(tables, ignore_index=True)
+    return Evaluation(predictions, metrics, selected, temperature)
 
 
 def _segment_summary(results: Sequence[Result], *, protocol: str) -> dict[str, Any]:
@@ -597,40 +453,37 @@ def _segment_summary(results: Sequence[Result], *, protocol: str) -> dict[str, A
     }
 
 
-def _compared(enrolled: Evaluation, plain: Evaluation | None, data: Dataset) -> Evaluation:
-    """Set beside a figure of enrolled voices that of the same clips without enrolment."""
-    if plain is None or len(plain.metrics["folds"]) < len(enrolled.metrics["folds"]):
-        return enrolled
-    gain = evaluate.enrolment_gain(enrolled.predictions, plain.predictions, emotions=data.labels)
-    return replace(enrolled, metrics={**enrolled.metrics, "without_enrolment": gain})
-
-
 def with_probabilities(rows: pd.DataFrame, P: Any, labels: Sequence[str]) -> pd.DataFrame:
     """Return rows with a column of rounded probabilities, ``p_<label>``, for each label."""
     columns = np.round(np.asarray(P, dtype=float), DECIMALS).T
     return rows.assign(**{f"p_{label}": p for label, p in zip(labels, columns, strict=True)})
 
 
-def average(members: Sequence[pd.DataFrame], *, weights: Sequence[float] = ()) -> pd.DataFrame:
+def in_conditions(
+    rows: pd.DataFrame, told: Iterable[tuple[str, Any]], labels: Sequence[str]
+) -> pd.DataFrame:
+    """Return rows once for each condition, with what a model says there."""
+    tables = [with_probabilities(rows.assign(condition=name), P, labels) for name, P in told]
+    return pd.concat(tables, ignore_index=True)
+
+
+def average(
+    members: Sequence[pd.DataFrame], *, labels: Sequence[str], weights: Sequence[float] = ()
+) -> pd.DataFrame:
     """Return predictions with the geometric mean of several models' probabilities.
 
     Parameters
     ----------
     members : sequence of pandas.DataFrame
         Predictions for the same clips in the same order.
+    labels : sequence of str
+        Of their columns ``p_<label>``.
     weights : sequence of float
         How much each member counts; alike unless given.
     """
-    first = members[0]
     if len(members) == 1:
-        return first
-    labels = [str(name)[2:] for name in first if str(name).startswith("p_")]
-    P = np.stack([evaluate.answers(each, labels=labels)[1] for each in members])
-    mean = np.zeros(P.shape[1:])
-    for fold in first["fold"].unique():
-        own = first["fold"].eq(fold).to_numpy()
-        mean[own] = _mean(P[:, own], weights=weights)
-    return with_probabilities(first, mean, labels)
+        return members[0]
+    return _combined(members, labels=labels, weights=weights)
 
 
 def calibrated(
@@ -641,23 +494,24 @@ def calibrated(
     That of a fold is fitted on the clips of the other folds, in the predictions or in those of
     `by`; a single fold stays as it is.
     """
-    fitted_on = predictions if by is None else by
-    P, temperatures = evaluate.answers(predictions, labels=labels)[1].copy(), {}
-    for fold in predictions["fold"].unique():
-        own = predictions["fold"].eq(fold).to_numpy()
+    fitted_on, found = predictions if by is None else by, {}
+    for fold, own in predictions.groupby("fold", sort=False):
         # The seeds of `random` draw their clips anew: those of this fold tell it nothing.
-        others = fitted_on[~fitted_on["clip_id"].isin(predictions.loc[own, "clip_id"])]
-        temperatures[str(fold)] = _temperature(others, labels=labels)
-        P[own] = _mean(P[np.newaxis, own], temperature=temperatures[str(fold)])
-    return with_probabilities(predictions, P, labels), temperatures
+        others = fitted_on[~fitted_on["clip_id"].isin(own["clip_id"])]
+        found[str(fold)] = _temperature(others, labels=labels)
+    column = predictions["fold"].map(found).to_numpy()[:, np.newaxis]
+    return _combined([predictions], labels=labels, temperature=column), found
 
 
-def _mean(P: NDArray[np.float64], **settings: Any) -> NDArray[np.float64]:
-    """Return the geometric mean of models' probabilities in a fold; what was not asked stays 0."""
-    asked = P.any(axis=(0, 1))
-    mean = np.zeros(P.shape[1:])
-    mean[:, asked] = evaluate.geometric_mean(P[..., asked], **settings)
-    return mean
+def _combined(
+    members: Sequence[pd.DataFrame], *, labels: Sequence[str], **settings: Any
+) -> pd.DataFrame:
+    """Return the geometric mean of predictions; what a fold does not ask for stays 0."""
+    P = np.stack([evaluate.answers(each, labels=labels)[1] for each in members])
+    folds = members[0]["fold"].to_numpy()
+    highest = pd.DataFrame(P.max(axis=0)).groupby(folds).transform("max").to_numpy()
+    mean = evaluate.geometric_mean(P, **settings) * (highest > 0)
+    return with_probabilities(members[0], mean / mean.sum(axis=1, keepdims=True), labels)
 
 
 def _temperature(predictions: pd.DataFrame, *, labels: Sequence[str]) -> float:

@@ -43,7 +43,7 @@ INNER_FOLDS = 3
 SHARES = (0.25, 0.5, 0.75, 1.0)
 INDEX, TABLES = "search.json", ("candidates", "finalists", "predictions", "sizes")
 
-RNN_GRID: list[dict[str, Any]] = [
+RNN_GRID: Any = [
     {"lstm_units": [[128, 128]], "dense_units": [[128, 128]], "dropout": [0.3]},
     {"lstm_units": [[64]], "dense_units": [[64]], "dropout": [0.3]},
 ]
@@ -130,24 +130,22 @@ class SearchConfig:
     @cached_property
     def codes(self) -> dict[str, int]:
         """The number of each emotion, rising; emotions without an order are refused."""
-        if not self.regression:
-            return {emotion: k for k, emotion in enumerate(self.data.emotions)}
-        return dict(sorted(labels.codes(self.data.emotions).items(), key=lambda each: each[1]))
+        emotions = self.data.emotions
+        return labels.codes(emotions) if self.regression else {e: k for k, e in enumerate(emotions)}
 
-    @property
+    @cached_property
     def zoo(self) -> Mapping[str, Any]:
-        """The estimators of scikit-learn that can do it."""
-        return classical.REGRESSORS if self.regression else classical.CLASSIFIERS
+        """The estimators that can do it, with their grids; the recurrent network last."""
+        rnn = classical.PipelineLearner(Rnn(list(self.codes.values()), self.regression), RNN_GRID)
+        return {**(classical.REGRESSORS if self.regression else classical.CLASSIFIERS), RNN: rnn}
 
     def make(self, estimator: str) -> Any:
         """Return an estimator, not yet fitted; refuse one that takes no weights but should."""
-        if estimator == RNN:
-            return Rnn(list(self.codes.values()), self.regression)
         if estimator not in self.zoo:
-            known = ", ".join((*self.zoo, RNN))
+            known = ", ".join(self.zoo)
             raise ValueError(f"there is no estimator {estimator!r} to {self.task}: use {known}")
-        model = self.zoo[estimator].make()
-        return classical.weighted(model) if self.balance == "weights" else model
+        model, weighs = self.zoo[estimator].pipeline(), self.balance == "weights"
+        return classical.weighted(model) if weighs and estimator != RNN else model
 
     def named(self, answers: NDArray[Any]) -> NDArray[np.str_]:
         """Return the emotion whose code lies nearest to each answer."""
@@ -185,16 +183,15 @@ class SearchConfig:
     def inner(self) -> list[splits.Split]:
         """Training and validation sides within the training clips."""
         groups = inner_groups(self.data, self.protocol, self.train)
-        splits.fewest_groups(self.data.truth[self.train], groups)  # knows emotions by name
         return splits.inner_splits(self.y[self.train], groups, n_folds=INNER_FOLDS)
 
     @cached_property
     def told(self) -> dict[str, Any]:
         """All of it, as JSON can hold it; what is long as one `key`."""
         clips, test = self.data.clips, self.fold.test
-        zoo = {name: [each.make(), dict(each.grid)] for name, each in self.zoo.items()}
+        zoo = {name: [each.model, each.grid] for name, each in self.zoo.items()}
         arrays = [each[side] for each in (self.data.X, self.y) for side in (self.train, test)]
-        rest = [self.inner, TRAININGS[RNN], RNN_GRID, clips["clip_id"].iloc[test].tolist()]
+        rest = [self.inner, TRAININGS[RNN], clips["clip_id"].iloc[test].tolist()]
         return {
             "corpus": self.data.corpus,
             "emotions": list(self.data.emotions),
@@ -212,38 +209,6 @@ class SearchConfig:
         }
 
 
-@dataclass(frozen=True, eq=False)
-class Search:
-    """The result of a search.
-
-    Attributes
-    ----------
-    told : mapping
-        What was searched, on which clips.
-    candidates : pandas.DataFrame
-        Best first: `estimator`, `settings` (JSON), `fit_seconds`, and on validation clips
-        `accuracy` and `uar` or, of a regression, the mean `error` in units of the code.
-    finalists : pandas.DataFrame
-        The best of each estimator, best first: the same, the figures of the test side as
-        ``test_...``, and `predict_ms`, processor time of one clip.
-    predictions : pandas.DataFrame
-        On the test side: `estimator`, `clip_id`, `truth`, `predicted` and, of a regression,
-        `value`.
-    sizes : pandas.DataFrame
-        `estimator`, `n_clips`, scores on validation clips, `fit_seconds`, `predict_ms`; empty
-        where no shares were asked for.
-    folder : Path
-        Where all of it is kept.
-    """
-
-    told: Mapping[str, Any]
-    candidates: pd.DataFrame
-    finalists: pd.DataFrame
-    predictions: pd.DataFrame
-    sizes: pd.DataFrame
-    folder: Path
-
-
 def run_search(
     plan: SearchConfig,
     *,
@@ -252,7 +217,7 @@ def run_search(
     shares: Sequence[float] = (),
     n_jobs: int = 1,
     report: Report = silent,
-) -> Search:
+) -> tuple[dict[str, pd.DataFrame], Path]:
     """Validate every estimator with every setting of its grid; test the best of each, once.
 
     Parameters
@@ -271,12 +236,26 @@ def run_search(
     report : callable
         Gets a line for each estimator.
 
+    Returns
+    -------
+    tables : dict of str to pandas.DataFrame
+        ``candidates``, best first: `estimator`, `settings` (JSON), `fit_seconds`, and on validation
+        clips `accuracy` and `uar` or, of a regression, the mean `error` in units of the code.
+        ``finalists``, the best of each estimator, best first: the same, the figures of the test
+        side as ``test_...``, and `predict_ms`, processor time of one clip.
+        ``predictions``, on the test side: `estimator`, `clip_id`, `truth`, `predicted` and, of a
+        regression, `value`.
+        ``sizes``: `estimator`, `n_clips`, scores on validation clips, `fit_seconds`, `predict_ms`;
+        empty where no shares were asked for.
+    folder : Path
+        Where all of it is kept.
+
     Raises
     ------
     ValueError
         If an estimator is not known or cannot be balanced, or the folder holds another search.
     """
-    wanted = list(plan.zoo) if estimators is None else list(dict.fromkeys(estimators))
+    wanted = list(dict.fromkeys(estimators or [name for name in plan.zoo if name != RNN]))
     for name in wanted:
         plan.make(name)
     name = f"{plan.data.corpus}-{plan.task}-{len(plan.codes)}-{files.digest(plan.told)}"
@@ -312,7 +291,7 @@ def run_search(
     for name, each in tables.items():
         with files.keeping(kept), files.atomic_path(kept / f"{name}.csv") as temporary:
             each.to_csv(temporary, index=False, lineterminator="\n")
-    return Search(plan.told, **tables, folder=kept)
+    return tables, kept
 
 
 def _search_one(plan: SearchConfig, name: str, *, n_jobs: int, report: Report) -> Result:
@@ -370,15 +349,9 @@ def grid_search(
         except ValueError:  # such as more neighbours than clips
             return dict.fromkeys(judge.scores(y, y), np.nan)
 
-    is_network = estimator == RNN
-    search = GridSearchCV(
-        plan.make(estimator),
-        RNN_GRID if is_network else {k: list(v) for k, v in plan.zoo[estimator].grid.items()},
-        scoring=scores,
-        refit=False,
-        cv=plan.inner,
-        n_jobs=1 if is_network else n_jobs,
-    )
+    n_jobs = 1 if estimator == RNN else n_jobs
+    settings: Any = {"scoring": scores, "refit": False, "cv": plan.inner, "n_jobs": n_jobs}
+    search = GridSearchCV(plan.make(estimator), plan.zoo[estimator].grid, **settings)
     # It goes to other processes with each candidate.
     judge = replace(plan, data=replace(plan.data, X=plan.data.X[:0]))
     with threadpool_limits(1), warnings.catch_warnings():

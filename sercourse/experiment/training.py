@@ -15,22 +15,16 @@ import pandas as pd
 
 import sercourse
 from sercourse import bundles, corpora, evaluate, features, files, labels, normalize
+from sercourse.experiment import evaluation
 from sercourse.experiment.card import model_card, model_licence
 from sercourse.experiment.dataset import EMOTION, GENDER, Array, Dataset, by_member
-from sercourse.experiment.evaluation import (
-    CALIBRATION,
-    DECIMALS,
-    RECORDED,
-    Evaluation,
-    Run,
-    make_folds,
-    with_probabilities,
-)
+from sercourse.experiment.evaluation import DECIMALS, RECORDED, Evaluation, Run
 from sercourse.features import whisper
 from sercourse.labels import GENDERS
 from sercourse.recipes import Model, Recipe, Report, silent
 
 LARGEST_ONNX_DIFFERENCE = 1e-4
+GENDER_MODEL = "gender.onnx"
 CHECKED_CLIPS = 256  # of the exported model against the trained one
 VERSIONED = ("numpy", "onnxruntime", "soundfile", "soxr")
 SPEECH_SHARE, SPEECH_MARGIN = 0.999, 1.5
@@ -121,8 +115,14 @@ def save_fitted(
     contents: dict[str, bytes | str] = {}
     members = []
     for (member, part), fitted in zip(by_member(recipe, data), models, strict=True):
-        stem = member.name if recipe.members else None
-        names = bundles.member_files(stem, enrols="enrolled" in fitted)
+        stem = member.name if recipe.members else "model"
+        names, told = {"model": f"{stem}.onnx"}, _member_info(member)
+        if "enrolled" in fitted:
+            voice = f"{stem}-voice.npz" if recipe.members else "voice.npz"
+            names |= {"enrolled": f"{stem}-enrolled.onnx", "voice": voice}
+            contents[names["voice"]] = _voice_file(part)
+            if member.features.encoder:
+                told["speech"] = _speech(member, part)
         for kind, model in fitted.items():
             protocol = "speaker" if kind == "model" else "speaker+norm"
             made = exported(model, Run(member, part, protocol).test_side(part.everything))
@@ -130,11 +130,6 @@ def save_fitted(
             # Networks of an ensemble can go on training from their own bundles.
             if kind == "model" and ".keras" in made and not recipe.members:
                 contents["model.keras"] = made[".keras"]
-        told = _member_info(member)
-        if "voice" in names:
-            contents[names["voice"]] = _voice_file(part)
-            if member.features.encoder:
-                told["speech"] = _speech(member, part)
         family, _, path = member.feature_set.partition(":")
         if member.features.encoder and path and member.features != features.named(family):
             names["encoder"] = "encoder.onnx"  # it is not the shipped one
@@ -166,23 +161,11 @@ def save_fitted(
         emotions = labels.in_order(str(name)[2:] for name in table.filter(regex="^p_"))
         P = table[[f"p_{emotion}" for emotion in emotions]]
         contents["predictions.csv"] = csv(table.drop(columns=P.columns).join(P))
-    contents |= _described(info, metrics | _selection(recipe.name, data))
+    contents |= described(info, metrics | _selection(recipe.name, data))
     return bundles.save(folder, info=info, contents=contents)
 
 
-def renew(
-    bundle: bundles.Bundle,
-    contents: Mapping[str, bytes | str],
-    *,
-    metrics: Mapping[str, Any],
-    **info: Any,
-) -> Path:
-    """Write a bundle anew with further files, metrics and entries of its index, and a new card."""
-    told = _described({**bundle.info, **info}, {**bundle.metrics, **metrics})
-    return bundles.renew(bundle, {**contents, **told}, **info)
-
-
-def _described(info: Mapping[str, Any], metrics: Mapping[str, Any]) -> dict[str, str]:
+def described(info: Mapping[str, Any], metrics: Mapping[str, Any]) -> dict[str, str]:
     """Return the metrics and the model card as files."""
     text = json.dumps(metrics, indent=1) + "\n"
     return {"metrics.json": text, "README.md": model_card(info, metrics)}
@@ -218,16 +201,13 @@ def answered(predictions: pd.DataFrame) -> list[dict[str, float | None]]:
     """Return coverage and accuracy of the clips whose likeliest emotion reaches each threshold."""
     P = predictions.filter(regex="^p_")
     right, likeliest = "p_" + predictions["truth"] == P.idxmax(axis=1), P.max(axis=1)
-    told: list[dict[str, float | None]] = []
-    for threshold in THRESHOLDS:
-        coverage, accuracy = _coverage(right, likeliest.ge(threshold))
-        told.append({"from": threshold, "coverage": coverage, "accuracy": accuracy})
-    return told
+    return [{"from": each, **_coverage(right, likeliest.ge(each))} for each in THRESHOLDS]
 
 
-def _coverage(right: pd.Series, sure: pd.Series) -> tuple[float, float | None]:
+def _coverage(right: pd.Series, sure: pd.Series) -> dict[str, float | None]:
     """Return the share of clips that are sure, and the accuracy of these; None if none is."""
-    return float(sure.mean()), float(right[sure].mean()) if sure.any() else None
+    accuracy = float(right[sure].mean()) if sure.any() else None
+    return {"coverage": float(sure.mean()), "accuracy": accuracy}
 
 
 def temperatures(evaluations: Sequence[Evaluation], recipe: Recipe) -> dict[str, float]:
@@ -240,8 +220,8 @@ def temperatures(evaluations: Sequence[Evaluation], recipe: Recipe) -> dict[str,
     ordered = sorted(evaluations, key=lambda e: not e.metrics["protocol"].startswith("corpus"))
     for each in ordered:
         kind = "enrolled" if each.metrics["protocol"].endswith("+enrol") else "model"
-        for selected in each.selected.get(CALIBRATION.format(recipe.name), ()):
-            found.setdefault(kind, selected["temperature"])
+        if each.temperature is not None and each.metrics["recipe"] == recipe.name:
+            found.setdefault(kind, each.temperature)
     return found
 
 
@@ -342,7 +322,7 @@ def train_gender(
             f"{bundle.sample_rate} Hz: choose a recipe of the same rate"
         )
     run, tables = Run(recipe, data, protocol, report=report), []
-    for fold in make_folds(data, protocol=protocol):
+    for fold in evaluation.make_folds(data, protocol=protocol):
         report(f"{fold.name}: training without {', '.join(fold.test_speakers)}")
         table = _judged(recipe, run.fit(fold), data, fold.test)
         tables.append(table.assign(protocol=protocol, fold=fold.name))
@@ -359,33 +339,28 @@ def train_gender(
     predictions = pd.concat(tables, ignore_index=True)
     told = {"recipe": recipe.name, "corpus": data.corpus, **gender_figures(predictions)}
     contents: dict[str, bytes | str] = {
-        bundles.GENDER_MODEL: exported(model, run.test_side(data.everything))[".onnx"],
+        GENDER_MODEL: exported(model, run.test_side(data.everything))[".onnx"],
         "gender-predictions.csv": csv(predictions),
     }
     gender = {
         **_member_info(recipe),
-        "files": {"model": bundles.GENDER_MODEL},
+        "files": {"model": GENDER_MODEL},
         "labels": list(data.labels),
         **_origin(data),
         "threshold": told["threshold"],
     }
     metrics = {GENDER: told | _selection(recipe.name, data)}
-    return renew(bundle, contents, metrics=metrics, gender=gender)
+    contents |= described({**bundle.info, GENDER: gender}, bundle.metrics | metrics)
+    return bundles.renew(bundle, contents, gender=gender)
 
 
 def _judged(recipe: Recipe, model: Model, data: Dataset, rows: Any) -> pd.DataFrame:
     """Return what a model says of clips as they were recorded, and of each copy of them."""
     clips = data.clips[["clip_id", "speaker", "gender", "emotion"]].iloc[rows]
     names = [RECORDED, *("+".join(each.kind for each in copy) for copy in recipe.augmentations)]
-    tables = [
-        with_probabilities(
-            clips.assign(truth=clips["gender"], condition=name),
-            model.predict_proba(X[rows]),
-            GENDERS,
-        )
-        for name, X in zip(names, (data.X, *data.copies), strict=True)
-    ]
-    return pd.concat(tables, ignore_index=True)
+    told = (model.predict_proba(X[rows]) for X in (data.X, *data.copies))
+    pairs = zip(names, told, strict=True)
+    return evaluation.in_conditions(clips.assign(truth=clips["gender"]), pairs, GENDERS)
 
 
 def gender_figures(predictions: pd.DataFrame) -> dict[str, Any]:
@@ -434,9 +409,10 @@ def gender_figures(predictions: pd.DataFrame) -> dict[str, Any]:
 def _by(rows: pd.DataFrame, column: str) -> dict[str, dict[str, Any]]:
     told = {}
     for name, part in rows.groupby(column, sort=False):
-        coverage, sure = _coverage(part["right"], part["sure"])
-        own = {"n_scored": len(part), "accuracy": float(part["right"].mean())}
-        told[str(name)] = {**own, "coverage": coverage, "accuracy_sure": sure}
+        sure = _coverage(part["right"], part["sure"])
+        own: dict[str, Any] = {"n_scored": len(part), "accuracy": float(part["right"].mean())}
+        own |= {"coverage": sure["coverage"], "accuracy_sure": sure["accuracy"]}
+        told[str(name)] = own
     return told
 
 
