@@ -227,8 +227,12 @@ def refuse_unwritable(folder: str | Path, *, replaces: str) -> None:
         If the place cannot be written to.
     """
     folder = user_path(folder)
-    ours = (folder / replaces).is_file()
-    if folder.exists() and not ours and not (folder.is_dir() and not any(folder.iterdir())):
+    held = list(folder.iterdir()) if folder.is_dir() else [folder] * folder.exists()
+    # Looked for last: another run may be writing its first file meanwhile.
+    if (
+        any(not each.name.startswith(TEMPORARY) for each in held)
+        and not (folder / replaces).is_file()
+    ):
         told = f"{folder} exists and holds no {replaces}"
         raise FileExistsError(f"{told}: nothing is overwritten; name another folder")
     _try_beside(folder)

@@ -477,6 +477,8 @@ def test_a_folder_of_something_else_is_refused_before_the_work(tmp_path: Path) -
     files.refuse_unwritable(tmp_path / "new", replaces="mark")
     (tmp_path / "empty").mkdir()
     files.refuse_unwritable(tmp_path / "empty", replaces="mark")
+    (tmp_path / "begun" / f"{files.TEMPORARY}a").mkdir(parents=True)  # of a run at the same time
+    files.refuse_unwritable(tmp_path / "begun", replaces="mark")
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "letter").touch()
     (tmp_path / "file").touch()
@@ -485,7 +487,7 @@ def test_a_folder_of_something_else_is_refused_before_the_work(tmp_path: Path) -
             files.refuse_unwritable(tmp_path / name, replaces="mark")
     (tmp_path / "other" / "mark").touch()
     files.refuse_unwritable(tmp_path / "other", replaces="mark")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["empty", "file", "other"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["begun", "empty", "file", "other"]
 
 
 def test_an_error_names_the_file_that_was_wanted_or_the_other_that_failed(tmp_path: Path) -> None:
