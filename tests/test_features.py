@@ -242,15 +242,14 @@ def test_a_bar_is_shown_unless_it_is_not_wanted(
     assert shown == [True, False]
 
 
-def process(y: np.ndarray, *, sr: int) -> np.ndarray:
-    return np.array([float(os.getpid())])
-
-
 def threads(y: np.ndarray, *, sr: int) -> np.ndarray:
     return np.array([float(max(each["num_threads"] for each in threadpool_info()))])
 
 
 def test_several_processes_measure(clips: pd.DataFrame) -> None:
+    def process(y: np.ndarray, *, sr: int) -> np.ndarray:  # not of a module that workers import
+        return np.array([float(os.getpid())])
+
     many = pd.concat([clips.drop(columns="content", index=1)] * 4, ignore_index=True)
     own = FeatureSet("process", SR, ("process",), process)
     one, two = (feature_table(many, feature_set=own, n_jobs=n).X for n in (1, 2))
