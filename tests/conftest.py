@@ -20,6 +20,8 @@ ROOT = Path(__file__).resolve().parent.parent
 NO_LINKS = 1314  # ERROR_PRIVILEGE_NOT_HELD of Windows
 LONGEST = ("lessons", "networks", "site", "real time", "test_readme.py", "test_style.py")
 """Groups of tests that take a minute or more, longest first."""
+INTEGRATION = ("site", "readme", "style", "voice_page", "microphone", "colab", "packaging", "fuzz")
+"""Files of tests that use pages, browsers, devices, other programs, or take a minute."""
 
 
 class Done(NamedTuple):
@@ -73,6 +75,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             name = item.path.name
             name = "networks" if item.path.parent.name == "networks" else name  # loads Keras
             item.add_marker(pytest.mark.xdist_group(name))
+        marks = {mark.name for mark in item.iter_markers()}
+        if item.path.stem.removeprefix("test_") in INTEGRATION or marks & {"notebook", "browser"}:
+            item.add_marker(pytest.mark.integration)
     items.sort(key=place)
 
 

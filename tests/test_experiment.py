@@ -422,7 +422,7 @@ def test_a_card_follows_from_the_index_and_the_metrics(folder: Path) -> None:
     assert model_card(bundle.info, bundle.metrics) == card
 
 
-@pytest.mark.study
+@pytest.mark.integration
 @pytest.mark.parametrize("name", ["svm-classic", "svm"])
 def test_a_published_fold_is_reproduced(name: str, ravdess_root: Path, tmp_path: Path) -> None:
     clips = corpora.scan(ravdess_root, corpus="ravdess").clips

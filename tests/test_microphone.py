@@ -140,7 +140,7 @@ def test_a_microphone_hears_what_a_file_holds(
         assert heard == pytest.approx(read, abs=0.15)
 
 
-@pytest.mark.study
+@pytest.mark.integration
 def test_nine_of_ten_recordings_of_people_keep_their_label(
     microphone: VirtualMicrophone, ravdess_root: Path, tmp_path: Path
 ) -> None:
