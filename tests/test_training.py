@@ -578,6 +578,7 @@ for suffix, content in made.contents().items():
 """
 
 
+@pytest.mark.integration
 def test_two_trainings_with_one_seed_give_the_same_bytes(tmp_path: Path) -> None:
     for seed in ("1", "2"):  # by which each process orders sets
         known = {"PYTHONHASHSEED": seed, "PYTHONPATH": os.pathsep.join(sys.path)}
