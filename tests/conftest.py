@@ -20,8 +20,10 @@ ROOT = Path(__file__).resolve().parent.parent
 NO_LINKS = 1314  # ERROR_PRIVILEGE_NOT_HELD of Windows
 LONGEST = ("lessons", "networks", "site", "real time", "test_readme.py", "test_style.py")
 """Groups of tests that take a minute or more, longest first."""
-INTEGRATION = ("cluster", "colab", "fuzz", "interrupted", "microphone", "packaging", "readme")
-INTEGRATION += ("site", "style", "voice_page")
+INTEGRATION = (
+    *("cluster", "colab", "fuzz", "interrupted", "microphone", "packaging", "readme", "site"),
+    *("style", "voice_page"),
+)
 """Files of tests that use pages, browsers, devices, other programs, or take a minute."""
 
 
