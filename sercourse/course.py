@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import json
+import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -15,7 +16,7 @@ from ipykernel.kernelspec import get_kernel_dict
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
 
-from sercourse.files import atomic_path, home, user_path
+from sercourse.files import atomic_path, cache_dir, home, user_path
 
 
 class Result(NamedTuple):
@@ -33,6 +34,8 @@ class _ThisPython(AsyncKernelManager):
     An installed kernelspec may point to another environment, where the package is missing.
     """
 
+    compiled = ""  # folder of functions that numba has compiled
+
     @property
     def kernel_spec(self) -> KernelSpec:
         # A backend set for scripts (Agg) would leave the lessons without figures.
@@ -40,6 +43,8 @@ class _ThisPython(AsyncKernelManager):
         # Kernels run side by side: threads of linear algebra would wait for each other's.
         env |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
         env |= {"TF_CPP_MIN_LOG_LEVEL": "3"}  # TensorFlow's notes are no part of a lesson
+        # Two kernels that compile librosa's functions at once crash on what the other has stored.
+        env |= {"NUMBA_CACHE_DIR": os.environ.get("NUMBA_CACHE_DIR", self.compiled)}
         # Kernels write to the terminal that they listen without encryption, and when interrupted.
         return KernelSpec(**get_kernel_dict(extra_arguments=["--log-level=CRITICAL"]), env=env)
 
@@ -212,7 +217,9 @@ def run(path: Path, *, out: str | Path, parameters: Mapping[str, Any] | None = N
     folder.mkdir(parents=True, exist_ok=True)
     executed, failure, started = folder / path.name, None, time.perf_counter()
     kernel: Any = {"kernel_name": "python3", "language": "python", "cwd": str(path.parent)}
-    kernel |= {"kernel_manager_class": _ThisPython, "progress_bar": False}
+    compiled = str(cache_dir() / "numba" / path.stem)
+    manager = type(path.stem, (_ThisPython,), {"compiled": compiled})
+    kernel |= {"kernel_manager_class": manager, "progress_bar": False}
     try:
         papermill.execute_notebook(read(path), str(executed), parameters=given, **kernel)
     except papermill.PapermillExecutionError:

@@ -130,6 +130,20 @@ def test_run_keeps_the_executed_notebook(
     assert path.read_bytes() == before
 
 
+def test_lessons_side_by_side_compile_each_for_itself(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SERCOURSE_CACHE", str(tmp_path / "cache"))
+    for own in (None, "of the user"):
+        monkeypatch.delenv("NUMBA_CACHE_DIR", raising=False)
+        if own is not None:
+            monkeypatch.setenv("NUMBA_CACHE_DIR", own)
+        path = make("import os; print(os.environ['NUMBA_CACHE_DIR'])")
+        executed = course.run(path, out=tmp_path / "out").executed
+        wanted = str(tmp_path / "cache" / "numba" / "01_small") if own is None else own
+        assert printed(executed).strip() == wanted
+
+
 def test_a_failing_cell_is_told_and_the_others_run(
     make: Make, tmp_path: Path, command: Command
 ) -> None:
