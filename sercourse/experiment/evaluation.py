@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed, parallel_config
@@ -18,6 +19,7 @@ from sklearn.metrics import confusion_matrix
 from sklearn.utils.class_weight import compute_sample_weight
 
 from sercourse import evaluate, files, networks, splits
+from sercourse.bundles import schema
 from sercourse.experiment.dataset import EMOTION, Array, Dataset, by_member
 from sercourse.recipes import Model, Recipe, Report, silent
 
@@ -199,7 +201,9 @@ class Run:
 
     def stored(self, fold: splits.Fold) -> Result | None:
         """Read the result of a fold; None if there is none of these clips, or it is damaged."""
-        return stored(self.file(fold), {"clip_id": self.rows(fold)["clip_id"].tolist()})
+        names = self.rows(fold)["clip_id"].tolist()
+        kind = schema.fold(len(names), len(self.data.labels))
+        return stored(self.file(fold), {"clip_id": names}, kind)
 
     def rows(self, fold: splits.Fold) -> pd.DataFrame:
         """Return the clips that a fold scores, draw by draw where voices are enrolled."""
@@ -230,10 +234,11 @@ class Run:
         return files.digest([self.recipe.key, list(data.labels), sides, truth, more])
 
 
-def stored(path: Path, same: Result) -> Result | None:
-    """Read a stored result; None if it is damaged, or an entry of `same` is another there."""
-    with suppress(OSError, ValueError):
+def stored(path: Path, same: Result, kind: Any = dict) -> Result | None:
+    """Read a stored result; None if it is damaged, of another kind, or `same` is another there."""
+    with suppress(OSError, ValueError, RecursionError, msgspec.ValidationError):
         result: Result = files.read_sealed(path)
+        msgspec.convert(result, kind)
         if all(result.get(name) == value for name, value in same.items()):
             return result
     return None
