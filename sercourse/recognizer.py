@@ -135,8 +135,7 @@ class EmotionRecognizer(ClassifierMixin, BaseEstimator):
 
     def predict(self, X: Clips) -> NDArray[np.str_]:
         """Return the most probable emotion of each clip, shape (n_clips,)."""
-        best = self.predict_proba(X).to_numpy().argmax(axis=1)
-        return np.asarray(self.classes_[best])
+        return np.array(self.predict_proba(X).idxmax(axis=1), dtype=str)
 
     def predict_proba(self, X: Clips) -> pd.DataFrame:
         """Return calibrated probabilities, a row for each clip.

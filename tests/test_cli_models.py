@@ -343,6 +343,10 @@ def test_evaluate_and_train_refuse_before_they_work(
         ("svm", *ravdess, "--conditions", "--test", "x=y"): "protocol 'speaker' tests what",
     }.items():
         assert message in refuse("evaluate", *words)
+    copied = shutil.copytree(bundles.find("ravdess-svm-classic"), tmp_path / "changed")
+    (copied / "model.onnx").write_bytes(b"other")
+    conditions = ("svm-classic", tmp_path / "nowhere", "--conditions", "--into", copied)
+    assert "model.onnx has changed" in refuse("evaluate", *conditions)  # not hours later
     train = ("train", "svm", *ravdess, "--out")
     assert "nothing is overwritten" in refuse(*train, tmp_path / "full")
     assert str(tmp_path / "file") in refuse(*train, tmp_path / "file" / "model")

@@ -172,10 +172,12 @@ def test_a_damaged_fold_alone_is_computed_again(
     ("name", "value"),
     [
         *(("probabilities", value) for value in (None, [], [[1.0]] * 12, [[0.5, 0.5]] * 12)),
-        *(("probabilities", [[each, 0, 0]] * 12) for each in (np.nan, np.inf, -1, 1e308, "1")),
-        *(("seconds", value) for value in (None, "x", np.nan, -1)),
+        *(("probabilities", [[each, 0, 0]] * 12) for each in (np.nan, np.inf, 0, 1e308, "1")),
+        ("probabilities", [[2, -1, 0]] * 12),
+        ("probabilities", [[1, 0, 0]] * 11 + [[1, 0]]),
+        *(("seconds", value) for value in (None, "x", np.nan, [1])),
         *((each, "x") for each in ("epochs", "temperature", "segment_accuracy")),
-        ("segment_confusion", [[1]]),
+        *(("segment_confusion", value) for value in ([[1]], "x", [["x"] * 3] * 3)),
     ],
 )
 def test_a_sealed_fold_that_is_none_is_computed_again(

@@ -1,4 +1,4 @@
-"""What bundles and the store of results have to hold: types and ranges of all that is used."""
+"""What `bundle.json` and `metrics.json` have to hold: types and ranges of all that is used."""
 
 from __future__ import annotations
 
@@ -89,18 +89,6 @@ RESULTS = _record(
     **_METRICS, corpus=_record(fingerprint=Text), members=_list(dict[str, Any], 1, 100)
 )
 """Of `metrics.json` in a folder of results, of which there is no bundle."""
-
-
-def fold(n_clips: int, n_labels: int) -> Any:
-    """Return the type of a stored fold of so many clips and labels."""
-
-    def rows(kind: Any, n: int) -> Any:
-        return _list(_list(kind, n_labels, n_labels), n, n)
-
-    names = ("epochs", "temperature", "n_segments", "segment_accuracy")
-    more: dict[str, Any] = dict.fromkeys(names, (Amount, 0.0))
-    more["segment_confusion"] = (rows(Amount, n_labels) | UnsetType, UNSET)
-    return _record(probabilities=rows(Share, n_clips), seconds=Amount, **more)
 
 
 def read_json(path: Path, kind: Any = dict[str, Any]) -> dict[str, Any]:

@@ -33,7 +33,7 @@ def evaluate(args: argparse.Namespace) -> int:
     if args.into and not args.conditions:
         raise ValueError("--into writes what --conditions measures: give both")
     if args.into:
-        ser.bundles.find(args.into)
+        ser.bundles.load(args.into)
     if args.conditions == (args.protocol is not None):
         raise ValueError("say what to measure: give --protocol NAME or --conditions, not both")
     if args.test and not (args.protocol or "").startswith(TESTS_OTHERS):

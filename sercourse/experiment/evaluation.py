@@ -10,7 +10,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed, parallel_config
@@ -19,7 +18,6 @@ from sklearn.metrics import confusion_matrix
 from sklearn.utils.class_weight import compute_sample_weight
 
 from sercourse import evaluate, files, networks, splits
-from sercourse.bundles import schema
 from sercourse.experiment.dataset import EMOTION, Array, Dataset, by_member
 from sercourse.recipes import Model, Recipe, Report, silent
 
@@ -32,6 +30,7 @@ SIDE = ["clip_id", "content", "emotion", "speaker", "group", "corpus", "split"]
 SELECTED = ("epochs", "temperature")
 FROM_TRAINING = ("seconds", *SELECTED, "n_segments", "segment_accuracy", "trained_on", "shared")
 """Metrics of a fold that do not follow from its predictions."""
+TABLES = ("probabilities", "segment_confusion")  # of a fold, with a column for each label
 
 Result = dict[str, Any]
 
@@ -201,9 +200,15 @@ class Run:
 
     def stored(self, fold: splits.Fold) -> Result | None:
         """Read the result of a fold; None if there is none of these clips, or it is damaged."""
-        names = self.rows(fold)["clip_id"].tolist()
-        kind = schema.fold(len(names), len(self.data.labels))
-        return stored(self.file(fold), {"clip_id": names}, kind)
+        names, k = self.rows(fold)["clip_id"].tolist(), len(self.data.labels)
+        result = stored(self.file(fold), {"clip_id": names}) or {}
+        with suppress(LookupError, TypeError, ValueError):  # a checksum is not of what it should be
+            P, counts = (np.array(result.get(name, np.eye(k))) for name in TABLES)
+            told = [result["seconds"], *(result[name] for name in FROM_TRAINING if name in result)]
+            fits = (P.shape, counts.shape) == ((len(names), k), (k, k)) and (P >= 0).all()
+            if fits and np.isfinite([*told, counts.sum()]).all() and np.allclose(P.sum(1), 1, 0.01):
+                return result
+        return None
 
     def rows(self, fold: splits.Fold) -> pd.DataFrame:
         """Return the clips that a fold scores, draw by draw where voices are enrolled."""
@@ -234,11 +239,10 @@ class Run:
         return files.digest([self.recipe.key, list(data.labels), sides, truth, more])
 
 
-def stored(path: Path, same: Result, kind: Any = dict) -> Result | None:
-    """Read a stored result; None if it is damaged, of another kind, or `same` is another there."""
-    with suppress(OSError, ValueError, RecursionError, msgspec.ValidationError):
+def stored(path: Path, same: Result) -> Result | None:
+    """Read a stored result; None if it is damaged, or an entry of `same` is another there."""
+    with suppress(OSError, ValueError, RecursionError):
         result: Result = files.read_sealed(path)
-        msgspec.convert(result, kind)
         if all(result.get(name) == value for name, value in same.items()):
             return result
     return None
