@@ -36,9 +36,10 @@ def evaluate(args: argparse.Namespace) -> int:
         ser.bundles.load(args.into)
     if args.conditions == (args.protocol is not None):
         raise ValueError("say what to measure: give --protocol NAME or --conditions, not both")
-    if args.test and not (args.protocol or "").startswith(TESTS_OTHERS):
-        told = f"protocol {args.protocol or 'speaker'!r} tests what it learns from"
-        raise ValueError(f"{told}, without --test: use corpus, corpus+norm, corpus+enrol or given")
+    protocol = args.protocol or "speaker"
+    if args.test and not protocol.startswith(TESTS_OTHERS):
+        told = f"protocol {protocol!r} tests what it learns from, and knows no --test"
+        raise ValueError(f"{told}: use corpus, corpus+norm, corpus+enrol or given")
     clips, unused = options.clips(args), args.leave_out or ()
     if unknown := set(unused) - set(known := sorted(clips["speaker"].dropna().unique())):
         raise ValueError(f"there is no speaker {min(unknown)!r}: use {', '.join(known)}")
