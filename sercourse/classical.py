@@ -364,8 +364,9 @@ class PipelineLearner:
             # Such as that a perceptron sees the clips no more often than its settings say, that no
             # feature was selected, which we say, and that a step takes weights, not its pipeline.
             warnings.simplefilter("ignore", UserWarning)
+            unfitted = self.pipeline()
             try:
-                model = fit(self.pipeline(), self.grid)
+                model = fit(unfitted, self.grid)
             except ValueError as error:
                 if not re.search(NO_FEATURE, str(error)):
                     why = str(error).strip().partition("\n")[0].rstrip(".")

@@ -135,7 +135,7 @@ class EmotionRecognizer(ClassifierMixin, BaseEstimator):
 
     def predict(self, X: Clips) -> NDArray[np.str_]:
         """Return the most probable emotion of each clip, shape (n_clips,)."""
-        return np.asarray(self.classes_[self.predict_proba(X).to_numpy().argmax(axis=1)])
+        return np.array(self.predict_proba(X).idxmax(axis=1), dtype=str)
 
     def predict_proba(self, X: Clips) -> pd.DataFrame:
         """Return calibrated probabilities, a row for each clip.
@@ -169,10 +169,12 @@ class EmotionRecognizer(ClassifierMixin, BaseEstimator):
 
     def train_score(self) -> float:
         """Return the accuracy on the clips that were learnt from: no measure of anything else."""
+        check_is_fitted(self, "classes_")
         return self.score(self.data_.clips)
 
     def samples_by_class(self) -> pd.DataFrame:
         """Return how many clips of each emotion were given, and how many were learnt from."""
+        check_is_fitted(self, "classes_")
         used = self.data_.clips["emotion"].value_counts()
         return pd.DataFrame({"given": self.given_, "used": used}).loc[list(self.classes_)]
 
@@ -279,6 +281,8 @@ def _table(X: Clips) -> pd.DataFrame:
         X = pd.DataFrame({"path": [str(path) for path in paths]})
     if "path" not in X.columns:
         raise ValueError("the clip table has no column 'path': make it with corpora.scan")
+    if X.empty:
+        raise ValueError("no clip is given: give paths of sound files, or a clip table")
     clips = X.reset_index(drop=True)
     names = clips.get("clip_id", clips["path"]).astype("string")
     if names.duplicated().any():  # as where clips are drawn with replacement

@@ -196,6 +196,27 @@ def test_an_index_that_cannot_be_followed_is_refused(
         bundles.load(copied).answer(TONE, sr=16_000)
 
 
+@pytest.mark.parametrize("value", [5, None, ["happy", "sad"], list("abcdefgh")])
+def test_a_member_has_the_labels_of_its_bundle(copied: Path, value: Any) -> None:
+    index = copied / "bundle.json"
+    told = json.loads(index.read_text("utf-8"))
+    told["members"][0]["labels"] = value
+    index.write_text(json.dumps(told), "utf-8")
+    answer = bundles.load(copied).answer(TONE, sr=16_000)
+    assert tuple(answer.probabilities) == tuple(told["labels"])
+
+
+def test_a_limit_of_speech_needs_a_typical_voice(copied: Path) -> None:
+    index = copied / "bundle.json"
+    told = json.loads(index.read_text("utf-8"))
+    member = told["members"][0]
+    member["speech"] = {"n_features": 4, "farthest": 1.0}
+    del member["files"]["voice"], member["files"]["enrolled"]
+    index.write_text(json.dumps(told), "utf-8")
+    with pytest.raises(ValueError, match=r"bundle\.json: speech contradicts"):
+        bundles.load(copied)
+
+
 def leaves(part: Any, place: tuple = ()) -> Iterator[tuple]:
     """Yield the place of every key and item of nested JSON, of long lists the first two."""
     inner = part.items() if isinstance(part, dict) else enumerate(part[:2])

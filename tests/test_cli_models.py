@@ -20,7 +20,7 @@ from matplotlib.colors import to_rgb
 from PIL import Image
 
 from conftest import Command
-from sercourse import audio
+from sercourse import audio, bundles
 from sercourse.decoding import SoundWarning
 from sercourse.plots import EMOTION_COLOURS
 
@@ -134,6 +134,10 @@ def test_predict_refuses_what_a_user_can_mistype(
     (tmp_path / "empty").mkdir()
     assert "no sound file" in refuse("predict", clip, "--enrol", tmp_path / "empty")
     assert "an argument is empty" in refuse("predict", "")
+    assert "unknown parameter 'x'" in refuse("run", "03", "--parameter", "x", "")
+    for same in (tmp_path / "told", tmp_path / "empty" / ".." / "told"):
+        message = refuse("predict", clip, "--out", tmp_path / "told", "--json", same)
+        assert f"{tmp_path / 'told'} is named for two outputs" in message
     for every in ("0", "-1", "nan"):
         said = refuse("predict", conversation, "--every", every)
         assert f"every {float(every):g} s: give" in said
@@ -194,6 +198,32 @@ def test_models_names_a_damaged_one_and_says_where_there_is_none(
         "no trained model is here yet: make one with sercourse train\n",
         "",
     )
+
+
+@pytest.mark.parametrize("value", ["high", [1], {"a": 1}])
+def test_models_names_the_file_of_a_figure_that_is_none(
+    value: Any, tmp_path: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copied = shutil.copytree(bundles.find("ravdess-svm-classic"), tmp_path / "mine")
+    metrics = json.loads((copied / "metrics.json").read_text("utf-8"))
+    metrics["protocols"][0]["loss"] = value
+    bundles.renew(bundles.load(copied), {"metrics.json": json.dumps(metrics)})
+    monkeypatch.setattr("sercourse.bundles.available", lambda: [copied])
+    done = command("models")
+    assert done.status == 1
+    assert "metrics.json: Expected `float | null`" in done.err
+    assert "$.protocols[0].loss" in done.err
+
+
+def test_models_lists_one_that_was_never_measured(
+    tmp_path: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copied = shutil.copytree(bundles.find("ravdess-svm-classic"), tmp_path / "mine")
+    metrics = json.loads((copied / "metrics.json").read_text("utf-8")) | {"protocols": []}
+    bundles.renew(bundles.load(copied), {"metrics.json": json.dumps(metrics)})
+    monkeypatch.setattr("sercourse.bundles.available", lambda: [copied, copied])
+    done = command("models")
+    assert (done.status, done.out.count("knows neutral"), done.err) == (0, 2, "")
 
 
 def test_the_death_of_a_worker_and_warnings_are_told(
@@ -282,6 +312,19 @@ def test_train_makes_a_bundle_that_predicts(
     assert "saved" in command(*argv).out
     assert "synthetic" in (out / "README.md").read_text("utf-8")
     assert command("predict", clip, "--model", out).status == 0
+    argv[-3:] = ["speaker:sad,calm", "--emotions", "happy,sad,angry"]
+    assert "is not to know calm: choose among happy, sad, angry" in command(*argv).err
+
+
+def test_train_says_once_what_is_left_out(
+    sample_ravdess: Path, sample_aesdd: Path, tmp_path: Path, command: Command
+) -> None:
+    folder = tmp_path / "ravdess"
+    shutil.copytree(sample_ravdess, folder)
+    soundfile.write(folder / "Actor_01" / "03-01-03-01-01-02-01.wav", np.zeros(16_000), 16_000)
+    argv = ["train", "svm-classic", f"ravdess={folder}", "--test", f"aesdd={sample_aesdd}"]
+    argv += ["--out", tmp_path / "mine", "--seeds", 1, "--measure", "random:happy,sad"]
+    assert command(*argv).err.count("silence") == 1
 
 
 def test_evaluate_and_train_refuse_before_they_work(
@@ -297,8 +340,13 @@ def test_evaluate_and_train_refuse_before_they_work(
         ("svm", *ravdess, *random, "--emotions", "sad,merry"): "the corpus has no clip of merry",
         ("svm", *ravdess, *random, "--seeds", 0): "argument --seeds: 0: give a whole number from 1",
         ("svm", tmp_path / "nowhere", *ravdess[1:], *random): "nowhere",
+        ("svm", *ravdess, "--conditions", "--test", "x=y"): "protocol 'speaker' tests what",
     }.items():
         assert message in refuse("evaluate", *words)
+    copied = shutil.copytree(bundles.find("ravdess-svm-classic"), tmp_path / "changed")
+    (copied / "model.onnx").write_bytes(b"other")
+    conditions = ("svm-classic", tmp_path / "nowhere", "--conditions", "--into", copied)
+    assert "model.onnx has changed" in refuse("evaluate", *conditions)  # not hours later
     train = ("train", "svm", *ravdess, "--out")
     assert "nothing is overwritten" in refuse(*train, tmp_path / "full")
     assert str(tmp_path / "file") in refuse(*train, tmp_path / "file" / "model")

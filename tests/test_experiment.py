@@ -422,6 +422,13 @@ def test_a_card_follows_from_the_index_and_the_metrics(folder: Path) -> None:
     assert model_card(bundle.info, bundle.metrics) == card
 
 
+@pytest.mark.parametrize("change", [{"gender": 5}, {"conditions": [1]}, {"conditions": {"a": 1}}])
+def test_a_card_says_which_figures_it_cannot_tell(change: dict[str, Any]) -> None:
+    bundle = bundles.load("ravdess-svm")
+    with pytest.raises(ValueError, match=r"metrics\.json of model 'ravdess-svm' cannot be told"):
+        model_card(bundle.info, bundle.metrics | change)
+
+
 @pytest.mark.integration
 @pytest.mark.parametrize("name", ["svm-classic", "svm"])
 def test_a_published_fold_is_reproduced(name: str, ravdess_root: Path, tmp_path: Path) -> None:

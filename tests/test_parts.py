@@ -327,3 +327,19 @@ def test_a_changed_recording_or_model_is_judged_anew(tmp_path: Path) -> None:
     assert Journal(tmp_path / "a.csv", key="other").names == set()
     first.done()
     assert os.listdir(tmp_path) == [".a.csv-other.jsonl"]  # noqa: PTH208
+
+
+@pytest.mark.parametrize("line", [b"5", b"[1]", b'["a", 2]', b"{}", b'["a", {}]', b"DEEP"])
+def test_a_journal_ends_where_a_line_is_none(line: bytes, tmp_path: Path) -> None:
+    from sercourse.cli.live import Journal
+
+    Journal(tmp_path / "a.csv", key="k").add("first", {"path": "1"})
+    (file,) = tmp_path.iterdir()
+    with file.open("ab") as end:
+        line = line.replace(b"DEEP", b"[" * 10**5)
+        end.write(line if line == b'["a", {}]' else line + b"\n")  # that one lacks its end
+    journal = Journal(tmp_path / "a.csv", key="k")
+    journal.add("last", {"path": "2"})
+    assert journal.names == {"first", "last"}
+    assert list(journal) == list(Journal(tmp_path / "a.csv", key="k"))
+    assert list(journal) == [{"path": "1"}, {"path": "2"}]

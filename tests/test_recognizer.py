@@ -12,7 +12,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.base import clone, is_classifier
+from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV, GroupKFold, cross_val_score
+from sklearn.naive_bayes import GaussianNB
 from sklearn.svm import SVC
 
 from sercourse import EmotionRecognizer, bundles, classical
@@ -307,6 +309,29 @@ def test_what_cannot_be_is_one_sentence(settings: dict, wanted: str, few: pd.Dat
     with pytest.raises(ValueError, match=wanted) as caught:
         EmotionRecognizer(**settings).fit(few)
     assert "\n" not in str(caught.value)
+
+
+def test_what_was_never_fitted_says_so(few: pd.DataFrame) -> None:
+    recognizer = EmotionRecognizer("svm-classic")
+    asked = [recognizer.train_score, recognizer.samples_by_class]
+    for ask in (*asked, lambda: recognizer.predict(few), lambda: recognizer.score(few)):
+        with pytest.raises(NotFittedError, match="is not fitted yet"):
+            ask()
+
+
+def test_no_clip_is_one_sentence(fitted: EmotionRecognizer, few: pd.DataFrame) -> None:
+    for empty in ([], few[:0]):
+        for ask in (fitted.predict, fitted.score, fitted.fit):
+            with pytest.raises(ValueError, match="no clip is given"):
+                ask(empty)
+    with pytest.raises(ValueError, match=r"^0 emotion\(s\) are left"):
+        clone(fitted).set_params(emotions=None).fit(["/none/a.wav", "/none/b.wav"], ["sad", "joy"])
+
+
+def test_a_model_without_weights_is_not_told_to_want_clips(few: pd.DataFrame) -> None:
+    recognizer = EmotionRecognizer(model=GaussianNB(), features="statistics", balance="weights")
+    with pytest.raises(ValueError, match=r"^GaussianNB takes no weights"):
+        recognizer.fit(few)
 
 
 def test_labels_are_asked_for(few: pd.DataFrame, fitted: EmotionRecognizer) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -165,6 +166,40 @@ def test_a_damaged_fold_alone_is_computed_again(
     assert fitted == ["fold 2"]
     pd.testing.assert_frame_equal(first.predictions, again.predictions)
     assert first.metrics["accuracy"] > 0.6  # chance is a third
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(("probabilities", value) for value in (None, [], [[1.0]] * 12, [[0.5, 0.5]] * 12)),
+        *(("probabilities", [[each, 0, 0]] * 12) for each in (np.nan, np.inf, 0, 1e308, "1")),
+        ("probabilities", [[2, -1, 0]] * 12),
+        ("probabilities", [[1, 0, 0]] * 11 + [[1, 0]]),
+        *(("seconds", value) for value in (None, "x", np.nan, [1])),
+        *((each, "x") for each in ("epochs", "temperature", "segment_accuracy")),
+        *(("segment_confusion", value) for value in ([[1]], "x", [["x"] * 3] * 3)),
+    ],
+)
+def test_a_sealed_fold_that_is_none_is_computed_again(
+    name: str, value: Any, data: experiment.Dataset, tmp_path: Path
+) -> None:
+    settings: dict[str, Any] = {"protocol": "speaker", "store": tmp_path, "only": ["fold 1"]}
+    first = experiment.evaluate_recipe(CLASSIC, data, **settings)
+    file = next(tmp_path.rglob("fold-1.json"))
+    files.write_sealed(file, files.read_sealed(file) | {name: value})
+    again = experiment.evaluate_recipe(CLASSIC, data, **settings)
+    pd.testing.assert_frame_equal(first.predictions, again.predictions)
+    assert again.metrics["seconds"] >= 0
+    told = files.read_sealed(file)
+    assert name not in told or told[name] != value
+
+
+def test_a_stored_result_as_deep_as_can_be_is_none(tmp_path: Path) -> None:
+    deep = 10**5
+    rest = b'"a": ' + b"[" * deep + b"]" * deep + b"}\n"
+    seal = hashlib.sha256(rest).hexdigest().encode()
+    (tmp_path / "a.json").write_bytes(b'{"sha256": "' + seal + b'",\n' + rest)
+    assert evaluation.stored(tmp_path / "a.json", {}) is None
 
 
 def test_results_tell_which_folds_there_are(data: experiment.Dataset, tmp_path: Path) -> None:

@@ -79,7 +79,7 @@ _PROTOCOL = _record(
     n_clips=Count,
     folds=list[_FOLD],  # type: ignore[valid-type]
     accuracy_interval=(tuple[Figure, Figure] | None, None),
-    **dict.fromkeys(("accuracy_sd", "segment_accuracy"), (Share | None, None)),
+    **dict.fromkeys(("accuracy_sd", "segment_accuracy", "loss"), (Share | None, None)),
 )
 _METRICS = {"recipe": Text, "protocols": _list(_PROTOCOL, 0)}
 METRICS = _record(**_METRICS, corpus=Text)

@@ -70,7 +70,7 @@ def load(model: str | Path = DEFAULT_MODEL) -> Bundle:
         )
     read_json(folder / INDEX, schema.INDEX)
     _verify(folder, info)
-    members = [Member(folder, {"labels": info["labels"], **each}) for each in info["members"]]
+    members = [Member(folder, {**each, "labels": info["labels"]}) for each in info["members"]]
     gender = Member(folder, info["gender"]) if "gender" in info else None
     return Bundle(folder, info, tuple(members), gender)
 
@@ -147,6 +147,7 @@ def _verify(folder: Path, info: Mapping[str, Any]) -> None:
         "sample_rate": len({each["sample_rate"] for each in models}) > 1,
         "voice": any(("voice" in each) != ("enrolled" in each) for each in named),
         "model": not all("model" in each for each in named),
+        "speech": any("speech" in each and "voice" not in each["files"] for each in models),
         "files": not {name for each in named for name in each.values()} <= set(hashes),
     }
     for field, wrong in contradictions.items():

@@ -68,7 +68,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _show_warning
-            if "" in (typed := sys.argv[1:] if argv is None else argv) and "-p" not in typed:
+            typed = sys.argv[1:] if argv is None else argv
+            if "" in typed and not {"-p", "--parameter"} & set(typed):
                 raise ValueError("an argument is empty: give it a value, or leave it out")
             args = build_parser(*typed[:1]).parse_args(argv)
             options.refuse_outputs(args)

@@ -68,8 +68,9 @@ class Journal:
         self._file.seek(0)
         for line in self._file:
             try:
-                yield json.loads(line)
-            except ValueError:
+                name, record = json.loads(line[:-1])  # its end comes last
+                yield str(name), dict(record)
+            except (ValueError, TypeError, RecursionError):
                 self._file.seek(-len(line), io.SEEK_CUR)
                 return
 

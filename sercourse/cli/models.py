@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import sercourse as ser
-from sercourse import files
+from sercourse import files, labels
 from sercourse.cli import options
 
 if TYPE_CHECKING:
@@ -33,11 +33,12 @@ def evaluate(args: argparse.Namespace) -> int:
     if args.into and not args.conditions:
         raise ValueError("--into writes what --conditions measures: give both")
     if args.into:
-        ser.bundles.find(args.into)
+        ser.bundles.load(args.into)
     if args.conditions == (args.protocol is not None):
         raise ValueError("say what to measure: give --protocol NAME or --conditions, not both")
-    if args.test and not (args.protocol or "").startswith(TESTS_OTHERS):
-        told = f"protocol {args.protocol!r} tests what it learns from, and knows no --test"
+    protocol = args.protocol or "speaker"
+    if args.test and not protocol.startswith(TESTS_OTHERS):
+        told = f"protocol {protocol!r} tests what it learns from, and knows no --test"
         raise ValueError(f"{told}: use corpus, corpus+norm, corpus+enrol or given")
     clips, unused = options.clips(args), args.leave_out or ()
     if unknown := set(unused) - set(known := sorted(clips["speaker"].dropna().unique())):
@@ -65,11 +66,13 @@ def train(args: argparse.Namespace) -> int:
     data = whole = _prepared(args, recipe, clips)
     if args.test:
         learnt = clips[clips["split"] == "train"].reset_index(drop=True)
-        data = _prepared(args, recipe, learnt)
+        data = _prepared(args, recipe, learnt, report=ser.recipes.silent)
     evaluations = []
     for protocol, subset in args.measure or [(data.usual_protocol, None)]:
         part, rows = (whole, clips) if protocol.startswith(TESTS_OTHERS) else (data, learnt)
-        part = _prepared(args, recipe, rows, emotions=subset) if subset else part
+        if subset:
+            some = labels.subset(subset, part.emotions, lacks="the model is not to know")
+            part = _prepared(args, recipe, rows, emotions=some, report=ser.recipes.silent)
         options.say(f"{protocol}, {len(part.emotions)} emotions")
         evaluations.append(_measured(args, recipe, part, protocol=protocol))
     told = {"evaluations": evaluations, "licence": _licence(args.roots, data.corpus.split("+"))}
@@ -93,8 +96,8 @@ def _recipe(args: argparse.Namespace) -> Recipe:
 
 
 def _prepared(args: argparse.Namespace, recipe: Any, clips: pd.DataFrame, **more: Any) -> Any:
-    more = {"emotions": getattr(args, "emotions", None), "n_jobs": args.jobs, **more}
-    return ser.experiment.prepare(recipe, clips, report=options.say, **more)
+    told = {"emotions": getattr(args, "emotions", None), "n_jobs": args.jobs, "report": options.say}
+    return ser.experiment.prepare(recipe, clips, **told | more)
 
 
 def _measured(
@@ -187,7 +190,8 @@ def models(args: argparse.Namespace) -> int:
         source = "  from {name}, {n_clips} clips by {n_speakers} speakers"
         options.show(title, f"  knows {known}", source.format(**bundle.info["corpus"]))
         parts = {f"{each['protocol']}, {len(each['emotions'])} emotions": each for each in told}
-        options.show(*_figures(parts).to_string(float_format="%.1f", na_rep="").splitlines())
+        if parts:
+            options.show(*_figures(parts).to_string(float_format="%.1f", na_rep="").splitlines())
     if not folders:
         options.show("no trained model is here yet: make one with sercourse train")
     return int(failed)

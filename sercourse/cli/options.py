@@ -290,8 +290,12 @@ def refuse_outputs(args: argparse.Namespace) -> None:
     inputs = [each.root if isinstance(each, Place) else each for each in flat]
     inputs = [each for each in inputs if isinstance(each, Path)]
     folders = [each for each in inputs if each.is_dir()]
-    targets = [getattr(args, name, None) for name in OUTPUTS]
-    for target in (each for each in targets if each not in (None, STDOUT)):
+    named: list[Any] = [getattr(args, name, None) for name in OUTPUTS]
+    targets = [each for each in named if each not in (None, STDOUT)]
+    own = [each.resolve() for each in targets if not files.is_stream(each)]
+    if doubled := [each for each in own if own.count(each) > 1]:
+        raise ValueError(f"{doubled[0]} is named for two outputs: give each a file of its own")
+    for target in targets:
         files.refuse_unwritable_file(target, inputs=inputs)
         if not target.is_file():
             continue

@@ -12,7 +12,13 @@ _SIGNS = str.maketrans({"<": "&lt;", "[": "&#91;", "|": "&#124;", "\n": " ", "\r
 
 
 def model_card(info: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
-    """Fill in ``card.md`` with a bundle's ``bundle.json`` and ``metrics.json``."""
+    """Fill in ``card.md`` with a bundle's ``bundle.json`` and ``metrics.json``.
+
+    Raises
+    ------
+    ValueError
+        If something in them is not what the card tells.
+    """
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("sercourse", "experiment"),
         trim_blocks=True,
@@ -21,7 +27,11 @@ def model_card(info: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
     )
     environment.filters |= {"format": format, "percent": _percent}
     told = {"info": _escaped(info), "metrics": _escaped(metrics)}
-    return environment.get_template("card.md").render(told)
+    try:
+        return environment.get_template("card.md").render(told)
+    except (TypeError, jinja2.TemplateError) as error:
+        where = f"metrics.json of model {info['name']!r}"
+        raise ValueError(f"{where} cannot be told on a card ({error}): train it again") from error
 
 
 def _escaped(value: Any) -> Any:

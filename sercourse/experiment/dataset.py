@@ -276,7 +276,7 @@ def prepare(
             report(f"left out: {path}: {reason}")
     found = (table.clip_id for member in tables for table in member)
     usable = set(data.clips["clip_id"]).intersection(*found)
-    used = data.clips[data.clips["clip_id"].isin(usable)].reset_index(drop=True)
+    used = choose(data.clips[data.clips["clip_id"].isin(usable)])
     left = labels.in_order(used["emotion"])
     data = replace(data, clips=used, X=data.X[: len(used)], emotions=left)
 

@@ -30,6 +30,7 @@ SIDE = ["clip_id", "content", "emotion", "speaker", "group", "corpus", "split"]
 SELECTED = ("epochs", "temperature")
 FROM_TRAINING = ("seconds", *SELECTED, "n_segments", "segment_accuracy", "trained_on", "shared")
 """Metrics of a fold that do not follow from its predictions."""
+TABLES = ("probabilities", "segment_confusion")  # of a fold, with a column for each label
 
 Result = dict[str, Any]
 
@@ -199,7 +200,15 @@ class Run:
 
     def stored(self, fold: splits.Fold) -> Result | None:
         """Read the result of a fold; None if there is none of these clips, or it is damaged."""
-        return stored(self.file(fold), {"clip_id": self.rows(fold)["clip_id"].tolist()})
+        names, k = self.rows(fold)["clip_id"].tolist(), len(self.data.labels)
+        result = stored(self.file(fold), {"clip_id": names}) or {}
+        with suppress(LookupError, TypeError, ValueError):  # a checksum is not of what it should be
+            P, counts = (np.array(result.get(name, np.eye(k))) for name in TABLES)
+            told = [result["seconds"], *(result[name] for name in FROM_TRAINING if name in result)]
+            fits = (P.shape, counts.shape) == ((len(names), k), (k, k)) and (P >= 0).all()
+            if fits and np.isfinite([*told, counts.sum()]).all() and np.allclose(P.sum(1), 1, 0.01):
+                return result
+        return None
 
     def rows(self, fold: splits.Fold) -> pd.DataFrame:
         """Return the clips that a fold scores, draw by draw where voices are enrolled."""
@@ -232,7 +241,7 @@ class Run:
 
 def stored(path: Path, same: Result) -> Result | None:
     """Read a stored result; None if it is damaged, or an entry of `same` is another there."""
-    with suppress(OSError, ValueError):
+    with suppress(OSError, ValueError, RecursionError):
         result: Result = files.read_sealed(path)
         if all(result.get(name) == value for name, value in same.items()):
             return result
