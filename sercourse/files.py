@@ -114,8 +114,7 @@ def _claimed(target: Path, path: Path) -> Iterator[Path]:
             while True:
                 folder = Path(tempfile.mkdtemp(prefix=TEMPORARY, dir=target.parent))
                 until_the_end.callback(shutil.rmtree, folder, ignore_errors=True)
-                with contextlib.suppress(OSError):  # Windows and some network folders lock none
-                    until_the_end.enter_context(_locked(folder, wait=True))
+                until_the_end.enter_context(alone(folder))
                 if folder.exists():  # another process may have swept it before it was locked
                     break
         yield folder / target.name
@@ -131,8 +130,19 @@ def _sweep(parent: Path) -> None:
 
 
 @contextlib.contextmanager
-def _locked(folder: Path, *, wait: bool) -> Iterator[None]:
-    lock = os.open(folder, os.O_RDONLY)
+def alone(path: Path) -> Iterator[None]:
+    """Wait until no other run works on a file or folder, and keep others waiting meanwhile."""
+    with contextlib.ExitStack() as until_the_end:
+        with contextlib.suppress(OSError):  # Windows and some network folders lock none
+            until_the_end.enter_context(_locked(path, wait=True))
+        yield
+
+
+@contextlib.contextmanager
+def _locked(path: Path, *, wait: bool) -> Iterator[None]:
+    if sys.platform == "win32":
+        raise OSError(f"{path}: cannot be locked without being protected from renaming, too")
+    lock = os.open(path, os.O_RDONLY)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield
