@@ -438,7 +438,8 @@ def list_files(root: Path) -> Listing:
             folders.clear()
             continue
         entered.add(real)
-        folders.sort()
+        # What another run is writing at this moment is no clip.
+        folders[:] = sorted(each for each in folders if not each.startswith(files.TEMPORARY))
         of_macos = "__MACOSX" in folder.relative_to(root).parts
         for path in (folder / each for each in names):
             if of_macos or path.name.startswith("._"):

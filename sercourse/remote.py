@@ -42,6 +42,9 @@ def local(path: str | Path) -> Path:
         return files.user_path(str(path).removeprefix("file://"))
     with _opened(str(path)) as (fs, found), ThreadPoolExecutor() as pool:
         list(pool.map(lambda each: _copy(fs, each, found[each]), found))
+        for each in set(place(path).rglob("*")) - set(map(place, found)):  # gone, or renamed
+            if each.is_file() and files.TEMPORARY not in str(each):
+                each.unlink(missing_ok=True)
         with contextlib.suppress(OSError):
             os.utime(_folder(str(path)))  # in use: it is the last that `shrink_cache` deletes
     return place(path)

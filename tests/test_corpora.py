@@ -13,7 +13,7 @@ import soundfile as sf
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sercourse import corpora, features, fetch, labels, naming
+from sercourse import corpora, features, fetch, files, labels, naming
 from sercourse.corpora import join_groups, list_files
 
 COLUMNS = [
@@ -127,6 +127,14 @@ def test_a_sound_file_without_end_is_not_hashed(
     assert column(scan, "clip_id") == ["fine_sad"]
     told = "a file of 0 GB, and at most 2e-05 GB are read: cut it into several"
     assert reasons(scan, tmp_path) == {"long_sad.wav": told}
+
+
+def test_what_another_run_writes_meanwhile_is_no_clip(tmp_path: Path) -> None:
+    clips(tmp_path, "a_sad.wav")
+    with files.atomic_path(tmp_path / "b_sad.wav") as temporary:
+        clip(temporary)
+        assert column(corpora.scan(tmp_path, corpus="custom"), "clip_id") == ["a_sad"]
+    assert column(corpora.scan(tmp_path, corpus="custom"), "clip_id") == ["a_sad", "b_sad"]
 
 
 def test_texts_that_begin_like_a_sound_file_are_passed_over(tmp_path: Path) -> None:
