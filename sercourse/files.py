@@ -167,7 +167,6 @@ def atomic_folder(folder: str | Path, *, replaces: str) -> Iterator[Path]:
     OSError
         If the place cannot be written to.
     """
-    put_back(folder)
     refuse_unwritable(folder, replaces=replaces)
     with atomic_path(folder) as temporary:
         temporary.mkdir()
@@ -237,6 +236,7 @@ def refuse_unwritable(folder: str | Path, *, replaces: str) -> None:
         If the place cannot be written to.
     """
     folder = user_path(folder)
+    put_back(folder)
     held = list(folder.iterdir()) if folder.is_dir() else [folder] * folder.exists()
     # Looked for last: another run may be writing its first file meanwhile.
     if (
@@ -271,16 +271,17 @@ def refuse_unwritable_file(path: str | Path, *, inputs: Iterable[Path] = ()) -> 
         raise IsADirectoryError(f"{path} is a folder: give the name of a file")
     if any(path.exists() and each.exists() and path.samefile(each) for each in inputs):
         raise FileExistsError(f"{path} is read here and not overwritten: give another name")
-    if path.exists() and not os.access(path, os.W_OK):
-        raise PermissionError(errno.EACCES, "is protected from writing", str(path))
-    if not is_stream(path):
-        _try_beside(path.resolve())
+    _try_beside(path)
 
 
 def _try_beside(path: Path) -> None:
-    with _naming(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=path.parent).close()
+    if path.exists() and not os.access(path, os.W_OK):
+        raise PermissionError(errno.EACCES, "is protected from writing", str(path))
+    if not is_stream(path):
+        with _naming(path):
+            parent = path.resolve().parent
+            parent.mkdir(parents=True, exist_ok=True)
+            tempfile.TemporaryFile(dir=parent).close()
 
 
 @contextlib.contextmanager
