@@ -360,9 +360,8 @@ def _measure(path: Path) -> Row:
             told = "a pointer of git-lfs in place of the sound: run git lfs pull"
             raise ValueError(told) from None
         raise
-    if (size := path.stat().st_size) > MOST_BYTES:
-        most = f"at most {MOST_BYTES / 1e9:g} GB are read"
-        raise ValueError(f"a file of {size / 1e9:,.0f} GB, and {most}: cut it into several")
+    if path.stat().st_size > MOST_BYTES:
+        raise ValueError(f"it is larger than {MOST_BYTES / 1e9:g} GB: cut it into several files")
     content = files.clip_key(path)
     return {"path": path, **vars(header), "content": content, "file": content}
 
@@ -523,9 +522,6 @@ def _by_csv(
         raise ValueError(f"{csv}: lists no clip")
     base, find = places[0], _finder((*places, csv.parent, Path()))
 
-    def located(line: Row) -> Row:
-        return {"path": find(line["path"]), "line": line}
-
     def labelled(told: Row) -> Row:
         name = _clip_id(told["path"], root=base)
         row = _labelled(told["line"], translate=translate)
@@ -533,7 +529,8 @@ def _by_csv(
 
     rejects: list[Reject] = []
     same: dict[tuple[Any, ...], list[Row]] = defaultdict(list)
-    there = _each(located, ((base / line["path"], line) for line in lines), rejects)
+    listed = ((base / line["path"], line) for line in lines)
+    there = _each(lambda line: {"path": find(line["path"]), "line": line}, listed, rejects)
     for row in _each(labelled, ((told["path"], told) for told in there), rejects):
         same[row["path"], row["start"], row["end"]].append(row)
     sets = ((alike[0]["path"], alike) for alike in same.values())

@@ -125,7 +125,7 @@ def test_a_sound_file_without_end_is_not_hashed(
     monkeypatch.setattr(corpora, "MOST_BYTES", 20_000)
     scan = corpora.scan(tmp_path, corpus="custom")
     assert column(scan, "clip_id") == ["fine_sad"]
-    told = "a file of 0 GB, and at most 2e-05 GB are read: cut it into several"
+    told = "it is larger than 2e-05 GB: cut it into several files"
     assert reasons(scan, tmp_path) == {"long_sad.wav": told}
 
 
