@@ -100,7 +100,7 @@ def _show_warning(message: Any, category: type[Warning], *place: Any, **_: Any) 
 
 def _sentence(error: Exception) -> str:
     if isinstance(error, MemoryError):
-        return f"too little memory for this: free some, or give less at a time"
+        return "too little memory for this: free some, or give less at a time"
     if isinstance(error, OSError) and error.strerror and error.filename is not None:
         return f"{error.filename}: {error.strerror}"
     if isinstance(error, ModuleNotFoundError) and str(error).startswith("No module named"):
