@@ -1,6 +1,7 @@
 """Recordings elsewhere, such as ``s3://bucket/folder``: copies of them in the cache, by fsspec.
 
-A copy is made when a file is first read on a machine, and made anew when the file has changed.
+A copy is made when a file is first read on a machine, and made anew when the file has changed; one
+of a file that is gone goes when its folder is read again.
 """
 
 from __future__ import annotations
