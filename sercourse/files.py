@@ -80,9 +80,9 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         return
     target = path.resolve()  # a link stays one
     with _claimed(target, path) as temporary:
-        with _naming(path, only=temporary):
+        with naming(path, only=temporary):
             yield temporary
-        with _naming(path):
+        with naming(path):
             _put(temporary, target)
 
 
@@ -108,7 +108,7 @@ def is_stream(path: Path) -> bool:
 def _claimed(target: Path, path: Path) -> Iterator[Path]:
     """Yield a place in a temporary folder that, while it is locked, nobody takes for a rest."""
     with contextlib.ExitStack() as until_the_end:
-        with _naming(path):
+        with naming(path):
             target.parent.mkdir(parents=True, exist_ok=True)
             _sweep(target.parent)
             while True:
@@ -214,7 +214,7 @@ def _exchange(one: Path, other: Path) -> bool:
 
 
 @contextlib.contextmanager
-def _naming(path: Path, *, only: Path | None = None) -> Iterator[None]:
+def naming(path: Path | None, *, only: Path | None = None) -> Iterator[None]:
     """Let an error of the system name the file that was wanted, not a temporary one."""
     try:
         yield
@@ -278,7 +278,7 @@ def _try_beside(path: Path) -> None:
     if path.exists() and not os.access(path, os.W_OK):
         raise PermissionError(errno.EACCES, "is protected from writing", str(path))
     if not is_stream(path):
-        with _naming(path):
+        with naming(path):
             parent = path.resolve().parent
             parent.mkdir(parents=True, exist_ok=True)
             tempfile.TemporaryFile(dir=parent).close()
