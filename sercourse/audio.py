@@ -322,14 +322,14 @@ def mix(y: np.ndarray, noise: np.ndarray, *, speech: np.ndarray, snr: float) -> 
 
 
 def pad(y: np.ndarray, *, length: int) -> np.ndarray:
-    """Cut `y`, or add zeros at its end, to `length` samples.
+    """Cut `y`, or add zeros at its end, to `length` samples or frames.
 
     Examples
     --------
     >>> pad(np.array([1, 2, 3]), length=5), pad(np.array([1, 2, 3]), length=2)
     (array([1, 2, 3, 0, 0]), array([1, 2]))
     """
-    return np.pad(y[:length], (0, max(0, length - len(y))))
+    return np.pad(y[:length], [(0, max(0, length - len(y))), *[(0, 0)] * (y.ndim - 1)])
 
 
 def segments(y: np.ndarray, *, sr: int, seconds: float) -> np.ndarray:

@@ -202,10 +202,12 @@ def mp3(y: np.ndarray, *, sr: int, kbits: float) -> np.ndarray:
     level = min((highest - kbits) / (highest - lowest), 0.999)  # 1 is refused
     file = io.BytesIO()
     encoding = {"subtype": "MPEG_LAYER_III", "bitrate_mode": "CONSTANT", "compression_level": level}
-    soundfile.write(file, y, sr, format="MP3", **encoding)
+    # LAME ends the whole program where a float recording goes far beyond the range.
+    loudest = max(1.0, float(np.abs(y).max(initial=0.0)))
+    soundfile.write(file, y / loudest, sr, format="MP3", **encoding)
     decoded, _ = soundfile.read(io.BytesIO(file.getvalue()), dtype=y.dtype.name)
     start = LAME_DELAY if decoded.size > y.size else 0
-    return audio.pad(decoded[start:], length=y.size)
+    return audio.pad(decoded[start:], length=y.size) * loudest
 
 
 @lru_cache(maxsize=2)  # one rate after the other

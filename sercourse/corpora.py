@@ -36,6 +36,7 @@ _DTYPES = {
 }
 _GENDERS = {"f": "female", "w": "female", "woman": "female", "m": "male", "man": "male"}
 _MOST_COLUMNS = 10_000  # of a table; pandas takes minutes for 50,000 of one name
+MOST_BYTES = 20 * 10**9  # of a sound file: a day in CD quality is 15 GB, and is read in a minute
 _SAME_TIME = 0.1  # [s] that a segment may end after its file: annotators round
 
 Reject = tuple[Path, str]  # a file that is left out, and why
@@ -353,13 +354,15 @@ def _measured(rows: Iterable[Row], rejects: list[Reject]) -> list[Row]:
 def _measure(path: Path) -> Row:
     """Return what the header says and a key of the content."""
     try:
-        header, content = audio.info(path), files.clip_key(path)
+        header = audio.info(path)
     except audio.READ_ERRORS:
-        with contextlib.suppress(OSError):
-            if path.is_file() and path.read_bytes()[:23] == b"version https://git-lfs":
-                told = "a pointer of git-lfs in place of the sound: run git lfs pull"
-                raise ValueError(told) from None
+        if _head(path, 23) == b"version https://git-lfs":
+            told = "a pointer of git-lfs in place of the sound: run git lfs pull"
+            raise ValueError(told) from None
         raise
+    if path.stat().st_size > MOST_BYTES:
+        raise ValueError(f"it is larger than {MOST_BYTES / 1e9:g} GB: cut it into several files")
+    content = files.clip_key(path)
     return {"path": path, **vars(header), "content": content, "file": content}
 
 
@@ -434,12 +437,13 @@ def list_files(root: Path) -> Listing:
             folders.clear()
             continue
         entered.add(real)
-        folders.sort()
+        # What another run is writing at this moment is no clip.
+        folders[:] = sorted(each for each in folders if not each.startswith(files.TEMPORARY))
         of_macos = "__MACOSX" in folder.relative_to(root).parts
         for path in (folder / each for each in names):
             if of_macos or path.name.startswith("._"):
                 others["of macOS"] += 1
-            elif path.suffix.lower() in audio.SUFFIXES or _begins_as_sound(path):
+            elif path.suffix.lower() in audio.SUFFIXES or decoding.begins_as_sound(_head(path, 16)):
                 sounds.append(path)
             elif not path.name.startswith("."):
                 others[path.suffix.lower() or "without suffix"] += 1
@@ -448,12 +452,13 @@ def list_files(root: Path) -> Listing:
     return Listing(sorted(sounds), errors, note)
 
 
-def _begins_as_sound(path: Path) -> bool:
+def _head(path: Path, n_bytes: int) -> bytes:
+    """Return the first bytes of a file; none where it cannot be read."""
     with contextlib.suppress(OSError):
         if path.is_file():  # reading from a pipe would wait
             with path.open("rb") as file:
-                return decoding.begins_as_sound(file.read(16))
-    return False
+                return file.read(n_bytes)
+    return b""
 
 
 def _clip_id(path: Path, *, root: Path) -> str:
@@ -517,15 +522,16 @@ def _by_csv(
         raise ValueError(f"{csv}: lists no clip")
     base, find = places[0], _finder((*places, csv.parent, Path()))
 
-    def labelled(line: Row) -> Row:
-        path = find(line["path"])
-        name = _clip_id(path, root=base)
-        row = _labelled(line, translate=translate)
-        return {**row, "path": path, "clip_id": name, "recording": name}
+    def labelled(told: Row) -> Row:
+        name = _clip_id(told["path"], root=base)
+        row = _labelled(told["line"], translate=translate)
+        return {**row, "path": told["path"], "clip_id": name, "recording": name}
 
     rejects: list[Reject] = []
     same: dict[tuple[Any, ...], list[Row]] = defaultdict(list)
-    for row in _each(labelled, ((base / line["path"], line) for line in lines), rejects):
+    listed = ((base / line["path"], line) for line in lines)
+    there = _each(lambda line: {"path": find(line["path"]), "line": line}, listed, rejects)
+    for row in _each(labelled, ((told["path"], told) for told in there), rejects):
         same[row["path"], row["start"], row["end"]].append(row)
     sets = ((alike[0]["path"], alike) for alike in same.values())
     rows = _each(functools.partial(_decided, raters=raters), sets, rejects)
@@ -550,7 +556,7 @@ def _lines(csv: Path) -> tuple[list[dict[str, str]], list[str]]:
         text = data.decode("utf-16" if wide else "utf-8-sig")
     except UnicodeDecodeError:
         raise ValueError(f"{csv}: is not UTF-8 text; save it as CSV in UTF-8") from None
-    told = re.match(r'"?sep=(.)"?(\r\n?|\n)', text)  # the first line, for Excel
+    told = re.match(r'"?sep=([\t -~])"?(\r\n?|\n)', text)  # the first line, for Excel
     text = text[told.end() :] if told else text
     header, columns = re.split(r"[\r\n]", text.lstrip(), maxsplit=1)[0], TABLE["custom"]["columns"]
     form: Any = {"dtype": str, "na_filter": False, "index_col": False}
@@ -567,7 +573,7 @@ def _lines(csv: Path) -> tuple[list[dict[str, str]], list[str]]:
             if found := [spelt.index(each) for each in aliases if each in spelt]:
                 places[found[0]] = meaning
         if absent := {"path", "emotion"} - set(places.values()):
-            seen = f"{csv}: has no column {max(absent)!r}, only {names}"
+            seen = f"{csv}: has no column {max(absent)!r}, only {names!s:.300}"
             raise ValueError(f"{seen}; of columns there may be {', '.join(columns)}")
         table = pd.read_csv(io.StringIO(text), usecols=list(places), **form)
     except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:

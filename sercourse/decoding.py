@@ -50,7 +50,7 @@ _FFMPEG_MAGIC = re.compile(
 )
 _PLAYLISTS = (b"#EXTM3U", b"[playlist]", b"ffconcat", b"<?xml", b"<MPD", b"<smil")
 # First bytes of the containers that libsndfile knows.
-_SNDFILE_MAGIC = tuple(b"RIFF RIFX RF64 riff FORM fLaC OggS ID3 .snd dns. caff NIST".split())
+_SNDFILE_MAGIC = tuple(b"RIFF RIFX RF64 riff. FORM fLaC OggS ID3 .snd dns. caff\0 NIST_1A".split())
 _HEADER_BYTES = 4096  # a file that ends within these has no more than a header
 _HEADERLESS = (".raw", ".pcm", ".sln")
 

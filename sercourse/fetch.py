@@ -102,15 +102,15 @@ def fetch(name: str, *, to: str | Path, registry: Mapping[str, Download] = REGIS
     with files.atomic_folder(to, replaces=_RECEIPT) as temporary:
         try:
             _unpack(archive, temporary, members=download.members)
+            files.write_json(temporary / _RECEIPT, {"name": name, "url": download.url})
         except Exception as error:  # it may be damaged, encrypted, compressed in unknown ways
             if isinstance(error, OSError) and error.errno in files.FULL:
                 raise
-            archive.unlink()  # or every further call would trip over it
+            archive.unlink(missing_ok=True)  # or every further call would trip over it
             raise ValueError(
                 f"{download.url}: what came is no zip archive that can be unpacked ({error}), so "
                 "it was deleted; try again, and report it if it happens twice"
             ) from error
-        files.write_json(temporary / _RECEIPT, {"name": name, "url": download.url})
     return to
 
 
@@ -153,30 +153,35 @@ def entry(name: str, *, registry: Mapping[str, Download] = REGISTRY) -> Download
 def _archive(download: Download) -> Path:
     """Return the verified archive in the cache, downloaded if it is not there yet."""
     archive = files.cache_dir() / "downloads" / f"{download.name}.zip"
+    archive.parent.mkdir(parents=True, exist_ok=True)
+    partial = archive.with_suffix(".zip.part")
     if not archive.is_file():
-        _resume(download, archive)
+        partial.touch()
+        with files.alone(partial):  # another run may be downloading it
+            if not archive.is_file():
+                _resume(download, partial)
+                partial.replace(archive)
     if download.checksum and download.checksum != f"sha256:{files.content_hash(archive)}":
-        archive.unlink()
+        archive.unlink(missing_ok=True)
         told = f"{download.url}: what came does not have the checksum {download.checksum}"
         raise ValueError(f"{told}, so it was deleted; try again, and report it if it happens twice")
     return archive
 
 
-def _resume(download: Download, archive: Path) -> None:
-    """Download an archive, going on from the bytes that an earlier attempt left beside it.
+def _resume(download: Download, partial: Path) -> None:
+    """Download an archive, going on from the bytes that an earlier attempt left.
 
     A server that does not know ranges sends everything again.
     """
     import requests
     from tqdm import tqdm
 
-    partial, url = archive.with_suffix(".zip.part"), str(download.url)
+    url = str(download.url)
     most = 2 * download.size if download.size else MOST_BYTES
     size = download.size if download.checksum else None
-    partial.parent.mkdir(parents=True, exist_ok=True)
-    start = partial.stat().st_size if partial.exists() else 0
+    partial.touch()  # what another run has left may have been too long
+    start = partial.stat().st_size
     if start and start == size:
-        partial.replace(archive)
         return
     # Zenodo refuses the name that requests gives itself.
     headers = {"User-Agent": f"sercourse/{__version__}", "Accept-Encoding": "identity"}
@@ -184,13 +189,13 @@ def _resume(download: Download, archive: Path) -> None:
         headers["Range"] = f"bytes={start}-"
     try:
         with requests.get(url, headers=headers, stream=True, timeout=60) as response:
-            if response.status_code == requests.codes.requested_range_not_satisfiable:
-                partial.unlink()
-                _resume(download, archive)
+            if start and response.status_code == requests.codes.requested_range_not_satisfiable:
+                partial.write_bytes(b"")
+                _resume(download, partial)
                 return
             response.raise_for_status()
             start = start if response.status_code == requests.codes.partial_content else 0
-            total = start + int(response.headers.get("Content-Length", 0)) or size
+            total = start + (response.raw.length_remaining or 0) or size
             with (
                 partial.open("ab" if start else "wb") as file,
                 tqdm(total=total, initial=start, unit="B", unit_scale=True) as progress,
@@ -203,7 +208,7 @@ def _resume(download: Download, archive: Path) -> None:
         why = "the connection could not be made, or broke off"
         if error.response is not None:
             why = f"the server answers {error.response.status_code} {error.response.reason}"
-        kept = partial.stat().st_size if partial.exists() else 0
+        kept = partial.stat().st_size
         advice = f"{kept:,} bytes are kept and the next attempt goes on from there"
         raise ConnectionError(f"{url}: {why}; {advice if kept else 'try again later'}") from error
     except OSError as error:
@@ -211,4 +216,3 @@ def _resume(download: Download, archive: Path) -> None:
     if partial.stat().st_size > most:
         partial.unlink()
         raise ValueError(f"{url}: more than {most:,} bytes came, so they were deleted; report it")
-    partial.replace(archive)

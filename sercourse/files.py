@@ -80,9 +80,9 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         return
     target = path.resolve()  # a link stays one
     with _claimed(target, path) as temporary:
-        with _naming(path, only=temporary):
+        with naming(path, only=temporary):
             yield temporary
-        with _naming(path):
+        with naming(path):
             _put(temporary, target)
 
 
@@ -108,14 +108,13 @@ def is_stream(path: Path) -> bool:
 def _claimed(target: Path, path: Path) -> Iterator[Path]:
     """Yield a place in a temporary folder that, while it is locked, nobody takes for a rest."""
     with contextlib.ExitStack() as until_the_end:
-        with _naming(path):
+        with naming(path):
             target.parent.mkdir(parents=True, exist_ok=True)
             _sweep(target.parent)
             while True:
                 folder = Path(tempfile.mkdtemp(prefix=TEMPORARY, dir=target.parent))
                 until_the_end.callback(shutil.rmtree, folder, ignore_errors=True)
-                with contextlib.suppress(OSError):  # Windows and some network folders lock none
-                    until_the_end.enter_context(_locked(folder, wait=True))
+                until_the_end.enter_context(alone(folder))
                 if folder.exists():  # another process may have swept it before it was locked
                     break
         yield folder / target.name
@@ -131,8 +130,19 @@ def _sweep(parent: Path) -> None:
 
 
 @contextlib.contextmanager
-def _locked(folder: Path, *, wait: bool) -> Iterator[None]:
-    lock = os.open(folder, os.O_RDONLY)
+def alone(path: Path) -> Iterator[None]:
+    """Wait until no other run works on a file or folder, and keep others waiting meanwhile."""
+    with contextlib.ExitStack() as until_the_end:
+        with contextlib.suppress(OSError):  # Windows and some network folders lock none
+            until_the_end.enter_context(_locked(path, wait=True))
+        yield
+
+
+@contextlib.contextmanager
+def _locked(path: Path, *, wait: bool) -> Iterator[None]:
+    if sys.platform == "win32":
+        raise OSError(f"{path}: cannot be locked without being protected from renaming, too")
+    lock = os.open(path, os.O_RDONLY)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield
@@ -157,7 +167,6 @@ def atomic_folder(folder: str | Path, *, replaces: str) -> Iterator[Path]:
     OSError
         If the place cannot be written to.
     """
-    put_back(folder)
     refuse_unwritable(folder, replaces=replaces)
     with atomic_path(folder) as temporary:
         temporary.mkdir()
@@ -205,7 +214,7 @@ def _exchange(one: Path, other: Path) -> bool:
 
 
 @contextlib.contextmanager
-def _naming(path: Path, *, only: Path | None = None) -> Iterator[None]:
+def naming(path: Path | None, *, only: Path | None = None) -> Iterator[None]:
     """Let an error of the system name the file that was wanted, not a temporary one."""
     try:
         yield
@@ -227,6 +236,7 @@ def refuse_unwritable(folder: str | Path, *, replaces: str) -> None:
         If the place cannot be written to.
     """
     folder = user_path(folder)
+    put_back(folder)
     held = list(folder.iterdir()) if folder.is_dir() else [folder] * folder.exists()
     # Looked for last: another run may be writing its first file meanwhile.
     if (
@@ -261,16 +271,17 @@ def refuse_unwritable_file(path: str | Path, *, inputs: Iterable[Path] = ()) -> 
         raise IsADirectoryError(f"{path} is a folder: give the name of a file")
     if any(path.exists() and each.exists() and path.samefile(each) for each in inputs):
         raise FileExistsError(f"{path} is read here and not overwritten: give another name")
-    if path.exists() and not os.access(path, os.W_OK):
-        raise PermissionError(errno.EACCES, "is protected from writing", str(path))
-    if not is_stream(path):
-        _try_beside(path.resolve())
+    _try_beside(path)
 
 
 def _try_beside(path: Path) -> None:
-    with _naming(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=path.parent).close()
+    if path.exists() and not os.access(path, os.W_OK):
+        raise PermissionError(errno.EACCES, "is protected from writing", str(path))
+    if not is_stream(path):
+        with naming(path):
+            parent = path.resolve().parent
+            parent.mkdir(parents=True, exist_ok=True)
+            tempfile.TemporaryFile(dir=parent).close()
 
 
 @contextlib.contextmanager

@@ -1,6 +1,7 @@
 """Recordings elsewhere, such as ``s3://bucket/folder``: copies of them in the cache, by fsspec.
 
-A copy is made when a file is first read on a machine, and made anew when the file has changed.
+A copy is made when a file is first read on a machine, and made anew when the file has changed; one
+of a file that is gone goes when its folder is read again.
 """
 
 from __future__ import annotations
@@ -42,6 +43,9 @@ def local(path: str | Path) -> Path:
         return files.user_path(str(path).removeprefix("file://"))
     with _opened(str(path)) as (fs, found), ThreadPoolExecutor() as pool:
         list(pool.map(lambda each: _copy(fs, each, found[each]), found))
+        for each in set(place(path).rglob("*")) - set(map(place, found)):  # gone, or renamed
+            if each.is_file() and files.TEMPORARY not in str(each):
+                each.unlink(missing_ok=True)
         with contextlib.suppress(OSError):
             os.utime(_folder(str(path)))  # in use: it is the last that `shrink_cache` deletes
     return place(path)

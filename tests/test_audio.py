@@ -249,6 +249,11 @@ def test_segments_cover_the_clip_evenly_and_end_with_it(size: int, length: int) 
     assert steps.size < 2 or np.ptp(steps) <= 1
 
 
+def test_frames_that_are_fewer_than_a_segment_get_more_of_the_same_width() -> None:
+    padded = audio.segments(np.ones((3, 4)), sr=1, seconds=5)
+    np.testing.assert_array_equal(padded, [[[1] * 4] * 3 + [[0] * 4] * 2])
+
+
 def test_aesdd_gives_the_known_number_of_segments(aesdd_root: Path) -> None:
     clips = sorted(aesdd_root.rglob("*.flac"))
     rows = [audio.segments(audio.read(clip, sr=44_100), sr=44_100, seconds=3.0) for clip in clips]

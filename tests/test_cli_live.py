@@ -107,6 +107,18 @@ def test_a_full_disk_names_the_file_and_leaves_no_half(
     assert list(kept.iterdir()) == []
 
 
+def test_a_disk_that_is_full_of_answers_names_the_file(
+    twice: Path, tmp_path: Path, refuse: Callable[..., str]
+) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))
+    try:
+        said = refuse("predict", twice, "--out", tmp_path / "a.csv", "--json", tmp_path / "a.json")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert re.search(r"/\.a\.csv-\w+\.jsonl: cannot be written \(File too large\)", said)
+
+
 @pytest.mark.parametrize("level", [0, 0.01], ids=["silence", "noise"])
 def test_no_speech_is_said(level: float, tmp_path: Path, command: Command) -> None:
     noise = np.random.default_rng(0).normal(size=3 * SR)

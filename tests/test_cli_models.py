@@ -243,6 +243,20 @@ def test_the_death_of_a_worker_and_warnings_are_told(
     assert "has died, of too little memory" in others[-1]
 
 
+def test_too_little_memory_is_one_sentence(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A table of terabytes printed a traceback."""
+
+    def fill(args: object) -> int:
+        raise MemoryError
+
+    monkeypatch.setattr("sercourse.cli.models.models", fill)
+    done = command("models")
+    told = "too little memory for this: free some, or give less at a time"
+    assert (done.status, done.err) == (2, f"sercourse: {told}\n")
+
+
 def test_how_sure_an_answer_has_to_be_is_chosen(
     clip: Path, command: Command, refuse: Refuse
 ) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -141,6 +143,18 @@ def test_an_overdriven_microphone_clips(loudness: float, speech: np.ndarray) -> 
     assert np.abs(heard).max() == 1
     spoken = audio.trim(heard, sr=SR)
     assert 0.005 < np.mean(np.abs(spoken) == 1) < 0.3
+
+
+def test_an_mp3_of_samples_far_beyond_the_range() -> None:
+    """Of a float recording; the encoder ended the process by an assertion."""
+    code = (
+        "import numpy as np; from sercourse import conditions; "
+        "y = np.random.default_rng(0).uniform(-1, 1, 16_000).astype(np.float32); "
+        "once, loud = (conditions.mp3(y * a, sr=16_000, kbits=32) / a for a in (1, 1e30)); "
+        "print(np.corrcoef(once, loud)[0, 1] > 0.9, loud.dtype)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.stdout, done.returncode) == ("True float32\n", 0), done.stderr
 
 
 @pytest.mark.parametrize("sr", [SR, 22_050, 44_100])

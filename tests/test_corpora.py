@@ -13,7 +13,7 @@ import soundfile as sf
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sercourse import corpora, features, fetch, labels, naming
+from sercourse import corpora, features, fetch, files, labels, naming
 from sercourse.corpora import join_groups, list_files
 
 COLUMNS = [
@@ -106,6 +106,44 @@ def test_a_pointer_in_place_of_a_file_says_how_to_get_it(tmp_path: Path) -> None
     assert scan.rejects["reason"].tolist() == [
         "a pointer of git-lfs in place of the sound: run git lfs pull"
     ]
+
+
+def test_a_large_file_of_nothing_is_not_read_to_tell_what_it_is(tmp_path: Path) -> None:
+    clips(tmp_path, "fine_sad.wav")
+    (tmp_path / "zeros_sad.wav").touch()
+    os.truncate(tmp_path / "zeros_sad.wav", 2**40)  # a terabyte, of which a disk holds nothing
+    scan = corpora.scan(tmp_path, corpus="custom")
+    assert column(scan, "clip_id") == ["fine_sad"]
+    assert reasons(scan, tmp_path) == {"zeros_sad.wav": "not a sound file"}
+
+
+def test_a_sound_file_without_end_is_not_hashed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clips(tmp_path, "fine_sad.wav")
+    sf.write(tmp_path / "long_sad.wav", np.zeros(16_000), 8_000)
+    monkeypatch.setattr(corpora, "MOST_BYTES", 20_000)
+    scan = corpora.scan(tmp_path, corpus="custom")
+    assert column(scan, "clip_id") == ["fine_sad"]
+    told = "it is larger than 2e-05 GB: cut it into several files"
+    assert reasons(scan, tmp_path) == {"long_sad.wav": told}
+
+
+def test_what_another_run_writes_meanwhile_is_no_clip(tmp_path: Path) -> None:
+    clips(tmp_path, "a_sad.wav")
+    with files.atomic_path(tmp_path / "b_sad.wav") as temporary:
+        clip(temporary)
+        assert column(corpora.scan(tmp_path, corpus="custom"), "clip_id") == ["a_sad"]
+    assert column(corpora.scan(tmp_path, corpus="custom"), "clip_id") == ["a_sad", "b_sad"]
+
+
+def test_texts_that_begin_like_a_sound_file_are_passed_over(tmp_path: Path) -> None:
+    clips(tmp_path, "fine_sad.wav")
+    for text in ("NIST asks", "caffeine", "riffraff", "FORMS", "RIFF is"):
+        (tmp_path / f"{text}.txt").write_text(f"{text} and so on\n")
+    scan = corpora.scan(tmp_path, corpus="custom")
+    assert (len(scan.clips), len(scan.rejects)) == (1, 0)
+    assert scan.notes == ("passed over: 5 file(s) that are no sound (.txt x 5)",)
 
 
 def test_a_corpus_of_broken_files_only_still_says_why(tmp_path: Path) -> None:
@@ -336,6 +374,8 @@ def test_csv_rejects_are_reported(tmp_path: Path) -> None:
         (b"path,emotion\n", "lists no clip"),
         (b"\xff\xfe\x00", "is not UTF-8 text"),
         (b'path,emotion\n"a.wav,sad\n', "is no CSV .*EOF inside string starting at row 1"),
+        ("sep=é\npathéemotion\na.wavésad\n".encode(), "has no column 'path', only .'sep=é'."),
+        (b"x" * 500, "only ..x{298}; of columns there may be path"),
         (b"path;emotion" + b";c" * 50_000, "has 50,002 columns, and at most 10,000 are read: keep"),
     ],
 )
@@ -420,6 +460,14 @@ def test_a_name_that_several_files_have_is_refused(tmp_path: Path) -> None:
     assert scan.rejects["reason"].tolist() == [
         f"2 files below {tmp_path} are called so: name their folder too"
     ]
+
+
+def test_a_reject_of_a_csv_is_the_file_that_was_found(tmp_path: Path) -> None:
+    clips(tmp_path, "x/a.wav", "y/b.wav", "c.wav")
+    rows = "a.wav,sad,dev\nb,,\nc.wav,sad,\nnone.wav,sad,\n"
+    (tmp_path / "t.csv").write_text(f"path,emotion,split\n{rows}")
+    scan = corpora.scan(tmp_path, corpus=None, csv=tmp_path / "t.csv")
+    assert list(reasons(scan, tmp_path)) == ["none.wav", "x/a.wav", "y/b.wav"]
 
 
 @pytest.mark.parametrize("first", ["0,0.02", "0 days 00:00:00,0 days 00:00:00.02", ",0.02"])

@@ -104,10 +104,27 @@ def test_names_are_those_of_the_last_axis_and_sizes_those_of_a_row() -> None:
 
 
 def test_a_number_of_an_array_that_is_not_finite_is_named() -> None:
-    y = noise()
-    y[1] = np.inf
+    def broken(y: np.ndarray, *, sr: int) -> np.ndarray:
+        return picture(y, sr=sr) * np.array([1, np.inf, 1])
+
     with pytest.raises(ValueError, match="feature middle of this signal is not finite"):
-        extract(y, sr=SR, feature_set=PICTURE)
+        extract(noise(), sr=SR, feature_set=replace(PICTURE, function=broken))
+
+
+@pytest.mark.parametrize(
+    "feature_set",
+    [named("whisper"), augmented(PICTURE, Augmentation("white", 10, 10)), PICTURE],
+    ids=["encoder", "augmented", "picture"],
+)
+def test_what_is_no_signal_is_refused_before_anything_is_done_to_it(
+    feature_set: FeatureSet,
+) -> None:
+    broken, both = noise(), np.stack([noise(), noise()], axis=1)
+    broken[7] = np.nan
+    with pytest.raises(ValueError, match="sample 7 of the signal is nan: give finite samples"):
+        extract(broken, sr=SR, feature_set=feature_set)
+    with pytest.raises(ValueError, match=r"the signal has shape \(20000, 2\): give one channel"):
+        extract(both, sr=SR, feature_set=feature_set)
 
 
 def test_augmentations_come_in_their_order_before_everything_else() -> None:

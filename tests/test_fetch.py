@@ -4,8 +4,11 @@ import errno
 import hashlib
 import io
 import threading
+import time
 import zipfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -33,6 +36,9 @@ class Server:
     body: bytes = BODY
     knows_ranges: bool = True
     break_after: int | None = None
+    refuses_ranges: bool = False
+    length: str = ""
+    meanwhile: threading.Event | None = None
     requests: list[dict[str, str]] = field(default_factory=list)
     sent: int = 0
     url: str = ""
@@ -45,18 +51,20 @@ class Server:
             start = int(asked.removeprefix("bytes=").split("-")[0])
         if handler.path != "/corpus.zip":
             handler.send_error(404)
-        elif start >= len(self.body):
+        elif start >= len(self.body) or self.refuses_ranges:
             handler.send_error(416)
         else:
             self._send(handler, start)
 
     def _send(self, handler: BaseHTTPRequestHandler, start: int) -> None:
         handler.send_response(206 if start else 200)
-        handler.send_header("Content-Length", str(len(self.body) - start))
+        handler.send_header("Content-Length", self.length or str(len(self.body) - start))
         if start:
             last = len(self.body) - 1
             handler.send_header("Content-Range", f"bytes {start}-{last}/{len(self.body)}")
         handler.end_headers()
+        if self.meanwhile:
+            self.meanwhile.wait(5)
         part = self.body[start:][: self.break_after]
         self.sent += len(part)
         handler.wfile.write(part)
@@ -143,6 +151,51 @@ def test_a_server_without_ranges_sends_everything_again(server: Server, tmp_path
     server.knows_ranges = False
     fetch.fetch("mini", to=tmp_path / "mini", registry=registry(server))
     assert server.sent == len(BODY)
+
+
+def test_a_second_run_waits_for_the_first_and_takes_its_archive(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both appended to one file: neither could use it."""
+    server.meanwhile = threading.Event()
+    wait_for = files.alone
+
+    def alone(path: Path) -> AbstractContextManager[None]:
+        if server.requests:  # this is the second
+            server.meanwhile.set()
+        return wait_for(path)
+
+    monkeypatch.setattr(files, "alone", alone)
+    entries = registry(server)
+    with ThreadPoolExecutor() as pool:
+        one = pool.submit(fetch.fetch, "mini", to=tmp_path / "one", registry=entries)
+        while not server.requests:
+            time.sleep(0.01)
+        other = pool.submit(fetch.fetch, "mini", to=tmp_path / "other", registry=entries)
+        folders = [one.result(), other.result()]
+    assert [(each / "readme.txt").read_text() for each in folders] == ["hello", "hello"]
+    assert len(server.requests) == 1
+    assert downloads() == ["mini.zip"]
+
+
+def test_a_server_that_knows_no_end(server: Server, tmp_path: Path) -> None:
+    server.refuses_ranges = True
+    with pytest.raises(ConnectionError, match=r"corpus\.zip: the server answers 416"):
+        fetch.fetch("mini", to=tmp_path / "mini", registry=registry(server))
+
+
+def test_a_length_that_is_no_number_is_not_needed(server: Server, tmp_path: Path) -> None:
+    server.length = "many"
+    fetch.fetch("mini", to=tmp_path / "mini", registry=registry(server))
+    assert (tmp_path / "mini" / "readme.txt").read_text() == "hello"
+
+
+def test_an_archive_that_stands_in_the_way_of_the_receipt(server: Server, tmp_path: Path) -> None:
+    server.body = archive({".sercourse-fetch.json/a.wav": b"a"})
+    bad = registry(server, checksum="sha256:" + hashlib.sha256(server.body).hexdigest())
+    with pytest.raises(ValueError, match="what came is no zip archive that can be unpacked"):
+        fetch.fetch("mini", to=tmp_path / "mini", registry=bad)
+    assert (downloads(), visible(tmp_path)) == ([], [])
 
 
 def test_a_whole_partial_file_is_not_fetched_again(server: Server, tmp_path: Path) -> None:

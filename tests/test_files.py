@@ -513,6 +513,26 @@ def test_a_protected_file_is_refused_before_the_work(
     files.refuse_unwritable_file(tmp_path / "b.csv")
 
 
+def test_a_protected_folder_is_refused_before_the_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its name cannot go to another folder: that was found out when the work was done."""
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "mark").touch()
+    files.refuse_unwritable(tmp_path / "model", replaces="mark")
+    monkeypatch.setattr(os, "access", lambda path, mode: False)  # as for all users but root
+    with pytest.raises(PermissionError, match="is protected from writing"):
+        files.refuse_unwritable(tmp_path / "model", replaces="mark")
+
+
+def test_a_folder_whose_name_is_too_long_to_be_replaced_is_refused_before_the_work(
+    tmp_path: Path,
+) -> None:
+    with pytest.raises(OSError, match="File name too long"):
+        files.refuse_unwritable(tmp_path / ("n" * 250), replaces="mark")
+    files.refuse_unwritable(tmp_path / ("n" * 244), replaces="mark")
+
+
 def test_a_file_that_cannot_be_written_is_refused_before_the_work(tmp_path: Path) -> None:
     with pytest.raises(IsADirectoryError, match=r"is a folder: give the name of a file"):
         files.refuse_unwritable_file(tmp_path)

@@ -87,6 +87,17 @@ def test_a_change_is_noticed_and_nothing_else_is_fetched_twice(
     assert len(opened) == 1
 
 
+def test_what_was_renamed_there_is_no_clip_under_its_old_name(bucket: str) -> None:
+    before = corpora.scan(bucket, corpus="aesdd").clips
+    old = before["path"][0].removeprefix("memory:/")
+    new = old.replace("happiness/h0", "happiness/a9")
+    fsspec.filesystem("memory").mv(old, new)
+    after = corpora.scan(bucket, corpus="aesdd").clips
+    assert len(after) == len(before)
+    assert f"memory:/{new}" in set(after["path"])
+    assert f"memory:/{old}" not in set(after["path"])
+
+
 def test_answers_name_addresses_and_are_those_of_local_files(
     command: Command, bucket: str, tmp_path: Path
 ) -> None:

@@ -84,7 +84,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             "perhaps; parts that were finished are kept: try again with --jobs 1"
         )
         return 2
-    except (ValueError, OSError, LookupError, ModuleNotFoundError) as error:  # a user causes these
+    except (ValueError, OSError, LookupError, ModuleNotFoundError, MemoryError) as error:
         options.say(f"sercourse: {_sentence(error)}")
         return 2
     finally:
@@ -100,6 +100,8 @@ def _show_warning(message: Any, category: type[Warning], *place: Any, **_: Any) 
 
 
 def _sentence(error: Exception) -> str:
+    if isinstance(error, MemoryError):
+        return "too little memory for this: free some, or give less at a time"
     if isinstance(error, OSError) and error.strerror and error.filename is not None:
         return f"{error.filename}: {error.strerror}"
     if isinstance(error, ModuleNotFoundError) and str(error).startswith("No module named"):

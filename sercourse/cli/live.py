@@ -65,7 +65,8 @@ class Journal:
 
     def _whole(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """Yield names and records, up to a line that was being written."""
-        self._file.seek(0)
+        with files.naming(self._path):  # what could not be written yet is tried again
+            self._file.seek(0)
         for line in self._file:
             try:
                 name, record = json.loads(line[:-1])  # its end comes last
@@ -84,9 +85,10 @@ class Journal:
 
     def add(self, name: str, record: dict[str, Any]) -> None:
         """Keep a record; OSError if the disk is full."""
-        self._file.seek(0, io.SEEK_END)
-        self._file.write(json.dumps([name, record]).encode() + b"\n")
-        self._file.flush()
+        with files.naming(self._path):
+            self._file.seek(0, io.SEEK_END)
+            self._file.write(json.dumps([name, record]).encode() + b"\n")
+            self._file.flush()
         self.names.add(name)
 
     def done(self) -> None:

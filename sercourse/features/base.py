@@ -21,6 +21,7 @@ import numpy as np
 
 from sercourse import audio, files, remote
 from sercourse.augment import Augmentation
+from sercourse.features.short_term import require_signal
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -176,8 +177,8 @@ def extract(y: np.ndarray, *, sr: int, feature_set: FeatureSet) -> np.ndarray:
     Raises
     ------
     ValueError
-        If the rate is another, the signal is too short or not finite, a feature is not finite, or
-        the signal cannot be augmented as the set wants, such as noise for silence.
+        If the rate is another, the signal is too short, not finite or of several channels, a
+        feature is not finite, or the signal cannot be augmented so, such as noise for silence.
 
     Examples
     --------
@@ -189,6 +190,7 @@ def extract(y: np.ndarray, *, sr: int, feature_set: FeatureSet) -> np.ndarray:
     if sr != feature_set.sr:
         needs = f"{feature_set.name!r} needs {feature_set.sr} Hz: resample it"
         raise ValueError(f"the signal is sampled at {sr} Hz and {needs}")
+    require_signal(y)
     for each in feature_set.augmentations:
         y = each.applied(y, sr=sr)
     if feature_set.pre_emphasis:
