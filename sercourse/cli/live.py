@@ -445,7 +445,8 @@ def _write_sound(path: Path, y: np.ndarray, *, sr: int) -> None:
     sound = io.BytesIO()  # of a full disk libsndfile tells nothing
     soundfile.write(sound, y, sr, format=path.suffix[1:], subtype="PCM_16")
     with files.atomic_path(path) as temporary:
-        temporary.write_bytes(sound.getbuffer())
+        # Not getbuffer: where writing fails, it crashes Python 3.12.1 (python/cpython#111049).
+        temporary.write_bytes(sound.getvalue())
 
 
 @contextlib.contextmanager
