@@ -45,7 +45,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])  # type: ignore[union-attr]
     parser.add_argument("--python", nargs="+", default=PYTHONS)
     parser.add_argument("--kind", nargs="+", choices=KINDS, default=list(KINDS))
-    parser.add_argument("--extras", default="lessons,networks,live,site,dev")
+    parser.add_argument("--extras", default="lessons,networks,live,big,cluster,site,dev")
     parser.add_argument("tests", nargs="*", default=["-n", "2", "--dist", "loadgroup"])
     args = parser.parse_args()
     if shutil.which("uv") is None:
