@@ -23,7 +23,10 @@ from sercourse import course
 
 ROOT = Path(__file__).resolve().parent.parent
 KERNEL = ROOT / "tests" / "colab_kernel.py"
-CHANGED = {"scikit-learn": "1.8 brought temperature scaling, and Colab has 1.6"}
+CHANGED = {
+    "scikit-learn": "1.8 brought temperature scaling, and Colab has 1.6",
+    "keras": "the stored networks need 3.15, and Colab has 3.13",
+}
 """Packages of Colab that the course replaces, each with the reason."""
 
 
