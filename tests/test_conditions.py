@@ -6,15 +6,30 @@ import json
 import shutil
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 import soxr
 
-from sercourse import audio, augment, bundles, cli, conditions, experiment, features, recipes
+from sercourse import (
+    audio,
+    augment,
+    bundles,
+    cli,
+    conditions,
+    experiment,
+    features,
+    files,
+    recipes,
+)
 from sercourse.augment import TEST_KINDS, Augmentation
+from sercourse.experiment import conditions as measuring
+from sercourse.experiment import evaluation
+from sercourse.experiment.evaluation import Run
 
 SR = 16_000
 CONDITIONS = list(augment.CONDITIONS)
@@ -245,6 +260,26 @@ def test_finished_folds_are_not_fitted_again(
     assert set(fitted) == {"fold 2"}
     part = experiment.evaluate_conditions(SVM, data, store=store, only=["fold 1"])
     assert (part.metrics["n_folds"], part.metrics["of_folds"]) == (1, 4)
+
+
+def test_a_sealed_fold_that_is_none_is_measured_again(
+    measured: experiment.Evaluation, data: experiment.Dataset, store: Path
+) -> None:
+    run, file = Run(SVM, data, "speaker", store), next(store.rglob("fold-3-conditions.json"))
+    fits, whole = partial(measuring._fits, run), files.read_sealed(file)
+    clips, told = whole["clip_id"], whole["probabilities"]
+    odd_clips: list[Any] = [None, "x", clips[:-1], [*clips[:-1], clips[0]], [*clips[:-1], "other"]]
+    odd_rows: list[Any] = [None, [], "x", [8.26, 0, 0], [2, -1, 0], [np.nan, 0, 1], [1, 0]]
+    odd_tables = [None, {}, [], {**told, "other": told["room"]}, dict(list(told.items())[:-1])]
+    odd_tables += [{**told, "room": [row, *told["room"][1:]]} for row in odd_rows]
+    assert evaluation.stored(file, {}, fits) == whole
+    for name, odd in (("clip_id", odd_clips), ("probabilities", odd_tables)):
+        for each in odd:
+            files.write_sealed(file, {**whole, name: each})
+            assert evaluation.stored(file, {}, fits) is None
+    again = experiment.evaluate_conditions(SVM, data, store=store)
+    pd.testing.assert_frame_equal(again.predictions, measured.predictions)
+    assert files.read_sealed(file) == whole
 
 
 def test_a_clip_that_cannot_be_changed_is_left_out_of_all(

@@ -3,6 +3,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -16,7 +17,8 @@ import pytest
 import soundfile
 from sounds import voice
 
-from sercourse import bundles, features
+from sercourse import bundles, features, files
+from sercourse.cli.live import Journal
 from sercourse.features import FeatureSet, feature_table, named, parts, read_parts, write_parts
 
 pq = pytest.importorskip("pyarrow.parquet")
@@ -205,6 +207,27 @@ def test_no_flipped_bit_gives_another_answer(clips: pd.DataFrame, tmp_path: Path
     assert n_refused > 300  # no answer depends on the others: sizes that nobody reads
 
 
+@pytest.mark.parametrize("name", ["key", "n_parts", "feature_names", "shape"])
+@pytest.mark.parametrize("to", [None, "x", 1.5, [["a"]], {"a": 1}, [3, -1], 10**30, True])
+def test_a_sealed_manifest_that_is_none_is_one_sentence(
+    name: str, to: object, clips: pd.DataFrame, tmp_path: Path
+) -> None:
+    folder = tmp_path / "out"
+    write(clips[:1], folder)
+    manifest = folder / parts.MANIFEST
+    whole = files.read_sealed(manifest)
+    for content in ({**whole, name: to}, {key: whole[key] for key in whole if key != name}):
+        files.write_sealed(manifest, content)
+        with pytest.raises(ValueError, match=f"^{re.escape(str(folder))}.* again$"):
+            list(read_parts(folder))
+        if name == "key":
+            with pytest.raises(ValueError, match="other clips or settings"):
+                write(clips[:1], folder)
+        else:
+            write(clips[:1], folder)
+            assert files.read_sealed(manifest) == whole
+
+
 def answer(part: features.Features) -> list:
     return [part.X.tolist(), part.clip_id.tolist(), part.rejects.to_numpy().tolist(), part.names]
 
@@ -317,8 +340,6 @@ def test_a_killed_prediction_goes_on(clips: pd.DataFrame, tmp_path: Path) -> Non
 
 
 def test_a_changed_recording_or_model_is_judged_anew(tmp_path: Path) -> None:
-    from sercourse.cli.live import Journal
-
     first = Journal(tmp_path / "a.csv", key="one")
     first.add("a 10 1", {"path": "a"})
     first.add("a 10 1", {"path": "a"})
@@ -331,8 +352,6 @@ def test_a_changed_recording_or_model_is_judged_anew(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("line", [b"5", b"[1]", b'["a", 2]', b"{}", b'["a", {}]', b"DEEP"])
 def test_a_journal_ends_where_a_line_is_none(line: bytes, tmp_path: Path) -> None:
-    from sercourse.cli.live import Journal
-
     Journal(tmp_path / "a.csv", key="k").add("first", {"path": "1"})
     (file,) = tmp_path.iterdir()
     with file.open("ab") as end:
@@ -343,3 +362,21 @@ def test_a_journal_ends_where_a_line_is_none(line: bytes, tmp_path: Path) -> Non
     assert journal.names == {"first", "last"}
     assert list(journal) == list(Journal(tmp_path / "a.csv", key="k"))
     assert list(journal) == [{"path": "1"}, {"path": "2"}]
+
+
+def test_no_flipped_bit_of_a_journal_gives_another_answer(tmp_path: Path) -> None:
+    records = {str(k): {"path": str(k), "confidence": k / 7} for k in range(3)}
+    first = Journal(tmp_path / "a.csv", key="k")
+    for name, record in records.items():
+        first.add(name, record)
+    (file,) = tmp_path.iterdir()
+    whole = file.read_bytes()
+    for bit in range(8 * len(whole)):
+        damaged = bytearray(whole)
+        damaged[bit // 8] ^= 1 << bit % 8
+        file.write_bytes(damaged)
+        journal = Journal(tmp_path / "a.csv", key="k")
+        assert len(journal.names) < len(records)
+        for name in set(records) - journal.names:  # as the command goes on
+            journal.add(name, records[name])
+        assert sorted(journal, key=str) == list(records.values())

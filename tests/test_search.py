@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -119,6 +120,83 @@ def test_a_cut_search_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     pd.testing.assert_frame_equal(found["predictions"], whole["predictions"], check_dtype=False)
     experiment.run_search(plan(), estimators=FAST, folder=tmp_path / "cut")
     assert calls == [*FAST, FAST[1]]  # nothing is left to do
+
+
+def changed(content: dict, *place: str | int, to: object) -> dict:
+    """Return stored content with another value, or none, in one place."""
+    content = json.loads(json.dumps(content))
+    *inner, last = place
+    node: Any = content
+    for each in inner:
+        node = node[each]
+    if to is None:
+        del node[last]
+    else:
+        node[last] = to
+    return content
+
+
+ROW = ("candidates", 0)
+TEST = ("tests", 0)
+
+
+@pytest.mark.parametrize(
+    ("place", "to"),
+    [
+        *(((name,), to) for name in ("candidates", "tests") for to in (None, [], {}, "x", [[]], 1)),
+        *((ROW, to) for to in ({}, [], "x")),
+        *(((*ROW, "uar"), to) for to in (None, "x", True, 8.26, -1, np.nan, np.inf, 10**400, [0])),
+        *(((*ROW, "settings"), to) for to in (None, "{", "{}", '{"svc__C": 1e9}', {}, 1)),
+        *(((*ROW, "estimator"), to) for to in (None, "knn", 1)),
+        *(((*ROW, "fit_seconds"), to) for to in (None, -1, np.nan, "x")),
+        ((*ROW, "more"), "x"),
+        ((*TEST, "more"), 1),
+        *(((*TEST, "answers"), to) for to in (None, [], [1], "x", [0.5] * 14)),
+        *(((*TEST, "answers", 0), to) for to in ("x", np.nan, np.inf, [1], True)),
+        *(((*TEST, "predict_ms"), to) for to in (None, -1, np.nan, "x")),
+    ],
+)
+def test_a_sealed_search_that_is_none_is_made_again(
+    place: tuple, to: object, searched: tuple[Path, dict]
+) -> None:
+    folder, whole = searched
+    content = files.read_sealed(folder / "svc.json")
+    files.write_sealed(folder / "svc.json", changed(content, *place, to=to))
+    again, _ = experiment.run_search(plan(), estimators=["svc"], folder=folder)
+    for name in ("candidates", "finalists", "predictions"):
+        times = ["fit_seconds", "predict_ms"]
+        kept, found = (each[name].drop(columns=times, errors="ignore") for each in (whole, again))
+        pd.testing.assert_frame_equal(kept, found)
+
+
+@pytest.mark.parametrize("to", [None, "x", 8.26, np.nan, {}])
+@pytest.mark.parametrize("entry", ["uar", "accuracy", "n_clips", "estimator", "predict_ms"])
+def test_a_sealed_size_that_is_none_is_made_again(
+    entry: str, to: object, searched: tuple[Path, dict]
+) -> None:
+    folder, whole = searched
+    file = folder / "svc-0.2.json"
+    files.write_sealed(file, changed(files.read_sealed(file), entry, to=to))
+    again, _ = experiment.run_search(plan(), estimators=["svc"], folder=folder, shares=[0.2])
+    columns = ["estimator", "n_clips", "uar", "accuracy"]
+    if (entry, to) == ("predict_ms", 8.26):  # it may have taken so long
+        assert again["sizes"]["predict_ms"].item() == to
+    pd.testing.assert_frame_equal(whole["sizes"][columns], again["sizes"][columns])
+    assert list(again["sizes"]) == list(whole["sizes"])
+
+
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict]:
+    folder = tmp_path_factory.mktemp("search")
+    return folder, experiment.run_search(plan(), estimators=["svc"], folder=folder, shares=[0.2])[0]
+
+
+@pytest.mark.parametrize("name", ["clips", "key", "fold"])
+@pytest.mark.parametrize("to", [None, 1, [], {"a": [1]}])
+def test_a_sealed_index_of_another_search_is_refused(name: str, to: object, tmp_path: Path) -> None:
+    files.write_sealed(tmp_path / "search.json", changed(plan().told, name, to=to))
+    with pytest.raises(ValueError, match=f"holds another search, of {name} .* is wanted: name"):
+        experiment.run_search(plan(), estimators=["svc"], folder=tmp_path)
 
 
 def test_processes_find_what_one_finds(tmp_path: Path) -> None:

@@ -115,7 +115,7 @@ def test_the_cache_is_the_store_where_none_is_given(
 
 def test_a_stored_result_is_read_only_whole_and_of_the_same_clips(tmp_path: Path) -> None:
     file, result = tmp_path / "deep" / "fold-1.json", {"clip_id": ["a", "b"], "seconds": 1.5}
-    assert evaluation.stored(file, {}) is None
+    assert evaluation.stored(file, {}, bool) is None
     computed = []
 
     def compute() -> dict[str, Any]:
@@ -123,28 +123,30 @@ def test_a_stored_result_is_read_only_whole_and_of_the_same_clips(tmp_path: Path
         return {"seconds": 1.5}
 
     for _ in range(2):
-        found = evaluation.stored_or_new(file, {"clip_id": ["a", "b"]}, compute)
+        found = evaluation.stored_or_new(file, {"clip_id": ["a", "b"]}, compute, bool)
         assert found == result
     assert len(computed) == 1
-    assert evaluation.stored(file, {"clip_id": ["a", "b"]}) == result
-    assert evaluation.stored(file, {}) == result
-    assert evaluation.stored(file, {"clip_id": ["b", "a"]}) is None
-    assert evaluation.stored(file, {"clip_id": ["a", "b"], "estimator": "svc"}) is None
+    assert evaluation.stored(file, {"clip_id": ["a", "b"]}, bool) == result
+    assert evaluation.stored(file, {}, bool) == result
+    assert evaluation.stored(file, {"clip_id": ["b", "a"]}, bool) is None
+    assert evaluation.stored(file, {"clip_id": ["a", "b"], "estimator": "svc"}, bool) is None
     whole = file.read_bytes()
     rng = np.random.default_rng(0)
     for bit in rng.integers(8 * len(whole), size=300).tolist():
         damaged = bytearray(whole)
         damaged[bit // 8] ^= 1 << bit % 8
         file.write_bytes(damaged)
-        assert evaluation.stored(file, {}) is None
-    assert evaluation.stored_or_new(file, {"clip_id": ["a", "b"]}, compute) == result
+        assert evaluation.stored(file, {}, bool) is None
+    assert evaluation.stored_or_new(file, {"clip_id": ["a", "b"]}, compute, bool) == result
     assert (len(computed), file.read_bytes()) == (2, whole)
 
 
 def test_a_store_that_cannot_be_written_is_a_warning(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("no folder")
     with pytest.warns(files.NotKept, match="results are not kept there"):
-        found = evaluation.stored_or_new(tmp_path / "file" / "a.json", {"a": 1}, lambda: {"b": 2})
+        found = evaluation.stored_or_new(
+            tmp_path / "file" / "a.json", {"a": 1}, lambda: {"b": 2}, bool
+        )
     assert found == {"a": 1, "b": 2}
 
 
@@ -199,7 +201,7 @@ def test_a_stored_result_as_deep_as_can_be_is_none(tmp_path: Path) -> None:
     rest = b'"a": ' + b"[" * deep + b"]" * deep + b"}\n"
     seal = hashlib.sha256(rest).hexdigest().encode()
     (tmp_path / "a.json").write_bytes(b'{"sha256": "' + seal + b'",\n' + rest)
-    assert evaluation.stored(tmp_path / "a.json", {}) is None
+    assert evaluation.stored(tmp_path / "a.json", {}, bool) is None
 
 
 def test_results_tell_which_folds_there_are(data: experiment.Dataset, tmp_path: Path) -> None:

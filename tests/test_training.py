@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -175,6 +177,36 @@ def test_no_flipped_bit_of_a_checkpoint_is_gone_on_from(tmp_path: Path) -> None:
             assert np.array_equal(variable.numpy(), value)
             variable.assign(before)
     file.write_bytes(whole)
+    assert training._resume(model, tmp_path).epoch == 1
+
+
+def test_a_checkpoint_that_is_none_is_not_gone_on_from(tmp_path: Path) -> None:
+    short, file = replace(SHORT, epochs=1), tmp_path / training.CHECKPOINT
+    networks.train(fresh(), tones(24, seed=0), training=short, folder=tmp_path)
+    with np.load(file) as stored:
+        whole = dict(stored)
+    told = json.loads(str(whole["told"]))
+    odd_history: list[Any] = [[], [{}], [{"loss": "x"}], [{"loss": np.nan}], [[1]], None]
+    odd = [told | {"history": each} for each in odd_history]
+    odd += [told | {"best": each} for each in (None, 7, -1, "x")]
+    texts = ["", "[]", "{}", "1", "[" * 5000, *map(json.dumps, odd)]
+    first = whole["arr_0"]
+    changes = [
+        *({"told": np.array(each)} for each in texts),
+        *({"arr_0": np.array(each)} for each in (first[..., :1], first * np.nan, "x")),
+        {"arr_99": first},
+    ]
+    contents = [{**whole, **each} for each in changes]
+    contents += [{key: whole[key] for key in whole if key != name} for name in ("told", "arr_9")]
+    model = fresh()
+    training.compile_model(model, training=short, n_clips=24)
+    begun = [each.numpy() for each in training._state(model)]
+    for content in contents:
+        np.savez(file, **content)
+        assert training._resume(model, tmp_path).epoch == 0
+        for variable, before in zip(training._state(model), begun, strict=True):
+            assert np.array_equal(variable.numpy(), before)
+    np.savez(file, **whole)
     assert training._resume(model, tmp_path).epoch == 1
 
 

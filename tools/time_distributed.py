@@ -6,8 +6,8 @@ Seven emotions of RAVDESS (without neutral), a random split of 80 to 20 over cli
 speakers, with ``--protocol speaker``), each clip and two noisy copies of it in every epoch, SGD
 with momentum 0.8, batches of 64, 100 epochs, no early stopping: as in "02 - Train [CNN-LSTM].ipynb"
 of github.com/maelfabien/Multimodal-Emotion-Recognition. An interrupted training goes on from its
-last epoch. The log goes to ``data/results/studies/time-distributed-replication.csv``, which lesson
-05 reads.
+last epoch, and a finished one with more ``--epochs``. The log goes to
+``data/results/studies/time-distributed-replication.csv``, which lesson 05 reads.
 
 An epoch takes 100 seconds of processor time (177 in float32, with the fused operations alone):
 convolutions compute in bfloat16 and have no biases, which batch normalisation would subtract again,
@@ -107,7 +107,9 @@ def train(
             batch_size=BATCH_SIZE,
             callbacks=[
                 keras.callbacks.LambdaCallback(on_epoch_end=write),
-                keras.callbacks.BackupAndRestore(files.cache_dir() / "time-distributed" / name),
+                keras.callbacks.BackupAndRestore(
+                    files.cache_dir() / "time-distributed" / name, delete_checkpoint=False
+                ),
             ],
             verbose=2,
         )

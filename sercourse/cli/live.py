@@ -7,7 +7,8 @@ import contextlib
 import io
 import json
 import signal
-from collections.abc import Callable, Iterator
+import zlib
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from datetime import datetime
 from functools import partial
@@ -47,7 +48,7 @@ class Take(NamedTuple):
 class Journal:
     """Records by name, a line each, in a file beside the output: cut, a command goes on from there.
 
-    They are written as they come and read one by one.
+    They are written as they come, each with its checksum, and read one by one.
 
     Parameters
     ----------
@@ -64,16 +65,19 @@ class Journal:
         self._file.truncate()
 
     def _whole(self) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Yield names and records, up to a line that was being written."""
+        """Yield names and records, up to a line that is damaged or was being written."""
         with files.naming(self._path):  # what could not be written yet is tried again
             self._file.seek(0)
         for line in self._file:
             try:
-                name, record = json.loads(line[:-1])  # its end comes last
-                yield str(name), dict(record)
+                name, record, _ = json.loads(line)
+                if line == self._line(name, record):
+                    yield str(name), dict(record)
+                    continue
             except (ValueError, TypeError, RecursionError):
-                self._file.seek(-len(line), io.SEEK_CUR)
-                return
+                pass
+            self._file.seek(-len(line), io.SEEK_CUR)
+            return
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         """Yield the records; of two with one name, as two runs at once write them, the first."""
@@ -87,9 +91,14 @@ class Journal:
         """Keep a record; OSError if the disk is full."""
         with files.naming(self._path):
             self._file.seek(0, io.SEEK_END)
-            self._file.write(json.dumps([name, record]).encode() + b"\n")
+            self._file.write(self._line(name, record))
             self._file.flush()
         self.names.add(name)
+
+    @staticmethod
+    def _line(name: str, record: Mapping[str, Any]) -> bytes:
+        seal = zlib.crc32(json.dumps([name, record]).encode())
+        return json.dumps([name, record, seal]).encode() + b"\n"
 
     def done(self) -> None:
         """Delete the file: the output is complete."""

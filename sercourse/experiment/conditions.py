@@ -63,7 +63,7 @@ def evaluate_conditions(
             clips = data.clips["clip_id"].iloc[fold.test].tolist()
             same, file = {"settings": settings, "tested": clips}, member.file(fold, "-conditions")
             compute = partial(_judged, member, fold, n_jobs=n_jobs)
-            result = evaluation.stored_or_new(file, same, compute)
+            result = evaluation.stored_or_new(file, same, compute, partial(_fits, member))
             rows = member.rows(fold).set_index("clip_id").loc[result["clip_id"]].reset_index()
             told = result["probabilities"].items()
             tables.append(evaluation.in_conditions(rows, told, data.labels))
@@ -105,6 +105,17 @@ def _judged(run: Run, fold: splits.Fold, *, n_jobs: int) -> Result:
     kept = [each for each in clips["clip_id"] if all(each in P.index for P in said.values())]
     told = {name: P.loc[kept].round(DECIMALS).to_numpy().tolist() for name, P in said.items()}
     return {"clip_id": kept, "probabilities": told}
+
+
+def _fits(run: Run, result: Result) -> bool:
+    """Whether a stored result is one of `_judged`."""
+    clips, told = result["clip_id"], result["probabilities"]
+    shape = len(clips), len(run.data.labels)
+    return (
+        list(told) == [RECORDED, *augment.CONDITIONS]
+        and len(clips) == len(set(clips).intersection(result["tested"]))
+        and all(evaluation.are_probabilities(each, shape) for each in told.values())
+    )
 
 
 def condition_figures(answers: pd.DataFrame, *, labels: Sequence[str]) -> dict[str, Any]:

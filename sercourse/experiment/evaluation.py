@@ -201,14 +201,14 @@ class Run:
     def stored(self, fold: splits.Fold) -> Result | None:
         """Read the result of a fold; None if there is none of these clips, or it is damaged."""
         names, k = self.rows(fold)["clip_id"].tolist(), len(self.data.labels)
-        result = stored(self.file(fold), {"clip_id": names}) or {}
-        with suppress(LookupError, TypeError, ValueError):  # a checksum is not of what it should be
-            P, counts = (np.array(result.get(name, np.eye(k))) for name in TABLES)
+
+        def fits(result: Result) -> bool:
+            counts = np.array(result.get("segment_confusion", np.eye(k)))
             told = [result["seconds"], *(result[name] for name in FROM_TRAINING if name in result)]
-            fits = (P.shape, counts.shape) == ((len(names), k), (k, k)) and (P >= 0).all()
-            if fits and np.isfinite([*told, counts.sum()]).all() and np.allclose(P.sum(1), 1, 0.01):
-                return result
-        return None
+            finite = counts.shape == (k, k) and np.isfinite([*told, counts.sum()]).all()
+            return bool(finite) and are_probabilities(result["probabilities"], (len(names), k))
+
+        return stored(self.file(fold), {"clip_id": names}, fits)
 
     def rows(self, fold: splits.Fold) -> pd.DataFrame:
         """Return the clips that a fold scores, draw by draw where voices are enrolled."""
@@ -239,18 +239,30 @@ class Run:
         return files.digest([self.recipe.key, list(data.labels), sides, truth, more])
 
 
-def stored(path: Path, same: Result) -> Result | None:
-    """Read a stored result; None if it is damaged, or an entry of `same` is another there."""
-    with suppress(OSError, ValueError, RecursionError):
+def are_probabilities(table: Any, shape: tuple[int, int]) -> bool:
+    """Whether a table has this shape, and each row the probabilities of one clip."""
+    P = np.array(table)
+    return P.shape == shape and bool((P >= 0).all() and np.allclose(P.sum(axis=1), 1, 0.01))
+
+
+def stored(path: Path, same: Result, fits: Callable[[Result], bool]) -> Result | None:
+    """Read a stored result; None if it is damaged, an entry of `same` is another, or it misfits.
+
+    The checksum tells that nothing has changed, not that it ever was a result: `fits` looks at what
+    is used of it, and may fail.
+    """
+    with suppress(OSError, LookupError, AttributeError, TypeError, ValueError):
         result: Result = files.read_sealed(path)
-        if all(result.get(name) == value for name, value in same.items()):
+        if all(result.get(name) == value for name, value in same.items()) and fits(result):
             return result
     return None
 
 
-def stored_or_new(path: Path, same: Result, compute: Callable[[], Result]) -> Result:
+def stored_or_new(
+    path: Path, same: Result, compute: Callable[[], Result], fits: Callable[[Result], bool]
+) -> Result:
     """Read a stored result, or compute and store it."""
-    result = stored(path, same)
+    result = stored(path, same, fits)
     if result is None:
         result = _kept(path, {**same, **compute()})
     return result

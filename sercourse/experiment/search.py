@@ -21,17 +21,20 @@ from concurrent.futures import CancelledError
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
+import msgspec
 import numpy as np
 import pandas as pd
 from joblib import parallel_config
+from msgspec import Meta
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
-from sklearn.model_selection import GridSearchCV
+from sklearn.model_selection import GridSearchCV, ParameterGrid
 from threadpoolctl import threadpool_limits
 
 from sercourse import classical, corpora, evaluate, files, labels, splits
+from sercourse.bundles.schema import Amount, Share
 from sercourse.experiment.dataset import Array, Dataset
 from sercourse.experiment.evaluation import DECIMALS, Result, inner_groups, stored, stored_or_new
 from sercourse.networks import Examples
@@ -42,6 +45,7 @@ CHOICES = {"task": ("classify", "regress"), "balance": ("none", "undersample", "
 INNER_FOLDS = 3
 SHARES = (0.25, 0.5, 0.75, 1.0)
 INDEX, TABLES = "search.json", ("candidates", "finalists", "predictions", "sizes")
+TIMES = "fit_seconds", "predict_ms"
 
 RNN_GRID: Any = [
     {"lstm_units": [[128, 128]], "dense_units": [[128, 128]], "dropout": [0.3]},
@@ -138,6 +142,11 @@ class SearchConfig:
         """The estimators that can do it, with their grids; the recurrent network last."""
         rnn = classical.PipelineLearner(Rnn(list(self.codes.values()), self.regression), RNN_GRID)
         return {**(classical.REGRESSORS if self.regression else classical.CLASSIFIERS), RNN: rnn}
+
+    @property
+    def scored(self) -> dict[str, Any]:
+        """The kinds of the scores."""
+        return {self.score: Amount if self.regression else Share, "accuracy": Share}
 
     def make(self, estimator: str) -> Any:
         """Return an estimator, not yet fitted; refuse one that takes no weights but should."""
@@ -262,7 +271,7 @@ def run_search(
     kept = files.user_path(folder or files.cache_dir() / "searches" / name)
     if folder is not None:
         files.refuse_unwritable(kept, replaces=INDEX)
-    known = stored(kept / INDEX, {}) or plan.told
+    known = stored(kept / INDEX, {}, bool) or plan.told
     for name, value in plan.told.items():
         if known.get(name) != value:
             raise ValueError(
@@ -274,16 +283,20 @@ def run_search(
     rows: dict[str, list[Any]] = {name: [] for name in TABLES}
     for name in wanted:
         compute = partial(_search_one, plan, name, n_jobs=n_jobs, report=report)
-        found = stored_or_new(kept / f"{name}.json", {}, compute)
-        for finalist in found["finalists"]:
-            settings = json.loads(finalist["settings"])
+        found = stored_or_new(kept / f"{name}.json", {}, compute, partial(_fits, plan, name))
+        rows["candidates"] += found["candidates"]
+        for best, test in zip(found["candidates"], found["tests"], strict=False):
+            rows["finalists"].append(best | _figures(plan, test))
+            rows["predictions"] += _predictions(plan, name, np.array(test["answers"]))
+            settings = json.loads(best["settings"])
             for share in shares:
                 file = kept / f"{name}-{share}.json"
+                same = {"estimator": name, "n_clips": len(_drawn(plan, share))}
                 compute = partial(_with_fewer, plan, name, settings, share)
-                rows["sizes"].append(stored_or_new(file, {"estimator": name}, compute))
-            report(f"{name}, tested once: accuracy {finalist['test_accuracy']:.1%}")
-        for table in found:
-            rows[table] += found[table]
+                size = stored_or_new(file, same, compute, partial(_is_size, plan))
+                rows["sizes"].append(size)
+            accuracy = rows["finalists"][-1]["test_accuracy"]
+            report(f"{name}, tested once: accuracy {accuracy:.1%}")
     if not rows["finalists"]:
         raise ValueError("none of the estimators can be fitted to these clips")
     tables = {name: pd.DataFrame(each) for name, each in rows.items()}
@@ -295,30 +308,64 @@ def run_search(
 
 
 def _search_one(plan: SearchConfig, name: str, *, n_jobs: int, report: Report) -> Result:
-    """Validate all settings of an estimator and test the best; the rows of each table."""
-    tried = grid_search(plan, name, n_jobs=n_jobs, report=report)
-    found: Result = {"candidates": tried.to_dict("records"), "finalists": [], "predictions": []}
-    for best in found["candidates"][:1]:
-        test = plan.fold.test
-        answers, figures = tested(plan, name, json.loads(best["settings"]), plan.train, test)
-        times = {key: figures.pop(key) for key in ("fit_seconds", "predict_ms")}
-        scores = {f"test_{key}": value for key, value in figures.items()}
-        clips = plan.data.clips[["clip_id", "emotion"]].iloc[test]
-        said = clips.rename(columns={"emotion": "truth"}).assign(predicted=plan.named(answers))
-        said.insert(0, "estimator", name)
-        if plan.regression:
-            said["value"] = answers.astype(float).round(DECIMALS)
-        found["finalists"] = [{**best, **scores, **times}]
-        found["predictions"] = said.to_dict("records")
-    return found
+    """Validate all settings of an estimator and test the best, if any can be fitted."""
+    tried, tests = grid_search(plan, name, n_jobs=n_jobs, report=report), []
+    for settings in tried["settings"][:1]:
+        answers, told = tested(plan, name, json.loads(settings), plan.train, plan.fold.test)
+        tests = [{"answers": answers.tolist()} | {key: told[key] for key in TIMES}]
+    return {"candidates": tried.to_dict("records"), "tests": tests}
+
+
+def _fits(plan: SearchConfig, name: str, found: Result) -> bool:
+    """Whether a stored result is one of `_search_one`."""
+    n, known = len(plan.fold.test), map(json.dumps, ParameterGrid(plan.zoo[name].grid))
+    texts = {"estimator": Literal[name], "settings": Literal[tuple(known)]}
+    answers = Annotated[
+        list[Annotated[float, Meta(ge=-1e9, le=1e9)]], Meta(min_length=n, max_length=n)
+    ]
+    row: Any = _row(**texts, **plan.scored, fit_seconds=Amount)
+    test: Any = _row(answers=answers, **dict.fromkeys(TIMES, Amount))
+    msgspec.convert(found, _row(candidates=list[row], tests=list[test]))
+    return len(found["tests"]) == min(1, len(found["candidates"]))
+
+
+def _is_size(plan: SearchConfig, found: Result) -> bool:
+    """Whether a stored result is one of `_with_fewer`."""
+    kinds = plan.scored | dict.fromkeys(TIMES, Amount)
+    msgspec.convert(found, _row(estimator=str, n_clips=int, **kinds))
+    return True
+
+
+def _row(**kinds: Any) -> Any:
+    """Return the type of a row that has these entries and no others."""
+    return msgspec.defstruct("Row", list(kinds.items()), forbid_unknown_fields=True)
+
+
+def _figures(plan: SearchConfig, test: Result) -> dict[str, float]:
+    scores = plan.scores(plan.y[plan.fold.test], np.array(test["answers"]))
+    told = {f"test_{key}": round(value, DECIMALS) for key, value in scores.items()}
+    return told | {key: test[key] for key in TIMES}
+
+
+def _predictions(plan: SearchConfig, name: str, answers: NDArray[Any]) -> list[Any]:
+    clips = plan.data.clips[["clip_id", "emotion"]].iloc[plan.fold.test]
+    said = clips.rename(columns={"emotion": "truth"}).assign(predicted=plan.named(answers))
+    said.insert(0, "estimator", name)
+    if plan.regression:
+        said["value"] = answers.astype(float).round(DECIMALS)
+    return said.to_dict("records")
+
+
+def _drawn(plan: SearchConfig, share: float) -> NDArray[np.intp]:
+    """Return a share of the training clips of the first inner split."""
+    learn = plan.train[plan.inner[0][0]]
+    return np.random.default_rng(0).permutation(learn)[: max(2, round(share * len(learn)))]
 
 
 def _with_fewer(plan: SearchConfig, name: str, settings: Mapping[str, Any], share: float) -> Result:
     """Train on a share of the clips of the first inner split; score on those that validate."""
-    learn, check = (plan.train[part] for part in plan.inner[0])
-    drawn = np.random.default_rng(0).permutation(learn)[: max(2, round(share * len(learn)))]
-    _, figures = tested(plan, name, settings, drawn, check)
-    return {"n_clips": len(drawn), **figures}
+    check = plan.train[plan.inner[0][1]]
+    return tested(plan, name, settings, _drawn(plan, share), check)[1]
 
 
 def grid_search(

@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import numpy as np
 
 from sercourse import files
@@ -24,6 +25,15 @@ if TYPE_CHECKING:
 
 MANIFEST = "_manifest.json"  # readers of Parquet pass over names that begin with _
 MOST_ROWS, MOST_BYTES = 1000, 32 * 2**20  # of a part, which is one row group
+
+
+class Manifest(msgspec.Struct):
+    """What is used of the manifest."""
+
+    key: str
+    n_parts: int
+    feature_names: list[str]
+    shape: list[int]
 
 
 def write_parts(
@@ -66,7 +76,7 @@ def write_parts(
     about = {"key": key, "fingerprint": fingerprint, "n_clips": len(clips), "n_parts": len(starts)}
     about |= {"feature_names": feature_set.names, "shape": feature_set.row_shape}
     manifest = folder / MANIFEST
-    if manifest.is_file() and files.read_sealed(manifest)["key"] != key:
+    if manifest.is_file() and files.read_sealed(manifest).get("key") != key:
         raise ValueError(
             f"{folder} holds features of other clips or settings, or of an earlier version: name "
             "another folder, or delete it"
@@ -97,6 +107,10 @@ def read_parts(folder: str | Path) -> Iterator[Features]:
     """
     folder = files.user_path(folder)
     about = files.read_sealed(folder / MANIFEST)
+    try:
+        msgspec.convert(about, Manifest)
+    except msgspec.ValidationError as error:
+        raise ValueError(f"{folder / MANIFEST}: {error}: compute the features again") from None
     for k in range(about["n_parts"]):
         if (table := _read(folder, k, about)) is None:
             of = f"{_part(folder, k)}, part {k + 1} of {about['n_parts']}"

@@ -16,8 +16,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
+import msgspec
 import numpy as np
 import threadpoolctl
 from numpy.typing import NDArray
@@ -33,6 +34,7 @@ Codes = NDArray[np.intp]
 Report = Callable[[str], None]
 Build = Callable[..., "keras.Model"]
 Augment = Callable[..., tuple[Array, Array]]
+Figure = Annotated[float, msgspec.Meta(ge=0, le=1e9)]
 
 CHECKPOINT = "checkpoint.npz"
 REPORTS = 8  # lines of progress in one training
@@ -494,8 +496,19 @@ def _resume(model: keras.Model, folder: Path | None) -> Progress:
         with np.load(folder / CHECKPOINT, allow_pickle=False) as stored:  # has checksums
             told = json.loads(str(stored["told"]))
             arrays = [stored[name] for name in stored.files if name != "told"]
+        progress = Progress(told["history"], told["best"], kept=arrays[len(state) :])
+        msgspec.convert([progress.history, progress.best], tuple[list[dict[str, Figure]], int])
+        used = {"loss", "validation_loss"} if progress.best else {"loss"}
+        known = [*state, *(model.weights if progress.kept else [])]
+        if not (
+            [each.shape for each in arrays] == [tuple(each.shape) for each in known]
+            and all(np.isfinite(each).all() for each in arrays)
+            and all(used <= entry.keys() for entry in progress.history)
+            and 0 <= progress.best <= progress.epoch > 0
+        ):
+            return Progress()
     except Exception:  # a damaged archive fails in many ways
         return Progress()
     for variable, value in zip(state, arrays[: len(state)], strict=True):
         variable.assign(value)
-    return Progress(**told, kept=arrays[len(state) :])
+    return progress

@@ -244,7 +244,9 @@ def targets() -> dict[str, Target]:
         "row": Target([("a.row", _row())], _read_row, True),
         "part": Target([*parts.items()], lambda path: _read_parts(path, parts), True),
         "archive": Target([("a.zip", _archive())], _read_archive),
-        "fold": Target([("fold.json", _sealed())], lambda path: evaluation.stored(path, {}), True),
+        "fold": Target(
+            [("fold.json", _sealed())], lambda path: evaluation.stored(path, {}, bool), True
+        ),
         "table": Target([("labels.csv", TABLE)], _read_table),
         "translation": Target(
             [("a.txt", b'{"ang": "angry", "hap": "happy"}'), ("b.txt", b"ang=angry\nexc, happy\n")],
