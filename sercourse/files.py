@@ -75,7 +75,8 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         with tempfile.TemporaryDirectory() as folder:
             yield Path(folder) / path.name
             sys.stdout.flush()
-            with (Path(folder) / path.name).open("rb") as file, path.open("ab") as stream:
+            content = Path(folder) / path.name
+            with naming(path), content.open("rb") as file, path.open("ab") as stream:
                 shutil.copyfileobj(file, stream)
         return
     target = path.resolve()  # a link stays one

@@ -10,6 +10,7 @@ import sys
 import threading
 import tracemalloc
 import weakref
+import zlib
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import partial
@@ -341,9 +342,15 @@ def flipped(file: Path, place: float) -> None:
     file.write_bytes(content)
 
 
+def forged(file: Path) -> None:
+    data = np.full((len(file.read_bytes()) - 4) // 8, np.nan).tobytes()
+    file.write_bytes(zlib.crc32(data).to_bytes(4) + data)
+
+
 DAMAGES: dict[str, Callable[[Path], object]] = {
     "cut": lambda file: file.write_bytes(file.read_bytes()[:700]),
     "empty": lambda file: file.write_bytes(b""),
+    "no numbers": forged,
     "another file": lambda file: file.write_bytes(b"text" * 1000),
     **{f"bit at {at}": partial(flipped, place=at) for at in (0.0, 0.5, 0.9995)},
 }

@@ -611,6 +611,12 @@ def test_a_pipe_and_a_device_are_written_into(tmp_path: Path) -> None:
     assert stat.S_ISCHR(Path("/dev/null").stat().st_mode)
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux has such a device")
+def test_a_full_device_is_named() -> None:
+    with pytest.raises(OSError, match=r"cannot be written .*: '/dev/full'"):
+        files.write_json("/dev/full", 7)
+
+
 @posix
 @pytest.mark.parametrize("name", ["/dev/stdout", "/dev/fd/1"])
 @pytest.mark.parametrize("redirected", [False, True])

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -226,6 +227,18 @@ def test_a_sealed_manifest_that_is_none_is_one_sentence(
         else:
             write(clips[:1], folder)
             assert files.read_sealed(manifest) == whole
+
+
+def test_a_sealed_part_without_numbers_is_made_anew(clips: pd.DataFrame, tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    write(clips, folder)
+    (first, *_), part = read_parts(folder), folder / "part-000000.parquet"
+    whole, key = part.read_bytes(), files.read_sealed(folder / parts.MANIFEST)["key"]
+    parts._write(replace(first, X=first.X * np.nan), part, key=key)
+    with pytest.raises(ValueError, match=r"part 1 of 3, is missing or damaged: compute it again"):
+        list(read_parts(folder))
+    write(clips, folder)
+    assert part.read_bytes() == whole
 
 
 def answer(part: features.Features) -> list:

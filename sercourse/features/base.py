@@ -348,14 +348,14 @@ def contents(clips: pd.DataFrame) -> list[str]:
 
 
 def _read_row(file: Path, row: np.ndarray) -> bool:
-    """Fill in a stored row; return whether it is there and whole."""
+    """Fill in a stored row; return whether it is there, whole, and one of numbers."""
     data = b""
     with contextlib.suppress(OSError):
         data = file.read_bytes()
     whole = len(data) == row.nbytes + 4 and zlib.crc32(data[4:]) == int.from_bytes(data[:4])
     if whole:
         row[...] = np.frombuffer(data[4:], row.dtype).reshape(row.shape)
-    return whole
+    return whole and bool(np.isfinite(row).all())
 
 
 def _places(clips: pd.DataFrame) -> Iterator[Place]:

@@ -145,7 +145,8 @@ def _read(folder: Path, k: int, about: Mapping[str, Any]) -> Features | None:
             X = table["X"].combine_chunks().flatten().to_numpy().reshape(-1, *shape)
         clip_id = table["clip_id"].to_numpy().astype(str)
         found = Features(X, names, clip_id, rejects_table(told["rejects"]))
-        return found if told["seal"] == _seal(found, about["key"]) else None
+        whole = told["seal"] == _seal(found, about["key"]) and np.isfinite(X).all()
+        return found if whole else None
     except Exception:  # a damaged file fails in many ways
         return None
 
