@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import count, groupby
+from itertools import count
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -397,9 +397,10 @@ def emotions_over_time(
 ) -> Axes:
     """Draw the probabilities of the emotions along a recording, stacked, with gaps in its pauses.
 
-    Each moment shows the window whose middle is nearest. The waveform above has the colour of the
-    most probable emotion, and is pale where there is no answer. Its height is the square root of
-    the amplitude, so that a calm voice is seen beside a shout.
+    Each moment shows the window whose middle is nearest. Bands carry their names where there is
+    room. The waveform above has the colour of the most probable emotion, and is pale where there is
+    no answer. Its height is the square root of the amplitude, so that a calm voice is seen beside a
+    shout.
 
     Parameters
     ----------
@@ -432,12 +433,13 @@ def emotions_over_time(
         raise ValueError(f"{told} has no emotions over time: {wanted}")
     ax = plt.subplots(figsize=(7.0, 3.4))[1] if ax is None else ax
     edges, p = _cells(table, labels=labels)
-    shades, below = {**palette(labels), "": NOT_JUDGED}, np.zeros(len(p))
-    for name, share in zip(labels, 100 * p.T, strict=True):
-        ax.stairs(below + share, edges, baseline=below, fill=True, color=shades[name], label=name)
-        below = below + share
+    shades, below = {**palette(labels), "": NOT_JUDGED}, 100 * (np.cumsum(p, axis=1) - p)
+    look: Any = {"fill": True, "ec": "white", "lw": 0.6 if len(p) < 100 else 0}
+    for name, share, base in zip(labels, 100 * p.T, below.T, strict=True):
+        ax.stairs(base + share, edges, baseline=base, fc=shades[name], label=name, **look)
+        _name_band(ax, edges, share, height=base + share / 2, name=name)
     winners = [labels[int(np.argmax(row))] if np.isfinite(row).all() else "" for row in p]
-    start, end, unit, top = edges[0], edges[-1], "s", ax
+    start, end, unit = edges[0], edges[-1], "s"
     if y is not None:
         start, end, top = 0, len(y) / sr, ax.inset_axes((0, 1.05, 1, 0.4), sharex=ax)
         low, high, step = envelope(np.sign(y) * np.sqrt(np.abs(y)))
@@ -456,7 +458,6 @@ def emotions_over_time(
     window = (table["end"] - table["start"]).max()
     ax.set_xlabel(f"time [{unit}], the middle of a window of {window:.3g} s")
     ax.set(xlim=(start, end), ylim=(0, 100), ylabel="probability [%]")
-    _name_runs(top, edges, winners)
     ax.legend(ncols=len(shades), loc="upper left", bbox_to_anchor=(0, -0.2))
     return ax
 
@@ -478,12 +479,12 @@ def _cells(table: pd.DataFrame, *, labels: Sequence[str]) -> tuple[Array, Array]
     return edges, np.insert(p, gaps + 1, np.nan, axis=0)
 
 
-def _name_runs(ax: Axes, edges: Array, winners: Sequence[str]) -> None:
-    """Write the most probable emotion above each run of cells that is as wide as its name."""
-    letter = 0.012 * np.ptp(ax.get_xlim())
-    for name, run in groupby(range(len(winners)), key=winners.__getitem__):
-        cells = list(run)
-        first, last = edges[cells[0]], edges[cells[-1] + 1]
-        if name and last - first > letter * len(name):
-            text = ax.text((first + last) / 2, 1.0, name, size=8, ha="center", va="bottom")
-            text.set_transform(ax.get_xaxis_transform())
+def _name_band(ax: Axes, edges: Array, share: Array, *, height: Array, name: str) -> None:
+    """Write the name of an emotion into each part of its band that is high and wide enough [%]."""
+    letter = 0.012 * np.ptp(edges)
+    for run in np.split(np.arange(len(share)), np.flatnonzero(np.diff(share > 20)) + 1):
+        if share[run[0]] > 20 and edges[run[-1] + 1] - edges[run[0]] > 1.5 * letter:
+            k = run[share[run].argmax()]
+            narrow = edges[k + 1] - edges[k] < letter * len(name)
+            look: Any = {"size": 8, "rotation": 90 * narrow, "path_effects": [_HALO]}
+            ax.text(edges[k : k + 2].mean(), height[k], name, ha="center", va="center", **look)
