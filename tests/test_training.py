@@ -183,7 +183,7 @@ def test_no_flipped_bit_of_a_checkpoint_is_gone_on_from(tmp_path: Path) -> None:
 def test_a_checkpoint_that_is_none_is_not_gone_on_from(tmp_path: Path) -> None:
     short, file = replace(SHORT, epochs=1), tmp_path / training.CHECKPOINT
     networks.train(fresh(), tones(24, seed=0), training=short, folder=tmp_path)
-    with np.load(file) as stored:
+    with np.load(file, allow_pickle=False) as stored:
         whole = dict(stored)
     told = json.loads(str(whole["told"]))
     odd_history: list[Any] = [[], [{}], [{"loss": "x"}], [{"loss": np.nan}], [[1]], None]
