@@ -172,12 +172,12 @@ def test_no_flipped_bit_of_a_checkpoint_is_gone_on_from(tmp_path: Path) -> None:
         damaged[bit // 8] ^= 1 << bit % 8
         file.write_bytes(damaged)
         # Where the bit is of a date of the archive, nothing that counts has changed.
-        wanted = learnt if training._resume(model, tmp_path).epoch else begun
+        wanted = learnt if training._resume(model, tmp_path, short).epoch else begun
         for variable, before, value in zip(training._state(model), begun, wanted, strict=True):
             assert np.array_equal(variable.numpy(), value)
             variable.assign(before)
     file.write_bytes(whole)
-    assert training._resume(model, tmp_path).epoch == 1
+    assert training._resume(model, tmp_path, short).epoch == 1
 
 
 def test_a_checkpoint_that_is_none_is_not_gone_on_from(tmp_path: Path) -> None:
@@ -203,11 +203,11 @@ def test_a_checkpoint_that_is_none_is_not_gone_on_from(tmp_path: Path) -> None:
     begun = [each.numpy() for each in training._state(model)]
     for content in contents:
         np.savez(file, **content)
-        assert training._resume(model, tmp_path).epoch == 0
+        assert training._resume(model, tmp_path, short).epoch == 0
         for variable, before in zip(training._state(model), begun, strict=True):
             assert np.array_equal(variable.numpy(), before)
     np.savez(file, **whole)
-    assert training._resume(model, tmp_path).epoch == 1
+    assert training._resume(model, tmp_path, short).epoch == 1
 
 
 def test_it_learns_what_can_be_learnt() -> None:
