@@ -388,7 +388,11 @@ def test_a_changed_recording_or_model_is_judged_anew(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == [".a.csv-other.jsonl"]  # noqa: PTH208
 
 
-@pytest.mark.parametrize("line", [b"5", b"[1]", b'["a", 2]', b"{}", b'["a", {}]', b"DEEP"])
+LINES = [b"5", b"[1]", b'["a", 2]', b"{}", b'["a", {}]', b"DEEP"]
+LINES += [Journal._line("a", each).strip() for each in ({"over_time": 5}, 5)]
+
+
+@pytest.mark.parametrize("line", LINES)
 def test_a_journal_ends_where_a_line_is_none(line: bytes, tmp_path: Path) -> None:
     Journal(tmp_path / "a.csv", key="k").add("first", {"path": "1"})
     (file,) = tmp_path.iterdir()

@@ -127,12 +127,11 @@ class Member:
         try:
             with np.load(path, allow_pickle=False) as stored:
                 typical = normalize.SpeakerStats(stored["mean"], stored["std"])
-            for each in (typical.mean, typical.std):
-                if each.shape != shape or each.dtype.kind != "f":
-                    raise ValueError(f"{each.dtype} {each.shape} where float32 {shape} is wanted")
-            if not ((typical.std > 0) & (np.maximum(abs(typical.mean), typical.std) < 1e9)).all():
-                raise ValueError("a mean or a standard deviation in it is impossible")
-        except (ValueError, LookupError, EOFError, zipfile.BadZipFile) as error:
+            kinds = {(each.shape, each.dtype.kind) for each in vars(typical).values()}
+            largest = np.maximum(abs(typical.mean), typical.std)
+            if kinds != {(shape, "f")} or not ((typical.std > 0) & (largest < 1e9)).all():
+                raise ValueError(f"means and deviations of shape {shape} are wanted, all finite")
+        except (ValueError, TypeError, LookupError, EOFError, zipfile.BadZipFile) as error:
             raise ValueError(f"{path} holds no typical voice ({error}): get it again") from None
         return typical
 

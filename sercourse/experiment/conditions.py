@@ -69,9 +69,6 @@ def evaluate_conditions(
             tables.append(evaluation.in_conditions(rows, told, data.labels))
             report(f"{member.recipe.name}, {fold.name}: {len(rows)} clips in {len(settings)} ways")
         members.append(pd.concat(tables, ignore_index=True))
-    # One may have had to leave out a clip that the others could judge.
-    shared = set.intersection(*(set(each["clip_id"]) for each in members))
-    members = [each[each["clip_id"].isin(shared)].reset_index(drop=True) for each in members]
     rows = evaluation.average(members, labels=data.labels, weights=recipe.weights)
     if len(members) > 1:  # as for clips as recorded: the temperature is found on them
         recorded = rows[rows["condition"].eq(RECORDED)]

@@ -27,7 +27,6 @@ import msgspec
 import numpy as np
 import pandas as pd
 from joblib import parallel_config
-from msgspec import Meta
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.model_selection import GridSearchCV, ParameterGrid
@@ -297,8 +296,7 @@ def run_search(
                     size = stored_or_new(file, same, compute, partial(_is_size, plan))
                     rows["sizes"].append(size)
                 except ValueError as error:  # such as more neighbours than clips
-                    why = str(error).partition("\n")[0]
-                    report(f"left out: {name} cannot be fitted to {same['n_clips']} clips: {why}")
+                    report(f"left out: {name} cannot be fitted to {same['n_clips']} clips: {error}")
             accuracy = rows["finalists"][-1]["test_accuracy"]
             report(f"{name}, tested once: accuracy {accuracy:.1%}")
     if not rows["finalists"]:
@@ -324,9 +322,9 @@ def _fits(plan: SearchConfig, name: str, found: Result) -> bool:
     """Whether a stored result is one of `_search_one`."""
     n, known = len(plan.fold.test), map(json.dumps, ParameterGrid(plan.zoo[name].grid))
     texts = {"estimator": Literal[name], "settings": Literal[tuple(known)]}
-    value: Any = Annotated[float, Meta(ge=-1e9, le=1e9)]
+    value: Any = Annotated[float, msgspec.Meta(ge=-1e9, le=1e9)]
     value = value if plan.regression else Literal[tuple(plan.codes.values())]
-    answers = Annotated[list[value], Meta(min_length=n, max_length=n)]
+    answers = Annotated[list[value], msgspec.Meta(min_length=n, max_length=n)]
     row: Any = _row(**texts, **plan.scored, fit_seconds=Amount)
     test: Any = _row(answers=answers, **dict.fromkeys(TIMES, Amount))
     msgspec.convert(found, _row(candidates=list[row], tests=list[test]))

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 import numpy as np
-from msgspec import Meta
 
 from sercourse import files
 from sercourse.features.base import Features, FeatureSet, feature_table, rejects_table
@@ -32,7 +31,7 @@ class Manifest(msgspec.Struct):
     """What is used of the manifest."""
 
     key: str
-    n_parts: Annotated[int, Meta(ge=1)]
+    n_parts: Annotated[int, msgspec.Meta(ge=1)]
     feature_names: list[str]
     shape: list[int]
 
