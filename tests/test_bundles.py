@@ -422,8 +422,8 @@ def test_models_that_change_places_are_refused(tmp_path: Path) -> None:
 
 
 def impossible_voices() -> dict[str, dict[str, np.ndarray]]:
-    """Return changes of the typical voice of `ravdess-svm` after which it is none."""
-    with np.load(bundles.find("ravdess-svm") / "voice.npz") as stored:
+    """Return changes of the typical voice of the default model after which it is none."""
+    with np.load(bundles.find(bundles.DEFAULT_MODEL) / "voice.npz") as stored:
         whole = dict(stored)
     found = {}
     for name, x in whole.items():
