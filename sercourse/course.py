@@ -106,9 +106,13 @@ def read(path: str | Path) -> nbformat.NotebookNode:
         If the file is not a notebook.
     """
     try:
-        return nbformat.read(path, as_version=4)
-    except (nbformat.reader.NotJSONError, nbformat.ValidationError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is not a notebook: {str(error).splitlines()[0]}") from error
+        notebook = nbformat.read(path, as_version=4)
+        nbformat.validate(notebook)
+    except OSError:
+        raise
+    except Exception as error:  # nbformat fails in many ways
+        raise ValueError(f"{path} is not a notebook: {str(error)!r:.200}") from error
+    return notebook
 
 
 def write(notebook: nbformat.NotebookNode, path: Path) -> None:
@@ -144,9 +148,9 @@ def stale(notebooks: Iterable[Path]) -> dict[Path, str]:
     for path in notebooks:
         notebook = read(path)
         mark = notebook.metadata.get("sercourse")
-        if mark is None or not any(cell.outputs for cell in code_cells(notebook)):
+        if not isinstance(mark, dict) or not any(cell.outputs for cell in code_cells(notebook)):
             found[path] = "has never been published"
-        elif mark["code_sha256"] != code_hash(notebook):
+        elif mark.get("code_sha256") != code_hash(notebook):
             found[path] = "has outputs older than its code"
     return found
 

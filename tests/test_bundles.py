@@ -421,11 +421,29 @@ def test_models_that_change_places_are_refused(tmp_path: Path) -> None:
         bundles.load(folder).answer(TONE, sr=16_000)
 
 
-@pytest.mark.parametrize("content", [b"PK no archive", b"", {"mean": [1.0]}])
-def test_a_typical_voice_that_is_none_is_named(copied: Path, content: bytes | dict) -> None:
+def impossible_voices() -> dict[str, dict[str, np.ndarray]]:
+    """Return changes of the typical voice of the default model after which it is none."""
+    with np.load(bundles.find(bundles.DEFAULT_MODEL) / "voice.npz") as stored:
+        whole = dict(stored)
+    found = {}
+    for name, x in whole.items():
+        for kind in ("U8", "S8", "M8[s]", "m8[s]", "V8", "c16", "i8", "?"):
+            found[f"{name} {kind}"] = {name: np.zeros(x.shape, kind)}
+        for to in (np.nan, np.inf, 1e30):
+            found[f"{name} {to}"] = {name: np.r_[np.float32(to), x[1:]]}
+        found[f"{name} 2d"] = {name: x[np.newaxis]}
+    found |= {"std 0": {"std": 0 * whole["std"]}, "std below 0": {"std": -whole["std"]}}
+    return {name: whole | each for name, each in found.items()} | {"no std": {"mean": x}}
+
+
+VOICES = impossible_voices()
+
+
+@pytest.mark.parametrize("content", [b"PK no archive", b"", *VOICES])
+def test_a_typical_voice_that_is_none_is_named(copied: Path, content: bytes | str) -> None:
     path = copied / "voice.npz"
-    if isinstance(content, dict):
-        np.savez(path, **content)
+    if isinstance(content, str):
+        np.savez(path, **VOICES[content])
     else:
         path.write_bytes(content)
     index = json.loads((copied / "bundle.json").read_text("utf-8"))

@@ -269,7 +269,9 @@ def test_a_sealed_fold_that_is_none_is_measured_again(
     fits, whole = partial(measuring._fits, run), files.read_sealed(file)
     clips, told = whole["clip_id"], whole["probabilities"]
     odd_clips: list[Any] = [None, "x", clips[:-1], [*clips[:-1], clips[0]], [*clips[:-1], "other"]]
+    odd_clips += [clips[::-1]]
     odd_rows: list[Any] = [None, [], "x", [8.26, 0, 0], [2, -1, 0], [np.nan, 0, 1], [1, 0]]
+    odd_rows += [[10**400, 0, 0], [0.993, 0, 0]]
     odd_tables = [None, {}, [], {**told, "other": told["room"]}, dict(list(told.items())[:-1])]
     odd_tables += [{**told, "room": [row, *told["room"][1:]]} for row in odd_rows]
     assert evaluation.stored(file, {}, fits) == whole

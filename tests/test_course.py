@@ -92,6 +92,40 @@ def test_lessons_are_found_by_number_stem_and_path(make: Make) -> None:
         course.lessons(folder.parent)
 
 
+def changed_notebooks() -> list[str]:
+    """Return JSON that is no notebook, or one of which a part is of another kind."""
+    cell = {"cell_type": "code", "id": "a", "source": "x", "outputs": [], "execution_count": None}
+    whole = {"nbformat": 4, "nbformat_minor": 5, "metadata": {}}
+    whole |= {"cells": [{**cell, "metadata": {"tags": ["a"]}}]}
+    found: list[object] = [5, [], None, {}]
+    for odd in (None, 0.5, [5], "DEEP"):
+        found += [whole | {name: odd} for name in ("nbformat", "nbformat_minor", "cells")]
+        found += [whole | {"cells": [odd]}]
+        for name in cell.keys() - {"execution_count"} | {"metadata"}:
+            found += [whole | {"cells": [{**whole["cells"][0], name: odd}]}]
+        found += [whole | {"cells": [{**cell, "metadata": {"tags": odd}}]}]
+    deep = "[" * 5000 + "]" * 5000
+    return [json.dumps(each).replace('"DEEP"', deep) for each in found]
+
+
+@pytest.mark.parametrize("content", changed_notebooks())
+def test_a_notebook_that_is_none_is_one_sentence(content: str, tmp_path: Path) -> None:
+    path = tmp_path / "01_text.ipynb"
+    path.write_text(content)
+    with pytest.raises(ValueError, match=r"01_text.ipynb is not a notebook: .*") as said:
+        course.stale([path])
+    assert "\n" not in str(said.value)
+
+
+@pytest.mark.parametrize("mark", [5, [], "x", {}])
+def test_a_mark_that_is_none_is_no_publication(mark: object, tmp_path: Path) -> None:
+    notebook = nbformat.v4.new_notebook(metadata={"sercourse": mark})
+    output = nbformat.v4.new_output("stream", text="1")
+    notebook.cells = [nbformat.v4.new_code_cell("print(1)", outputs=[output])]
+    course.write(notebook, tmp_path / "01_a.ipynb")
+    assert course.stale([tmp_path / "01_a.ipynb"])
+
+
 def test_a_file_that_is_no_notebook_is_named(tmp_path: Path) -> None:
     path = tmp_path / "01_text.ipynb"
     path.write_text("not JSON")

@@ -233,12 +233,37 @@ def test_a_sealed_part_without_numbers_is_made_anew(clips: pd.DataFrame, tmp_pat
     folder = tmp_path / "out"
     write(clips, folder)
     (first, *_), part = read_parts(folder), folder / "part-000000.parquet"
-    whole, key = part.read_bytes(), files.read_sealed(folder / parts.MANIFEST)["key"]
-    parts._write(replace(first, X=first.X * np.nan), part, key=key)
+    whole, about = part.read_bytes(), files.read_sealed(folder / parts.MANIFEST)
+    parts._write(replace(first, X=first.X * np.nan), folder, 0, about)
     with pytest.raises(ValueError, match=r"part 1 of 3, is missing or damaged: compute it again"):
         list(read_parts(folder))
     write(clips, folder)
     assert part.read_bytes() == whole
+
+
+def test_a_part_in_the_place_of_another_is_made_anew(clips: pd.DataFrame, tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    rejects = write(clips, folder)
+    first, second = (folder / f"part-00000{k}.parquet" for k in range(2))
+    whole = second.read_bytes()
+    second.write_bytes(first.read_bytes())
+    with pytest.raises(ValueError, match=r"part 2 of 3, is missing or damaged: compute it again"):
+        list(read_parts(folder))
+    pd.testing.assert_frame_equal(write(clips, folder), rejects)
+    assert second.read_bytes() == whole
+
+
+@pytest.mark.parametrize("n_parts", [0, 1, 4])
+def test_a_manifest_of_fewer_parts_is_one_sentence(
+    n_parts: int, clips: pd.DataFrame, tmp_path: Path
+) -> None:
+    write(clips, tmp_path / "out", "log-mel")
+    manifest = tmp_path / "out" / parts.MANIFEST
+    whole = files.read_sealed(manifest)
+    for told in ({"n_parts": n_parts}, {"feature_names": whole["feature_names"][::-1]}):
+        files.write_sealed(manifest, whole | told)
+        with pytest.raises(ValueError, match=r"n_parts|missing or damaged: compute it again"):
+            list(read_parts(tmp_path / "out"))
 
 
 def answer(part: features.Features) -> list:
@@ -363,7 +388,11 @@ def test_a_changed_recording_or_model_is_judged_anew(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == [".a.csv-other.jsonl"]  # noqa: PTH208
 
 
-@pytest.mark.parametrize("line", [b"5", b"[1]", b'["a", 2]', b"{}", b'["a", {}]', b"DEEP"])
+LINES = [b"5", b"[1]", b'["a", 2]', b"{}", b'["a", {}]', b"DEEP"]
+LINES += [Journal._line("a", each).strip() for each in ({"over_time": 5}, 5)]
+
+
+@pytest.mark.parametrize("line", LINES)
 def test_a_journal_ends_where_a_line_is_none(line: bytes, tmp_path: Path) -> None:
     Journal(tmp_path / "a.csv", key="k").add("first", {"path": "1"})
     (file,) = tmp_path.iterdir()

@@ -152,7 +152,8 @@ TEST = ("tests", 0)
         ((*ROW, "more"), "x"),
         ((*TEST, "more"), 1),
         *(((*TEST, "answers"), to) for to in (None, [], [1], "x", [0.5] * 14)),
-        *(((*TEST, "answers", 0), to) for to in ("x", np.nan, np.inf, [1], True)),
+        *(((*TEST, "answers", 0), to) for to in ("x", np.nan, np.inf, [1], True, 7, -1, 0.4)),
+        *((("candidates", k), "again") for k in range(2)),
         *(((*TEST, "predict_ms"), to) for to in (None, -1, np.nan, "x")),
     ],
 )
@@ -161,6 +162,7 @@ def test_a_sealed_search_that_is_none_is_made_again(
 ) -> None:
     folder, whole = searched
     content = files.read_sealed(folder / "svc.json")
+    to = content["candidates"][1] if to == "again" else to  # one twice, and not best first
     files.write_sealed(folder / "svc.json", changed(content, *place, to=to))
     again, _ = experiment.run_search(plan(), estimators=["svc"], folder=folder)
     for name in ("candidates", "finalists", "predictions"):
@@ -199,6 +201,24 @@ def test_a_sealed_index_of_another_search_is_refused(name: str, to: object, tmp_
         experiment.run_search(plan(), estimators=["svc"], folder=tmp_path)
 
 
+def test_an_index_of_another_search_is_told_in_one_line(tmp_path: Path) -> None:
+    told = plan().told | {"task": "regress\n\x1b[2J" + "x" * 100_000}
+    files.write_sealed(tmp_path / "search.json", told)
+    with pytest.raises(ValueError, match="holds another search, of task 'regress") as said:
+        experiment.run_search(plan(), estimators=["svc"], folder=tmp_path)
+    assert str(said.value).isprintable()
+    assert len(str(said.value)) < 600
+
+
+def test_a_share_that_cannot_be_fitted_is_left_out(tmp_path: Path) -> None:
+    said: list[str] = []
+    tables, _ = experiment.run_search(
+        plan(), estimators=["knn"], folder=tmp_path, shares=[0.02, 1.0], report=said.append
+    )
+    assert len(tables["sizes"]) == 1
+    assert any(line.startswith("left out: knn cannot be fitted to 2 clips") for line in said)
+
+
 def test_processes_find_what_one_finds(tmp_path: Path) -> None:
     alone, several = (
         experiment.run_search(plan(), estimators=FAST, folder=tmp_path / str(n), n_jobs=n)[0]
@@ -210,7 +230,7 @@ def test_processes_find_what_one_finds(tmp_path: Path) -> None:
 
 def test_another_search_in_the_folder_is_refused(tmp_path: Path) -> None:
     experiment.run_search(plan(), estimators=["svc"], folder=tmp_path / "s")
-    with pytest.raises(ValueError, match=r"another search, of balance none where undersample"):
+    with pytest.raises(ValueError, match=r"another search, of balance 'none' where 'undersample'"):
         experiment.run_search(
             plan(balance="undersample"), estimators=["svc"], folder=tmp_path / "s"
         )

@@ -170,16 +170,26 @@ def test_a_damaged_fold_alone_is_computed_again(
     assert first.metrics["accuracy"] > 0.6  # chance is a third
 
 
+SEGMENTS = {"n_segments": 12, "segment_accuracy": 0.5, "segment_confusion": [[4, 0, 0]] * 3}
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [
         *(("probabilities", value) for value in (None, [], [[1.0]] * 12, [[0.5, 0.5]] * 12)),
         *(("probabilities", [[each, 0, 0]] * 12) for each in (np.nan, np.inf, 0, 1e308, "1")),
+        *(("probabilities", [[each, 0, 0]] * 12) for each in (10**400, 0.993, True)),
         ("probabilities", [[2, -1, 0]] * 12),
         ("probabilities", [[1, 0, 0]] * 11 + [[1, 0]]),
         *(("seconds", value) for value in (None, "x", np.nan, [1])),
         *((each, "x") for each in ("epochs", "temperature", "segment_accuracy")),
         *(("segment_confusion", value) for value in ([[1]], "x", [["x"] * 3] * 3)),
+        ("more", {"epochs": 30}),  # without a temperature
+        *(("more", {"epochs": 30, "temperature": each}) for each in (0, -1, None)),
+        *(("more", {"epochs": each, "temperature": 1.0}) for each in (-1, True, 1e300)),
+        ("more", {"segment_confusion": [[4, 0, 0]] * 3}),
+        *(("more", SEGMENTS | each) for each in ({"n_segments": 13}, {"segment_accuracy": 8.26})),
+        ("more", SEGMENTS | {"segment_confusion": [[5, -1, 0]] * 3}),
     ],
 )
 def test_a_sealed_fold_that_is_none_is_computed_again(
@@ -188,12 +198,13 @@ def test_a_sealed_fold_that_is_none_is_computed_again(
     settings: dict[str, Any] = {"protocol": "speaker", "store": tmp_path, "only": ["fold 1"]}
     first = experiment.evaluate_recipe(CLASSIC, data, **settings)
     file = next(tmp_path.rglob("fold-1.json"))
-    files.write_sealed(file, files.read_sealed(file) | {name: value})
+    odd = value if name == "more" else {name: value}
+    files.write_sealed(file, files.read_sealed(file) | odd)
     again = experiment.evaluate_recipe(CLASSIC, data, **settings)
     pd.testing.assert_frame_equal(first.predictions, again.predictions)
     assert again.metrics["seconds"] >= 0
     told = files.read_sealed(file)
-    assert name not in told or told[name] != value
+    assert any(key not in told or told[key] != each for key, each in odd.items())
 
 
 def test_a_stored_result_as_deep_as_can_be_is_none(tmp_path: Path) -> None:

@@ -172,12 +172,12 @@ def test_no_flipped_bit_of_a_checkpoint_is_gone_on_from(tmp_path: Path) -> None:
         damaged[bit // 8] ^= 1 << bit % 8
         file.write_bytes(damaged)
         # Where the bit is of a date of the archive, nothing that counts has changed.
-        wanted = learnt if training._resume(model, tmp_path).epoch else begun
+        wanted = learnt if training._resume(model, tmp_path, short).epoch else begun
         for variable, before, value in zip(training._state(model), begun, wanted, strict=True):
             assert np.array_equal(variable.numpy(), value)
             variable.assign(before)
     file.write_bytes(whole)
-    assert training._resume(model, tmp_path).epoch == 1
+    assert training._resume(model, tmp_path, short).epoch == 1
 
 
 def test_a_checkpoint_that_is_none_is_not_gone_on_from(tmp_path: Path) -> None:
@@ -203,11 +203,37 @@ def test_a_checkpoint_that_is_none_is_not_gone_on_from(tmp_path: Path) -> None:
     begun = [each.numpy() for each in training._state(model)]
     for content in contents:
         np.savez(file, **content)
-        assert training._resume(model, tmp_path).epoch == 0
+        assert training._resume(model, tmp_path, short).epoch == 0
         for variable, before in zip(training._state(model), begun, strict=True):
             assert np.array_equal(variable.numpy(), before)
     np.savez(file, **whole)
-    assert training._resume(model, tmp_path).epoch == 1
+    assert training._resume(model, tmp_path, short).epoch == 1
+
+
+@pytest.mark.parametrize("settings", [{"patience": 2}, {"averaged": 0.5}])
+def test_a_checkpoint_that_contradicts_itself_is_none(settings: dict, tmp_path: Path) -> None:
+    short, file = replace(SHORT, epochs=3, **{"averaged": 0.0, **settings}), tmp_path / "a"
+    networks.train(
+        fresh(), tones(24, seed=0), training=short, validation=tones(24, seed=1), folder=file
+    )
+    file /= training.CHECKPOINT
+    with np.load(file) as stored:
+        whole = dict(stored)
+    told, model = json.loads(str(whole["told"])), fresh()
+    training.compile_model(model, training=short, n_clips=24)
+    n_state, history = len(training._state(model)), told["history"]
+    bare = [{"loss": each["loss"]} for each in history]
+    odd = [told | {"best": each} for each in range(4) if each != told["best"]]
+    odd += [told | {"history": history + history}]
+    odd += [told | {"history": bare}] if "patience" in settings else []
+    contents = [whole | {"told": np.array(json.dumps(each))} for each in odd]
+    kept = [f"arr_{k}" for k in range(n_state, len(whole) - 1)]
+    contents += [{name: x for name, x in whole.items() if name not in kept}]
+    for content in contents:
+        np.savez(file, **content)
+        assert training._resume(model, file.parent, short).epoch == 0
+    np.savez(file, **whole)
+    assert training._resume(model, file.parent, short).epoch == len(history)
 
 
 def test_it_learns_what_can_be_learnt() -> None:

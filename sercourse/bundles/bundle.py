@@ -127,9 +127,11 @@ class Member:
         try:
             with np.load(path, allow_pickle=False) as stored:
                 typical = normalize.SpeakerStats(stored["mean"], stored["std"])
-            if typical.mean.shape != shape or typical.std.shape != shape:
-                raise ValueError(f"its shape is {typical.mean.shape} and {shape} is wanted")
-        except (ValueError, LookupError, EOFError, zipfile.BadZipFile) as error:
+            kinds = {(each.shape, each.dtype.kind) for each in vars(typical).values()}
+            largest = np.maximum(abs(typical.mean), typical.std)
+            if kinds != {(shape, "f")} or not ((typical.std > 0) & (largest < 1e9)).all():
+                raise ValueError(f"means and deviations of shape {shape} are wanted, all finite")
+        except (ValueError, TypeError, LookupError, EOFError, zipfile.BadZipFile) as error:
             raise ValueError(f"{path} holds no typical voice ({error}): get it again") from None
         return typical
 

@@ -71,10 +71,11 @@ class Journal:
         for line in self._file:
             try:
                 name, record, _ = json.loads(line)
-                if line == self._line(name, record):
+                seen = isinstance(record.get("over_time", []), list)
+                if seen and line == self._line(name, record):
                     yield str(name), dict(record)
                     continue
-            except (ValueError, TypeError, RecursionError):
+            except (ValueError, TypeError, AttributeError, RecursionError):
                 pass
             self._file.seek(-len(line), io.SEEK_CUR)
             return

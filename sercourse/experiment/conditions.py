@@ -113,7 +113,7 @@ def _fits(run: Run, result: Result) -> bool:
     shape = len(clips), len(run.data.labels)
     return (
         list(told) == [RECORDED, *augment.CONDITIONS]
-        and len(clips) == len(set(clips).intersection(result["tested"]))
+        and clips == [each for each in result["tested"] if each in set(clips)]
         and all(evaluation.are_probabilities(each, shape) for each in told.values())
     )
 

@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed, parallel_config
@@ -18,6 +19,7 @@ from sklearn.metrics import confusion_matrix
 from sklearn.utils.class_weight import compute_sample_weight
 
 from sercourse import evaluate, files, networks, splits
+from sercourse.bundles import schema
 from sercourse.experiment.dataset import EMOTION, Array, Dataset, by_member
 from sercourse.recipes import Model, Recipe, Report, silent
 
@@ -28,9 +30,9 @@ ENROLLED = "+enrol"  # such protocols are compared with those of the name before
 SIDE = ["clip_id", "content", "emotion", "speaker", "group", "corpus", "split"]
 """Columns of the clip table that results depend on."""
 SELECTED = ("epochs", "temperature")
-FROM_TRAINING = ("seconds", *SELECTED, "n_segments", "segment_accuracy", "trained_on", "shared")
+SEGMENTS = ("n_segments", "segment_accuracy", "segment_confusion")
+FROM_TRAINING = ("seconds", *SELECTED, *SEGMENTS[:2], "trained_on", "shared")
 """Metrics of a fold that do not follow from its predictions."""
-TABLES = ("probabilities", "segment_confusion")  # of a fold, with a column for each label
 
 Result = dict[str, Any]
 
@@ -203,10 +205,13 @@ class Run:
         names, k = self.rows(fold)["clip_id"].tolist(), len(self.data.labels)
 
         def fits(result: Result) -> bool:
-            counts = np.array(result.get("segment_confusion", np.eye(k)))
-            told = [result["seconds"], *(result[name] for name in FROM_TRAINING if name in result)]
-            finite = counts.shape == (k, k) and np.isfinite([*told, counts.sum()]).all()
-            return bool(finite) and are_probabilities(result["probabilities"], (len(names), k))
+            msgspec.convert(result, schema.STORED)
+            counts = np.array(result.get(SEGMENTS[-1], np.eye(k)))
+            return (
+                all(len({*each} & {*result}) in (0, len(each)) for each in (SELECTED, SEGMENTS))
+                and (*counts.shape, counts.sum()) == (k, k, result.get(SEGMENTS[0], k))
+                and are_probabilities(result["probabilities"], (len(names), k))
+            )
 
         return stored(self.file(fold), {"clip_id": names}, fits)
 
@@ -241,8 +246,8 @@ class Run:
 
 def are_probabilities(table: Any, shape: tuple[int, int]) -> bool:
     """Whether a table has this shape, and each row the probabilities of one clip."""
-    P = np.array(table)
-    return P.shape == shape and bool((P >= 0).all() and np.allclose(P.sum(axis=1), 1, 0.01))
+    P = np.array(msgspec.convert(table, list[list[schema.Share]]))
+    return P.shape == shape and bool((abs(P.sum(axis=1) - 1) < evaluate.LARGEST_ERROR).all())
 
 
 def stored(path: Path, same: Result, fits: Callable[[Result], bool]) -> Result | None:

@@ -27,7 +27,6 @@ import msgspec
 import numpy as np
 import pandas as pd
 from joblib import parallel_config
-from msgspec import Meta
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.model_selection import GridSearchCV, ParameterGrid
@@ -275,8 +274,8 @@ def run_search(
     for name, value in plan.told.items():
         if known.get(name) != value:
             raise ValueError(
-                f"{kept} holds another search, of {name} {known.get(name)} where {value} is "
-                "wanted: name another folder"
+                f"{kept} holds another search, of {name} {known.get(name)!r:.200} where {value!r} "
+                "is wanted: name another folder"
             )
     with files.keeping(kept):
         files.write_sealed(kept / INDEX, plan.told)
@@ -293,8 +292,11 @@ def run_search(
                 file = kept / f"{name}-{share}.json"
                 same = {"estimator": name, "n_clips": len(_drawn(plan, share))}
                 compute = partial(_with_fewer, plan, name, settings, share)
-                size = stored_or_new(file, same, compute, partial(_is_size, plan))
-                rows["sizes"].append(size)
+                try:
+                    size = stored_or_new(file, same, compute, partial(_is_size, plan))
+                    rows["sizes"].append(size)
+                except ValueError as error:  # such as more neighbours than clips
+                    report(f"left out: {name} cannot be fitted to {same['n_clips']} clips: {error}")
             accuracy = rows["finalists"][-1]["test_accuracy"]
             report(f"{name}, tested once: accuracy {accuracy:.1%}")
     if not rows["finalists"]:
@@ -320,13 +322,15 @@ def _fits(plan: SearchConfig, name: str, found: Result) -> bool:
     """Whether a stored result is one of `_search_one`."""
     n, known = len(plan.fold.test), map(json.dumps, ParameterGrid(plan.zoo[name].grid))
     texts = {"estimator": Literal[name], "settings": Literal[tuple(known)]}
-    answers = Annotated[
-        list[Annotated[float, Meta(ge=-1e9, le=1e9)]], Meta(min_length=n, max_length=n)
-    ]
+    value: Any = Annotated[float, msgspec.Meta(ge=-1e9, le=1e9)]
+    value = value if plan.regression else Literal[tuple(plan.codes.values())]
+    answers = Annotated[list[value], msgspec.Meta(min_length=n, max_length=n)]
     row: Any = _row(**texts, **plan.scored, fit_seconds=Amount)
     test: Any = _row(answers=answers, **dict.fromkeys(TIMES, Amount))
     msgspec.convert(found, _row(candidates=list[row], tests=list[test]))
-    return len(found["tests"]) == min(1, len(found["candidates"]))
+    table = pd.DataFrame(found["candidates"], columns=["estimator", "settings", plan.score])
+    ranked = plan.ranked(table.drop_duplicates("settings"))
+    return len(found["tests"]) == min(1, len(table)) and ranked.equals(table)
 
 
 def _is_size(plan: SearchConfig, found: Result) -> bool:

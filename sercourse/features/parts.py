@@ -12,7 +12,7 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 import numpy as np
@@ -31,7 +31,7 @@ class Manifest(msgspec.Struct):
     """What is used of the manifest."""
 
     key: str
-    n_parts: int
+    n_parts: Annotated[int, msgspec.Meta(ge=1)]
     feature_names: list[str]
     shape: list[int]
 
@@ -87,7 +87,7 @@ def write_parts(
         if (table := _read(folder, k, about)) is None:
             some = uncached.iloc[start : start + n_rows]
             table = feature_table(some, feature_set=feature_set, n_jobs=n_jobs, progress=False)
-            _write(table, _part(folder, k), key=key)
+            _write(table, folder, k, about)
         found += _told(table)
     return rejects_table(found)
 
@@ -126,9 +126,10 @@ def _told(table: Features) -> list[list[str]]:
     return table.rejects.to_numpy().tolist()
 
 
-def _seal(table: Features, key: str) -> str:
-    """Return a checksum of all that a part says; those of Parquet leave out names and sizes."""
-    return files.digest([key, table.X, table.clip_id.tolist(), _told(table)])
+def _seal(table: Features, k: int, about: Mapping[str, Any]) -> str:
+    """Return a checksum of all that a part says, and of its place; Parquet's leave out names."""
+    place = [about["key"], about["n_parts"], k, table.names]
+    return files.digest([place, table.X, table.clip_id.tolist(), _told(table)])
 
 
 def _read(folder: Path, k: int, about: Mapping[str, Any]) -> Features | None:
@@ -145,13 +146,13 @@ def _read(folder: Path, k: int, about: Mapping[str, Any]) -> Features | None:
             X = table["X"].combine_chunks().flatten().to_numpy().reshape(-1, *shape)
         clip_id = table["clip_id"].to_numpy().astype(str)
         found = Features(X, names, clip_id, rejects_table(told["rejects"]))
-        whole = told["seal"] == _seal(found, about["key"]) and np.isfinite(X).all()
+        whole = told["seal"] == _seal(found, k, about) and np.isfinite(X).all()
         return found if whole else None
     except Exception:  # a damaged file fails in many ways
         return None
 
 
-def _write(table: Features, path: Path, *, key: str) -> None:
+def _write(table: Features, folder: Path, k: int, about: Mapping[str, Any]) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -164,7 +165,7 @@ def _write(table: Features, path: Path, *, key: str) -> None:
         size = int(np.prod(table.X.shape[1:]))
         columns["X"] = pa.FixedSizeListArray.from_arrays(table.X.ravel(), size)
     kept = replace(table, clip_id=np.array(names))
-    told = json.dumps({"rejects": _told(table), "seal": _seal(kept, key)})
+    told = json.dumps({"rejects": _told(table), "seal": _seal(kept, k, about)})
     arrow = pa.table(columns).replace_schema_metadata({"sercourse": told})
-    with files.atomic_path(path) as temporary:
+    with files.atomic_path(_part(folder, k)) as temporary:
         pq.write_table(arrow, temporary, use_dictionary=False, write_page_checksum=True)

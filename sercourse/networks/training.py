@@ -308,7 +308,7 @@ def train(
     if patience and validation is None:
         raise ValueError("early stopping needs validation clips: give some, or set no patience")
     compile_model(model, training=training, n_clips=len(examples.y))
-    progress = _resume(model, folder)
+    progress = _resume(model, folder, training)
     if progress.epoch:
         report(f"going on after epoch {progress.epoch}")
     n_averaged = round(training.averaged * training.epochs)
@@ -487,8 +487,8 @@ def _save_checkpoint(model: keras.Model, progress: Progress, folder: Path) -> No
         np.savez(temporary, *arrays, told=np.array(told))
 
 
-def _resume(model: keras.Model, folder: Path | None) -> Progress:
-    """Return where an earlier training stopped; a damaged checkpoint counts as none."""
+def _resume(model: keras.Model, folder: Path | None, training: Training) -> Progress:
+    """Return where such a training stopped; a checkpoint that is damaged, or of none, is none."""
     if folder is None or not (folder / CHECKPOINT).is_file():
         return Progress()
     state = _state(model)
@@ -498,13 +498,16 @@ def _resume(model: keras.Model, folder: Path | None) -> Progress:
             arrays = [stored[name] for name in stored.files if name != "told"]
         progress = Progress(told["history"], told["best"], kept=arrays[len(state) :])
         msgspec.convert([progress.history, progress.best], tuple[list[dict[str, Figure]], int])
-        used = {"loss", "validation_loss"} if progress.best else {"loss"}
-        known = [*state, *(model.weights if progress.kept else [])]
+        losses = [e["validation_loss"] for e in progress.history] if training.patience else []
+        best = len(losses) - losses[::-1].index(min(losses)) if losses else 0
+        averages = progress.epoch > training.epochs - round(training.averaged * training.epochs)
+        known = [*state, *(model.weights if losses or averages else [])]
         if not (
             [each.shape for each in arrays] == [tuple(each.shape) for each in known]
             and all(np.isfinite(each).all() for each in arrays)
-            and all(used <= entry.keys() for entry in progress.history)
-            and 0 <= progress.best <= progress.epoch > 0
+            and all("loss" in entry for entry in progress.history)
+            and 0 < progress.epoch <= training.epochs
+            and progress.best == best
         ):
             return Progress()
     except Exception:  # a damaged archive fails in many ways
