@@ -107,7 +107,7 @@ def read(path: str | Path) -> nbformat.NotebookNode:
     """
     try:
         notebook = nbformat.read(path, as_version=4)
-        nbformat.validate(notebook)
+        nbformat.validate(notebook, relax_add_props=True)  # Colab adds some
     except OSError:
         raise
     except Exception as error:  # nbformat fails in many ways

@@ -63,13 +63,14 @@ INDEX = _record(
 """Of `bundle.json`."""
 
 _FIGURES = dict.fromkeys(("accuracy", "uar", "macro_f1", "ece", "chance"), Share)
-_TRAINED = {
-    "seconds": Amount,
-    "epochs": (Amount | UnsetType, UNSET),
-    "temperature": (Factor | UnsetType, UNSET),
-    "segment_accuracy": (Share | UnsetType, UNSET),
-}
-_FOLD = _record(**_FIGURES, **_TRAINED, fold=Text)
+_FOLD = _record(
+    **_FIGURES,
+    fold=Text,
+    seconds=Amount,
+    epochs=(Amount | UnsetType, UNSET),
+    temperature=(Factor | UnsetType, UNSET),
+    segment_accuracy=(Share | UnsetType, UNSET),
+)
 _PROTOCOL = _record(
     **_FIGURES,
     protocol=Text,
@@ -88,9 +89,6 @@ RESULTS = _record(
     **_METRICS, corpus=_record(fingerprint=Text), members=_list(dict[str, Any], 1, 100)
 )
 """Of `metrics.json` in a folder of results, of which there is no bundle."""
-
-STORED = _record(**_TRAINED, segment_confusion=(list[list[Amount]] | UnsetType, UNSET))
-"""Of a fold that is kept in the cache, beside its probabilities."""
 
 
 def read_json(path: Path, kind: Any = dict[str, Any]) -> dict[str, Any]:

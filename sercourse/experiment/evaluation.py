@@ -8,18 +8,18 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed, parallel_config
+from msgspec import UNSET, Meta, UnsetType
 from numpy.typing import NDArray
 from sklearn.metrics import confusion_matrix
 from sklearn.utils.class_weight import compute_sample_weight
 
 from sercourse import evaluate, files, networks, splits
-from sercourse.bundles import schema
 from sercourse.experiment.dataset import EMOTION, Array, Dataset, by_member
 from sercourse.recipes import Model, Recipe, Report, silent
 
@@ -35,6 +35,18 @@ FROM_TRAINING = ("seconds", *SELECTED, *SEGMENTS[:2], "trained_on", "shared")
 """Metrics of a fold that do not follow from its predictions."""
 
 Result = dict[str, Any]
+Share = Annotated[float, Meta(ge=0, le=1)]
+Amount = Annotated[float, Meta(ge=0, le=1e9)]
+_KINDS = {
+    "epochs": Amount,
+    "temperature": Annotated[float, Meta(ge=0.01, le=100)],
+    "segment_accuracy": Share,
+    "segment_confusion": list[list[Amount]],
+}
+STORED: Any = msgspec.defstruct(
+    "Stored", [("seconds", Amount), *((n, kind | UnsetType, UNSET) for n, kind in _KINDS.items())]
+)
+"""The kind of what is stored of a fold beside its probabilities; what networks add may be unset."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -205,7 +217,7 @@ class Run:
         names, k = self.rows(fold)["clip_id"].tolist(), len(self.data.labels)
 
         def fits(result: Result) -> bool:
-            msgspec.convert(result, schema.STORED)
+            msgspec.convert(result, STORED)
             counts = np.array(result.get(SEGMENTS[-1], np.eye(k)))
             return (
                 all(len({*each} & {*result}) in (0, len(each)) for each in (SELECTED, SEGMENTS))
@@ -246,7 +258,7 @@ class Run:
 
 def are_probabilities(table: Any, shape: tuple[int, int]) -> bool:
     """Whether a table has this shape, and each row the probabilities of one clip."""
-    P = np.array(msgspec.convert(table, list[list[schema.Share]]))
+    P = np.array(msgspec.convert(table, list[list[Share]]))
     return P.shape == shape and bool((abs(P.sum(axis=1) - 1) < evaluate.LARGEST_ERROR).all())
 
 

@@ -33,9 +33,16 @@ from sklearn.model_selection import GridSearchCV, ParameterGrid
 from threadpoolctl import threadpool_limits
 
 from sercourse import classical, corpora, evaluate, files, labels, splits
-from sercourse.bundles.schema import Amount, Share
 from sercourse.experiment.dataset import Array, Dataset
-from sercourse.experiment.evaluation import DECIMALS, Result, inner_groups, stored, stored_or_new
+from sercourse.experiment.evaluation import (
+    DECIMALS,
+    Amount,
+    Result,
+    Share,
+    inner_groups,
+    stored,
+    stored_or_new,
+)
 from sercourse.networks import Examples
 from sercourse.networks.learner import expected_codes
 from sercourse.recipes import RNN, TRAININGS, Report, from_zoo, silent, with_settings

@@ -27,13 +27,10 @@ MANIFEST = "_manifest.json"  # readers of Parquet pass over names that begin wit
 MOST_ROWS, MOST_BYTES = 1000, 32 * 2**20  # of a part, which is one row group
 
 
-class Manifest(msgspec.Struct):
-    """What is used of the manifest."""
-
-    key: str
-    n_parts: Annotated[int, msgspec.Meta(ge=1)]
-    feature_names: list[str]
-    shape: list[int]
+_KINDS = {"key": str, "feature_names": list[str], "shape": list[int]}
+_N_PARTS: Any = Annotated[int, msgspec.Meta(ge=1)]
+Manifest = msgspec.defstruct("Manifest", [*_KINDS.items(), ("n_parts", _N_PARTS)])
+"""What is used of the manifest."""
 
 
 def write_parts(
