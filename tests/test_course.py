@@ -346,3 +346,12 @@ def test_compact_png_is_smaller_and_keeps_the_colour_of_small_marks() -> None:
         mark = (before == np.round(255 * np.array(to_rgb(colour)))).all(axis=2)
         assert mark.sum() > 20
         assert np.abs(after[mark] - before[mark]).max() <= 25, colour
+
+
+def test_what_colab_adds_to_a_notebook_is_no_fault(tmp_path: Path) -> None:
+    cell = nbformat.v4.new_code_cell("print(1)")
+    cell.outputs = [{"output_type": "stream", "name": "stdout", "text": "1", "metadata": {}}]
+    notebook = {"cells": [cell], "metadata": {"colab": {}}, "nbformat": 4, "nbformat_minor": 0}
+    del cell["id"]
+    (tmp_path / "01_a.ipynb").write_text(json.dumps(notebook))
+    assert course.read(tmp_path / "01_a.ipynb").cells[0].source == "print(1)"
