@@ -423,7 +423,7 @@ def test_models_that_change_places_are_refused(tmp_path: Path) -> None:
 
 def impossible_voices() -> dict[str, dict[str, np.ndarray]]:
     """Return changes of the typical voice of the default model after which it is none."""
-    with np.load(bundles.find(bundles.DEFAULT_MODEL) / "voice.npz") as stored:
+    with np.load(bundles.find(bundles.DEFAULT_MODEL) / "voice.npz", allow_pickle=False) as stored:
         whole = dict(stored)
     found = {}
     for name, x in whole.items():

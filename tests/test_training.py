@@ -217,7 +217,7 @@ def test_a_checkpoint_that_contradicts_itself_is_none(settings: dict, tmp_path: 
         fresh(), tones(24, seed=0), training=short, validation=tones(24, seed=1), folder=file
     )
     file /= training.CHECKPOINT
-    with np.load(file) as stored:
+    with np.load(file, allow_pickle=False) as stored:
         whole = dict(stored)
     told, model = json.loads(str(whole["told"])), fresh()
     training.compile_model(model, training=short, n_clips=24)
