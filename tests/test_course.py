@@ -101,20 +101,20 @@ def changed_notebooks() -> list[str]:
     for odd in (None, 0.5, [5], "DEEP"):
         found += [whole | {name: odd} for name in ("nbformat", "nbformat_minor", "cells")]
         found += [whole | {"cells": [odd]}]
-        for name in cell.keys() - {"execution_count"} | {"metadata"}:
+        for name in ("cell_type", "id", "source", "outputs", "metadata"):
             found += [whole | {"cells": [{**whole["cells"][0], name: odd}]}]
         found += [whole | {"cells": [{**cell, "metadata": {"tags": odd}}]}]
     deep = "[" * 5000 + "]" * 5000
     return [json.dumps(each).replace('"DEEP"', deep) for each in found]
 
 
-@pytest.mark.parametrize("content", changed_notebooks())
-def test_a_notebook_that_is_none_is_one_sentence(content: str, tmp_path: Path) -> None:
+def test_a_notebook_that_is_none_is_one_sentence(tmp_path: Path) -> None:
     path = tmp_path / "01_text.ipynb"
-    path.write_text(content)
-    with pytest.raises(ValueError, match=r"01_text.ipynb is not a notebook: .*") as said:
-        course.stale([path])
-    assert "\n" not in str(said.value)
+    for content in changed_notebooks():
+        path.write_text(content)
+        with pytest.raises(ValueError, match=r"01_text.ipynb is not a notebook: .*") as said:
+            course.stale([path])
+        assert "\n" not in str(said.value)
 
 
 @pytest.mark.parametrize("mark", [5, [], "x", {}])
