@@ -495,12 +495,13 @@ def _by_name(root: Path, *, corpus: str, translate: labels.Translation) -> Found
     wanted = f"files named like '{rule.shape}.wav' are wanted"
     if corpus == "custom":
         wanted += " (or a folder for each emotion, a CSV, or --map for labels of your own)"
-    if not rejects:
-        noted = f" ({listing.note})" if listing.note else ""
+    if not inner:
+        noted = "; ".join([*(f"{path.name!r} is {why}" for path, why in rejects), listing.note])
+        noted = f" ({noted.removesuffix('; ')})" if noted else ""
         raise ValueError(f"{root}: holds no sound file{noted}; {wanted}, here or in folders below")
-    path, why = min(rejects)
+    path, why = next(reject for reject in sorted(rejects) if reject[0] in inner)
     raise ValueError(
-        f"{root}: none of its {len(rejects)} sound files follows the {rule.title} rule, "
+        f"{root}: none of its {len(inner)} sound files follows the {rule.title} rule, "
         f"{wanted} but the first is {path.name!r} ({why}): "
         "give the folder of that corpus, or the name of this one"
     )

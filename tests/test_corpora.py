@@ -240,6 +240,9 @@ def test_a_locked_folder_is_a_reject(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert column(found, "clip_id") == ["a_sad"]
     why = "a folder that cannot be entered: permission denied"
     assert reasons(found, tmp_path) == {"locked": why}
+    (tmp_path / "a_sad.wav").unlink()
+    with pytest.raises(ValueError, match=rf"holds no sound file \('locked' is {why}\)"):
+        corpora.scan(tmp_path, corpus="custom")
 
 
 def test_fingerprint_changes_with_content_and_label_only(tmp_path: Path) -> None:
