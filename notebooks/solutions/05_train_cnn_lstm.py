@@ -2,5 +2,5 @@
 n_weights = 3 * 3 * 48 * 96
 # %% illusion
 illusion = 100 * (luck.max(axis=1).mean() - 0.6)
-# %% patience
-patience = next(p for p in range(1, 101) if stop(log["test_loss"], p)[1] == 100)
+# %% p_value
+p_value = np.mean(np.abs(signs @ by_speaker) >= abs(by_speaker.sum()))
