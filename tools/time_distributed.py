@@ -2,7 +2,7 @@
 
     python tools/time_distributed.py CORPORA
 
-It takes days on two cores; lesson 05c reads the logs in ``data/results/studies``.
+It takes many hours on two cores; lesson 05c reads the logs in ``data/results/studies``.
 
 Seven emotions of RAVDESS (without neutral), a random split of 80 to 20 over clips (or the folds of
 speakers, with ``--protocol speaker``), each clip and two noisy copies of it in every epoch, SGD
