@@ -145,7 +145,8 @@ def train_first(
     )
     history = pd.DataFrame(progress.history).rename(columns=lambda c: c.replace("watched", "test"))
     history.index = pd.RangeIndex(1, len(history) + 1, name="epoch")
-    history.rename(columns={"loss": "train_loss"}).round(4).to_csv(log)
+    with files.atomic_path(log) as whole:
+        history.rename(columns={"loss": "train_loss"}).round(4).to_csv(whole)
 
 
 def main() -> None:
