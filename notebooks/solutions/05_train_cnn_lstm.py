@@ -1,5 +1,5 @@
 # %% n_weights
-n_weights = 3 * 3 * 48 * 96
+n_weights = 3 * 3 * 96 * 192
 # %% illusion
 illusion = 100 * (luck.max(axis=1).mean() - 0.6)
 # %% p_value

@@ -1,5 +1,5 @@
-# %% worst_voice
-worst_voice = answers("aesdd-cnn", "speaker").groupby("speaker")["right"].mean().min()
+# %% kinship
+kinship = 100 * (machine_is_right(at_random(first)) - machine_is_right(apart("recording", first)))
 # %% macro_f1
 told = answers("whisper", "speaker")
 counts = pd.crosstab(told["truth"], told["answer"])
