@@ -83,7 +83,14 @@ def check(lesson: str, **answer: Any) -> None:
     for key, kept in variables.items():
         if isinstance(kept, np.random.Generator):
             variables[key] = copy.deepcopy(kept)  # the solution draws from a generator of its own
-    exec(solutions(lesson)[name], variables)
+    try:
+        exec(solutions(lesson)[name], variables)
+    except Exception as error:
+        print(
+            f"{name}: the solution does not run on this notebook's variables ({error}): run the "
+            "cells above the exercises again, and do not reuse their names"
+        )
+        return
     print(f"{name}: {difference(value, variables[name]) or 'right'}")
 
 
@@ -103,18 +110,29 @@ def difference(value: Any, wanted: Any) -> str:
         value, wanted = value.to_numpy(), wanted.to_numpy()
     if isinstance(wanted, str | set | dict) or value is None:
         return "" if value == wanted else f"not yet: {value!r} is another answer"
-    given, right = np.asarray(value), np.asarray(wanted)
+    try:
+        given, right = np.asarray(value), np.asarray(wanted)
+    except ValueError:
+        return "not yet: its parts differ in length"
     if given.shape != right.shape:
         return f"not yet: its shape is {given.shape}, and {right.shape} is wanted"
     if not np.issubdtype(right.dtype, np.number):
         return "" if np.array_equal(given, right) else "not yet: another answer is wanted"
     if not np.issubdtype(given.dtype, np.number):
         return f"not yet: a number is wanted, and this is {type(value).__name__}"
-    if np.allclose(given, right, rtol=1e-3, equal_nan=True):
+    exact = np.issubdtype(right.dtype, np.integer)  # a count
+    same = np.isclose(given, right, rtol=0 if exact else 1e-3, equal_nan=True)
+    if same.all():
         return ""
     if right.ndim == 0 and np.isnan(given):
         return "not yet: it is not a number (NaN)"
+    for factor, hint in ((100, "a share or percent"), (1000, "which unit")):
+        if not exact and np.allclose(given, factor * right, rtol=0.02):
+            return f"not yet: {factor} times too large: {hint}?"
+        if not exact and np.allclose(factor * given, right, rtol=0.02):
+            return f"not yet: {factor} times too small: {hint}?"
+    if not exact and np.allclose(given, right, rtol=0.02, equal_nan=True):
+        return "not yet, but near: give it unrounded, or look again"
     if right.ndim == 0:
         return f"not yet: {given:.4g} is too {'small' if given < right else 'large'}"
-    wrong = ~np.isclose(given, right, rtol=1e-3, equal_nan=True)
-    return f"not yet: {wrong.mean():.0%} of its numbers differ"
+    return f"not yet: {1 - same.mean():.0%} of its numbers differ"

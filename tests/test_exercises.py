@@ -1,5 +1,6 @@
 """Quizzes, and exercises with their solutions."""
 
+import ast
 import json
 import re
 
@@ -18,6 +19,13 @@ LESSONS = [path.stem for path in sorted((files.home() / "notebooks" / "quiz").gl
     ("value", "wanted", "said"),
     [
         (0.5001, 0.5, ""),
+        (0.504, 0.5, "near: give it unrounded"),
+        (50.2, 0.5, "100 times too large: a share or percent"),
+        ((0.002, 0.005), (0.2, 0.5), "100 times too small: a share or percent"),
+        (3.0, 3000.0, "1000 times too small: which unit"),
+        (15_208, 15_208, ""),
+        (15_200, 15_208, "too small"),
+        ([[1, 2], [3]], [1, 2], "parts differ in length"),
         (0.6, 0.5, "too large"),
         (0.4, 0.5, "too small"),
         (float("nan"), 0.5, "NaN"),
@@ -52,6 +60,9 @@ def test_check_runs_the_solution_on_the_variables_of_the_notebook(monkeypatch, t
     assert "too small" in wrong
     assert "three dots" in empty
     assert Shell.user_ns["total"] == 0
+    Shell.user_ns["numbers"] = None  # a learner has used the name for something else
+    exercises.check("x", total=6)
+    assert "does not run on this notebook's variables" in capsys.readouterr().out
     solved = solve("k = 1\ntotal = ...  # their sum\n", "x")
     assert solved == "k = 1\ntotal = sum(numbers)\n"
 
@@ -65,6 +76,33 @@ def test_each_exercise_of_a_lesson_has_its_solution(lesson):
     assert names == list(exercises.solutions(lesson))
     for gap in gaps:
         assert "..." not in solve(gap, lesson)
+
+
+def names_in(source, kind):
+    """Return the names that code reads (`ast.Load`) or binds (`ast.Store`, imports included)."""
+    nodes = list(ast.walk(ast.parse(source)))
+    found = {n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, kind)}
+    if kind is ast.Store:
+        imports = (n for n in nodes if isinstance(n, ast.Import | ast.ImportFrom))
+        found |= {(name.asname or name.name).partition(".")[0] for n in imports for name in n.names}
+        found |= {n.name for n in nodes if isinstance(n, ast.FunctionDef)}
+    return found
+
+
+@pytest.mark.parametrize("lesson", LESSONS)
+def test_a_solution_needs_no_cell_of_another_exercise(lesson):
+    cells = nbformat.read(files.home() / "notebooks" / f"{lesson}.ipynb", as_version=4).cells
+    code = [cell for cell in cells if cell.cell_type == "code"]
+    bound = [names_in(cell.source, ast.Store) for cell in code]
+    asked = ["exercise" in cell.metadata.get("tags", ()) for cell in code]
+    common = set().union(
+        *(names for names, is_asked in zip(bound, asked, strict=True) if not is_asked)
+    )
+    exercises_bind = [names for names, is_asked in zip(bound, asked, strict=True) if is_asked]
+    for name, solution in exercises.solutions(lesson).items():
+        (own,) = (names for names in exercises_bind if name in names)
+        elsewhere = set().union(*exercises_bind) - own - common - names_in(solution, ast.Store)
+        assert not names_in(solution, ast.Load) & elsewhere, name
 
 
 @pytest.mark.parametrize("lesson", LESSONS)
