@@ -15,7 +15,11 @@ import time_distributed
 
 EMOTIONS = ["angry", "calm", "disgust", "fearful", "happy", "sad", "surprised"]
 
-pytestmark = pytest.mark.xdist_group("networks")
+pytestmark = [
+    pytest.mark.xdist_group("networks"),
+    # Keras 3 on NumPy 2, in the callback that keeps checkpoints
+    pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),
+]
 
 
 @pytest.fixture
