@@ -318,6 +318,8 @@ def mix(y: np.ndarray, noise: np.ndarray, *, speech: np.ndarray, snr: float) -> 
     power, of_noise = (np.mean(np.square(each, dtype=np.float64)) for each in (speech, noise))
     if power == 0:
         raise ValueError(f"the clip is silent: noise {snr} dB below it cannot be; leave it out")
+    if of_noise == 0:
+        raise ValueError(f"the noise is silent: it cannot be {snr} dB below the clip; give another")
     return (y + noise * math.sqrt(power / of_noise / 10 ** (snr / 10))).astype(y.dtype)
 
 

@@ -85,6 +85,8 @@ def add_noise(y: Array, *, snr: float, rng: Generator, colour: str = "white") ->
     >>> round(np.mean(y**2) / np.mean(noise**2), 6)
     np.float64(100.0)
     """
+    if colour not in COLOURS:
+        raise ValueError(f"there is no noise of the colour {colour!r}: use {' or '.join(COLOURS)}")
     if colour == "white":
         noise = rng.standard_normal(y.size, dtype=y.dtype.type)
         return audio.mix(y, noise, speech=y, snr=snr)
@@ -183,6 +185,8 @@ def time_stretch(y: Array, *, sr: int, rate: float) -> Array:
     >>> time_stretch(np.zeros(16_000, dtype=np.float32), sr=16_000, rate=1.25).size
     12800
     """
+    if not 0.5 <= rate <= 2:
+        raise ValueError(f"rate is {rate}: give a number from 0.5 to 2")
     hop = max(1, round(FRAME_SECONDS * sr / 2))
     n_samples = round(y.size / rate)
     padded = np.pad(y, (2 * hop, 6 * hop))  # room for the frames of both ends and their search
@@ -261,7 +265,9 @@ def reverberate(y: Array, *, sr: int, rt60: float, rng: Generator, drr: float = 
     >>> float(room[0]), round(float(10 * np.log10(1 / np.sum(room[1:] ** 2))), 3)
     (1.0, 3.0)
     """
-    t = np.arange(1, 1 + max(1, round(rt60 * sr))) / sr
+    if not 0.01 <= rt60 <= 10:
+        raise ValueError(f"rt60 is {rt60} s: give a number from 0.01 to 10")
+    t = np.arange(1, 1 + round(rt60 * sr)) / sr
     echoes = rng.standard_normal(t.size) * 10 ** (-3 * t / rt60)
     echoes *= math.sqrt(10 ** (-drr / 10) / np.sum(echoes**2))
     room = np.concatenate([[1.0], echoes]).astype(y.dtype)

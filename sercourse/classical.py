@@ -243,6 +243,8 @@ class FittedPipeline:
     shape : tuple of int
         Of what is measured on a clip; each number of an array is a feature of its own.
     n_labels : int
+    selected : mapping from str to float
+        Nothing: there are no epochs to choose, and the temperature is a part of the model.
     """
 
     model: CalibratedClassifierCV

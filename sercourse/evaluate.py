@@ -364,7 +364,8 @@ def summarize(predictions: pd.DataFrame, *, emotions: Sequence[str]) -> dict[str
     Parameters
     ----------
     predictions : pandas.DataFrame
-        Columns `protocol` (one value), `fold`, `truth`, `speaker`, `gender`, and `p_<emotion>`.
+        Columns `clip_id`, `protocol` (one value), `fold`, `truth`, `speaker`, `gender`, and
+        `p_<emotion>`.
     emotions : sequence of str
         The label set.
 

@@ -109,7 +109,8 @@ def difference(value: Any, wanted: Any) -> str:
     if isinstance(value, pd.DataFrame | pd.Series) and isinstance(wanted, type(value)):
         value, wanted = value.to_numpy(), wanted.to_numpy()
     if isinstance(wanted, str | set | dict) or value is None:
-        return "" if value == wanted else f"not yet: {value!r} is another answer"
+        same = isinstance(value, type(wanted)) and value == wanted
+        return "" if same else f"not yet: {value!r} is another answer"
     try:
         given, right = np.asarray(value), np.asarray(wanted)
     except ValueError:

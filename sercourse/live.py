@@ -22,7 +22,7 @@ import soxr
 from numpy.typing import NDArray
 from scipy import signal
 
-from sercourse import audio, files
+from sercourse import audio
 
 # --- sources ----------------------------------------------------------------------------------
 
@@ -76,6 +76,7 @@ class FileSource(Source):
 
     Examples
     --------
+    >>> from sercourse import files
     >>> clip = files.home() / "data/sample/ravdess/Actor_01/03-01-05-01-01-01-01.ogg"
     >>> with FileSource(clip, sr=16_000) as source:
     ...     [len(block) for block in source.blocks()][:2]
@@ -83,7 +84,7 @@ class FileSource(Source):
     """
 
     def __init__(self, path: str | Path, *, sr: int, realtime: bool = False) -> None:
-        self.sr, self.realtime, self._path = sr, realtime, files.user_path(path)
+        self.sr, self.realtime, self._path = sr, realtime, path
 
     def blocks(self) -> Iterator[NDArray[np.float32]]:
         """Yield the signal; OSError or ValueError where it cannot be read."""
@@ -175,6 +176,7 @@ class MicrophoneSource(Source):
             self._stream = sounddevice.InputStream(**settings, **calls)
             self._stream.start()
         except sounddevice.PortAudioError as error:
+            self.__exit__()
             reason = str(error).partition(" [")[0]  # without PortAudio's codes
             told = f"the microphone {device.name!r} cannot be opened ({reason})"
             raise OSError(f"{told}: end the program that holds it, or name another") from None

@@ -310,6 +310,7 @@ def under_waveform(
 
 # --- tables ---------------------------------------------------------------------------------------
 
+_MARK_STYLES = ("--", ":")
 _TITLES = {
     "accuracy": "accuracy [%]",
     "gain": "gain in accuracy [percentage points]; open: the interval includes 0",
@@ -347,6 +348,9 @@ def intervals(
     >>> [text.get_text() for text in ax.texts], [tick.get_text() for tick in ax.get_yticklabels()]
     (['+4.0'], ['noise'])
     """
+    for given, looks in ((series, SERIES["color"]), (marks or {}, _MARK_STYLES)):
+        if len(given) > len(looks):
+            raise ValueError(f"{len(looks)} can be told apart: leave some of {list(given)} out")
     ax = ax or plt.subplots()[1]
     names = list(dict.fromkeys(str(name) for table in series.values() for name in table.index))
     step = 0.6 / max(1, len(series))
@@ -368,7 +372,7 @@ def intervals(
             text.set(anncoords="offset points", path_effects=[_HALO])
     if any("chance" in table for table in series.values()):
         ax.plot([], [], "|", color=GREY, label="chance")
-    for style, (name, share) in zip(("--", ":"), (marks or {}).items(), strict=False):
+    for style, (name, share) in zip(_MARK_STYLES, (marks or {}).items(), strict=False):
         ax.axvline(100 * share, color=INK, linestyle=style, lw=1, label=name, zorder=0)
     ax.axvline(0, color=INK, lw=0.9, zorder=0)
     ax.margins(x=0.1)

@@ -214,7 +214,8 @@ class EmotionRecognizer(ClassifierMixin, BaseEstimator):
         check_is_fitted(self, "classes_")
         told: Any = {"protocol": protocol, "seeds": seeds, "report": self.report}
         found = experiment.evaluate_recipe(self.recipe_, self.data_, **told)
-        self.evaluations_.append(found)
+        others = [each for each in self.evaluations_ if each.metrics["protocol"] != protocol]
+        self.evaluations_ = [*others, found]
         return found.metrics
 
     def save(self, folder: str | Path, *, licence: str = "") -> Path:

@@ -30,6 +30,10 @@ class Microphone:
         Whether it is unplugged after the sound.
     busy : bool
         Whether another program holds it.
+    fails : bool
+        Whether it opens and then does not start.
+    closed : int
+        How often it was closed.
     opened : list of dict
         With what settings it was opened.
     """
@@ -39,6 +43,8 @@ class Microphone:
     sound: Sequence[np.ndarray | None] = ()
     gone: bool = True
     busy: bool = False
+    fails: bool = False
+    closed: int = 0
     opened: list[dict[str, Any]] = field(default_factory=list)
 
 
@@ -62,6 +68,10 @@ def module(microphone: Microphone | None, *others: str) -> ModuleType:
 
         def start(self) -> None:
             assert microphone is not None
+            if microphone.fails:
+                raise PortAudioError(
+                    "Error starting stream: Unanticipated host error [PaError -9999]"
+                )
             for block in microphone.sound:
                 lost = SimpleNamespace(input_overflow=block is None)
                 samples = np.zeros((10, microphone.channels)) if block is None else block
@@ -70,6 +80,8 @@ def module(microphone: Microphone | None, *others: str) -> ModuleType:
                 self.wanted["finished_callback"]()
 
         def close(self) -> None:
+            assert microphone is not None
+            microphone.closed += 1
             self.wanted["finished_callback"]()
 
     def check_input_settings(*, samplerate: int, channels: int, **_: Any) -> None:

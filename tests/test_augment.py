@@ -396,3 +396,37 @@ def test_clips_that_cannot_be_augmented_are_refused(
 ) -> None:
     with pytest.raises(ValueError, match=sentence):
         Augmentation(kind, amount, amount).applied(y, sr=SR)
+
+
+@pytest.mark.parametrize(
+    ("function", "amount", "sentence"),
+    [
+        (augment.time_stretch, {"rate": -1}, "rate is -1: give a number from 0.5 to 2"),
+        (augment.time_stretch, {"rate": 0}, "rate is 0: give"),
+        (augment.pitch_shift, {"semitones": 13}, "give a number from 0.5 to 2"),
+        (
+            augment.reverberate,
+            {"rt60": 0, "rng": np.random.default_rng(0)},
+            "rt60 is 0 s: give a number from 0.01 to 10",
+        ),
+        (
+            augment.reverberate,
+            {"rt60": float("nan"), "rng": np.random.default_rng(0)},
+            "rt60 is nan s: give",
+        ),
+    ],
+)
+def test_amounts_that_cannot_be_are_refused(
+    function: Callable[..., np.ndarray], amount: dict, sentence: str
+) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        function(buzz(150), sr=SR, **amount)
+
+
+def test_noise_that_cannot_be_is_refused() -> None:
+    with pytest.raises(
+        ValueError, match="no noise of the colour 'blue': use white or pink or brown"
+    ):
+        augment.add_noise(buzz(150), snr=20, rng=np.random.default_rng(0), colour="blue")
+    with pytest.raises(ValueError, match="the noise is silent: it cannot be 20 dB below"):
+        audio.mix(buzz(150), np.zeros(SR), speech=buzz(150), snr=20)

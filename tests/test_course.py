@@ -312,7 +312,7 @@ def test_links_to_corpora_are_replaced_at_both_ends(tmp_path: Path) -> None:
 
 def test_widgets_timings_and_pictures_are_cleaned() -> None:
     picture = {"image/jpeg": "aGk+/home/x", "application/json": {"deep": ["fine"]}}
-    cell = new_code_cell("1", metadata={"execution": {"iopub.execute_input": "2026"}, "tags": []})
+    cell = new_code_cell("1", metadata={"execution": {"iopub.execute_input": "2026"}})
     cell.outputs = [
         new_output("display_data", data={publish.WIDGET: {"model_id": "1"}, "text/plain": "bar"}),
         new_output("display_data", data=picture),

@@ -35,6 +35,8 @@ LESSONS = [path.stem for path in sorted((files.home() / "notebooks" / "quiz").gl
         ([1, 2], [1, 2, 3], r"shape is \(2,\)"),
         ({"a", "b"}, {"b", "a"}, ""),
         ("a", {"b", "a"}, "another answer"),
+        (np.array(["a", "b"]), "a", "another answer"),
+        (pd.Series(["a", "b"]), "a", "another answer"),
         (pd.Series([1.0, 2.0], index=list("ab")), pd.Series([1.0, 2.0]), ""),
         (np.array(["x", "y"]), np.array(["x", "z"]), "another answer"),
     ],

@@ -344,12 +344,12 @@ def test_the_final_model_takes_the_median_over_the_folds(
     monkeypatch.setattr(experiment.evaluation.Run, "fit", spy)
     epochs, temperatures = (10.0, 20.0, 60.0), (3.0, 1.5, 1.2)  # the means are other numbers
     folds = [{"epochs": e, "temperature": t} for e, t in zip(epochs, temperatures, strict=True)]
-    first, other = (
-        experiment.Evaluation(pd.DataFrame(), {}, {CLASSIC.name: each})
-        for each in (folds, folds[2:])
+    two, first, other = (  # that of two of the labels says nothing about a model of all
+        experiment.Evaluation(pd.DataFrame(), {"labels": labels}, {CLASSIC.name: each})
+        for labels, each in (("happy,sad", folds[:1]), ("all", folds), ("all", folds[2:]))
     )
     with pytest.raises(StopIteration):
-        experiment.train(CLASSIC, data, folder=tmp_path, evaluations=[first, other])
+        experiment.train(CLASSIC, data, folder=tmp_path, evaluations=[two, first, other])
     assert seen == {"epochs": 20, "temperature": 1.5}
 
 

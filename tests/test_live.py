@@ -396,6 +396,13 @@ def test_a_busy_or_strange_device_is_told(plug: Plug) -> None:
         live.MicrophoneSource(sr=SR).__enter__()
 
 
+def test_a_device_that_does_not_start_is_closed(plug: Plug) -> None:
+    microphone = plug(fails=True)
+    with pytest.raises(OSError, match=r"cannot be opened \(Error starting stream"):
+        live.MicrophoneSource(sr=SR).__enter__()
+    assert microphone.closed == 1
+
+
 def test_a_device_is_found_by_number_or_name(plug: Plug) -> None:
     plug("USB Mic", "USB Headset")
     assert [each.name for each in live.devices()] == ["Built-in Mic", "USB Mic", "USB Headset"]

@@ -186,6 +186,14 @@ def test_gains_are_open_where_the_interval_includes_zero() -> None:
     assert ax.get_legend() is None
 
 
+def test_more_series_than_can_be_told_apart_are_refused() -> None:
+    table = pd.DataFrame({"accuracy": [0.5]}, index=["new"])
+    with pytest.raises(ValueError, match="4 can be told apart: leave some of"):
+        plots.intervals({f"model {k}": table for k in range(5)})
+    with pytest.raises(ValueError, match=r"2 can be told apart: leave some of \['a', 'b', 'c'\]"):
+        plots.intervals({"model": table}, marks=dict.fromkeys("abc", 0.5))
+
+
 # --- emotions over time ---------------------------------------------------------------------
 
 TIMELINE = pd.DataFrame(

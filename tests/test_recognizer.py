@@ -238,6 +238,16 @@ def test_saved_model_says_what_was_measured_and_predicts_alike(
     assert answer["probabilities"] == pytest.approx(expected.to_dict(), abs=1e-4)
 
 
+def test_a_protocol_that_is_measured_again_is_saved_once(few: pd.DataFrame, tmp_path: Path) -> None:
+    recognizer = EmotionRecognizer("svm-classic").fit(few)
+    for protocol in ("speaker", "recording", "speaker"):
+        recognizer.evaluate(protocol)
+    folder = recognizer.save(tmp_path / "mine")
+    protocols = json.loads((folder / "metrics.json").read_text())["protocols"]
+    assert [each["protocol"] for each in protocols] == ["recording", "speaker"]
+    assert len(pd.read_csv(folder / "predictions.csv")) == 2 * len(few)
+
+
 def test_the_same_training_gives_the_same_bytes(few: pd.DataFrame, tmp_path: Path) -> None:
     one, other = (
         EmotionRecognizer("svm-classic", emotions=THREE).fit(few).save(tmp_path / folder / "mine")

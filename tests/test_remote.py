@@ -14,8 +14,8 @@ import pandas as pd
 import pytest
 
 from conftest import Command
-from sercourse import audio, corpora, files, remote
-from sercourse.features import feature_table, named
+from sercourse import audio, corpora, files, live, remote
+from sercourse.features import contents, feature_table, named
 
 fsspec = pytest.importorskip("fsspec")
 
@@ -165,3 +165,20 @@ def test_a_full_disk_is_called_so(bucket: str, monkeypatch: pytest.MonkeyPatch) 
         corpora.scan(bucket, corpus="aesdd")
     assert caught.value.errno == errno.ENOSPC
     assert not [each for each in (files.cache_dir() / "remote").rglob("*") if each.is_file()]
+
+
+def test_a_file_elsewhere_that_changes_has_another_key(bucket: str) -> None:
+    memory = fsspec.filesystem("memory")
+    first, second = sorted(memory.glob("/bucket/aesdd/*/*.ogg"))[:2]
+    table = pd.DataFrame({"path": [f"memory:/{first}"]})
+    before = contents(table)
+    memory.pipe(first, memory.cat(second))
+    assert contents(table) == contents(table.assign(path=f"memory:/{second}")) != before
+    assert contents(table.assign(path="memory://nowhere/a.wav"))  # refused later, with a sentence
+
+
+def test_a_source_may_be_elsewhere(bucket: str) -> None:
+    memory = fsspec.filesystem("memory")
+    path = f"memory:/{sorted(memory.glob('/bucket/aesdd/*/*.ogg'))[0]}"
+    heard = np.concatenate(list(live.FileSource(path, sr=16_000).blocks()))
+    assert np.array_equal(heard, audio.read(path, sr=16_000))

@@ -205,7 +205,7 @@ class Graph:
 def _log_mel(g: Graph) -> str:
     """Add Whisper's log-mel spectrogram of `waveform`: (batch, n_mels, n_frames).
 
-    The Fourier transform is a convolution with windowed dct_matrix and sines, which every runtime
+    The Fourier transform is a convolution with windowed cosines and sines, which every runtime
     knows, browsers too. The graph computes them when it is loaded: that is shorter than they are.
     """
     n_bins = N_FFT // 2 + 1
@@ -314,7 +314,7 @@ def make(weights: Mapping[str, NDArray[Any]], *, frames: bool = False) -> onnx.M
 
 
 def main() -> None:
-    """Read the weights, make the graph, try it, and say its hash."""
+    """Read the weights, make the graph, check it, and say its hash."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("weights", type=Path, metavar="WEIGHTS")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="such as base.onnx")

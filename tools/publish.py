@@ -123,8 +123,6 @@ def clean(
     for cell in notebook.cells:
         for key in ("papermill", "execution"):
             cell.metadata.pop(key, None)
-        if cell.metadata.get("tags") == []:
-            del cell.metadata["tags"]
     for number, cell in enumerate(course.code_cells(notebook), start=1):
         if "quiz" in course.tags(cell):
             cell.outputs = [new_output("display_data", data={"text/plain": QUIZ})]

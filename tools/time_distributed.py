@@ -175,10 +175,11 @@ def main() -> None:
     if arguments.plan == "first":
         train_first(versions, y, groups, folds[0], epochs=arguments.epochs, log=log)
         return
-    done = pd.read_csv(log, comment="#") if log.exists() else pd.DataFrame({"split": []})
+    nothing = pd.DataFrame(columns=["split", "epoch"])
+    done = pd.read_csv(log, comment="#") if log.exists() else nothing
     for fold in folds:
         name = f"{arguments.protocol} {fold.name}"
-        if (done["split"] == name).sum() < arguments.epochs:
+        if len(set(done.loc[done["split"] == name, "epoch"])) < arguments.epochs:
             train(versions, y, fold, name=name, epochs=arguments.epochs, log=log)
 
 

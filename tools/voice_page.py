@@ -90,7 +90,7 @@ def assemble(out: Path, *, npm: str | None) -> str:
         runtime = install("onnxruntime-web", npm=npm)
         places |= {name: runtime / "dist" / file for name, file in RUNTIME.items()}
         content["made"] = made(runtime)
-        places |= model_files(bundle)
+        places |= model_files(bundle, content["models"])
         loaded = (*RUNTIME, *content["models"].values())
         content["bytes"] = sum(places[name].stat().st_size for name in loaded)
     except (OSError, subprocess.SubprocessError) as error:
@@ -296,9 +296,8 @@ def _paragraphs(text: str) -> list[str]:
     return [part.replace("*", "").replace("`", "") for part in parts if part]
 
 
-def model_files(bundle: bundles.Bundle) -> dict[str, Path]:
+def model_files(bundle: bundles.Bundle, names: dict[str, str]) -> dict[str, Path]:
     """Return the files of the model, by their names on the page."""
-    names = settings(bundle)["models"]
     own = {name: bundle.folder / name for kind, name in names.items() if kind != "encoder"}
     return {names["encoder"]: whisper.shipped_encoder(), **own}
 

@@ -126,6 +126,5 @@ def _found() -> Iterator[tuple[str, str, str]]:
             yield "model", folder.name, ""
         except (OSError, ValueError, LookupError, ImportError) as error:
             yield "broken model", folder.name, f"restore it, or train it again: {error}"
-    cache = files.cache_dir()
-    size = sum(each.stat().st_size for each in cache.rglob("*") if each.is_file())
-    yield "cache", f"{cache}, {size / 1e6:.0f} MB", ""
+    size = sum(each.size for each in files.cached())
+    yield "cache", f"{files.cache_dir()}, {size / 1e6:.0f} MB", ""

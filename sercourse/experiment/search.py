@@ -12,6 +12,7 @@ asked for there are tables:
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 import timeit
@@ -284,7 +285,9 @@ def run_search(
                 f"{kept} holds another search, of {name} {known.get(name)!r:.200} where {value!r} "
                 "is wanted: name another folder"
             )
-    with files.keeping(kept):
+    # A cache may fail to keep results: they can be computed again. A folder that was named may not.
+    keeping = partial(files.keeping, kept) if folder is None else contextlib.nullcontext
+    with keeping():
         files.write_sealed(kept / INDEX, plan.told)
     rows: dict[str, list[Any]] = {name: [] for name in TABLES}
     for name in wanted:
@@ -311,7 +314,7 @@ def run_search(
     tables = {name: pd.DataFrame(each) for name, each in rows.items()}
     tables |= {name: plan.ranked(tables[name]) for name in ("candidates", "finalists")}
     for name, each in tables.items():
-        with files.keeping(kept), files.atomic_path(kept / f"{name}.csv") as temporary:
+        with keeping(), files.atomic_path(kept / f"{name}.csv") as temporary:
             each.to_csv(temporary, index=False, lineterminator="\n")
     return tables, kept
 

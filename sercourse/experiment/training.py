@@ -62,7 +62,7 @@ def train(
         Of the bundle; its name is the model's.
     evaluations : sequence of Evaluation
         Of the recipe on this corpus: the bundle's metrics and predictions. A network takes its
-        number of epochs and its temperature from the folds of the first.
+        number of epochs and its temperature from the folds of the first that asks for all labels.
     licence : str
         Terms of the corpus, for the model card.
     store : Path, optional
@@ -85,7 +85,8 @@ def train(
         if member.normalized and part.usual_protocol == "speaker":
             protocols["enrolled"] = "speaker+norm"
         fitted = {}
-        folds = evaluations[0].selected.get(member.name) if evaluations else None
+        same = [each for each in evaluations if each.metrics["labels"] == data.label_set]
+        folds = same[0].selected.get(member.name) if same else None
         selected: Any = pd.DataFrame(folds).median().to_dict() if folds else None
         for kind, protocol in protocols.items():
             report(f"training {member.name} on all {len(part.y)} clips ({kind})")

@@ -338,7 +338,10 @@ def contents(clips: pd.DataFrame) -> list[str]:
 
     @cache
     def key(path: str) -> str:
-        file = files.user_path(path)
+        try:
+            file = remote.local(path)
+        except OSError:
+            return files.digest(path)
         return files.clip_key(file) if file.is_file() else files.digest(path)
 
     return [

@@ -44,6 +44,8 @@ class FittedNetwork:
         What validation found: `epochs` and `temperature`, means over the members.
     segment_floor : float or None
         As of `NetworkLearner`.
+    n_segments : int
+        Of a clip at most; 1 where a clip is judged whole.
     """
 
     members: tuple[keras.Model, ...]
