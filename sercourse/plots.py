@@ -348,9 +348,9 @@ def intervals(
     >>> [text.get_text() for text in ax.texts], [tick.get_text() for tick in ax.get_yticklabels()]
     (['+4.0'], ['noise'])
     """
-    for given, looks in ((series, SERIES["color"]), (marks or {}, _MARK_STYLES)):
-        if len(given) > len(looks):
-            raise ValueError(f"{len(looks)} can be told apart: leave some of {list(given)} out")
+    for given, known in ((series, SERIES["color"]), (marks or {}, _MARK_STYLES)):
+        if len(given) > len(known):
+            raise ValueError(f"{len(known)} can be told apart: leave some of {list(given)} out")
     ax = ax or plt.subplots()[1]
     names = list(dict.fromkeys(str(name) for table in series.values() for name in table.index))
     step = 0.6 / max(1, len(series))
