@@ -222,13 +222,21 @@ def weighted(model: Pipeline) -> Pipeline:
     >>> weighted(pipeline(SVC()))["model"].class_weight
     'balanced'
     """
-    names = [name for name in model.get_params() if name.endswith("class_weight")]
-    if not names:
+    if not (names := _class_weights(model)):
         raise ValueError(
             f"{type(model[-1]).__name__} takes no weights for classes: balance the clips with "
             "'undersample', or choose another model"
         )
     return model.set_params(**dict.fromkeys(names, "balanced"))
+
+
+def takes_weights(model: Pipeline) -> bool:
+    """Return whether `weighted` can let every class of a pipeline count alike."""
+    return bool(_class_weights(model))
+
+
+def _class_weights(model: Pipeline) -> list[str]:
+    return [name for name in model.get_params() if name.endswith("class_weight")]
 
 
 @dataclass(frozen=True, eq=False)

@@ -181,14 +181,19 @@ def _ogg(file: BufferedReader, head: bytes, size: int) -> Header:
         if at > size:
             raise ValueError(f"{file.name}: truncated sound file, it ends within a page of Ogg")
         page = head[:22] + bytes(4) + head[26:] + table + body
-        # The checksum of Ogg is that of zlib with all bits the other way round.
-        mirrored = zlib.crc32(page.translate(_REVERSED_BITS), 0xFFFFFFFF) ^ 0xFFFFFFFF
-        if int(f"{mirrored:032b}"[::-1], 2) != int.from_bytes(head[22:26], "little"):
+        if ogg_checksum(page) != int.from_bytes(head[22:26], "little"):
             raise ValueError(damaged)
         n_packets += sum(length < 255 for length in table)
         if 0 < (position := int.from_bytes(head[6:14], "little", signed=True)) > 2**20 * n_packets:
             raise ValueError(f"{damaged}, a page of Ogg claims to be at {position}")
     return Header()
+
+
+def ogg_checksum(page: bytes) -> int:
+    """Return the checksum of a page of Ogg, in which the checksum's own bytes are 0 (RFC 3533)."""
+    # It is that of zlib with all bits the other way round.
+    mirrored = zlib.crc32(page.translate(_REVERSED_BITS), 0xFFFFFFFF) ^ 0xFFFFFFFF
+    return int(f"{mirrored:032b}"[::-1], 2)
 
 
 def _mpeg(file: BufferedReader, size: int) -> Header:

@@ -266,9 +266,18 @@ class EmotionRecognizer(ClassifierMixin, BaseEstimator):
     def _best_of_zoo(self, clips: pd.DataFrame) -> Recipe:
         # The features are the same for every classifier of the zoo.
         data = self._measured(from_zoo("svc", feature_set=self.features), clips)
-        plan = experiment.SearchConfig(data, data.everything, data.usual_protocol, self.features)
+        weighs, names = self.balance == "weights", list(classical.CLASSIFIERS)
+        plan = experiment.SearchConfig(
+            data,
+            data.everything,
+            data.usual_protocol,
+            self.features,
+            balance="weights" if weighs else "none",
+        )
+        if weighs:  # neighbours, for example, take none
+            names = [name for name in names if classical.takes_weights(plan.zoo[name].pipeline())]
         told: Any = {"n_jobs": self.n_jobs, "report": self.report}
-        tables = [experiment.grid_search(plan, name, **told) for name in classical.CLASSIFIERS]
+        tables = [experiment.grid_search(plan, name, **told) for name in names]
         self.search_ = plan.ranked(pd.concat(tables))
         name, settings, uar = self.search_[["estimator", "settings", "uar"]].iloc[0]
         self.report(f"best of the zoo: {name} {settings}, UAR {uar:.1%}")

@@ -52,25 +52,6 @@ class Manner:
     tract: float = 0.0
 
 
-@dataclass(frozen=True)
-class Spread:
-    """How far speakers, and clips of one speaker, lie from the means below.
-
-    Attributes
-    ----------
-    style : Manner
-        Standard deviation over speakers of how they express one emotion.
-    clip : Manner
-        Standard deviation over the clips of one speaker and emotion.
-    expressiveness : float
-        Standard deviation over speakers of the log of how strongly they act.
-    """
-
-    style: Manner
-    clip: Manner
-    expressiveness: float
-
-
 MEANS: dict[str, Manner] = {
     # pitch, span, rate, loudness, tilt, jitter, tremor, breath, pause, tract
     "neutral": Manner(),
@@ -84,11 +65,14 @@ MEANS: dict[str, Manner] = {
 }
 """Mean of each emotion, acted at normal strength by an average speaker."""
 
-SPREAD = Spread(
-    style=Manner(1.9, 0.45, 0.14, 2.8, 2.5, 0.45, 1.7, 2.8, 0.055, 2.5),
-    clip=Manner(0.6, 0.2, 0.05, 0.8, 0.7, 0.2, 0.6, 1.0, 0.025, 0.6),
-    expressiveness=0.15,
-)
+STYLE_SD = Manner(1.9, 0.45, 0.14, 2.8, 2.5, 0.45, 1.7, 2.8, 0.055, 2.5)
+"""Standard deviation over speakers of how they express one emotion."""
+
+CLIP_SD = Manner(0.6, 0.2, 0.05, 0.8, 0.7, 0.2, 0.6, 1.0, 0.025, 0.6)
+"""Standard deviation over the clips of one speaker and emotion."""
+
+EXPRESSIVENESS_SD = 0.15
+"""Standard deviation over speakers of the log of how strongly they act."""
 
 STRENGTHS: dict[str, float] = {"normal": 0.85, "strong": 1.2}
 """Factor of the means for each acted strength."""
@@ -106,10 +90,10 @@ ENDINGS: dict[str, str] = {
 """Punctuation marks, one of which is drawn for each clip: the synthesiser intones them."""
 
 
-def own_style(rng: np.random.Generator, *, spread: Spread = SPREAD) -> dict[str, Manner]:
+def own_style(rng: np.random.Generator) -> dict[str, Manner]:
     """Draw one speaker's mean manner of every emotion, at normal strength 1."""
-    gain = np.exp(rng.normal(0.0, spread.expressiveness))
-    sd = np.array(astuple(spread.style))
+    gain = np.exp(rng.normal(0.0, EXPRESSIVENESS_SD))
+    sd = np.array(astuple(STYLE_SD))
     return {
         emotion: Manner(*(gain * np.array(astuple(mean)) + rng.normal(0.0, sd)))
         for emotion, mean in MEANS.items()
@@ -122,12 +106,11 @@ def draw(
     emotion: str,
     strength: str,
     rng: np.random.Generator,
-    spread: Spread = SPREAD,
 ) -> Manner:
     """Draw the manner of one clip of a speaker.
 
     Strength adds to the shared mean and leaves the speaker's own deviation as it is.
     """
     extra = (STRENGTHS[strength] - 1.0) * np.array(astuple(MEANS[emotion]))
-    chance = rng.normal(0.0, np.array(astuple(spread.clip)))
+    chance = rng.normal(0.0, np.array(astuple(CLIP_SD)))
     return Manner(*(np.array(astuple(style[emotion])) + extra + chance))

@@ -9,9 +9,10 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
+from sercourse import headers
+
 COMPRESSION = 0.92  # of libsndfile's scale; about 24 kbit/s
 SERIAL = b"SER1"  # libsndfile would draw this number from the clock
-CRC_POLYNOMIAL = 0x04C11DB7
 
 
 def write(path: Path, y: NDArray[np.float64], *, sr: int) -> None:
@@ -31,29 +32,7 @@ def _with_serial(ogg: bytes) -> bytes:
         end = body + sum(ogg[start + 27 : body])
         page = ogg[start : start + 14] + SERIAL + ogg[start + 18 : start + 22]
         rest = ogg[start + 26 : end]
-        checksum = _crc(page + bytes(4) + rest).to_bytes(4, "little")
+        checksum = headers.ogg_checksum(page + bytes(4) + rest).to_bytes(4, "little")
         pages.append(page + checksum + rest)
         start = end
     return b"".join(pages)
-
-
-def _crc_table() -> list[int]:
-    """Return the remainders of all bytes."""
-    table = []
-    for byte in range(256):
-        value = byte << 24
-        for _ in range(8):
-            value = (value << 1) ^ (CRC_POLYNOMIAL if value & 0x80000000 else 0)
-        table.append(value & 0xFFFFFFFF)
-    return table
-
-
-CRC_TABLE = tuple(_crc_table())
-
-
-def _crc(data: bytes) -> int:
-    """Return Ogg's CRC-32: not reflected, from zero, no final inversion."""
-    value = 0
-    for byte in data:
-        value = ((value << 8) & 0xFFFFFFFF) ^ CRC_TABLE[(value >> 24) ^ byte]
-    return value
