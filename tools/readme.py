@@ -283,11 +283,12 @@ def finding(root: Path) -> str:
     far = next(e for e in told["any-voice"]["protocols"] if e["protocol"] == "corpus")
     low, high = (percent(end) for end in new["accuracy_interval"])
     return (
-        f"The best model of the course names {percent(known['accuracy'])} % of "
+        f"The model that scores highest names {percent(known['accuracy'])} % of "
         f"{len(known['emotions'])} acted emotions rightly if it knows the voices, and "
         f"**{percent(new['accuracy'])} %** ({low} to {high}) if it has never heard them; chance is "
         f"{percent(new['chance'])} %. A model that learnt from one corpus is right in "
-        f"{percent(far['accuracy'])} % of five emotions in the other, in another language and room."
+        f"{percent(far['accuracy'])} % of five emotions in the other, in another language and room "
+        f"(chance {percent(far['chance'])} %)."
     )
 
 
