@@ -353,8 +353,6 @@ def _measured(rows: Iterable[Row], rejects: list[Reject]) -> list[Row]:
 
 def _measure(path: Path) -> Row:
     """Return what the header says and a key of the content."""
-    if path.stat().st_size > MOST_BYTES:
-        raise ValueError(f"it is larger than {MOST_BYTES / 1e9:g} GB: cut it into several files")
     try:
         header = audio.info(path)
     except audio.READ_ERRORS:
@@ -362,6 +360,8 @@ def _measure(path: Path) -> Row:
             told = "a pointer of git-lfs in place of the sound: run git lfs pull"
             raise ValueError(told) from None
         raise
+    if path.stat().st_size > MOST_BYTES:
+        raise ValueError(f"it is larger than {MOST_BYTES / 1e9:g} GB: cut it into several files")
     content = files.clip_key(path)
     return {"path": path, **vars(header), "content": content, "file": content}
 

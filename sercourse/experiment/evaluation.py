@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import confusion_matrix
 from sklearn.utils.class_weight import compute_sample_weight
 
-from sercourse import evaluate, files, networks, normalize, splits
+from sercourse import evaluate, files, networks, splits
 from sercourse.experiment.dataset import EMOTION, Array, Dataset, by_member
 from sercourse.recipes import Model, Recipe, Report, silent
 
@@ -157,6 +157,8 @@ class Run:
         data, train, learner = self.data, fold.train, self.recipe.learner
         versions, rows = [data.X, *data.copies], train  # tables are large: nothing is copied
         if self.normalizes:
+            from sercourse import normalize
+
             speakers = data.speakers[train]
             typical = normalize.mean_speaker_stats(data.X[train], speakers)
             # A copy at another speed is another voice: it is normalised by itself.
@@ -199,6 +201,8 @@ class Run:
         X, speakers = self.data.X, self.data.speakers
         if not self.normalizes:
             return X[fold.test]
+        from sercourse import normalize
+
         typical = normalize.mean_speaker_stats(X[fold.train], speakers[fold.train])
         heard = fold.enrol if len(fold.enrol) else fold.test
         told: Any = {"typical": typical, "enrolment": (X[heard], speakers[heard])}
