@@ -111,7 +111,7 @@ def _claimed(target: Path, path: Path) -> Iterator[Path]:
     with contextlib.ExitStack() as until_the_end:
         with naming(path):
             target.parent.mkdir(parents=True, exist_ok=True)
-            _sweep(target.parent)
+            sweep(target.parent)
             while True:
                 folder = Path(tempfile.mkdtemp(prefix=TEMPORARY, dir=target.parent))
                 until_the_end.callback(shutil.rmtree, folder, ignore_errors=True)
@@ -122,7 +122,7 @@ def _claimed(target: Path, path: Path) -> Iterator[Path]:
 
 
 @functools.cache
-def _sweep(parent: Path) -> None:
+def sweep(parent: Path) -> None:
     """Remove what killed runs have left in a folder: temporary folders that nobody locks."""
     for folder in parent.glob(f"{TEMPORARY}*/"):
         # One may be locked, or somebody else's.
@@ -325,6 +325,7 @@ def read_sealed(path: Path) -> dict[str, Any]:
     ValueError
         If a bit of it has changed since, or it is no JSON.
     """
+    sweep(path.parent)
     seal, line, rest = path.read_bytes().partition(b"\n")
     try:
         if seal + line == _seal(rest):

@@ -36,6 +36,22 @@ def work(clips: pd.DataFrame, folder: Path) -> None:
             (inside / name).write_text(found.predictions.to_csv())
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows locks no folders")
+def test_what_a_kill_left_beside_finished_results_goes(
+    clips: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after a kill between the renaming of the last file and the end of its temporary folder."""
+    monkeypatch.setenv("SERCOURSE_CACHE", str(tmp_path))
+    work(clips, tmp_path)
+    places = {path.parent for path in tmp_path.rglob("*") if path.suffix in (".row", ".json")}
+    assert {"evaluations", "features"} <= {place.parent.name for place in places}
+    for place in places:
+        (place / f"{files.TEMPORARY}rest").mkdir()
+    files.sweep.cache_clear()  # as in another process
+    work(clips, tmp_path)
+    assert not [path for path in tmp_path.rglob("*") if path.name.startswith(files.TEMPORARY)]
+
+
 def is_killed(clips: pd.DataFrame, folder: Path, *, after: float) -> bool:
     """Do the work in a process that is killed after so many seconds, if it lasts as long."""
     child = os.fork()

@@ -251,6 +251,7 @@ def feature_table(
         folder = files.cache_dir() / "features" if cache is None else files.user_path(cache)
         # A colon cannot be in the name of a folder on every system.
         folder /= f"{feature_set.name.replace(':', '-')}-{files.digest(feature_set.key)}"
+        files.sweep(folder)
         stored = [folder / f"{files.digest(key)}.row" for key in contents(clips)]
     dtype = np.float32 if feature_set.shape else np.float64
     X = np.zeros((len(clips), *feature_set.row_shape), dtype)

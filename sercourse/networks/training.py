@@ -489,6 +489,8 @@ def _save_checkpoint(model: keras.Model, progress: Progress, folder: Path) -> No
 
 def _resume(model: keras.Model, folder: Path | None, training: Training) -> Progress:
     """Return where such a training stopped; a checkpoint that is damaged, or of none, is none."""
+    if folder is not None:
+        files.sweep(folder)
     if folder is None or not (folder / CHECKPOINT).is_file():
         return Progress()
     state = _state(model)
