@@ -116,3 +116,18 @@ def test_each_question_has_one_right_answer_and_a_reply_to_each(lesson):
         assert sum(each["correct"] for each in question["answers"]) == 1
         assert all(each["feedback"] for each in question["answers"])
     assert "*" not in text  # neither the notebook nor the page shows emphasis
+
+
+def test_the_form_of_an_answer_does_not_tell_which_one_is_right():
+    hits = {"longest": 0, "shortest": 0, "first": 0, "second": 0, "third": 0}
+    asked = 0
+    for lesson in LESSONS:
+        for question in exercises.read_quiz(files.home() / "notebooks/quiz" / f"{lesson}.json"):
+            answers = question["answers"]
+            lengths = [len(each["answer"]) for each in answers]
+            (right,) = (place for place, each in enumerate(answers) if each["correct"])
+            hits["longest"] += lengths[right] == max(lengths)
+            hits["shortest"] += lengths[right] == min(lengths)
+            hits[("first", "second", "third")[right]] += 1
+            asked += 1
+    assert max(hits.values()) <= 0.45 * asked, hits  # a guess is right in a third

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -120,6 +121,21 @@ def test_a_cut_search_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     pd.testing.assert_frame_equal(found["predictions"], whole["predictions"], check_dtype=False)
     experiment.run_search(plan(), estimators=FAST, folder=tmp_path / "cut")
     assert calls == [*FAST, FAST[1]]  # nothing is left to do
+
+
+def test_a_full_disk_ends_a_search_into_a_named_folder_and_not_one_into_the_cache(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fill(self: pd.DataFrame, *_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(pd.DataFrame, "to_csv", fill)
+    with pytest.raises(OSError, match="No space left on device"):
+        experiment.run_search(plan(), estimators=["svc"], folder=tmp_path / "named")
+    monkeypatch.setenv("SERCOURSE_CACHE", str(tmp_path / "cache"))
+    with pytest.warns(files.NotKept, match="No space left on device"):
+        found, _ = experiment.run_search(plan(), estimators=["svc"])
+    assert len(found["finalists"]) == 1
 
 
 def changed(content: dict, *place: str | int, to: object) -> dict:
