@@ -25,17 +25,17 @@ Named = Mapping[str, Array]
 
 # --- style ------------------------------------------------------------------------------------
 
-# Light and dark alternate, so that readers who see no red or no green can tell neighbours apart.
+# Light and dark alternate, so that neighbours can be told apart without any colour.
 _COLOURS = (
-    *("#757b84", "#62c2bd", "#f0b400", "#2b5aa3", "#b81d2c"),
-    *("#a678cf", "#7da636", "#f58a6c", "#453428"),
+    *("#8b929b", "#1f6f6b", "#f0b400", "#203f7d", "#e8594f"),
+    *("#6b3fa8", "#93c24c", "#c2539d", "#453428"),
 )
 EMOTION_COLOURS: dict[str, str] = dict(zip(EMOTIONS, _COLOURS, strict=True))
 """The colour of each canonical emotion, in their order."""
 
 # Of labels that are not canonical.
 _OWN_COLOURS = (
-    *("#d6569b", "#1b7f5c", "#c9b07c", "#4a3f8f", "#8fd14f"),
+    *("#f58a6c", "#59c37a", "#c9b07c", "#59606a", "#b7e4c7"),
     *("#8c4a1f", "#5cc8f0", "#e6b8dd", "#ffa630", "#1f4e5f"),
 )
 
@@ -70,7 +70,7 @@ def palette(emotions: Iterable[str]) -> dict[str, str]:
     Examples
     --------
     >>> palette(["stressed", "anger"])
-    {'angry': '#b81d2c', 'stressed': '#1f4e5f'}
+    {'angry': '#e8594f', 'stressed': '#1f4e5f'}
     """
     names = in_order(emotions)
     chosen = {name: EMOTION_COLOURS[name] for name in names if name in EMOTION_COLOURS}
@@ -154,8 +154,8 @@ def spans(parts: Mapping[str, tuple[float, float]], *, ax: Axes) -> Axes:
     for name, (start, end) in parts.items():
         row = next(k for k in count() if k == len(ends) or ends[k] <= start)
         ends[row : row + 1] = [end]
-        ax.plot([start, end], [1.05 + 0.15 * row] * 2, "|-", color=ACCENT, lw=3, **above)
-        ax.text(start, 1.07 + 0.15 * row, name, size=8, va="bottom", **above)
+        ax.plot([start, end], [1.05 + 0.18 * row] * 2, "|-", color=ACCENT, lw=3, **above)
+        ax.text(start, 1.08 + 0.18 * row, name, size=9, va="bottom", **above)
     return ax
 
 
@@ -313,7 +313,7 @@ def under_waveform(
 _MARK_STYLES = ("--", ":")
 _TITLES = {
     "accuracy": "accuracy [%]",
-    "gain": "gain in accuracy [percentage points]; open: the interval includes 0",
+    "gain": "gain in accuracy [points]; open: the interval includes 0",
 }
 
 
@@ -368,18 +368,22 @@ def intervals(
         form = "{:+.1f}" if of == "gain" else "{:.1f}"
         for each, right, height in zip(value, np.fmax(value, high), y, strict=True):
             figure = form.format(each).replace("-", "\N{MINUS SIGN}")
-            text = ax.annotate(figure, (right, height), (5, 0), size=8, va="center")
+            text = ax.annotate(figure, (right, height), (5, 0), size=9, va="center")
             text.set(anncoords="offset points", path_effects=[_HALO])
     if any("chance" in table for table in series.values()):
         ax.plot([], [], "|", color=GREY, label="chance")
     for style, (name, share) in zip(_MARK_STYLES, (marks or {}).items(), strict=False):
-        ax.axvline(100 * share, color=INK, linestyle=style, lw=1, label=name, zorder=0)
-    ax.axvline(0, color=INK, lw=0.9, zorder=0)
+        ax.axvline(100 * share, color=INK, linestyle=style, lw=1, label=name, zorder=0.6)
+    ax.axvline(0, color=INK, lw=0.9, zorder=0.6)
     ax.margins(x=0.1)
     if of != "gain":
         ax.set_xlim(left=0)
     ax.set_yticks(range(len(names)), names)
-    ax.set(xlabel=_TITLES[of], ylim=(len(names) - 0.5, -0.5))
+    has_lines = any(
+        table.reindex(columns=["low"]).notna().any(axis=None) for table in series.values()
+    )
+    lines = "; lines: intervals" if has_lines else ""
+    ax.set(xlabel=_TITLES[of] + lines, ylim=(len(names) - 0.5, -0.5))
     ax.grid(axis="x")
     ax.spines["left"].set_visible(False)
     ax.tick_params(axis="y", length=0)
@@ -462,7 +466,7 @@ def emotions_over_time(
     window = (table["end"] - table["start"]).max()
     ax.set_xlabel(f"time [{unit}], the middle of a window of {window:.3g} s")
     ax.set(xlim=(start, end), ylim=(0, 100), ylabel="probability [%]")
-    ax.legend(ncols=len(shades), loc="upper left", bbox_to_anchor=(0, -0.2))
+    ax.legend(ncols=5, loc="upper left", bbox_to_anchor=(0, -0.2))
     return ax
 
 

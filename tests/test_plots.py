@@ -56,6 +56,9 @@ def segments(ax: Axes) -> np.ndarray:
 # --- style ----------------------------------------------------------------------------------
 
 
+COLOURS = tuple(plots.EMOTION_COLOURS.values())
+
+
 @pytest.mark.parametrize("n_own", [0, 1, 2, 10])
 def test_every_label_has_a_colour_of_its_own(n_own: int) -> None:
     names = [*EMOTIONS, *(f"höflich_{k}" for k in range(n_own))]
@@ -65,6 +68,11 @@ def test_every_label_has_a_colour_of_its_own(n_own: int) -> None:
     rgb = np.array([to_rgb(colour) for colour in shades.values()])
     apart = np.abs(rgb[:, None] - rgb).sum(axis=2) + 9 * np.eye(len(rgb))
     assert apart.min() > 0.15
+
+
+def test_neighbouring_emotions_differ_in_lightness() -> None:
+    lightness = [0.299 * r + 0.587 * g + 0.114 * b for r, g, b in map(to_rgb, COLOURS)]
+    assert np.abs(np.diff(lightness)).min() > 0.12
 
 
 def test_colour_of_an_alias_and_of_nothing() -> None:
@@ -182,7 +190,10 @@ def test_gains_are_open_where_the_interval_includes_zero() -> None:
     assert texts(ax) == ["+4.0", "\N{MINUS SIGN}2.0"]
     (hollow,) = (line for line in ax.lines if line.get_markerfacecolor() == "white")
     np.testing.assert_allclose(hollow.get_xdata(), [-2])
-    assert "open: the interval includes 0" in ax.get_xlabel()
+    assert ax.get_xlabel().endswith("open: the interval includes 0; lines: intervals")
+    zero = next(line for line in ax.lines if list(line.get_xdata()) == [0, 0])
+    with plt.style.context("sercourse.plots"):
+        assert zero.get_zorder() > plt.subplots()[1].xaxis.get_zorder()  # drawn above the grid
     assert ax.get_legend() is None
 
 
