@@ -32,10 +32,10 @@ def draw(folder: Path, *, speaker: str, source: str) -> bytes:
     centres = bands @ np.fft.rfftfreq(512, 1 / SR) / bands.sum(axis=1)
     scale = {"frequencies": centres, "sr": SR, "hop_length": 160}
     figure = plots.spectrograms(levels, waves=waves, columns=5, **scale)[0].figure
-    figure.set(size_inches=(10, 3.4), dpi=160)
+    figure.set_size_inches(10, 3.4)
     figure.supxlabel(f"{SENTENCE} · {source}", fontsize=9)
     full = io.BytesIO()
-    figure.savefig(full, format="png", bbox_inches="tight")
+    figure.savefig(full, format="png", bbox_inches="tight", dpi=160)
     return publish.compact_png(full.getvalue())
 
 
