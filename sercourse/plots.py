@@ -25,7 +25,7 @@ Named = Mapping[str, Array]
 
 # --- style ------------------------------------------------------------------------------------
 
-# Light and dark alternate, so that neighbours can be told apart without any colour.
+# Neighbours differ in lightness, so that they can be told apart without any colour.
 _COLOURS = (
     *("#8b929b", "#1f6f6b", "#f0b400", "#203f7d", "#e8594f"),
     *("#6b3fa8", "#93c24c", "#c2539d", "#453428"),
