@@ -351,6 +351,16 @@ def test_a_page_keeps_nobody_out(window: Any, site: Path, name: str, axe: str) -
 
 
 @pytest.mark.browser
+def test_a_figure_keeps_a_size_at_which_its_text_is_read(window: Any, site: Path) -> None:
+    window.get((site / "notebooks" / "05c_replication.html").as_uri())
+    widths = window.execute_script(
+        "return [...document.querySelectorAll('.cell_output img')].map(each => each.clientWidth)"
+    )
+    assert len(widths) == 6
+    assert min(widths) >= 480  # of 711 pixels, with text of 12.5 pixels
+
+
+@pytest.mark.browser
 def test_a_click_sorts_the_leaderboard(window: Any, site: Path) -> None:
     window.get((site / "results.html").as_uri())
     column = (
