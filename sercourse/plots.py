@@ -379,10 +379,7 @@ def intervals(
     if of != "gain":
         ax.set_xlim(left=0)
     ax.set_yticks(range(len(names)), names)
-    has_lines = any(
-        table.reindex(columns=["low"]).notna().any(axis=None) for table in series.values()
-    )
-    lines = "; lines: intervals" if has_lines else ""
+    lines = "; lines: intervals" if any("low" in table for table in series.values()) else ""
     ax.set(xlabel=_TITLES[of] + lines, ylim=(len(names) - 0.5, -0.5))
     ax.grid(axis="x")
     ax.spines["left"].set_visible(False)
